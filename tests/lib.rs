@@ -1,0 +1,1 @@
+//! An integration-test package needs a library target to be a package; the tests are in `main.rs`.
