@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 fn main() {
     println!("cargo::rerun-if-changed=cpp");
-    let lib = PathBuf::from(env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch's lib folder is"));
+    let lib = PathBuf::from(
+        env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch's lib folder is"),
+    );
     let include = lib.parent().expect("lib has a parent").join("include");
     cc::Build::new()
         .cpp(true)

@@ -1,1 +1,90 @@
+// What libtorch has and tch does not bind. Every entry point returns nullptr, or an error text that
+// the caller frees with torch_ext_free: no exception crosses into Rust.
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/cpu/Utils.h>
+#include <c10/core/GradMode.h>
+#include <torch/version.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+char* duplicate(const char* text) {
+  char* copy = static_cast<char*>(std::malloc(std::strlen(text) + 1));
+  if (copy) std::strcpy(copy, text);
+  return copy;
+}
+
+template <typename Body>
+char* guarded(Body body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const c10::Error& error) {
+    return duplicate(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return duplicate(error.what());
+  } catch (...) {
+    return duplicate("libtorch threw something that is not an exception");
+  }
+}
+
+std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
+  std::vector<at::Tensor> copies;
+  copies.reserve(count);
+  for (size_t i = 0; i < count; ++i) copies.push_back(*tensors[i]);
+  return copies;
+}
+
+}  // namespace
+
+extern "C" {
+
+void torch_ext_free(char* text) { std::free(text); }
+
+const char* torch_ext_version() { return TORCH_VERSION; }
+
+// Asks the system for the right to use AMX; false where there is none.
+bool torch_ext_init_amx() { return at::cpu::init_amx(); }
+
+char* torch_ext_set_flush_denormal(bool on, bool* supported) {
+  return guarded([&] { *supported = at::globalContext().setFlushDenormal(on); });
+}
+
+char* torch_ext_channels_last(at::Tensor* const* input, at::Tensor** output) {
+  return guarded([&] { *output = new at::Tensor((*input)->contiguous(at::MemoryFormat::ChannelsLast)); });
+}
+
+char* torch_ext_is_channels_last(at::Tensor* const* input, bool* answer) {
+  return guarded([&] { *answer = (*input)->is_contiguous(at::MemoryFormat::ChannelsLast); });
+}
+
+// Parameters in five parallel lists of `count` tensors, as at::_fused_adam_ takes them.
+char* torch_ext_fused_adam(
+    at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
+    at::Tensor* const* variances, at::Tensor* const* steps, size_t count, double learning_rate,
+    double beta1, double beta2, double weight_decay, double eps, bool decoupled) {
+  return guarded([&] {
+    c10::NoGradGuard no_grad;
+    auto self = list(parameters, count);
+    auto grads = list(gradients, count);
+    auto exp_avgs = list(means, count);
+    auto exp_avg_sqs = list(variances, count);
+    auto state_steps = list(steps, count);
+    at::_foreach_add_(state_steps, 1);
+    auto update = [&](auto kernel) {
+      kernel(self, grads, exp_avgs, exp_avg_sqs, at::TensorList{}, state_steps, learning_rate, beta1,
+             beta2, weight_decay, eps, /*amsgrad=*/false, /*maximize=*/false, std::nullopt, std::nullopt);
+    };
+    if (decoupled) {
+      update([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
+    } else {
+      update([](auto&&... arguments) { at::_fused_adam_(arguments...); });
+    }
+  });
+}
+
+}  // extern "C"

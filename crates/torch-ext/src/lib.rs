@@ -1,1 +1,18 @@
-//! 
+//! What libtorch has and tch does not bind: memory formats, fused optimizer steps, the CPU's abilities.
+//!
+//! This is the only crate of the workspace with `unsafe` code and the only one with C++.
+//! The C++ side (`cpp/torch_ext.cpp`) catches every exception and hands it over as a text, which becomes an [`Error`].
+#![allow(unsafe_code, reason = "this crate exists to talk to libtorch's C++")]
+
+mod cpu;
+mod depthwise;
+mod error;
+mod ffi;
+mod fused_adam;
+mod memory_format;
+
+pub use cpu::{has_bf16_matrix_unit, set_flush_denormal, version};
+pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
+pub use error::Error;
+pub use fused_adam::{AdamState, AdamStep, WeightDecay, fused_adam};
+pub use memory_format::{channels_last, is_channels_last};

@@ -1,0 +1,26 @@
+//! The activations that the paper compares between the halves of a separable convolution (figure 10).
+
+use tch::Tensor;
+
+/// What is applied to a feature map, element by element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Activation {
+    /// Nothing: the paper finds it best between the halves.
+    #[default]
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` where positive, else `exp(x) - 1`.
+    Elu,
+}
+
+impl Activation {
+    /// Applies the activation; any shape.
+    pub fn apply(self, xs: &Tensor) -> Tensor {
+        match self {
+            Activation::None => xs.shallow_clone(),
+            Activation::Relu => xs.relu(),
+            Activation::Elu => xs.elu(),
+        }
+    }
+}

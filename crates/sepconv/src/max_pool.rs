@@ -1,0 +1,52 @@
+//! Max-pooling with TensorFlow's `SAME` beside PyTorch's padding.
+
+use tch::Tensor;
+
+use crate::Padding;
+
+/// The largest value under a square window; `[N, C, H, W]` to `[N, C, H', W']`.
+///
+/// Padding never wins: it counts as minus infinity. PyTorch: `F.max_pool2d(xs, kernel, stride, padding)`.
+pub fn max_pool2d(xs: &Tensor, kernel: i64, stride: i64, padding: Padding) -> Tensor {
+    let size = xs.size();
+    let before = [0, 1].map(|axis| padding.along(axis, size[axis + 2], kernel, stride, 1).0);
+    // An odd row of SAME padding lies below: a last window that hangs over the edge, which is what ceil mode gives.
+    // Where the padding is even, rounding up and down agree.
+    xs.max_pool2d([kernel, kernel], [stride, stride], before, [1, 1], padding == Padding::Same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[track_caller]
+    fn check(height: i64, width: i64, padding: Padding, expected: &[f32]) {
+        let xs =
+            Tensor::arange(height * width, (Kind::Float, Device::Cpu)).view([1, 1, height, width]);
+        let ys: Vec<f32> = max_pool2d(&xs, 3, 2, padding).flatten(0, 3).try_into().unwrap();
+        assert_eq!(ys, expected);
+    }
+
+    #[test]
+    fn same_starts_at_the_first_pixel_of_an_even_side() {
+        // Rows 0-2 and 2-3, columns likewise.
+        check(4, 4, Padding::Same, &[10., 11., 14., 15.]);
+    }
+
+    #[test]
+    fn same_is_symmetric_on_an_odd_side() {
+        check(3, 3, Padding::Same, &[4., 5., 7., 8.]);
+        check(3, 3, Padding::Explicit([1, 1]), &[4., 5., 7., 8.]);
+    }
+
+    #[test]
+    fn sides_are_treated_apart() {
+        check(4, 3, Padding::Same, &[7., 8., 10., 11.]);
+    }
+
+    #[test]
+    fn pytorch_starts_one_pixel_outside() {
+        check(4, 4, Padding::Explicit([1, 1]), &[5., 7., 13., 15.]);
+    }
+}

@@ -1,0 +1,195 @@
+//! The two halves in a row, with what may stand between and after them.
+
+use tch::{Tensor, nn, nn::ModuleT};
+
+use crate::{
+    Activation, BatchNorm2d, BatchNormConfig, DepthwiseConv2d, DepthwiseConv2dConfig, Error,
+    Groups, Init, Padding, PointwiseConv2d, PointwiseConv2dConfig,
+};
+
+/// Which half comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Order {
+    /// Space, then channels: the usual order, and that of Xception.
+    #[default]
+    DepthwiseFirst,
+    /// Channels, then space: the "extreme Inception" side of the paper's figure 4.
+    PointwiseFirst,
+}
+
+/// An optional normalisation followed by an optional activation.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct NormAct {
+    /// Batch normalisation, if any.
+    pub norm: Option<BatchNormConfig>,
+    /// The activation after it.
+    pub activation: Activation,
+}
+
+/// Options of [`SeparableConv2d`]. The spatial ones belong to the depthwise half.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SeparableConv2dConfig {
+    /// Rows and columns of the depthwise kernel.
+    pub kernel_size: [i64; 2],
+    /// Rows and columns between two outputs.
+    pub stride: [i64; 2],
+    /// How the borders are treated.
+    pub padding: Padding,
+    /// Rows and columns between two taps.
+    pub dilation: [i64; 2],
+    /// Depthwise outputs for each of its input channels.
+    pub depth_multiplier: i64,
+    /// How far the depthwise half mixes channels.
+    pub groups: Groups,
+    /// Whether both halves add a bias.
+    pub bias: bool,
+    /// Which half comes first.
+    pub order: Order,
+    /// What stands between the halves; the paper finds nothing to be best (figure 10).
+    pub between: NormAct,
+    /// What stands after the second half.
+    pub after: NormAct,
+    /// Where training starts.
+    pub init: Init,
+}
+
+impl Default for SeparableConv2dConfig {
+    fn default() -> Self {
+        let DepthwiseConv2dConfig {
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            depth_multiplier,
+            groups,
+            bias,
+            init,
+        } = DepthwiseConv2dConfig::default();
+        Self {
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            depth_multiplier,
+            groups,
+            bias,
+            order: Order::DepthwiseFirst,
+            between: NormAct::default(),
+            after: NormAct::default(),
+            init,
+        }
+    }
+}
+
+/// A depthwise separable convolution. Keras: `SeparableConv2D`.
+///
+/// Variables, under `path`: `conv1.*` (the depthwise half, so called in the published Xception checkpoint),
+/// `pointwise.*`, and for each half's normalisation `bn_dw.*` and `bn_pw.*`.
+#[derive(Debug)]
+pub struct SeparableConv2d {
+    depthwise: DepthwiseConv2d,
+    depthwise_norm: Option<BatchNorm2d>,
+    pointwise: PointwiseConv2d,
+    pointwise_norm: Option<BatchNorm2d>,
+    /// What it was built with.
+    pub config: SeparableConv2dConfig,
+}
+
+impl SeparableConv2d {
+    /// A layer from `c_in` to `c_out` channels; with the pointwise half first, `c_out` must count the
+    /// `depth_multiplier` in.
+    pub fn new(
+        path: &nn::Path,
+        c_in: i64,
+        c_out: i64,
+        config: SeparableConv2dConfig,
+    ) -> Result<Self, Error> {
+        let SeparableConv2dConfig {
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            depth_multiplier,
+            groups,
+            bias,
+            init,
+            ..
+        } = config;
+        crate::error::positive("depth_multiplier", depth_multiplier)?;
+        let (depthwise_in, pointwise_in, pointwise_out) = match config.order {
+            Order::DepthwiseFirst => (c_in, c_in * depth_multiplier, c_out),
+            Order::PointwiseFirst if c_out % depth_multiplier != 0 => {
+                return Err(Error::Groups {
+                    name: "c_out",
+                    channels: c_out,
+                    groups: depth_multiplier,
+                });
+            }
+            Order::PointwiseFirst => (c_out / depth_multiplier, c_in, c_out / depth_multiplier),
+        };
+        let (after_depthwise, after_pointwise) = match config.order {
+            Order::DepthwiseFirst => (config.between, config.after),
+            Order::PointwiseFirst => (config.after, config.between),
+        };
+        let depthwise = DepthwiseConv2dConfig {
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            depth_multiplier,
+            groups,
+            bias,
+            init,
+        };
+        let pointwise = PointwiseConv2dConfig { bias, init, ..Default::default() };
+        let norm = |name: &str, part: NormAct, channels| {
+            part.norm.map(|norm| BatchNorm2d::new(&(path / name), channels, norm)).transpose()
+        };
+        Ok(Self {
+            depthwise: DepthwiseConv2d::new(&(path / "conv1"), depthwise_in, depthwise)?,
+            depthwise_norm: norm("bn_dw", after_depthwise, depthwise_in * depth_multiplier)?,
+            pointwise: PointwiseConv2d::new(
+                &(path / "pointwise"),
+                pointwise_in,
+                pointwise_out,
+                pointwise,
+            )?,
+            pointwise_norm: norm("bn_pw", after_pointwise, pointwise_out)?,
+            config,
+        })
+    }
+
+    /// The spatial half.
+    pub fn depthwise(&self) -> &DepthwiseConv2d {
+        &self.depthwise
+    }
+
+    /// The channel half.
+    pub fn pointwise(&self) -> &PointwiseConv2d {
+        &self.pointwise
+    }
+}
+
+impl ModuleT for SeparableConv2d {
+    /// `[N, c_in, H, W]` to `[N, c_out, H', W']`.
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        let SeparableConv2dConfig { order, between, after, .. } = self.config;
+        let half = |xs: &Tensor, conv: &dyn ModuleT, norm: &Option<BatchNorm2d>, part: NormAct| {
+            let ys = conv.forward_t(xs, train);
+            part.activation.apply(
+                &norm
+                    .as_ref()
+                    .map_or_else(|| ys.shallow_clone(), |norm| norm.forward_t(&ys, train)),
+            )
+        };
+        let depthwise = |xs: &Tensor, part| half(xs, &self.depthwise, &self.depthwise_norm, part);
+        let pointwise = |xs: &Tensor, part| half(xs, &self.pointwise, &self.pointwise_norm, part);
+        match order {
+            Order::DepthwiseFirst => pointwise(&depthwise(xs, between), after),
+            Order::PointwiseFirst => depthwise(&pointwise(xs, between), after),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

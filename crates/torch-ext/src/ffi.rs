@@ -1,0 +1,56 @@
+//! The declarations of `cpp/torch_ext.cpp` and the one way to call them.
+
+use std::ffi::{CStr, c_char};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use crate::Error;
+
+unsafe extern "C" {
+    fn torch_ext_free(text: *mut c_char);
+    pub(crate) fn torch_ext_version() -> *const c_char;
+    pub(crate) fn torch_ext_init_amx() -> bool;
+    pub(crate) fn torch_ext_set_flush_denormal(on: bool, supported: *mut bool) -> *mut c_char;
+    pub(crate) fn torch_ext_channels_last(
+        input: *const *mut C_tensor,
+        output: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_is_channels_last(
+        input: *const *mut C_tensor,
+        answer: *mut bool,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_fused_adam(
+        parameters: *const *mut C_tensor,
+        gradients: *const *mut C_tensor,
+        means: *const *mut C_tensor,
+        variances: *const *mut C_tensor,
+        steps: *const *mut C_tensor,
+        count: usize,
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
+        decoupled: bool,
+    ) -> *mut c_char;
+}
+
+/// Turns the text that an entry point returned into a `Result`, and frees it.
+pub(crate) fn check(operation: &'static str, text: *mut c_char) -> Result<(), Error> {
+    if text.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a non-null return is a NUL-terminated text from malloc that is now ours.
+    let message = unsafe {
+        let message = CStr::from_ptr(text).to_string_lossy().into_owned();
+        torch_ext_free(text);
+        message
+    };
+    Err(Error { operation, message: message.lines().next().unwrap_or_default().to_string() })
+}
+
+/// The `at::Tensor*` of each tensor, valid while the tensors are.
+pub(crate) fn pointers<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<*mut C_tensor> {
+    tensors.into_iter().map(|tensor| tensor.as_ptr() as *mut C_tensor).collect()
+}

@@ -1,0 +1,111 @@
+//! One pass over memory for a whole Adam step, by libtorch's fused kernels.
+//!
+//! tch's optimizers hide their state, so that a run could not be resumed, and walk the parameters one
+//! elementary operation at a time. Here the state is the caller's, and a step is one call.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::{Error, ffi};
+
+/// Where weight decay enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightDecay {
+    /// Added to the gradient, as in Adam (PyTorch: `torch.optim.Adam(weight_decay=…)`).
+    InGradient,
+    /// Applied to the weights apart from the gradient, as in AdamW (PyTorch: `torch.optim.AdamW`).
+    Decoupled,
+}
+
+/// The numbers of one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Decay of the running mean of the gradients.
+    pub beta1: f64,
+    /// Decay of the running mean of their squares.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Strength of the decay.
+    pub weight_decay: f64,
+    /// Kind of the decay.
+    pub decay: WeightDecay,
+}
+
+/// What Adam remembers of one parameter.
+#[derive(Debug)]
+pub struct AdamState {
+    /// Running mean of the gradient, shaped like the parameter.
+    pub mean: Tensor,
+    /// Running mean of the squared gradient, shaped like the parameter.
+    pub variance: Tensor,
+    /// Steps taken, a scalar of kind float as libtorch's kernel wants it.
+    pub steps: Tensor,
+}
+
+impl AdamState {
+    /// The state ahead of the first step of `parameter`.
+    pub fn new(parameter: &Tensor) -> Self {
+        // The fused kernel walks all four tensors in memory order, so the state shares the parameter's strides.
+        let zeros = || parameter.detach().zeros_like();
+        Self {
+            mean: zeros(),
+            variance: zeros(),
+            steps: Tensor::zeros([], (Kind::Float, Device::Cpu)),
+        }
+    }
+}
+
+/// Moves every parameter by one Adam or AdamW step along its gradient.
+///
+/// The three slices run in parallel; a parameter's gradient must be defined.
+/// PyTorch: `torch._fused_adam_`, `torch._fused_adamw_`.
+pub fn fused_adam(
+    parameters: &[Tensor],
+    gradients: &[Tensor],
+    states: &mut [AdamState],
+    step: AdamStep,
+) -> Result<(), Error> {
+    let operation = "a fused Adam step";
+    if parameters.len() != gradients.len() || parameters.len() != states.len() {
+        let message = format!(
+            "{} parameters, {} gradients and {} states do not pair up",
+            parameters.len(),
+            gradients.len(),
+            states.len()
+        );
+        return Err(Error { operation, message });
+    }
+    if let Some(index) = gradients.iter().position(|gradient| !gradient.defined()) {
+        return Err(Error { operation, message: format!("parameter {index} has no gradient") });
+    }
+    let lists = [
+        ffi::pointers(parameters),
+        ffi::pointers(gradients),
+        ffi::pointers(states.iter().map(|state| &state.mean)),
+        ffi::pointers(states.iter().map(|state| &state.variance)),
+        ffi::pointers(states.iter().map(|state| &state.steps)),
+    ];
+    // SAFETY: five lists of `count` valid tensors each, alive through the call.
+    let text = unsafe {
+        ffi::torch_ext_fused_adam(
+            lists[0].as_ptr(),
+            lists[1].as_ptr(),
+            lists[2].as_ptr(),
+            lists[3].as_ptr(),
+            lists[4].as_ptr(),
+            parameters.len(),
+            step.learning_rate,
+            step.beta1,
+            step.beta2,
+            step.weight_decay,
+            step.eps,
+            step.decay == WeightDecay::Decoupled,
+        )
+    };
+    ffi::check(operation, text)
+}
+
+#[cfg(test)]
+mod tests;

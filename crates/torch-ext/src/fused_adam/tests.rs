@@ -1,0 +1,78 @@
+//! The fused step against the formulas of the two papers, written out in float64.
+
+use super::*;
+
+const STEP: AdamStep = AdamStep {
+    learning_rate: 0.1,
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 0.5,
+    decay: WeightDecay::Decoupled,
+};
+
+/// Three steps of the textbook on one number, with the gradients 1, -2 and 0.5.
+fn by_hand(step: AdamStep) -> f64 {
+    let (mut weight, mut mean, mut variance) = (2.0_f64, 0.0, 0.0);
+    for (taken, gradient) in [1.0, -2.0, 0.5].into_iter().enumerate() {
+        let gradient = match step.decay {
+            WeightDecay::InGradient => gradient + step.weight_decay * weight,
+            WeightDecay::Decoupled => {
+                weight -= step.learning_rate * step.weight_decay * weight;
+                gradient
+            }
+        };
+        mean = step.beta1 * mean + (1.0 - step.beta1) * gradient;
+        variance = step.beta2 * variance + (1.0 - step.beta2) * gradient * gradient;
+        let power = taken as i32 + 1;
+        let (mean_hat, variance_hat) =
+            (mean / (1.0 - step.beta1.powi(power)), variance / (1.0 - step.beta2.powi(power)));
+        weight -= step.learning_rate * mean_hat / (variance_hat.sqrt() + step.eps);
+    }
+    weight
+}
+
+#[track_caller]
+fn check(decay: WeightDecay) {
+    let step = AdamStep { decay, ..STEP };
+    let parameters = [Tensor::from_slice(&[2.0_f64; 5])];
+    let mut states = [AdamState::new(&parameters[0])];
+    for gradient in [1.0, -2.0, 0.5] {
+        fused_adam(&parameters, &[Tensor::from_slice(&[gradient; 5])], &mut states, step).unwrap();
+    }
+    assert!(
+        (parameters[0].double_value(&[4]) - by_hand(step)).abs() < 1e-12,
+        "{} {}",
+        parameters[0],
+        by_hand(step)
+    );
+}
+
+#[test]
+fn adam_is_the_textbook() {
+    check(WeightDecay::InGradient);
+}
+
+#[test]
+fn adamw_is_the_textbook() {
+    check(WeightDecay::Decoupled);
+}
+
+#[test]
+fn a_missing_gradient_is_named() {
+    let parameters = [Tensor::zeros([2], (Kind::Float, Device::Cpu))];
+    let mut states = [AdamState::new(&parameters[0])];
+    let error = fused_adam(&parameters, &[Tensor::new()], &mut states, STEP).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "libtorch refused a fused Adam step: parameter 0 has no gradient"
+    );
+    assert_eq!(states[0].steps.double_value(&[]), 0.0, "a refused step must not count");
+}
+
+#[test]
+fn lists_that_do_not_pair_up_are_refused() {
+    let error = fused_adam(&[Tensor::zeros([2], (Kind::Float, Device::Cpu))], &[], &mut [], STEP)
+        .unwrap_err();
+    assert!(error.message.contains("1 parameters, 0 gradients and 0 states"), "{error}");
+}
