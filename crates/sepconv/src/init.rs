@@ -3,7 +3,7 @@
 use tch::{Tensor, nn};
 
 /// A distribution for the weights (and biases) of a convolution or linear layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Init {
     /// U(±1/√fan_in) for weights and biases: what `torch.nn.Conv2d` and `torch.nn.Linear` do.
     #[default]
@@ -12,6 +12,11 @@ pub enum Init {
     KaimingNormalFanOut,
     /// U(±√(6/(fan_in+fan_out))), biases zero: Keras's `glorot_uniform`.
     GlorotUniform,
+    /// N(0, std), biases zero: `normal_(0, std)`.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
 }
 
 impl Init {
@@ -23,6 +28,7 @@ impl Init {
             Init::PyTorch => symmetric(fan_in.recip().sqrt()),
             Init::KaimingNormalFanOut => nn::Init::Randn { mean: 0., stdev: (2. / fan_out).sqrt() },
             Init::GlorotUniform => symmetric((6. / (fan_in + fan_out)).sqrt()),
+            Init::Normal { std } => nn::Init::Randn { mean: 0., stdev: std },
         };
         path.var(name, shape, init)
     }
@@ -31,7 +37,7 @@ impl Init {
     pub fn bias(self, path: &nn::Path, name: &str, c_out: i64, fan_in: i64) -> Tensor {
         let init = match self {
             Init::PyTorch => symmetric((fan_in as f64).recip().sqrt()),
-            Init::KaimingNormalFanOut | Init::GlorotUniform => nn::Init::Const(0.),
+            Init::KaimingNormalFanOut | Init::GlorotUniform | Init::Normal { .. } => nn::Init::Const(0.),
         };
         path.var(name, &[c_out], init)
     }

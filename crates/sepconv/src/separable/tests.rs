@@ -163,7 +163,7 @@ fn gradients_are_the_numeric_ones() {
             let centre = entry.double_value(&[]);
             let mut at = |value| {
                 drop(entry.fill_(value));
-                tch::no_grad(&loss).double_value(&[])
+                tch::no_grad(loss).double_value(&[])
             };
             let numeric = (at(centre + 1e-5) - at(centre - 1e-5)) / 2e-5;
             at(centre);

@@ -1,0 +1,71 @@
+//! What this crate refuses, in words.
+
+use std::path::PathBuf;
+
+use crate::{import::ImportError, weights::Mismatch};
+
+/// A model that cannot be built, or weights that cannot be read, written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such preset.
+    #[error("unknown preset '{name}'; known are {known}")]
+    UnknownPreset {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A model option out of range.
+    #[error("{option} must be {accepted}, got {value}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What is accepted.
+        accepted: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// A picture that shrinks to nothing on its way through the network.
+    #[error("input of {0} pixels is too small: the feature map vanishes before the head")]
+    InputTooSmall(i64),
+    /// A layer refused its configuration.
+    #[error(transparent)]
+    Layer(#[from] sepconv::Error),
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file is not safetensors, or is damaged.
+    #[error("{} is not a valid safetensors file: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file's metadata is missing or malformed.
+    #[error("{}: metadata '{key}' {problem}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// The metadata key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The tensors of a file are not those of the model.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// A foreign state dict does not fit.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// libtorch refused something.
+    #[error(transparent)]
+    Torch(#[from] tch::TchError),
+}

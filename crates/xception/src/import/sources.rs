@@ -1,0 +1,36 @@
+//! The place of one of our variables in a foreign state dict.
+
+use tch::Tensor;
+
+/// Names, shape and memory order of a variable in the original.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name there; several where the original lists one shared tensor again and again.
+    pub names: Vec<String>,
+    /// Its shape there.
+    pub shape: Vec<i64>,
+    /// The original's axes in our order.
+    axes: Vec<i64>,
+}
+
+impl Source {
+    /// A tensor that lies as ours does.
+    pub(super) fn same(names: Vec<String>, shape: Vec<i64>) -> Self {
+        let axes = (0..shape.len() as i64).collect();
+        Self { names, shape, axes }
+    }
+
+    /// A tensor whose axis `axes[i]` is our axis `i`.
+    pub(super) fn transposed(name: String, ours: &[i64], axes: &[i64]) -> Self {
+        let mut shape = vec![0; ours.len()];
+        for (&axis, &size) in axes.iter().zip(ours) {
+            shape[axis as usize] = size;
+        }
+        Self { names: vec![name], shape, axes: axes.to_vec() }
+    }
+
+    /// The original's tensor in our memory order.
+    pub fn permuted(&self, tensor: &Tensor) -> Tensor {
+        tensor.permute(&self.axes).contiguous()
+    }
+}

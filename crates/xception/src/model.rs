@@ -1,0 +1,149 @@
+//! The one model definition: builds what an [`Architecture`] says, under the published checkpoint's names.
+
+use sepconv::{BatchNorm2d, Conv2d, Conv2dConfig, Padding, SeparableConv2d};
+use tch::{Kind, Tensor, nn, nn::ModuleT};
+
+use crate::{Architecture, Error, Norm, StemConv, Weights, residual::ResidualModule};
+
+/// A convolution and the normalisation after it.
+type Normed<Conv> = (Conv, Option<BatchNorm2d>);
+
+/// An Xception.
+#[derive(Debug)]
+pub struct Xception {
+    stem: Vec<Normed<Conv2d>>,
+    entry_flow: Vec<ResidualModule>,
+    middle_flow: Vec<ResidualModule>,
+    /// Times that the stored middle modules are gone through.
+    middle_passes: usize,
+    exit_flow: ResidualModule,
+    exit_separables: Vec<Normed<SeparableConv2d>>,
+    head: nn::Linear,
+    table: Architecture,
+}
+
+impl Xception {
+    /// Builds the network with `classes` logits, its variables under `path`.
+    pub fn new(path: &nn::Path, table: &Architecture, classes: i64) -> Result<Self, Error> {
+        if classes < 1 {
+            return Err(Error::Option {
+                option: "classes",
+                accepted: "at least 1",
+                value: classes.to_string(),
+            });
+        }
+        let norm = |name: &str, norm: Norm, channels: i64| match norm {
+            Norm::Batch => BatchNorm2d::new(&(path / name), channels, table.batch_norm).map(Some),
+            Norm::None => Ok(None),
+        };
+
+        let mut c_in = 3;
+        let mut stem = Vec::new();
+        for (number, conv) in (1..).zip(&table.stem) {
+            let layer = Conv2d::new(
+                &(path / format!("conv{number}")),
+                c_in,
+                conv.c_out,
+                stem_config(conv, table),
+            )?;
+            stem.push((layer, norm(&format!("bn{number}"), conv.norm, conv.c_out)?));
+            c_in = conv.c_out;
+        }
+
+        let mut modules = Vec::new();
+        for (number, row) in table.stored_rows() {
+            modules.push(ResidualModule::new(
+                &(path / format!("block{number}")),
+                c_in,
+                row,
+                table,
+            )?);
+            c_in = row.c_out();
+        }
+        let exit_flow = modules.pop().expect("the exit flow is a stored row");
+        let middle_flow = modules.split_off(table.entry_flow.len());
+
+        let exit = table.exit_separables;
+        let mut exit_separables = Vec::new();
+        for (number, c_out) in (3..).zip(exit.widths) {
+            let layer = SeparableConv2d::new(
+                &(path / format!("conv{number}")),
+                c_in,
+                c_out,
+                table.separable,
+            )?;
+            exit_separables.push((layer, norm(&format!("bn{number}"), exit.norm, c_out)?));
+            c_in = c_out;
+        }
+
+        let fc = path / "fc";
+        let head = nn::Linear {
+            ws: table.head_init.weight(&fc, "weight", &[classes, c_in]),
+            bs: Some(table.head_init.bias(&fc, "bias", classes, c_in)),
+        };
+        let middle_passes = match table.middle_flow.weights {
+            Weights::Separate => 1,
+            Weights::Shared => table.middle_flow.repeats as usize,
+        };
+        let table = table.clone();
+        Ok(Self {
+            stem,
+            entry_flow: modules,
+            middle_flow,
+            middle_passes,
+            exit_flow,
+            exit_separables,
+            head,
+            table,
+        })
+    }
+
+    /// The feature map ahead of the global pool: `[N, 3, H, W]` to `[N, C, H / 32, W / 32]` in the published network.
+    pub fn features_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        let middle = (0..self.middle_passes).flat_map(|_| &self.middle_flow);
+        let modules = self.entry_flow.iter().chain(middle).chain([&self.exit_flow]);
+        let xs = self.stem.iter().fold(xs.shallow_clone(), |xs, (conv, norm)| {
+            xs.apply_t(conv, train).apply_opt_t(norm, train).relu()
+        });
+        let xs = modules.fold(xs, |xs, module| xs.apply_t(module, train));
+        let exit = self.table.exit_separables;
+        let activations = [exit.opens_with, sepconv::Activation::Relu];
+        let xs = self.exit_separables.iter().zip(activations).fold(
+            xs,
+            |xs, ((separable, norm), activation)| {
+                activation.apply(&xs).apply_t(separable, train).apply_opt_t(norm, train)
+            },
+        );
+        exit.closes_with.apply(&xs)
+    }
+
+    /// Global average pool and linear layer: `[N, C, h, w]` to logits `[N, classes]`, in the weights' kind.
+    pub fn logits(&self, features: &Tensor) -> Tensor {
+        features.mean_dim([2_i64, 3].as_slice(), false, self.kind()).apply(&self.head)
+    }
+
+    /// The kind of the weights.
+    pub fn kind(&self) -> Kind {
+        self.head.ws.kind()
+    }
+}
+
+impl ModuleT for Xception {
+    /// Pictures `[N, 3, H, W]` to logits `[N, classes]`.
+    ///
+    /// The feature maps are of the kind of the pictures: bf16 pictures compute in bf16 on fp32 weights.
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        self.logits(&self.features_t(xs, train))
+    }
+}
+
+/// The convolution that a stem row asks for.
+fn stem_config(conv: &StemConv, table: &Architecture) -> Conv2dConfig {
+    Conv2dConfig {
+        stride: [conv.stride; 2],
+        padding: Padding::Explicit([conv.padding; 2]),
+        bias: conv.bias,
+        init: table.init,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,104 @@
+//! A residual module built from its row of the table.
+
+use sepconv::{
+    Activation, BatchNorm2d, PointwiseConv2d, PointwiseConv2dConfig, SeparableConv2d, max_pool2d,
+};
+use tch::{Tensor, nn, nn::ModuleT};
+
+use crate::{Architecture, Error, Norm, Projection, ResidualRow, SkipFrom};
+
+/// Separable convolutions around which a shortcut leads.
+#[derive(Debug)]
+pub(crate) struct ResidualModule {
+    opens_with: Activation,
+    separables: Vec<(SeparableConv2d, Option<BatchNorm2d>)>,
+    shortcut: Option<(PointwiseConv2d, Option<BatchNorm2d>)>,
+    skip_from: SkipFrom,
+    stride: i64,
+    pool_padding: sepconv::Padding,
+}
+
+/// The place of the `index`-th separable convolution in a module's `rep` list; its norm has the place after.
+///
+/// The published class lays ReLU, convolution and norm out in threes and cuts the first ReLU off where a module
+/// does not open with one.
+pub(crate) fn rep_place(row: &ResidualRow, index: usize) -> usize {
+    3 * index + if row.opens_with == Activation::None { 0 } else { 1 }
+}
+
+impl ResidualModule {
+    pub(crate) fn new(
+        path: &nn::Path,
+        c_in: i64,
+        row: &ResidualRow,
+        table: &Architecture,
+    ) -> Result<Self, Error> {
+        let rep = path / "rep";
+        let inputs = std::iter::once(&c_in).chain(&row.widths);
+        let mut separables = Vec::new();
+        for (index, (&c_in, &c_out)) in inputs.zip(&row.widths).enumerate() {
+            let place = rep_place(row, index);
+            let norm = match row.norm {
+                Norm::Batch => {
+                    Some(BatchNorm2d::new(&(&rep / (place + 1)), c_out, table.batch_norm)?)
+                }
+                Norm::None => None,
+            };
+            separables
+                .push((SeparableConv2d::new(&(&rep / place), c_in, c_out, table.separable)?, norm));
+        }
+        let shortcut =
+            if row.projects(c_in) { Some(project(path, c_in, row, table)?) } else { None };
+        Ok(Self {
+            opens_with: row.opens_with,
+            separables,
+            shortcut,
+            skip_from: table.skip_from,
+            stride: row.stride,
+            pool_padding: table.pool_padding,
+        })
+    }
+}
+
+fn project(
+    path: &nn::Path,
+    c_in: i64,
+    row: &ResidualRow,
+    table: &Architecture,
+) -> Result<(PointwiseConv2d, Option<BatchNorm2d>), Error> {
+    let config = PointwiseConv2dConfig {
+        stride: [row.stride; 2],
+        bias: table.projection.bias(),
+        init: table.init,
+    };
+    let norm = match table.projection {
+        Projection::Normalized => {
+            Some(BatchNorm2d::new(&(path / "skipbn"), row.c_out(), table.batch_norm)?)
+        }
+        Projection::Biased => None,
+    };
+    Ok((PointwiseConv2d::new(&(path / "skip"), c_in, row.c_out(), config)?, norm))
+}
+
+impl ModuleT for ResidualModule {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        let opened = self.opens_with.apply(xs);
+        let skip = match self.skip_from {
+            SkipFrom::Input => xs,
+            SkipFrom::Activated => &opened,
+        };
+        let skip = match &self.shortcut {
+            Some((conv, norm)) => skip.apply_t(conv, train).apply_opt_t(norm, train),
+            None => skip.shallow_clone(),
+        };
+        let mut ys = opened;
+        for (index, (separable, norm)) in self.separables.iter().enumerate() {
+            let activation = if index == 0 { Activation::None } else { Activation::Relu };
+            ys = activation.apply(&ys).apply_t(separable, train).apply_opt_t(norm, train);
+        }
+        if self.stride != 1 {
+            ys = max_pool2d(&ys, 3, self.stride, self.pool_padding);
+        }
+        ys + skip
+    }
+}

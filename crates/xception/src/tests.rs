@@ -1,0 +1,160 @@
+//! The presets against the figures of their originals, and the names against the published checkpoint.
+
+use std::collections::BTreeMap;
+
+use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
+
+use crate::{CifarScale, Error, ModelSpec, Preset, Xception, summary::Summary};
+
+fn build(spec: &ModelSpec) -> (VarStore, Xception) {
+    let store = VarStore::new(Device::Cpu);
+    let model = Xception::new(&store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
+    (store, model)
+}
+
+/// Trainable parameters, the same with running statistics, and multiply-accumulates at the preset's own input.
+#[track_caller]
+fn check(preset: Preset, trainable: u64, total: u64, macs: u64) {
+    let spec = ModelSpec::new(preset);
+    let summary =
+        Summary::new(&spec.architecture().unwrap(), spec.classes, preset.input()).unwrap();
+    assert_eq!(
+        (summary.params_trainable(), summary.params_total(), summary.macs()),
+        (trainable, total, macs),
+        "{preset} counted"
+    );
+    let (store, _) = build(&spec);
+    let numel = |variables: Vec<Tensor>| {
+        variables.iter().map(|variable| variable.numel() as u64).sum::<u64>()
+    };
+    assert_eq!(numel(store.trainable_variables()), trainable, "{preset} built, trainable");
+    assert_eq!(numel(store.variables().into_values().collect()), total, "{preset} built, total");
+}
+
+#[test]
+fn every_preset_is_as_large_as_its_original() {
+    check(Preset::Xception, 22_855_952, 22_910_480, 8_357_403_496);
+    check(Preset::XceptionKeras, 22_855_952, 22_910_480, 8_357_403_496);
+    check(Preset::NotebookCifar10, 20_825_370, 20_875_626, 93_752_896);
+    check(Preset::DenseCifar100, 70_495_548, 70_549_724, 3_196_546_048);
+    check(Preset::PlainShared, 9_507_890, 9_507_890, 81_746_368);
+}
+
+#[test]
+fn the_names_are_the_published_checkpoints() {
+    let published: BTreeMap<String, String> = include_str!("../published_names.txt")
+        .lines()
+        .map(|line| line.split_once('\t').expect("a name, a tab, a shape"))
+        .map(|(name, shape)| (name.to_string(), shape.to_string()))
+        .collect();
+    assert_eq!(published.len(), 236);
+    let (store, _) = build(&ModelSpec::new(Preset::Xception));
+    let ours: BTreeMap<String, String> = store
+        .variables()
+        .into_iter()
+        .map(|(name, variable)| (name, format!("{:?}", variable.size())))
+        .collect();
+    assert_eq!(ours, published);
+}
+
+#[test]
+fn no_name_is_taken_twice() {
+    for preset in Preset::all() {
+        let (store, _) = build(&ModelSpec::new(preset));
+        let renamed: Vec<String> =
+            store.variables().into_keys().filter(|name| name.contains("__")).collect();
+        assert!(renamed.is_empty(), "{preset}: tch renamed {renamed:?}");
+    }
+}
+
+#[test]
+fn presets_are_found_by_their_names() {
+    for preset in Preset::all() {
+        assert_eq!(preset.to_string().parse::<Preset>().unwrap(), preset);
+    }
+    let error = "xcepton".parse::<Preset>().unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "unknown preset 'xcepton'; known are xception, xception-keras, notebook-cifar10"
+        ),
+        "{error}"
+    );
+}
+
+/// Rows of the middle flow, and the shape of the features, for a 32×32 picture.
+#[track_caller]
+fn check_cifar(scale: CifarScale, middle: i64, features: [i64; 4]) {
+    let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
+    let summary = Summary::new(&spec.architecture().unwrap(), 10, 32).unwrap();
+    let row = summary.layers.iter().find(|layer| layer.name == "block4.rep.1.pointwise").unwrap();
+    assert_eq!(row.output[1..], [middle, middle]);
+    let (_store, model) = build(&spec);
+    let xs = Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+    assert_eq!(model.features_t(&xs, false).size(), features);
+    assert_eq!(model.forward_t(&xs, true).size(), [2, 10]);
+}
+
+#[test]
+fn cifar_scales_in_width_depth_and_resolution() {
+    let small = CifarScale { width: 0.25, middle_modules: 2, ..Default::default() };
+    check_cifar(small, 4, [2, 512, 2, 2]);
+    check_cifar(CifarScale { entry_strides: [2, 1, 1], ..small }, 8, [2, 512, 4, 4]);
+    check_cifar(CifarScale { stem_stride: 1, width: 0.1, ..small }, 8, [2, 208, 4, 4]);
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    let refusal = |scale| {
+        let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
+        spec.architecture().unwrap_err().to_string()
+    };
+    let scale = CifarScale::default();
+    assert_eq!(
+        refusal(CifarScale { width: 0.0, ..scale }),
+        "width must be between 0.05 and 4, got 0"
+    );
+    assert_eq!(
+        refusal(CifarScale { width: f64::NAN, ..scale }),
+        "width must be between 0.05 and 4, got NaN"
+    );
+    assert_eq!(
+        refusal(CifarScale { middle_modules: -1, ..scale }),
+        "middle_modules must be between 0 and 64, got -1"
+    );
+    assert_eq!(
+        refusal(CifarScale { entry_strides: [2, 3, 1], ..scale }),
+        "stem_stride and entry_strides must be 1 or 2, got 3"
+    );
+    let table = ModelSpec::new(Preset::Cifar).architecture().unwrap();
+    let store = VarStore::new(Device::Cpu);
+    let error = Xception::new(&store.root(), &table, 0).unwrap_err().to_string();
+    assert_eq!(error, "classes must be at least 1, got 0");
+}
+
+#[test]
+fn a_picture_that_vanishes_is_refused() {
+    let table = ModelSpec::new(Preset::Xception).architecture().unwrap();
+    let error = Summary::new(&table, 1000, 4).unwrap_err();
+    assert!(matches!(error, Error::InputTooSmall(4)), "{error}");
+    assert!(
+        Summary::new(&table, 1000, 6).is_ok(),
+        "6 pixels leave 2 after the first convolution, none after the second"
+    );
+}
+
+#[test]
+fn bf16_pictures_give_fp32_logits() {
+    let scale = CifarScale { width: 0.1, middle_modules: 1, ..Default::default() };
+    let (store, model) = build(&ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) });
+    let xs = Tensor::rand([4, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let (exact, rounded) =
+        (model.forward_t(&xs, false), model.forward_t(&xs.to_kind(Kind::BFloat16), false));
+    assert_eq!(rounded.kind(), Kind::Float);
+    assert_eq!(model.features_t(&xs.to_kind(Kind::BFloat16), false).kind(), Kind::BFloat16);
+    let error = (&exact - &rounded).norm().double_value(&[]) / exact.norm().double_value(&[]);
+    assert!(error < 0.05, "bf16 is {error} away from fp32");
+    model.forward_t(&xs.to_kind(Kind::BFloat16), true).sum(Kind::Float).backward();
+    assert!(
+        store.trainable_variables().iter().all(|variable| variable.grad().kind() == Kind::Float)
+    );
+}

@@ -1,0 +1,63 @@
+//! Weights in and out: safetensors files under the published names, checked to the last tensor.
+//!
+//! The safetensors crate validates the container. On top of that the key set and every shape must be exactly the
+//! model's, all problems are reported at once, and a file is complete or absent: it is written beside its place,
+//! synced, and renamed.
+
+mod description;
+mod file;
+mod mismatch;
+
+pub use description::Description;
+pub use file::{Tensors, read, write};
+pub use mismatch::{Mismatch, Problem};
+
+use tch::nn::VarStore;
+
+use crate::Error;
+
+/// Copies `tensors` into the variables of `store`, cast to the variables' kind.
+///
+/// The names must be exactly the store's and each shape must agree; otherwise nothing is copied and the error lists
+/// every problem. PyTorch: `load_state_dict(strict=True)`. Counters named `num_batches_tracked` are passed over:
+/// PyTorch keeps them, nothing here needs them.
+pub fn load(store: &VarStore, tensors: &Tensors) -> Result<(), Error> {
+    let variables: std::collections::BTreeMap<_, _> = store.variables().into_iter().collect();
+    let mut problems = Vec::new();
+    for (name, variable) in &variables {
+        match tensors.get(name) {
+            None => problems.push(Problem::Missing { name: name.clone() }),
+            Some(tensor) if tensor.size() != variable.size() => {
+                problems.push(Problem::Shape {
+                    name: name.clone(),
+                    expected: variable.size(),
+                    got: tensor.size(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    let unexpected =
+        tensors.keys().filter(|name| !variables.contains_key(*name) && !is_counter(name));
+    problems.extend(unexpected.map(|name| Problem::Unexpected { name: name.clone() }));
+    Mismatch::check(problems)?;
+    tch::no_grad(|| {
+        for (name, mut variable) in variables {
+            variable.copy_(&tensors[&name]);
+        }
+    });
+    Ok(())
+}
+
+/// A detached copy of every variable of `store`, under its name.
+pub fn snapshot(store: &VarStore) -> Tensors {
+    store.variables().into_iter().map(|(name, variable)| (name, variable.detach().copy())).collect()
+}
+
+/// Whether PyTorch keeps this buffer only to count batches.
+pub(crate) fn is_counter(name: &str) -> bool {
+    name.ends_with("num_batches_tracked")
+}
+
+#[cfg(test)]
+mod tests;

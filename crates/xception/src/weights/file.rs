@@ -1,0 +1,110 @@
+//! Safetensors files as maps of tensors.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tch::{Kind, Tensor};
+
+use crate::Error;
+
+/// Tensors by name, in the order of their names.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// The kinds of numbers that weights come in.
+const KINDS: [(Dtype, Kind); 9] = [
+    (Dtype::F32, Kind::Float),
+    (Dtype::BF16, Kind::BFloat16),
+    (Dtype::F16, Kind::Half),
+    (Dtype::F64, Kind::Double),
+    (Dtype::I64, Kind::Int64),
+    (Dtype::I32, Kind::Int),
+    (Dtype::I16, Kind::Int16),
+    (Dtype::I8, Kind::Int8),
+    (Dtype::U8, Kind::Uint8),
+];
+
+/// Reads every tensor of a safetensors file, and its metadata.
+pub fn read(path: &Path) -> Result<(Tensors, BTreeMap<String, String>), Error> {
+    let bytes = std::fs::read(path).map_err(|source| Error::File {
+        action: "read",
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let format = |reason: String| Error::Format { path: path.to_path_buf(), reason };
+    let (_, header) =
+        SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.iter() {
+        let (_, kind) =
+            *KINDS.iter().find(|(dtype, _)| *dtype == view.dtype()).ok_or_else(|| {
+                format(format!("tensor {name} has the unsupported type {:?}", view.dtype()))
+            })?;
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        tensors.insert(name.to_string(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
+    }
+    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    Ok((tensors, metadata))
+}
+
+/// Writes `tensors` and `metadata` to `path`, whole or not at all.
+pub fn write(
+    path: &Path,
+    tensors: &Tensors,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let mut parts = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let (dtype, _) =
+            KINDS.iter().find(|(_, kind)| *kind == tensor.kind()).ok_or_else(|| Error::Format {
+                path: path.to_path_buf(),
+                reason: format!(
+                    "tensor {name} is of kind {:?}, which the format lacks",
+                    tensor.kind()
+                ),
+            })?;
+        let tensor = tensor.contiguous();
+        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        parts.push((
+            name,
+            *dtype,
+            tensor.size().iter().map(|&size| size as usize).collect(),
+            bytes,
+        ));
+    }
+    let views =
+        parts.iter().map(|(name, dtype, shape, bytes): &(&String, Dtype, Vec<usize>, Vec<u8>)| {
+            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        });
+    let format = |error: safetensors::SafeTensorError| Error::Format {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    };
+    let views = views.collect::<Result<Vec<_>, _>>().map_err(format)?;
+    // "pt" is what PyTorch's own reader looks for.
+    let mut header: HashMap<String, String> =
+        metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    header.insert("format".to_string(), "pt".to_string());
+    let bytes = safetensors::serialize(views, Some(header)).map_err(format)?;
+    write_atomically(path, &bytes).map_err(|source| Error::File {
+        action: "write",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Writes beside `path`, syncs, renames, and syncs the folder: after a crash the old file or the new one is there.
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    std::fs::File::open(folder)?.sync_all()
+}

@@ -1,0 +1,89 @@
+//! Everything that is wrong with a set of tensors, said in one go.
+
+use std::fmt;
+
+/// One tensor that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The model has it, the file does not.
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// The file has it, the model does not.
+    Unexpected {
+        /// Its name.
+        name: String,
+    },
+    /// Both have it, with different shapes.
+    Shape {
+        /// Its name.
+        name: String,
+        /// The model's shape.
+        expected: Vec<i64>,
+        /// The file's shape.
+        got: Vec<i64>,
+    },
+    /// Names that stand for one tensor hold different values.
+    Unequal {
+        /// The first name.
+        name: String,
+        /// The name that disagrees with it.
+        other: String,
+    },
+}
+
+/// Tensors that do not fit a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// All that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Mismatch {
+    /// An error unless `problems` is empty.
+    pub(crate) fn check(problems: Vec<Problem>) -> Result<(), Mismatch> {
+        if problems.is_empty() { Ok(()) } else { Err(Mismatch { problems }) }
+    }
+}
+
+/// Lines of each sort that a message spells out before it only counts.
+const SPELLED_OUT: usize = 12;
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the weights do not fit the model in {} places", self.problems.len())?;
+        let sorts: [(&str, fn(&Problem) -> bool); 4] = [
+            ("missing", |problem| matches!(problem, Problem::Missing { .. })),
+            ("unexpected", |problem| matches!(problem, Problem::Unexpected { .. })),
+            ("of another shape", |problem| matches!(problem, Problem::Shape { .. })),
+            ("unequal", |problem| matches!(problem, Problem::Unequal { .. })),
+        ];
+        for (sort, belongs) in sorts {
+            let lines: Vec<String> =
+                self.problems.iter().filter(|problem| belongs(problem)).map(line).collect();
+            if !lines.is_empty() {
+                write!(f, "\n  {} {sort}:", lines.len())?;
+            }
+            lines.iter().take(SPELLED_OUT).try_for_each(|line| write!(f, "\n    {line}"))?;
+            if lines.len() > SPELLED_OUT {
+                write!(f, "\n    … and {} more", lines.len() - SPELLED_OUT)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+fn line(problem: &Problem) -> String {
+    match problem {
+        Problem::Missing { name } | Problem::Unexpected { name } => name.clone(),
+        Problem::Shape { name, expected, got } => {
+            format!("{name}: expected {expected:?}, got {got:?}")
+        }
+        Problem::Unequal { name, other } => {
+            format!("{other} differs from {name}, though both are one tensor")
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Files that come back as they went, and files that must not be believed.
+
+use std::fs;
+
+use super::*;
+use crate::{CifarScale, ModelSpec, Preset, Xception};
+use tch::{Device, Kind, Tensor};
+
+fn small() -> (VarStore, ModelSpec) {
+    let scale = CifarScale { width: 0.05, middle_modules: 1, ..Default::default() };
+    let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
+    let store = VarStore::new(Device::Cpu);
+    Xception::new(&store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
+    (store, spec)
+}
+
+fn description(spec: ModelSpec) -> Description {
+    Description {
+        spec,
+        class_names: (0..10).map(|class| format!("class \"{class}\"")).collect(),
+        input: 32,
+        mean: [0.4914, 0.4822, 0.4465],
+        std: [0.1 + 0.2, 0.243, 0.261],
+        data: "synthetic".to_string(),
+    }
+}
+
+#[test]
+fn a_file_comes_back_as_it_went() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let (store, spec) = small();
+    let (before, said) = (snapshot(&store), description(spec));
+    write(&path, &before, &said.to_metadata()).unwrap();
+    let (tensors, metadata) = read(&path).unwrap();
+    assert_eq!(Description::from_metadata(&path, &metadata).unwrap(), Some(said));
+    assert_eq!(tensors.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    let (other, _) = small();
+    load(&other, &tensors).unwrap();
+    for (name, variable) in other.variables() {
+        assert!(variable.equal(&before[&name]), "{name}");
+    }
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing else is left in the folder"
+    );
+}
+
+#[test]
+fn half_precision_is_cast_to_the_models_kind() {
+    let (store, _) = small();
+    let rounded: Tensors = snapshot(&store)
+        .into_iter()
+        .map(|(name, tensor)| (name, tensor.to_kind(Kind::BFloat16)))
+        .collect();
+    load(&store, &rounded).unwrap();
+    let variable = &store.variables()["fc.weight"];
+    assert_eq!(variable.kind(), Kind::Float);
+    assert!(variable.equal(&rounded["fc.weight"].to_kind(Kind::Float)));
+}
+
+#[test]
+fn every_problem_is_said_at_once_and_nothing_is_loaded() {
+    let (store, _) = small();
+    let mut tensors = snapshot(&store);
+    tensors.remove("bn1.bias");
+    tensors.insert("fc.weight".into(), Tensor::zeros([10, 1], (Kind::Float, Device::Cpu)));
+    tensors.insert("head.weight".into(), Tensor::zeros([1], (Kind::Float, Device::Cpu)));
+    tensors.insert("bn1.num_batches_tracked".into(), Tensor::from(7_i64));
+    let before = snapshot(&store);
+    let error = load(&store, &tensors).unwrap_err().to_string();
+    let expected = "the weights do not fit the model in 3 places\n  1 missing:\n    bn1.bias\n  1 unexpected:\n    head.weight\n  1 of another shape:\n    fc.weight: expected [10, 104], got [10, 1]";
+    assert_eq!(error, expected);
+    assert!(store.variables().iter().all(|(name, variable)| variable.equal(&before[name])));
+}
+
+#[test]
+fn long_lists_are_counted() {
+    let (store, _) = small();
+    let error = load(&store, &Tensors::new()).unwrap_err().to_string();
+    assert!(error.contains("… and ") && error.lines().count() < 20, "{error}");
+}
+
+#[test]
+fn a_damaged_file_is_refused_wherever_it_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let (store, spec) = small();
+    write(&path, &snapshot(&store), &description(spec).to_metadata()).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    for cut in [0, 1, 7, 8, 9, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("is not a valid safetensors file"), "cut at {cut}: {error}");
+    }
+    fs::write(&path, [&bytes[..], b"more"].concat()).unwrap();
+    assert!(read(&path).is_err(), "trailing bytes");
+    let error = read(&folder.path().join("absent.safetensors")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read ") && error.contains("No such file"), "{error}");
+}
+
+#[test]
+fn metadata_that_lies_is_named() {
+    let (_, spec) = small();
+    let path = std::path::Path::new("w.safetensors");
+    let check = |key: &str, value: Option<&str>, expected: &str| {
+        let mut metadata = description(spec).to_metadata();
+        match value {
+            Some(value) => metadata.insert(key.to_string(), value.to_string()),
+            None => metadata.remove(key),
+        };
+        let error = Description::from_metadata(path, &metadata).unwrap_err().to_string();
+        assert!(error.contains(expected), "{key}: {error}");
+    };
+    check("mean", None, "w.safetensors: metadata 'mean' is missing");
+    check("classes", Some("9"), "metadata 'class_names' has 10 names for 9 classes");
+    check("classes", Some("many"), "metadata 'classes' cannot be read");
+    check("input", Some("-3"), "metadata 'input' must be at least 1, is -3");
+    check("scale", Some("{\"width\": 1, \"depth\": 2}"), "unknown field `depth`");
+    check("preset", Some("resnet"), "unknown preset 'resnet'");
+    assert_eq!(
+        Description::from_metadata(path, &Default::default()).unwrap(),
+        None,
+        "a foreign file"
+    );
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let error = write(
+        std::path::Path::new("/nowhere/at/all.safetensors"),
+        &Tensors::new(),
+        &Default::default(),
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("cannot write /nowhere/at/all.safetensors"), "{error}");
+}
