@@ -1,1 +1,25 @@
-//! 
+//! Labelled pictures in memory, and batches of them: CIFAR-10, CIFAR-100 and a synthetic set;
+//! augmentation; a loader.
+//!
+//! A set is a [`Pictures`]: bytes, with no tensor in sight. A [`Loader`] turns it into [`Batch`]es
+//! of normalised images. This crate knows no model, reads no environment, and draws all its
+//! randomness from counters (see [`random`]), so the same seed gives the same batches on any
+//! number of threads and after any interruption.
+
+mod augment;
+pub mod cifar;
+mod error;
+mod loader;
+mod normalization;
+mod pictures;
+mod prefetch;
+pub mod random;
+pub mod synthetic;
+mod transform;
+
+pub use augment::{Augmentation, Crop, PaddingMode};
+pub use cifar::Cifar;
+pub use error::Error;
+pub use loader::{Batch, Batches, LastBatch, Loader, LoaderConfig, Order};
+pub use normalization::Normalization;
+pub use pictures::{Pictures, Split};

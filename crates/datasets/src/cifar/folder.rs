@@ -1,0 +1,59 @@
+//! From a folder on disk to a set in memory.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Cifar, SIDE};
+use crate::{Error, Pictures, Split};
+
+impl Cifar {
+    /// Loads a split from `folder`: either the one that holds the `.bin` files, or the one that
+    /// the official archive was unpacked in.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or unreadable, and as [`Cifar::parse`].
+    pub fn load(self, folder: &Path, split: Split) -> Result<Pictures, Error> {
+        let mut pixels = Vec::new();
+        let mut labels = Vec::new();
+        for file in self.files(split) {
+            let path = self.find(folder, file.name)?;
+            let bytes = self.read(&path, file.records)?;
+            let records = self.parse(&path, &bytes, file.records)?;
+            pixels.extend_from_slice(&records.pixels);
+            labels.extend_from_slice(&records.labels);
+        }
+        let class_names = self.class_names().iter().map(ToString::to_string).collect();
+        Pictures::new(pixels, labels, SIDE, SIDE, class_names)
+    }
+
+    fn find(self, folder: &Path, name: &str) -> Result<PathBuf, Error> {
+        let file = folder.join(name);
+        let nested = folder.join(self.folder()).join(name);
+        for candidate in [&file, &nested] {
+            match fs::metadata(candidate) {
+                Ok(_) => return Ok(candidate.clone()),
+                Err(source) if is_absent(&source) => {}
+                Err(source) => return Err(Error::Unreadable { file: candidate.clone(), source }),
+            }
+        }
+        Err(Error::Missing { file, nested, set: self.name() })
+    }
+
+    /// The length is checked before anything is read, so that a wrong file costs no memory.
+    fn read(self, path: &Path, records: usize) -> Result<Vec<u8>, Error> {
+        let unreadable = |source| Error::Unreadable { file: path.into(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        let length = file.metadata().map_err(unreadable)?.len();
+        self.check_length(path, length, records)?;
+        let mut bytes = Vec::with_capacity(records * self.record_bytes());
+        file.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(bytes)
+    }
+}
+
+/// Nothing of that name: also when what should be the folder is a file.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

@@ -1,0 +1,194 @@
+//! Everything that can be wrong with a set or with what a loader is asked to do, in one place, so
+//! that the messages keep one voice: what is wrong, the value, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a set could not be read or a loader could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the set is not where it was looked for.
+    #[error(
+        "{} is missing, and so is {}; run `cargo xtask fetch {set}`, or name the folder that holds the set",
+        .file.display(), .nested.display()
+    )]
+    Missing {
+        /// The file, directly in the folder that was given.
+        file: PathBuf,
+        /// The same file in the folder that the official archive unpacks to.
+        nested: PathBuf,
+        /// The set, as `cargo xtask fetch` calls it.
+        set: &'static str,
+    },
+
+    /// A file is there but cannot be read.
+    #[error("cannot read {}: {source}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// A file is shorter or longer than its records.
+    #[error(
+        "{}: too {} by {}: {got} bytes, where {records} records of {record_bytes} bytes make {}; \
+         the last whole record ends at byte {}; run `cargo xtask fetch {set}` to get it again",
+        .file.display(),
+        if *.got < expected(*.records, *.record_bytes) { "short" } else { "long" },
+        .got.abs_diff(expected(*.records, *.record_bytes)),
+        expected(*.records, *.record_bytes),
+        .got - .got % .record_bytes
+    )]
+    WrongLength {
+        /// The file.
+        file: PathBuf,
+        /// Its length in bytes.
+        got: u64,
+        /// Number of records that it should hold.
+        records: u64,
+        /// Length of one record in bytes.
+        record_bytes: u64,
+        /// The set, as `cargo xtask fetch` calls it.
+        set: &'static str,
+    },
+
+    /// A record's label names no class.
+    #[error(
+        "{}: byte {offset} (record {record}): {label} is {value}, expected 0 to {}; \
+         run `cargo xtask fetch {set}` to get it again",
+        .file.display(), .classes - 1
+    )]
+    LabelByteOutOfRange {
+        /// The file.
+        file: PathBuf,
+        /// Where in the file the label stands, in bytes.
+        offset: usize,
+        /// The record, counted from 0.
+        record: usize,
+        /// Which label: `label`, `coarse label` or `fine label`.
+        label: &'static str,
+        /// What stands there.
+        value: u8,
+        /// Number of classes.
+        classes: u8,
+        /// The set, as `cargo xtask fetch` calls it.
+        set: &'static str,
+    },
+
+    /// A set's pixels and labels do not match each other.
+    #[error(
+        "{pixels} bytes of pixels for {labels} labels of {height}x{width} RGB pictures, expected {labels} * {height} * {width} * 3"
+    )]
+    PixelCount {
+        /// Bytes that were given.
+        pixels: usize,
+        /// Labels that were given.
+        labels: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+    },
+
+    /// Pictures without a pixel.
+    #[error("pictures of {height}x{width} pixels have no area")]
+    NoArea {
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+    },
+
+    /// A set has more pictures than a 32-bit index can name.
+    #[error("{0} pictures are more than one set can hold ({max})", max = u32::MAX)]
+    TooManyPictures(usize),
+
+    /// A picture's label names no class.
+    #[error("picture {index} has label {label}, but there are {classes} classes")]
+    LabelOutOfRange {
+        /// The picture.
+        index: usize,
+        /// Its label.
+        label: u32,
+        /// Number of classes.
+        classes: usize,
+    },
+
+    /// Synthetic shapes need some pixels to be told apart.
+    #[error(
+        "synthetic pictures of {size}x{size} pixels are too small to tell the shapes apart; take {min} or more"
+    )]
+    SyntheticSize {
+        /// Side that was asked for, in pixels.
+        size: usize,
+        /// The smallest side, in pixels.
+        min: usize,
+    },
+
+    /// A loader was asked for batches of nothing.
+    #[error("batch size 0; take 1 or more")]
+    EmptyBatch,
+
+    /// An epoch would have no batch at all.
+    #[error("no batch in an epoch: {pictures} pictures, batch size {batch_size}, last partial batch {}; take a smaller batch or more pictures",
+        if *.dropped { "dropped" } else { "kept" })]
+    NoBatch {
+        /// Pictures in the set.
+        pictures: usize,
+        /// Pictures in a batch.
+        batch_size: usize,
+        /// Whether a partial batch would have been dropped.
+        dropped: bool,
+    },
+
+    /// A crop's padding reaches past the picture.
+    #[error(
+        "crop padding {padding} needs pictures of more than {padding} pixels a side, these are {height}x{width}"
+    )]
+    Padding {
+        /// Padding on each side, in pixels.
+        padding: usize,
+        /// Height of the pictures in pixels.
+        height: usize,
+        /// Width of the pictures in pixels.
+        width: usize,
+    },
+
+    /// A cutout has no area or is larger than the picture.
+    #[error(
+        "cutout size {size} must lie between 1 and the shorter side of the pictures ({height}x{width})"
+    )]
+    Cutout {
+        /// Side of the square in pixels.
+        size: usize,
+        /// Height of the pictures in pixels.
+        height: usize,
+        /// Width of the pictures in pixels.
+        width: usize,
+    },
+
+    /// A probability is none.
+    #[error("{option} is {value}, expected a probability between 0 and 1")]
+    Probability {
+        /// Name of the option.
+        option: &'static str,
+        /// Its value.
+        value: f64,
+    },
+
+    /// Normalising would yield infinities or NaN.
+    #[error(
+        "normalisation with mean {mean:?} and standard deviation {std:?}: every mean must be finite and every deviation finite and above 0"
+    )]
+    Normalization {
+        /// Mean of each channel.
+        mean: [f64; 3],
+        /// Standard deviation of each channel.
+        std: [f64; 3],
+    },
+}
+
+fn expected(records: u64, record_bytes: u64) -> u64 {
+    records.saturating_mul(record_bytes)
+}
