@@ -37,7 +37,9 @@ impl Init {
     pub fn bias(self, path: &nn::Path, name: &str, c_out: i64, fan_in: i64) -> Tensor {
         let init = match self {
             Init::PyTorch => symmetric((fan_in as f64).recip().sqrt()),
-            Init::KaimingNormalFanOut | Init::GlorotUniform | Init::Normal { .. } => nn::Init::Const(0.),
+            Init::KaimingNormalFanOut | Init::GlorotUniform | Init::Normal { .. } => {
+                nn::Init::Const(0.)
+            }
         };
         path.var(name, &[c_out], init)
     }

@@ -74,6 +74,10 @@ char* torch_ext_fused_adam(
     auto exp_avgs = list(means, count);
     auto exp_avg_sqs = list(variances, count);
     auto state_steps = list(steps, count);
+    // The kernel walks all lists in memory order, so a gradient must lie as its parameter does.
+    for (size_t i = 0; i < count; ++i) {
+      if (!grads[i].strides().equals(self[i].strides())) grads[i] = at::empty_like(self[i]).copy_(grads[i]);
+    }
     at::_foreach_add_(state_steps, 1);
     auto update = [&](auto kernel) {
       kernel(self, grads, exp_avgs, exp_avg_sqs, at::TensorList{}, state_steps, learning_rate, beta1,

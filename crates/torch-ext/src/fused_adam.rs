@@ -3,7 +3,7 @@
 //! tch's optimizers hide their state, so that a run could not be resumed, and walk the parameters one
 //! elementary operation at a time. Here the state is the caller's, and a step is one call.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::{Error, ffi};
 
@@ -40,7 +40,7 @@ pub struct AdamState {
     pub mean: Tensor,
     /// Running mean of the squared gradient, shaped like the parameter.
     pub variance: Tensor,
-    /// Steps taken, a scalar of kind float as libtorch's kernel wants it.
+    /// Steps taken: a float scalar beside the parameter, as libtorch's kernels want it.
     pub steps: Tensor,
 }
 
@@ -52,7 +52,7 @@ impl AdamState {
         Self {
             mean: zeros(),
             variance: zeros(),
-            steps: Tensor::zeros([], (Kind::Float, Device::Cpu)),
+            steps: Tensor::zeros([], (Kind::Float, parameter.device())),
         }
     }
 }

@@ -1,1 +1,24 @@
-//! 
+//! Trains, evaluates and explains Xception: the library behind the binary `xception`.
+//!
+//! Start at [`commands`], one module a subcommand. A run is described by a [`recipe::Recipe`] in which every number
+//! is written, and leaves a folder ([`run_folder`]) that says how it was made.
+
+pub mod cli;
+pub mod commands;
+mod data;
+mod error;
+mod evaluation;
+mod metrics;
+mod model_file;
+mod optimizer;
+mod pictures;
+mod precision;
+mod progress;
+pub mod recipe;
+mod run_folder;
+mod schedule;
+mod table;
+mod training;
+mod world;
+
+pub use error::{Error, exit_code_of_panic};

@@ -77,3 +77,9 @@ pub fn import(
         .map_err(|mismatch| ImportError { preset: spec.preset.to_string(), mismatch })?;
     Ok(imported)
 }
+
+/// The number of classes of an original's state dict: the length of its last bias, where it has one.
+pub fn classes(preset: crate::Preset, tensors: &Tensors) -> Option<i64> {
+    let source = originals::source(&ModelSpec::new(preset), "fc.bias", vec![preset.classes()]);
+    tensors.get(&source.names[0])?.size().first().copied()
+}

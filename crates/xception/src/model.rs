@@ -1,7 +1,7 @@
 //! The one model definition: builds what an [`Architecture`] says, under the published checkpoint's names.
 
 use sepconv::{BatchNorm2d, Conv2d, Conv2dConfig, Padding, SeparableConv2d};
-use tch::{Kind, Tensor, nn, nn::ModuleT};
+use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
 
 use crate::{Architecture, Error, Norm, StemConv, Weights, residual::ResidualModule};
 
@@ -120,6 +120,11 @@ impl Xception {
     /// Global average pool and linear layer: `[N, C, h, w]` to logits `[N, classes]`, in the weights' kind.
     pub fn logits(&self, features: &Tensor) -> Tensor {
         features.mean_dim([2_i64, 3].as_slice(), false, self.kind()).apply(&self.head)
+    }
+
+    /// Where the weights live, and the pictures must.
+    pub fn device(&self) -> Device {
+        self.head.ws.device()
     }
 
     /// The kind of the weights.

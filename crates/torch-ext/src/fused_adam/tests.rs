@@ -1,6 +1,7 @@
 //! The fused step against the formulas of the two papers, written out in float64.
 
 use super::*;
+use tch::Device;
 
 const STEP: AdamStep = AdamStep {
     learning_rate: 0.1,
@@ -56,6 +57,17 @@ fn adam_is_the_textbook() {
 #[test]
 fn adamw_is_the_textbook() {
     check(WeightDecay::Decoupled);
+}
+
+/// A gradient that lies otherwise in memory than its parameter, as convolutions' do in channels-last.
+#[test]
+fn a_gradient_of_another_layout_lands_on_its_own_weight() {
+    let parameters = [Tensor::zeros([2, 3], (Kind::Double, Device::Cpu))];
+    let gradient = Tensor::from_slice(&[1.0_f64, 0., 0., 0., 0., -1.]).view([3, 2]).tr();
+    let mut states = [AdamState::new(&parameters[0])];
+    fused_adam(&parameters, &[gradient], &mut states, STEP).unwrap();
+    let moved: Vec<f64> = (&parameters[0] * 10).round().flatten(0, 1).try_into().unwrap();
+    assert_eq!(moved, [-1., 0., 0., 0., 0., 1.]);
 }
 
 #[test]

@@ -33,6 +33,17 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    fn sort(&self) -> &'static str {
+        match self {
+            Problem::Missing { .. } => "missing",
+            Problem::Unexpected { .. } => "unexpected",
+            Problem::Shape { .. } => "of another shape",
+            Problem::Unequal { .. } => "unequal",
+        }
+    }
+}
+
 /// Tensors that do not fit a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
@@ -53,15 +64,9 @@ const SPELLED_OUT: usize = 12;
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the weights do not fit the model in {} places", self.problems.len())?;
-        let sorts: [(&str, fn(&Problem) -> bool); 4] = [
-            ("missing", |problem| matches!(problem, Problem::Missing { .. })),
-            ("unexpected", |problem| matches!(problem, Problem::Unexpected { .. })),
-            ("of another shape", |problem| matches!(problem, Problem::Shape { .. })),
-            ("unequal", |problem| matches!(problem, Problem::Unequal { .. })),
-        ];
-        for (sort, belongs) in sorts {
+        for sort in ["missing", "unexpected", "of another shape", "unequal"] {
             let lines: Vec<String> =
-                self.problems.iter().filter(|problem| belongs(problem)).map(line).collect();
+                self.problems.iter().filter(|problem| problem.sort() == sort).map(line).collect();
             if !lines.is_empty() {
                 write!(f, "\n  {} {sort}:", lines.len())?;
             }

@@ -1,0 +1,198 @@
+//! What may be typed: the commands and flags of `xception`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::precision::Precision;
+
+/// Xception and depthwise separable convolution on libtorch.
+#[derive(Debug, Parser)]
+#[command(name = "xception", version, arg_required_else_help = true, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How much to say about it.
+    #[command(flatten)]
+    pub verbosity: Verbosity,
+}
+
+/// How much goes to stderr.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Verbosity {
+    /// Say less: warnings, errors and results only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Verbosity {
+    /// The most detailed level that is shown.
+    pub fn level(self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "warn",
+            (false, 0) => "info",
+            (false, _) => "debug",
+        }
+    }
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network by a recipe
+    Train(TrainArgs),
+    /// Measure trained weights on a test set
+    Eval(EvalArgs),
+    /// Classify pictures
+    Predict(PredictArgs),
+    /// Bring the state dict of an original PyTorch script onto our names
+    Import(ImportArgs),
+    /// List a network's layers, parameters and multiplications
+    Summary(SummaryArgs),
+    /// Time training or inference
+    Bench(BenchArgs),
+}
+
+/// Flags of `xception train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// A recipe by name (quick, notebook) or a TOML file
+    #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
+    pub recipe: String,
+    /// The network, in place of the recipe's
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// cifar10[:DIR], cifar100[:DIR], synthetic, or auto: CIFAR-10 if it can be found, else synthetic
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// The run's folder, new or empty [default: runs/<recipe>-<data>, numbered]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Change one value of the recipe, such as epochs=3 or schedule.peak=0.01; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Which weights, and how to compute with them.
+#[derive(Debug, Args)]
+pub struct WeightsArgs {
+    /// A safetensors file, or the folder of a run (its last weights)
+    #[arg(long, value_name = "FILE|RUN")]
+    pub weights: PathBuf,
+    /// The network, for files that do not say it themselves
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Numbers to compute in; auto is bf16 where the CPU multiplies it in hardware
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+}
+
+/// Flags of `xception eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// cifar10[:DIR], cifar100[:DIR], synthetic, or auto [default: what the weights were trained on]
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// Pictures at a time
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_size: u32,
+    /// Average the logits of each picture and its mirror image
+    #[arg(long)]
+    pub tta: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `xception predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// Pictures (PNG, JPEG, WebP, BMP), or safetensors files whose tensor `input` is [N,3,H,W] float32, normalised
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    /// Classes to name for each picture
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: u32,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Write all logits to this safetensors file, as the tensor `logits` [N,classes]
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub logits: Option<PathBuf>,
+}
+
+/// Flags of `xception import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The network that the state dict belongs to
+    #[arg(long, value_name = "PRESET")]
+    pub preset: String,
+    /// The state dict as safetensors, under the original script's names
+    #[arg(value_name = "IN.safetensors")]
+    pub input: PathBuf,
+    /// Where our weights go
+    #[arg(short, long, value_name = "OUT.safetensors")]
+    pub out: PathBuf,
+}
+
+/// Flags of `xception summary`.
+#[derive(Debug, Args)]
+pub struct SummaryArgs {
+    /// The network
+    #[arg(long, value_name = "PRESET")]
+    pub preset: String,
+    /// Rows and columns of the pictures [default: the preset's]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(i64).range(1..=8192))]
+    pub input: Option<i64>,
+    /// Length of the logits [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
+    pub classes: Option<i64>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `xception bench` times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchMode {
+    /// Forward, backward and optimizer.
+    Train,
+    /// Forward only.
+    Infer,
+}
+
+/// Flags of `xception bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The network
+    #[arg(long, default_value = "notebook-cifar10", value_name = "PRESET")]
+    pub preset: String,
+    /// What to time
+    #[arg(long, value_enum, default_value_t = BenchMode::Train)]
+    pub mode: BenchMode,
+    /// Pictures at a time
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(i64).range(1..=65_536))]
+    pub batch_size: i64,
+    /// Rows and columns of the pictures [default: the preset's]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(i64).range(1..=8192))]
+    pub input: Option<i64>,
+    /// Numbers to compute in; auto is bf16 where the CPU multiplies it in hardware
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+    /// Timed steps, of which the median counts; two more warm up
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}

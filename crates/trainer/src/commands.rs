@@ -1,0 +1,35 @@
+//! The subcommands, one module each.
+
+mod bench;
+mod eval;
+mod import;
+mod predict;
+mod summary;
+mod train;
+
+use std::io::Write;
+
+use crate::Error;
+use crate::cli::{Cli, Command};
+
+/// Runs what was typed.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command {
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Summary(arguments) => summary::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}
+
+/// Prints a result on stdout; a reader that has gone away, such as `head`, is no error.
+fn print(text: &str) -> Result<(), Error> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::File { action: "write", path: "/dev/stdout".into(), source: error })
+        }
+        _ => Ok(()),
+    }
+}

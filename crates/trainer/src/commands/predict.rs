@@ -1,0 +1,107 @@
+//! `xception predict`: names what is in pictures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use datasets::Normalization;
+use serde_json::{Value, json};
+use tch::{Kind, Tensor};
+use xception::weights;
+
+use super::print;
+use crate::cli::PredictArgs;
+use crate::evaluation::{Views, logits};
+use crate::model_file::Loaded;
+use crate::{Error, pictures};
+
+/// Pictures that go through the network together.
+const BATCH: i64 = 32;
+
+pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
+    let loaded = Loaded::open(&arguments.weights)?;
+    let mut documents = Vec::new();
+    let mut all_logits = Vec::new();
+    for input in &arguments.inputs {
+        let (names, images) = read(input, &loaded)?;
+        let batches = images.split(BATCH, 0);
+        let logits: Vec<Tensor> = tch::no_grad(|| {
+            batches
+                .iter()
+                .map(|batch| logits(&loaded.model, batch, arguments.weights.precision, Views::One))
+                .collect()
+        });
+        let logits = Tensor::cat(&logits, 0);
+        for (row, name) in (0..).zip(names) {
+            documents.push(best(
+                &logits.get(row),
+                name,
+                arguments.top,
+                &loaded.description.class_names,
+            ));
+        }
+        all_logits.push(logits);
+    }
+    if let Some(out) = &arguments.logits {
+        let tensors = BTreeMap::from([("logits".to_string(), Tensor::cat(&all_logits, 0))]);
+        weights::write(out, &tensors, &BTreeMap::new())?;
+    }
+    if arguments.json {
+        return print(&format!("{:#}", Value::Array(documents)));
+    }
+    documents.iter().try_for_each(|document| print(&for_people(document)))
+}
+
+/// The pictures of one input, `[N, 3, H, W]`, and what to call each.
+fn read(input: &Path, loaded: &Loaded) -> Result<(Vec<String>, Tensor), Error> {
+    let name = input.display().to_string();
+    if input.extension().is_none_or(|extension| extension != "safetensors") {
+        let normalization =
+            Normalization { mean: loaded.description.mean, std: loaded.description.std };
+        let picture = pictures::decode(input, loaded.description.input, &normalization)?;
+        return Ok((vec![name], picture));
+    }
+    let refuse = |reason: String| Error::Picture { path: PathBuf::from(input), reason };
+    let (mut tensors, _) = weights::read(input)?;
+    let images = tensors
+        .remove("input")
+        .ok_or_else(|| refuse("it holds no tensor named input".to_string()))?;
+    match images.size()[..] {
+        [_, 3, _, _] if images.numel() > 0 && images.kind() == Kind::Float => {}
+        _ => {
+            let problem = format!(
+                "input must be [N, 3, H, W] of float32, is {:?} of {:?}",
+                images.size(),
+                images.kind()
+            );
+            return Err(refuse(problem));
+        }
+    }
+    let side = images.size()[2].min(images.size()[3]);
+    let spec = loaded.description.spec;
+    xception::summary::Summary::new(&spec.architecture()?, spec.classes, side)?;
+    let names = (0..images.size()[0]).map(|row| format!("{name}[{row}]")).collect();
+    Ok((names, torch_ext::channels_last(&images)?))
+}
+
+/// `{input, top: [{class, label, probability}]}` for one row of logits.
+fn best(logits: &Tensor, input: String, top: u32, class_names: &[String]) -> Value {
+    let top = i64::from(top).min(class_names.len() as i64);
+    let (probabilities, classes) = logits.softmax(-1, Kind::Double).topk(top, -1, true, true);
+    let entry = |rank: i64| {
+        let class = classes.int64_value(&[rank]);
+        json!({ "class": class, "label": class_names[class as usize], "probability": probabilities.double_value(&[rank]) })
+    };
+    json!({ "input": input, "top": (0..top).map(entry).collect::<Vec<_>>() })
+}
+
+fn for_people(document: &Value) -> String {
+    let line = |entry: &Value| {
+        format!(
+            "  {:6.2} %  {}",
+            entry["probability"].as_f64().unwrap_or(0.0) * 100.0,
+            entry["label"].as_str().unwrap_or("?")
+        )
+    };
+    let lines: Vec<String> = document["top"].as_array().into_iter().flatten().map(line).collect();
+    format!("{}\n{}", document["input"].as_str().unwrap_or("?"), lines.join("\n"))
+}

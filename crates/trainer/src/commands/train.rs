@@ -1,0 +1,93 @@
+//! `xception train`: resolves the recipe, finds the data, trains, and says what came of it.
+
+use serde_json::json;
+
+use super::print;
+use crate::Error;
+use crate::cli::TrainArgs;
+use crate::data::{Data, DataSpec, stand_in_banner};
+use crate::recipe::Recipe;
+use crate::run_folder::{RunFolder, environment};
+use crate::table;
+use crate::training::{Outcome, Training, clock};
+
+pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
+    let mut recipe = Recipe::resolve(arguments)?;
+    let data = Data::load(&recipe.data.parse::<DataSpec>()?)?;
+    if data.stands_in {
+        tracing::warn!("\n{}", stand_in_banner());
+    }
+    recipe.data = data.name.to_string();
+    let folder = RunFolder::create(
+        arguments.out.as_deref(),
+        &format!("{}-{}", recipe_name(&arguments.recipe), data.name),
+    )?;
+    folder.write_config(&recipe)?;
+    folder.write_json("env.json", &environment(recipe.seed))?;
+
+    let training = Training::new(&recipe, &data, &folder)?;
+    tracing::info!(
+        "{} ({}) · {} training and {} test pictures",
+        data.name,
+        data.origin,
+        data.train.len(),
+        data.test.len()
+    );
+    tracing::info!("{}", training.headline());
+    tracing::info!("run folder {}", folder.path().display());
+    let outcome = training.run()?;
+    report(&outcome, &recipe, &data, &folder)
+}
+
+/// `quick` of `quick`, `mine` of `recipes/mine.toml`.
+fn recipe_name(recipe: &str) -> &str {
+    std::path::Path::new(recipe).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run")
+}
+
+fn report(
+    outcome: &Outcome,
+    recipe: &Recipe,
+    data: &Data,
+    folder: &RunFolder,
+) -> Result<(), Error> {
+    let Outcome { last, best, seconds } = outcome;
+    let per_class: serde_json::Map<String, serde_json::Value> = data
+        .class_names()
+        .iter()
+        .cloned()
+        .zip(last.per_class().into_iter().map(|part| json!(part)))
+        .collect();
+    let document = json!({
+        "data": data.name, "epochs": recipe.epochs, "seconds": seconds, "last": last.to_json(),
+        "best": { "epoch": best.0, "top1": best.1 }, "per_class": per_class, "confusion": last.confusion,
+    });
+    folder.write_json("results.json", &document)?;
+
+    print(&format!(
+        "\nAccuracy by class on the {} test set:\n{}",
+        data.name,
+        table::per_class(last, data.class_names())
+    ))?;
+    if let Some(matrix) = table::confusion(last, data.class_names()) {
+        print(&format!(
+            "\nRows are the true classes, columns what they were taken for:\n{matrix}"
+        ))?;
+    }
+    let stands_in = if data.stands_in { " (synthetic pictures, NOT CIFAR-10)" } else { "" };
+    print(&format!(
+        "\n{} test accuracy{stands_in}: {:.2} % (top-5 {:.2} %, loss {:.4}, {} pictures) after {} epochs in {}",
+        data.name,
+        last.top1 * 100.0,
+        last.top5 * 100.0,
+        last.loss,
+        last.images,
+        recipe.epochs,
+        clock(*seconds),
+    ))?;
+    print(&format!(
+        "best epoch {}: {:.2} % (chosen on the test set, so it flatters)",
+        best.0,
+        best.1 * 100.0
+    ))?;
+    print(&format!("weights and metrics: {}", folder.path().display()))
+}

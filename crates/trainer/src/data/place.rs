@@ -1,0 +1,25 @@
+//! Where data sets lie: `data/` under the working folder, then the user's cache, which `cargo xtask fetch` fills.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use datasets::Cifar;
+
+/// The folders that are looked into, in order.
+pub(crate) fn searched(set: Cifar) -> Vec<PathBuf> {
+    let local = Path::new("data").join(set.folder());
+    std::iter::once(local).chain(cache().map(|cache| cache.join(set.folder()))).collect()
+}
+
+/// The first of them that is there.
+pub(super) fn find(set: Cifar) -> Option<PathBuf> {
+    searched(set).into_iter().find(|folder| folder.is_dir())
+}
+
+/// `XCEPTION_CACHE`, else `$XDG_CACHE_HOME/xception-rs`, else `~/.cache/xception-rs`.
+fn cache() -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XCEPTION_CACHE")
+        .or_else(|| Some(set("XDG_CACHE_HOME")?.join("xception-rs")))
+        .or_else(|| Some(set("HOME")?.join(".cache/xception-rs")))
+}

@@ -1,0 +1,47 @@
+//! The numbers to compute in, as a value: the weights stay fp32, the pictures' kind decides.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind};
+
+/// What `--precision` and recipes may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision throughout.
+    Fp32,
+    /// Feature maps and products in bfloat16; weights, statistics and loss in fp32.
+    Bf16,
+    /// `bf16` where the CPU multiplies bf16 matrices in hardware, else `fp32`.
+    Auto,
+}
+
+impl Precision {
+    /// What `auto` means on `device`.
+    pub(crate) fn resolved(self, device: Device) -> Precision {
+        match self {
+            Precision::Auto if device.is_cuda() || torch_ext::has_bf16_matrix_unit() => {
+                Precision::Bf16
+            }
+            Precision::Auto => Precision::Fp32,
+            chosen => chosen,
+        }
+    }
+
+    /// The kind of the pictures that a network on `device` is shown.
+    pub(crate) fn kind(self, device: Device) -> Kind {
+        match self.resolved(device) {
+            Precision::Bf16 => Kind::BFloat16,
+            _ => Kind::Float,
+        }
+    }
+
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Precision::Fp32 => "fp32",
+            Precision::Bf16 => "bf16",
+            Precision::Auto => "auto",
+        }
+    }
+}

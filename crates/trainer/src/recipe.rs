@@ -1,0 +1,257 @@
+//! A recipe is everything that makes a run what it is: every number written, no defaults, unknown keys refused.
+
+mod named;
+
+use std::path::Path;
+
+use datasets::{Augmentation, Crop, Normalization, PaddingMode};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+use xception::{CifarScale, ModelSpec, Preset};
+
+use crate::optimizer::OptimizerConfig;
+use crate::precision::Precision;
+use crate::schedule::Schedule;
+use crate::{Error, cli::TrainArgs};
+
+pub use named::{NAMED, named};
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// A data set as `--data` takes it.
+    pub data: String,
+    /// Of initialisation, order and augmentation.
+    pub seed: u64,
+    /// Times through the training set.
+    pub epochs: u64,
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Pictures at a time in evaluation, which does not change results.
+    pub eval_batch_size: usize,
+    /// Numbers to compute in.
+    pub precision: Precision,
+    /// Part of each label that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Steps between two lines of `metrics.jsonl`.
+    pub log_every: u64,
+    /// The network.
+    pub model: ModelRecipe,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate.
+    pub schedule: Schedule,
+    /// Random changes to the pictures.
+    pub augmentation: AugmentationRecipe,
+    /// From bytes to what the network sees.
+    pub normalization: NormalizationRecipe,
+}
+
+/// The network of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecipe {
+    /// Its name.
+    pub preset: String,
+    /// Its scale: for `cifar` only, and there needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<CifarScale>,
+}
+
+/// Which pictures are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppliesTo {
+    /// Those that are trained on.
+    Training,
+    /// The test set too, as the notebook of seeds/000 did. It lowers what is measured.
+    TrainingAndTest,
+}
+
+/// What fills the border that a crop cuts into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CropMode {
+    /// Black.
+    Zero,
+    /// The picture, mirrored.
+    Reflect,
+}
+
+/// Random changes to the pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentationRecipe {
+    /// Which pictures.
+    pub applies_to: AppliesTo,
+    /// Pixels by which a picture is widened before a window of the old size is cut out; 0 is no crop.
+    pub crop_padding: usize,
+    /// What fills them.
+    pub crop_mode: CropMode,
+    /// Probability.
+    pub horizontal_flip: f64,
+    /// Probability.
+    pub vertical_flip: f64,
+    /// Side of a square that is blanked; 0 is none.
+    pub cutout: usize,
+}
+
+/// Colours on the scale 0 to 1 less `mean`, divided by `std`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NormalizationRecipe {
+    /// Red, green, blue.
+    pub mean: [f64; 3],
+    /// Red, green, blue.
+    pub std: [f64; 3],
+}
+
+impl Recipe {
+    /// The recipe that `arguments` ask for: a named one or a file, with the changes that were typed.
+    pub fn resolve(arguments: &TrainArgs) -> Result<Self, Error> {
+        let name = &arguments.recipe;
+        let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
+        let text = match named(name) {
+            Some(text) => text.to_string(),
+            None if Path::new(name).extension().is_some_and(|extension| extension == "toml") => {
+                std::fs::read_to_string(name)
+                    .map_err(|error| refuse(format!("cannot be read: {error}")))?
+            }
+            None => {
+                let known: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+                return Err(refuse(format!(
+                    "unknown; known are {}, or give a .toml file",
+                    known.join(", ")
+                )));
+            }
+        };
+        let mut table: Table = toml::from_str(&text)
+            .map_err(|error| refuse(error.to_string().trim_end().to_string()))?;
+        if let Some(preset) = &arguments.preset {
+            let cifar = preset.parse::<Preset>()? == Preset::Cifar;
+            let model = table.entry("model").or_insert_with(|| Value::Table(Table::new()));
+            if let Some(model) = model.as_table_mut() {
+                model.insert("preset".to_string(), Value::String(preset.clone()));
+                if !cifar {
+                    model.remove("scale");
+                }
+            }
+        }
+        if let Some(data) = &arguments.data {
+            table.insert("data".to_string(), Value::String(data.clone()));
+        }
+        for change in &arguments.set {
+            apply(&mut table, change).map_err(Error::Usage)?;
+        }
+        let recipe: Recipe =
+            match (table == toml::from_str(&text).unwrap_or_default(), toml::from_str(&text)) {
+                // Straight from the text, so that a complaint shows the line.
+                (true, parsed) => {
+                    parsed.map_err(|error| refuse(error.to_string().trim_end().to_string()))?
+                }
+                (false, _) => table
+                    .try_into()
+                    .map_err(|error: toml::de::Error| refuse(error.message().to_string()))?,
+            };
+        recipe.validate().map_err(refuse)?;
+        Ok(recipe)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let at_least_one = [
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size as u64),
+            ("eval_batch_size", self.eval_batch_size as u64),
+            ("log_every", self.log_every),
+        ];
+        if let Some((name, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{name} must be at least 1, got 0"));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return Err(format!(
+                "label_smoothing must be at least 0 and below 1, got {}",
+                self.label_smoothing
+            ));
+        }
+        if let Some(std) =
+            self.normalization.std.iter().find(|std| !(std.is_finite() && **std > 0.0))
+        {
+            return Err(format!("normalization.std must be above 0, got {std}"));
+        }
+        if let Some(problem) = self.optimizer.problem().or_else(|| self.schedule.problem()) {
+            return Err(problem);
+        }
+        let preset: Preset =
+            self.model.preset.parse().map_err(|error: xception::Error| error.to_string())?;
+        match (preset, &self.model.scale) {
+            (Preset::Cifar, None) => Err("model.scale is missing: preset cifar needs width, middle_modules, stem_stride and \
+                                          entry_strides"
+                .to_string()),
+            (Preset::Cifar, Some(_)) | (_, None) => Ok(()),
+            (_, Some(_)) => Err(format!("model.scale is for preset cifar only, not for {preset}; leave it out")),
+        }
+    }
+
+    /// The network for `classes` classes.
+    pub fn spec(&self, classes: i64) -> Result<ModelSpec, Error> {
+        let preset = self.model.preset.parse()?;
+        Ok(ModelSpec { preset, classes, scale: self.model.scale.unwrap_or_default() })
+    }
+
+    /// The changes to the training pictures.
+    pub fn augmentation(&self) -> Augmentation {
+        let AugmentationRecipe {
+            crop_padding,
+            crop_mode,
+            horizontal_flip,
+            vertical_flip,
+            cutout,
+            ..
+        } = self.augmentation;
+        let mode = match crop_mode {
+            CropMode::Zero => PaddingMode::Zero,
+            CropMode::Reflect => PaddingMode::Reflect,
+        };
+        Augmentation {
+            crop: (crop_padding > 0).then_some(Crop { padding: crop_padding, mode }),
+            vertical_flip,
+            horizontal_flip,
+            cutout: (cutout > 0).then_some(cutout),
+        }
+    }
+
+    /// The normalisation.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { mean: self.normalization.mean, std: self.normalization.std }
+    }
+}
+
+/// Sets one value, `key.sub=value`; a value that is not TOML is a word.
+fn apply(table: &mut Table, change: &str) -> Result<(), String> {
+    let (key, value) = change
+        .split_once('=')
+        .ok_or_else(|| format!("--set {change}: expected KEY=VALUE, such as epochs=3"))?;
+    let (key, value) = (key.trim(), value.trim());
+    let parsed = toml::from_str::<Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
+    let mut path: Vec<&str> = key.split('.').collect();
+    let last = path
+        .pop()
+        .filter(|last| !last.is_empty())
+        .ok_or_else(|| format!("--set {change}: the key is empty"))?;
+    let mut place = table;
+    for step in path {
+        let next = place.entry(step).or_insert_with(|| Value::Table(Table::new()));
+        place = next
+            .as_table_mut()
+            .ok_or_else(|| format!("--set {change}: '{step}' is a value, it has nothing inside"))?;
+    }
+    place.insert(last.to_string(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
