@@ -1,1 +1,7 @@
 //! One binary for every integration test, so that libtorch is linked once.
+
+mod command_line;
+mod fill;
+mod golden;
+mod golden_file;
+mod import;

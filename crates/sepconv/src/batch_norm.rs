@@ -59,42 +59,51 @@ impl BatchNorm2d {
         })
     }
 
-    fn normalize(&self, xs: &Tensor, train: bool) -> Tensor {
+    fn normalize(&self, xs: &Tensor, mean: &Tensor, var: &Tensor, train: bool) -> Tensor {
         let BatchNormConfig { eps, momentum, .. } = self.config;
         xs.batch_norm(
             Some(&self.weight),
             Some(&self.bias),
-            Some(&self.running_mean),
-            Some(&self.running_var),
+            Some(mean),
+            Some(var),
             train,
             momentum,
             eps,
             true,
         )
     }
+
+    /// Trains with the biased estimate in the running variance, which libtorch does not offer.
+    fn train_biased(&self, xs: &Tensor) -> Tensor {
+        // Copies, because autograd refuses a backward pass through statistics that were written to afterwards.
+        let (mean, var) = (self.running_mean.copy(), self.running_var.copy());
+        let ys = self.normalize(xs, &mean, &var, true);
+        tch::no_grad(|| {
+            // What libtorch added to the kept part is unbiased; scale it back by (n - 1) / n.
+            let samples = (xs.numel() as i64 / xs.size()[1]) as f64;
+            let kept = &self.running_var * (1. - self.config.momentum);
+            let added = (var - &kept) * ((samples - 1.) / samples);
+            self.running_mean.shallow_clone().copy_(&mean);
+            self.running_var.shallow_clone().copy_(&(kept + added));
+        });
+        ys
+    }
 }
 
 impl ModuleT for BatchNorm2d {
+    /// `[N, C, H, W]` to the same shape and kind.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        if !train || self.config.running_variance == RunningVariance::Unbiased {
-            return self.normalize(xs, train);
+        match (train, self.config.running_variance) {
+            (true, RunningVariance::Biased) => self.train_biased(xs),
+            _ => self.normalize(xs, &self.running_mean, &self.running_var, train),
         }
-        // libtorch averages the unbiased estimate; what it added is scaled back by (n - 1) / n.
-        let kept = tch::no_grad(|| &self.running_var * (1. - self.config.momentum));
-        let ys = self.normalize(xs, train);
-        tch::no_grad(|| {
-            let samples = (xs.numel() as i64 / xs.size()[1]) as f64;
-            let added = &self.running_var - &kept;
-            self.running_var.shallow_clone().copy_(&(kept + added * ((samples - 1.) / samples)));
-        });
-        ys
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
+    use tch::{Device, Kind};
 
     fn layer(running_variance: RunningVariance) -> (nn::VarStore, BatchNorm2d) {
         let store = nn::VarStore::new(Device::Cpu);
@@ -133,6 +142,25 @@ mod tests {
     #[test]
     fn keras_averages_the_biased_variance() {
         check(RunningVariance::Biased, 1.25);
+    }
+
+    /// The two differ in what they remember, not in what they compute.
+    #[test]
+    fn both_have_the_same_gradient() {
+        let gradient = |running_variance| {
+            let (_store, layer) = layer(running_variance);
+            let xs = Tensor::from_slice(&[1.0_f32, 2., 3., 5.])
+                .view([1, 1, 2, 2])
+                .set_requires_grad(true);
+            (layer.forward_t(&xs, true) * xs.detach().square()).sum(Kind::Float).backward();
+            xs.grad()
+        };
+        let (pytorch, keras) =
+            (gradient(RunningVariance::Unbiased), gradient(RunningVariance::Biased));
+        assert!(
+            pytorch.norm().double_value(&[]) > 0.1 && pytorch.equal(&keras),
+            "{pytorch} {keras}"
+        );
     }
 
     #[test]

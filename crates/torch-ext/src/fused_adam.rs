@@ -80,6 +80,9 @@ pub fn fused_adam(
     if let Some(index) = gradients.iter().position(|gradient| !gradient.defined()) {
         return Err(Error { operation, message: format!("parameter {index} has no gradient") });
     }
+    if parameters.is_empty() {
+        return Ok(());
+    }
     let lists = [
         ffi::pointers(parameters),
         ffi::pointers(gradients),

@@ -33,4 +33,13 @@ impl Source {
     pub fn permuted(&self, tensor: &Tensor) -> Tensor {
         tensor.permute(&self.axes).contiguous()
     }
+
+    /// Our tensor in the original's memory order: what [`Source::permuted`] undoes.
+    pub fn restored(&self, tensor: &Tensor) -> Tensor {
+        let mut axes = vec![0; self.axes.len()];
+        for (ours, &theirs) in (0..).zip(&self.axes) {
+            axes[theirs as usize] = ours;
+        }
+        tensor.permute(axes).contiguous()
+    }
 }

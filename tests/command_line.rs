@@ -1,0 +1,48 @@
+//! The binary as a person or a script meets it: output, files, messages, exit codes.
+
+mod refusals;
+mod training;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The binary `xception`, built once from the sources as they are.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let build = ["build", "--quiet", "--package", "trainer", "--bin", "xception"];
+        let status = Command::new(env!("CARGO")).args(build).status().expect("cargo runs");
+        assert!(status.success(), "the binary does not build");
+        // This test lies in target/<profile>/deps.
+        let test = std::env::current_exe().expect("a test has a path");
+        test.ancestors().nth(2).expect("target/<profile>").join("xception")
+    })
+}
+
+/// What a command printed and how it ended.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `xception` in `folder`, where neither a cache nor a data set is in reach.
+fn xception(folder: &Path, arguments: &[&str]) -> Ended {
+    let Output { status, stdout, stderr } = Command::new(binary())
+        .args(arguments)
+        .current_dir(folder)
+        .env("XCEPTION_CACHE", folder.join("cache"))
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the binary starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is text");
+    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// The JSON document that a command printed, which must have ended well.
+#[track_caller]
+fn json(ended: &Ended) -> serde_json::Value {
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
+}

@@ -1,0 +1,250 @@
+//! Every preset against its original: logits, running statistics and the gradient of every parameter.
+//!
+//! The golden values are the original's in float64. In float64 we must agree to nearly the last digit, which leaves
+//! no room for another network; in float32, in the layout that training uses, to the tolerance that the project
+//! promises.
+
+use std::collections::BTreeMap;
+
+use tch::{Device, Kind, Reduction, Tensor, nn::ModuleT, nn::VarStore};
+use xception::import::{self, Source};
+use xception::weights::{self, Tensors};
+use xception::{ModelSpec, Preset, Xception};
+
+use crate::fill;
+use crate::golden_file::{Case, Golden, Summary};
+
+/// Largest relative error in float64, whatever the original.
+const EXACT: f64 = 1e-9;
+
+/// The original's state dict as the fill makes it.
+pub(crate) fn state_dict(golden: &Golden) -> Tensors {
+    golden
+        .tensors
+        .iter()
+        .map(|entry| (entry.name.clone(), fill::weights(entry, &golden.fill)))
+        .collect()
+}
+
+/// The preset with the golden file's number of classes.
+pub(crate) fn spec(golden: &Golden) -> ModelSpec {
+    let preset: Preset = golden.network.parse().expect("golden files are named after presets");
+    ModelSpec { classes: golden.classes, ..ModelSpec::new(preset) }
+}
+
+/// Our network under the original's weights.
+struct Subject {
+    store: VarStore,
+    model: Xception,
+    weights: Tensors,
+    sources: BTreeMap<String, Source>,
+    kind: Kind,
+}
+
+impl Subject {
+    fn new(golden: &Golden, kind: Kind) -> Self {
+        let spec = spec(golden);
+        let weights = import::import(&spec, &state_dict(golden), &BTreeMap::new())
+            .expect("the original's own state dict");
+        let mut store = VarStore::new(Device::Cpu);
+        let model =
+            Xception::new(&store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
+        store.set_kind(kind);
+        Self { store, model, weights, sources: import::sources(&spec).unwrap(), kind }
+    }
+
+    /// The pictures of a case, laid out as training lays them out.
+    fn images(&self, case: &Case) -> Tensor {
+        torch_ext::channels_last(&fill::images(&case.input_name, &case.input).to_kind(self.kind))
+            .unwrap()
+    }
+
+    /// Under each original name, our tensors in the original's layout.
+    fn under_original_names<'a>(
+        &'a self,
+        tensor: impl Fn(&Tensor) -> Option<Tensor> + 'a,
+    ) -> impl Iterator<Item = (String, Tensor)> + 'a {
+        let variables: BTreeMap<String, Tensor> = self.store.variables().into_iter().collect();
+        variables.into_iter().filter_map(move |(ours, variable)| {
+            let source = &self.sources[&ours];
+            Some((source.names[0].clone(), source.restored(&tensor(&variable)?)))
+        })
+    }
+}
+
+/// Checks one preset in float64 and, within `tolerance`, in float32.
+#[track_caller]
+fn check(network: &str, tolerance: f64) {
+    let golden = Golden::open(network);
+    assert!(golden.cases.len() >= 2, "two input sizes");
+    for (kind, tolerance) in [(Kind::Double, EXACT), (Kind::Float, tolerance)] {
+        let subject = Subject::new(&golden, kind);
+        for case in &golden.cases {
+            let mut errors = Errors {
+                case: format!("{network}, {:?}, {kind:?}", case.input),
+                tolerance,
+                found: Vec::new(),
+            };
+            check_case(&golden, case, &subject, &mut errors);
+            assert!(errors.found.is_empty(), "{}:\n{}", errors.case, errors.found.join("\n"));
+        }
+    }
+}
+
+fn check_case(golden: &Golden, case: &Case, subject: &Subject, errors: &mut Errors) {
+    let images = subject.images(case);
+    let stored = |logits: &Tensor| logits.narrow(1, 0, golden.logits_stored).to_kind(Kind::Double);
+
+    weights::load(&subject.store, &subject.weights).unwrap();
+    let logits = tch::no_grad(|| subject.model.forward_t(&images, false));
+    errors.logits("logits in evaluation", &stored(&logits), &case.eval_logits);
+
+    let logits = subject.model.forward_t(&images, true);
+    errors.logits("logits in training", &stored(&logits), &case.train_logits);
+    let labels = Tensor::from_slice(&case.labels);
+    let loss = logits.cross_entropy_loss(&labels, None::<Tensor>, Reduction::Mean, -100, 0.0);
+    errors.near("loss", loss.double_value(&[]), case.loss, case.loss);
+
+    for (name, tensor) in subject.under_original_names(|variable| {
+        (!variable.requires_grad()).then(|| variable.shallow_clone())
+    }) {
+        errors.tensor(&name, &tensor, &case.running[&name], None);
+    }
+    subject.store.trainable_variables().iter_mut().for_each(Tensor::zero_grad);
+    loss.backward();
+    let mut compared = 0;
+    for (name, gradient) in
+        subject.under_original_names(|variable| variable.requires_grad().then(|| variable.grad()))
+    {
+        // A gradient that is zero but for rounding is measured against its layer's weight gradient.
+        let layer = name.rsplit_once(['.', '/']).map_or("", |(layer, _)| layer);
+        let largest = case
+            .gradients
+            .iter()
+            .filter(|(other, _)| other.starts_with(layer))
+            .map(|(_, summary)| summary.norm);
+        errors.tensor(&name, &gradient, &case.gradients[&name], largest.reduce(f64::max));
+        compared += 1;
+    }
+    assert_eq!(compared, case.gradients.len(), "every gradient of the original is compared");
+}
+
+/// What is too far from the original.
+struct Errors {
+    case: String,
+    tolerance: f64,
+    found: Vec<String>,
+}
+
+impl Errors {
+    /// `ours` must be within the tolerance of `theirs`, as a part of `scale`.
+    fn near(&mut self, what: &str, ours: f64, theirs: f64, scale: f64) {
+        let error = (ours - theirs).abs() / scale.abs();
+        // Asked this way round, a NaN counts as wrong.
+        let near = error <= self.tolerance;
+        if !near {
+            self.found.push(format!(
+                "  {what}: {ours:e}, original {theirs:e}, relative error {error:.1e}"
+            ));
+        }
+    }
+
+    fn logits(&mut self, what: &str, ours: &Tensor, theirs: &[Vec<f64>]) {
+        let flat: Vec<f64> = theirs.iter().flatten().copied().collect();
+        let theirs = Tensor::from_slice(&flat).view([theirs.len() as i64, -1]);
+        assert_eq!(ours.size(), theirs.size(), "{}: {what}", self.case);
+        let norm = theirs.norm().double_value(&[]);
+        self.near(what, norm + (ours - &theirs).norm().double_value(&[]), norm, norm);
+    }
+
+    /// Compares a tensor with its summary; one that should be zero is measured against `scale`.
+    fn tensor(&mut self, name: &str, ours: &Tensor, theirs: &Summary, scale: Option<f64>) {
+        let flat: Vec<f64> =
+            ours.to_kind(Kind::Double).flatten(0, -1).try_into().expect("a vector");
+        let dot = |other: &[f64]| flat.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
+        let norm = dot(&flat).sqrt();
+        if theirs.zero {
+            let scale = scale.expect("only gradients vanish");
+            return self.near(&format!("{name} (zero)"), norm, 0.0, scale);
+        }
+        self.near(&format!("{name} norm"), norm, theirs.norm, theirs.norm);
+        self.near(
+            &format!("{name} projection"),
+            dot(&fill::stream("projection", flat.len())),
+            theirs.projection,
+            theirs.norm,
+        );
+        for (place, sample) in [0, flat.len() / 2, flat.len() - 1].into_iter().zip(theirs.samples) {
+            self.near(&format!("{name}[{place}]"), flat[place], sample, theirs.norm);
+        }
+    }
+}
+
+/// Parameters and multiply-accumulates of the original at its own size.
+#[track_caller]
+fn check_reference(network: &str) {
+    let golden = Golden::open(network);
+    let reference = &golden.reference;
+    let spec = ModelSpec { classes: reference.classes, ..spec(&golden) };
+    let summary = xception::summary::Summary::new(
+        &spec.architecture().unwrap(),
+        spec.classes,
+        reference.input,
+    )
+    .unwrap();
+    assert_eq!(
+        (summary.params_trainable(), summary.params_total(), summary.macs()),
+        (reference.params_trainable, reference.params_total, reference.macs),
+        "{network}"
+    );
+}
+
+const NETWORKS: [&str; 7] = [
+    "xception",
+    "xception-keras",
+    "notebook-cifar10",
+    "dense-cifar100",
+    "dense-cifar100-first",
+    "dense-cifar100-depthwise",
+    "plain-shared",
+];
+
+#[test]
+fn every_preset_is_counted_as_its_original_is() {
+    NETWORKS.into_iter().for_each(check_reference);
+}
+
+#[test]
+fn xception_is_timms() {
+    check("xception", 1e-5);
+}
+
+#[test]
+fn xception_keras_is_kerass() {
+    check("xception-keras", 1e-4);
+}
+
+#[test]
+fn notebook_cifar10_is_the_notebooks() {
+    check("notebook-cifar10", 1e-5);
+}
+
+#[test]
+fn dense_cifar100_is_the_posts() {
+    check("dense-cifar100", 1e-5);
+}
+
+#[test]
+fn dense_cifar100_first_is_the_posts_first_listing() {
+    check("dense-cifar100-first", 1e-5);
+}
+
+#[test]
+fn dense_cifar100_depthwise_is_the_post_with_groups() {
+    check("dense-cifar100-depthwise", 1e-5);
+}
+
+#[test]
+fn plain_shared_is_the_posts() {
+    check("plain-shared", 1e-5);
+}
