@@ -1,2 +1,28 @@
-//! 
-fn main() {}
+//! `cargo xtask`: everything around the build. Parses the command line and turns errors into exit codes.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use xtask::cli::{Cli, Command};
+use xtask::workspace::Workspace;
+use xtask::{doctor, failure, fetch, golden, test, tidy, train};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let workspace = Workspace::of_this_checkout();
+    let result = match cli.command {
+        Command::Fetch(args) => fetch::run(&workspace, &args),
+        Command::Doctor => doctor::run(&workspace),
+        Command::Test(args) => test::run(&workspace, &args),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Train(args) => train::run(&workspace, &args),
+        Command::Golden(args) => golden::run(&workspace, &args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("error: {err:#}");
+            ExitCode::from(failure::exit_code(&err))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The command line as data: what `cargo xtask --help` shows.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Everything around the build: fetch what it needs, check, test and train.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, one module each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Download libtorch or a data set into the cache, checked against pinned hashes
+    Fetch(FetchArgs),
+    /// Tell what is installed, what is missing, and the command that mends it
+    Doctor,
+    /// Format check, tidy, clippy, docs and all tests; fetches libtorch first if it is missing
+    Test(TestArgs),
+    /// Check the workspace's own rules: crate arrows, `unsafe`, recipes, links in the docs
+    Tidy,
+    /// Fetch what is missing, then run `xception train --recipe quick` with the given arguments
+    #[command(disable_help_flag = true)]
+    Train(TrainArgs),
+    /// Write the golden parity values anew from the original Python code
+    Golden(GoldenArgs),
+}
+
+/// What `fetch` can get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// The C++ library under PyTorch, linked at `<workspace>/libtorch`
+    Libtorch,
+    /// CIFAR-10, binary version
+    Cifar10,
+    /// CIFAR-100, binary version
+    Cifar100,
+    /// All three
+    All,
+}
+
+/// Which build of libtorch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Variant {
+    /// Runs everywhere
+    Cpu,
+    /// CUDA 13.0
+    Cu130,
+    /// CUDA 13.2
+    Cu132,
+}
+
+impl Variant {
+    /// The name in file names and versions, as in `2.13.0+cu130`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variant::Cpu => "cpu",
+            Variant::Cu130 => "cu130",
+            Variant::Cu132 => "cu132",
+        }
+    }
+}
+
+/// Arguments of `fetch`.
+#[derive(Args, Debug)]
+pub struct FetchArgs {
+    /// What to fetch
+    #[arg(value_enum)]
+    pub target: Target,
+    /// Take it from here instead: a folder, a file, or a URL of either (a folder may vouch for its
+    /// files with a SHA256SUMS)
+    #[arg(long, value_name = "PATH_OR_URL")]
+    pub from: Option<String>,
+    /// Use no network: only the cache and a local --from
+    #[arg(long)]
+    pub offline: bool,
+    /// Build of libtorch; without it the one that is linked already, else cpu
+    #[arg(long, value_enum)]
+    pub variant: Option<Variant>,
+}
+
+/// Arguments of `test`.
+#[derive(Args, Debug)]
+pub struct TestArgs {
+    /// Use no network: fail instead of fetching libtorch, and tell cargo the same
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Arguments of `train`.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// Use no network (must come before the trainer's own arguments)
+    #[arg(long)]
+    pub offline: bool,
+    /// Passed on to `xception train` as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Arguments of `golden`.
+#[derive(Args, Debug)]
+pub struct GoldenArgs {
+    /// Folder of the documents whose code the values come from
+    #[arg(long, value_name = "DIR")]
+    pub seeds: PathBuf,
+    /// Python that has torch, timm and keras
+    #[arg(long, value_name = "PY", default_value = "python3")]
+    pub python: PathBuf,
+}

@@ -1,0 +1,79 @@
+//! `libtorch.so`, the library that tch links by name.
+//!
+//! In the zip it is there, empty but for what it needs. The CUDA wheel's own one needs the GPU
+//! libraries, so a CPU build gets a new one.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// How to get a compiler.
+pub const INSTALL_ONE: &str = "install one (Debian, Ubuntu: `apt install g++`; Fedora: `dnf install \
+                               gcc-c++`; macOS: `xcode-select --install`)";
+
+/// C++ compilers to try: the user's choice, then the usual names.
+pub fn compilers() -> Vec<String> {
+    let own = env::var("CXX").ok().filter(|name| !name.trim().is_empty());
+    own.into_iter().chain(["c++", "g++", "clang++"].map(String::from)).collect()
+}
+
+/// The first C++ compiler that answers.
+pub fn find_compiler() -> Option<String> {
+    compilers().into_iter().find(|name| {
+        let output = call(name).arg("--version").output();
+        output.is_ok_and(|output| output.status.success())
+    })
+}
+
+/// `CXX` may hold a launcher before the compiler, as in `ccache g++`.
+fn call(name: &str) -> Command {
+    let mut words = name.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or(name));
+    command.args(words);
+    command
+}
+
+/// As [`find_compiler`].
+///
+/// # Errors
+///
+/// When there is none; the message says how to get one.
+pub fn compiler() -> Result<String> {
+    find_compiler().with_context(|| {
+        format!(
+            "no C++ compiler found (tried {}): {INSTALL_ONE} or set CXX",
+            compilers().join(", ")
+        )
+    })
+}
+
+/// Links `libtorch.so` in the folder `lib`, which holds `libtorch_cpu.so` and `libc10.so`.
+///
+/// # Errors
+///
+/// When linking fails.
+pub fn link(compiler: &str, lib: &Path) -> Result<()> {
+    let arguments = [
+        "-shared",
+        "-o",
+        "libtorch.so",
+        "-Wl,--no-as-needed",
+        "-L.",
+        "-ltorch_cpu",
+        "-lc10",
+        "-Wl,-soname,libtorch.so",
+        "-Wl,-rpath,$ORIGIN",
+    ];
+    let output = call(compiler)
+        .args(arguments)
+        .current_dir(lib)
+        .output()
+        .with_context(|| format!("cannot run {compiler}"))?;
+    if !output.status.success() {
+        let messages = String::from_utf8_lossy(&output.stderr);
+        bail!("{compiler} could not link libtorch.so: {}", messages.trim());
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! What stands between a fresh clone and a trained network: fetching, checking, building, testing.
+//!
+//! A library so that `tests/` can drive the parts that must never go wrong (downloads, archives,
+//! locks) without starting a process for each case. It never depends on tch: it has to run before
+//! libtorch is there.
+
+pub mod cache;
+pub mod cli;
+pub mod doctor;
+pub mod durable;
+pub mod failure;
+pub mod fetch;
+pub mod golden;
+pub mod test;
+pub mod tidy;
+pub mod train;
+pub mod workspace;

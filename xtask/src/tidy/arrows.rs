@@ -1,0 +1,69 @@
+//! Which crate may depend on which.
+
+use toml::{Table, Value};
+
+use super::Problem;
+use super::tree::SourceFile;
+
+/// Each crate and the crates of this workspace that it may use.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("torch-ext", &[]),
+    ("sepconv", &["torch-ext"]),
+    ("xception", &["sepconv", "torch-ext"]),
+    ("datasets", &["torch-ext"]),
+    ("trainer", &["datasets", "sepconv", "torch-ext", "xception"]),
+    ("integration-tests", &["datasets", "sepconv", "torch-ext", "trainer", "xception"]),
+    ("xtask", &[]),
+];
+
+/// xtask has to run before libtorch is there.
+const NOT_IN_XTASK: &[&str] = &["tch", "torch-sys"];
+
+const TABLES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
+
+/// Checks one crate's Cargo.toml.
+pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
+    let mut problem = |message: String| problems.push(Problem::new(&file.path, 0, message));
+    let manifest: Table = match file.text.parse() {
+        Ok(manifest) => manifest,
+        Err(err) => return problem(format!("not TOML: {}", err.to_string().trim_end())),
+    };
+    let name = manifest.get("package").and_then(|package| package.get("name")?.as_str());
+    let Some(name) = name else { return };
+    let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+        return problem(format!(
+            "crate `{name}` has no place in the arrows: add it to xtask's tidy"
+        ));
+    };
+    for dependency in dependencies(&manifest) {
+        let ours = ARROWS.iter().any(|(known, _)| *known == dependency);
+        if ours && !allowed.contains(&dependency.as_str()) {
+            let allowed = if allowed.is_empty() { "none".into() } else { allowed.join(", ") };
+            problem(format!(
+                "`{name}` must not depend on `{dependency}` (of this workspace it may use: \
+                 {allowed}): move the code to where the arrows in ARCHITECTURE.md allow it"
+            ));
+        }
+        if name == "xtask" && NOT_IN_XTASK.contains(&dependency.as_str()) {
+            problem(format!(
+                "xtask must not depend on `{dependency}`: it runs before libtorch is there"
+            ));
+        }
+    }
+}
+
+/// The packages in all dependency tables, also those for one target only.
+fn dependencies(manifest: &Table) -> Vec<String> {
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let targets = targets.into_iter().flat_map(Table::values).filter_map(Value::as_table);
+    let tables = std::iter::once(manifest).chain(targets);
+    let tables = tables.flat_map(|table| TABLES.iter().filter_map(|name| table.get(*name)));
+    tables
+        .filter_map(Value::as_table)
+        .flatten()
+        .map(|(key, value)| {
+            let renamed = value.get("package").and_then(Value::as_str);
+            renamed.unwrap_or(key).to_owned()
+        })
+        .collect()
+}

@@ -1,0 +1,13 @@
+//! Fetching under every fault that we could think of, and the commands as a user runs them.
+
+mod archives;
+mod command_line;
+mod concurrent;
+mod download;
+mod hostile_tar;
+mod hostile_zip;
+mod killed;
+mod libtorch;
+mod orchestration;
+mod server;
+mod tidy;
