@@ -19,5 +19,7 @@ fn main() {
         .file("cpp/torch_ext.cpp")
         .compile("torch_ext");
     println!("cargo::metadata=libtorch_lib={}", lib.display());
-    println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family.contains("unix")) {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    }
 }

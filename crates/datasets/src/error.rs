@@ -22,7 +22,7 @@ pub enum Error {
     },
 
     /// A file is there but cannot be read.
-    #[error("cannot read {}: {source}", .file.display())]
+    #[error("cannot read {}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,

@@ -64,9 +64,21 @@ pub enum Error {
     /// libtorch's fused kernels refused something.
     #[error(transparent)]
     TorchExt(#[from] torch_ext::Error),
-    /// libtorch refused something.
-    #[error(transparent)]
-    Torch(#[from] tch::TchError),
+    /// Memory ran out.
+    #[error("out of memory{asked}; try a smaller --batch-size or --input, or --set batch_size=…")]
+    OutOfMemory {
+        /// How much more was asked for, where that is known.
+        asked: String,
+    },
+    /// libtorch refused something, or this program is wrong.
+    #[error("internal error: {0} (RUST_LOG=debug shows more)")]
+    Internal(String),
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Error::from_torch(&error.to_string())
+    }
 }
 
 impl Error {
@@ -83,48 +95,38 @@ impl Error {
                 | xception::Error::Metadata { .. }
                 | xception::Error::Mismatch(_)
                 | xception::Error::Import(_) => 3,
-                xception::Error::File { .. } => 1,
-                xception::Error::Torch(error) => torch_code(&error.to_string()),
+                xception::Error::File { .. } | xception::Error::Torch(_) => 1,
             },
             Error::NoData(_) | Error::Datasets(_) | Error::Picture { .. } => 3,
             Error::NonFiniteLoss { .. } => 5,
-            Error::File { .. } | Error::TorchExt(_) => 1,
-            Error::Torch(error) => torch_code(&error.to_string()),
+            Error::OutOfMemory { .. } => 6,
+            Error::File { .. } | Error::TorchExt(_) | Error::Internal(_) => 1,
         }
+    }
+
+    /// What a panic was about: tch's operators end in one where libtorch throws.
+    pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        Error::from_torch(
+            text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message"),
+        )
+    }
+
+    fn from_torch(text: &str) -> Self {
+        if text.contains("can't allocate memory") || text.contains("out of memory") {
+            let asked =
+                text.split("you tried to allocate ").nth(1).and_then(|rest| rest.split(' ').next());
+            let asked = asked
+                .map_or(String::new(), |bytes| format!(" ({bytes} bytes more were asked for)"));
+            return Error::OutOfMemory { asked };
+        }
+        Error::Internal(text.lines().next().unwrap_or(text).to_string())
     }
 
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::File { action, path, source }
     }
-}
-
-fn torch_code(message: &str) -> u8 {
-    if is_out_of_memory(message) { 6 } else { 1 }
-}
-
-fn is_out_of_memory(message: &str) -> bool {
-    message.contains("can't allocate memory") || message.contains("out of memory")
-}
-
-/// The exit code and the message for a panic, which tch's operators end in where libtorch throws.
-pub fn exit_code_of_panic(payload: &(dyn Any + Send)) -> (u8, String) {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    if is_out_of_memory(text) {
-        let asked =
-            text.split("you tried to allocate ").nth(1).and_then(|rest| rest.split(' ').next());
-        let asked =
-            asked.map_or(String::new(), |bytes| format!(" ({bytes} bytes more were asked for)"));
-        return (
-            6,
-            format!(
-                "out of memory{asked}; try a smaller --batch-size or --input, or --set batch_size=…"
-            ),
-        );
-    }
-    let first = text.lines().next().unwrap_or(text);
-    (1, format!("internal error: {first} (RUST_LOG=debug shows more)"))
 }
 
 #[cfg(test)]
@@ -135,8 +137,9 @@ mod tests {
     fn a_failed_allocation_is_code_six_and_says_how_much() {
         let text = "Torch(\"[enforce fail at alloc_cpu.cpp:129] err == 0. DefaultCPUAllocator: can't allocate memory: \
                     you tried to allocate 4611686018427387904 bytes. Error code 12 (Cannot allocate memory)\")";
-        let (code, message) = exit_code_of_panic(&text.to_string());
-        assert_eq!(code, 6);
+        let error = Error::from_panic(&text.to_string());
+        let message = error.to_string();
+        assert_eq!(error.exit_code(), 6);
         assert!(
             message.starts_with("out of memory (4611686018427387904 bytes more were asked for)"),
             "{message}"
@@ -145,10 +148,11 @@ mod tests {
 
     #[test]
     fn any_other_panic_is_code_one_and_one_line() {
-        let (code, message) = exit_code_of_panic(&"expected pictures\nand a long story");
+        let error = Error::from_panic(&"expected pictures\nand a long story");
+        assert_eq!(error.exit_code(), 1);
         assert_eq!(
-            (code, message.as_str()),
-            (1, "internal error: expected pictures (RUST_LOG=debug shows more)")
+            error.to_string(),
+            "internal error: expected pictures (RUST_LOG=debug shows more)"
         );
     }
 }

@@ -8,6 +8,7 @@ pub mod commands;
 mod data;
 mod error;
 mod evaluation;
+pub mod log;
 mod metrics;
 mod model_file;
 mod optimizer;
@@ -21,4 +22,4 @@ mod table;
 mod training;
 mod world;
 
-pub use error::{Error, exit_code_of_panic};
+pub use error::Error;

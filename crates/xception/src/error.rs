@@ -32,7 +32,7 @@ pub enum Error {
     #[error(transparent)]
     Layer(#[from] sepconv::Error),
     /// A file could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     File {
         /// `read` or `write`.
         action: &'static str,

@@ -1,3 +1,5 @@
+//! The formats on bytes made here, and every refusal with its words.
+
 use super::*;
 
 const FILE: &str = "batch.bin";

@@ -1,3 +1,5 @@
+//! Batches: the same whatever the size, the prefetch and the interruption.
+
 use std::collections::BTreeMap;
 
 use tch::Kind;

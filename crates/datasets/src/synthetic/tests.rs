@@ -1,3 +1,5 @@
+//! Drawn pictures: deterministic, balanced, and not to be told apart without a convolution.
+
 use super::*;
 
 const CHANCE: f64 = 0.1;
