@@ -1,7 +1,7 @@
 //! Trains, evaluates and explains Xception: the library behind the binary `xception`.
 //!
 //! Start at [`commands`], one module a subcommand. A run is described by a [`recipe::Recipe`] in which every number
-//! is written, and leaves a folder ([`run_folder`]) that says how it was made.
+//! is written, and leaves a folder that says how it was made.
 
 pub mod cli;
 pub mod commands;

@@ -112,48 +112,24 @@ impl Recipe {
     pub fn resolve(arguments: &TrainArgs) -> Result<Self, Error> {
         let name = &arguments.recipe;
         let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
-        let text = match named(name) {
-            Some(text) => text.to_string(),
-            None if Path::new(name).extension().is_some_and(|extension| extension == "toml") => {
-                std::fs::read_to_string(name)
-                    .map_err(|error| refuse(format!("cannot be read: {error}")))?
+        let complain = |error: toml::de::Error| refuse(error.to_string().trim_end().to_string());
+        let text = text_of(name).map_err(refuse)?;
+        let TrainArgs { preset, data, set, .. } = arguments;
+        let recipe: Recipe = if preset.is_none() && data.is_none() && set.is_empty() {
+            // Straight from the text, so that a complaint shows the line.
+            toml::from_str(&text).map_err(complain)?
+        } else {
+            let mut table: Table = toml::from_str(&text).map_err(complain)?;
+            if let Some(preset) = preset {
+                apply(&mut table, &format!("model.preset={preset:?}")).map_err(Error::Usage)?;
+                forget_scale(&mut table, preset.parse()?);
             }
-            None => {
-                let known: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
-                return Err(refuse(format!(
-                    "unknown; known are {}, or give a .toml file",
-                    known.join(", ")
-                )));
+            let data = data.iter().map(|data| format!("data={data:?}"));
+            for change in data.chain(set.iter().cloned()) {
+                apply(&mut table, &change).map_err(Error::Usage)?;
             }
+            table.try_into().map_err(complain)?
         };
-        let mut table: Table = toml::from_str(&text)
-            .map_err(|error| refuse(error.to_string().trim_end().to_string()))?;
-        if let Some(preset) = &arguments.preset {
-            let cifar = preset.parse::<Preset>()? == Preset::Cifar;
-            let model = table.entry("model").or_insert_with(|| Value::Table(Table::new()));
-            if let Some(model) = model.as_table_mut() {
-                model.insert("preset".to_string(), Value::String(preset.clone()));
-                if !cifar {
-                    model.remove("scale");
-                }
-            }
-        }
-        if let Some(data) = &arguments.data {
-            table.insert("data".to_string(), Value::String(data.clone()));
-        }
-        for change in &arguments.set {
-            apply(&mut table, change).map_err(Error::Usage)?;
-        }
-        let recipe: Recipe =
-            match (table == toml::from_str(&text).unwrap_or_default(), toml::from_str(&text)) {
-                // Straight from the text, so that a complaint shows the line.
-                (true, parsed) => {
-                    parsed.map_err(|error| refuse(error.to_string().trim_end().to_string()))?
-                }
-                (false, _) => table
-                    .try_into()
-                    .map_err(|error: toml::de::Error| refuse(error.message().to_string()))?,
-            };
         recipe.validate().map_err(refuse)?;
         Ok(recipe)
     }
@@ -224,6 +200,26 @@ impl Recipe {
     /// The normalisation.
     pub fn normalization(&self) -> Normalization {
         Normalization { mean: self.normalization.mean, std: self.normalization.std }
+    }
+}
+
+/// The text of a recipe: a named one's, or a file's.
+fn text_of(name: &str) -> Result<String, String> {
+    if let Some(text) = named(name) {
+        return Ok(text.to_string());
+    }
+    if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
+        return std::fs::read_to_string(name).map_err(|error| format!("cannot be read: {error}"));
+    }
+    let known: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+    Err(format!("unknown; known are {}, or give a .toml file", known.join(", ")))
+}
+
+/// The scale belongs to the recipe's own preset: another one asked for on the command line leaves it behind.
+fn forget_scale(table: &mut Table, preset: Preset) {
+    let model = table.get_mut("model").and_then(Value::as_table_mut);
+    if let Some(model) = model.filter(|_| preset != Preset::Cifar) {
+        model.remove("scale");
     }
 }
 
