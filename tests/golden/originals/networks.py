@@ -81,8 +81,8 @@ NETWORKS = [
         classes=10,
         reference_classes=10,
         reference_input=32,
-        fill=CENTRED,
-        cases=[Case(12, 32, 32, 15), Case(5, 33, 33, 0)],
+        fill=CENTRED | {"shift": 0.2},
+        cases=[Case(12, 32, 32, 1), Case(5, 33, 33, 17)],
     ),
     Network(
         name="dense-cifar100",
