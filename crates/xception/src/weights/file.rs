@@ -88,12 +88,25 @@ pub fn write(
     let mut header: HashMap<String, String> =
         metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     header.insert("format".to_string(), "pt".to_string());
-    let bytes = safetensors::serialize(views, Some(header)).map_err(format)?;
+    let mut bytes = safetensors::serialize(views, Some(header)).map_err(format)?;
+    sort_header(&mut bytes);
     write_atomically(path, &bytes).map_err(|source| Error::File {
         action: "write",
         path: path.to_path_buf(),
         source,
     })
+}
+
+/// The library writes metadata in the order of a hash map. Sorted, equal weights are equal bytes.
+fn sort_header(bytes: &mut [u8]) {
+    let Some((length, rest)) = bytes.split_first_chunk_mut::<8>() else { return };
+    let Some(header) = rest.get_mut(..u64::from_le_bytes(*length) as usize) else { return };
+    let sorted = serde_json::from_slice::<serde_json::Value>(header).map(|value| value.to_string());
+    if let Some(sorted) = sorted.ok().filter(|sorted| sorted.len() <= header.len()) {
+        // The format pads the header with spaces.
+        header.fill(b' ');
+        header[..sorted.len()].copy_from_slice(sorted.as_bytes());
+    }
 }
 
 /// Writes beside `path`, syncs, renames, and syncs the folder: after a crash the old file or the new one is there.

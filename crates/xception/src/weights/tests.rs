@@ -48,6 +48,20 @@ fn a_file_comes_back_as_it_went() {
 }
 
 #[test]
+fn equal_weights_are_equal_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, spec) = small();
+    let written: Vec<Vec<u8>> = (0..8)
+        .map(|copy| {
+            let path = folder.path().join(format!("{copy}.safetensors"));
+            write(&path, &snapshot(&store), &description(spec).to_metadata()).unwrap();
+            fs::read(path).unwrap()
+        })
+        .collect();
+    assert!(written.iter().all(|bytes| *bytes == written[0]));
+}
+
+#[test]
 fn half_precision_is_cast_to_the_models_kind() {
     let (store, _) = small();
     let rounded: Tensors = snapshot(&store)
