@@ -61,7 +61,7 @@ impl ResidualRow {
 
 /// Whether repeated modules have weights of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weights {
+pub enum MiddleWeights {
     /// Each its own.
     Separate,
     /// One module, applied again and again.
@@ -76,15 +76,15 @@ pub struct MiddleFlow {
     /// How often it is applied.
     pub repeats: i64,
     /// With which weights.
-    pub weights: Weights,
+    pub weights: MiddleWeights,
 }
 
 impl MiddleFlow {
     /// Modules with weights of their own.
     pub fn stored(&self) -> i64 {
         match self.weights {
-            Weights::Separate => self.repeats,
-            Weights::Shared => self.repeats.min(1),
+            MiddleWeights::Separate => self.repeats,
+            MiddleWeights::Shared => self.repeats.min(1),
         }
     }
 }
@@ -173,7 +173,7 @@ impl Architecture {
             middle_flow: MiddleFlow {
                 row: ResidualRow::new(&[728, 728, 728], 1),
                 repeats: 8,
-                weights: Weights::Separate,
+                weights: MiddleWeights::Separate,
             },
             exit_flow: ResidualRow::new(&[728, 1024], 2),
             exit_separables: ExitSeparables {

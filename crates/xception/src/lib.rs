@@ -27,8 +27,8 @@ pub mod summary;
 pub mod weights;
 
 pub use architecture::{
-    Architecture, ExitSeparables, MiddleFlow, Norm, Projection, ResidualRow, SkipFrom, StemConv,
-    Weights,
+    Architecture, ExitSeparables, MiddleFlow, MiddleWeights, Norm, Projection, ResidualRow,
+    SkipFrom, StemConv,
 };
 pub use error::Error;
 pub use model::Xception;

@@ -3,7 +3,7 @@
 use sepconv::{BatchNorm2d, Conv2d, Conv2dConfig, Padding, SeparableConv2d};
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
 
-use crate::{Architecture, Error, Norm, StemConv, Weights, residual::ResidualModule};
+use crate::{Architecture, Error, MiddleWeights, Norm, StemConv, residual::ResidualModule};
 
 /// A convolution and the normalisation after it.
 type Normed<Conv> = (Conv, Option<BatchNorm2d>);
@@ -82,8 +82,8 @@ impl Xception {
             bs: Some(table.head_init.bias(&fc, "bias", classes, c_in)),
         };
         let middle_passes = match table.middle_flow.weights {
-            Weights::Separate => 1,
-            Weights::Shared => table.middle_flow.repeats as usize,
+            MiddleWeights::Separate => 1,
+            MiddleWeights::Shared => table.middle_flow.repeats as usize,
         };
         let table = table.clone();
         Ok(Self {

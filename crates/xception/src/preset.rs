@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use sepconv::{Activation, BatchNormConfig, Groups, Init, NormAct, Padding, RunningVariance};
 
 use crate::{
-    Architecture, Error, ExitSeparables, MiddleFlow, Norm, Projection, ResidualRow, SkipFrom,
-    StemConv, Weights,
+    Architecture, Error, ExitSeparables, MiddleFlow, MiddleWeights, Norm, Projection, ResidualRow,
+    SkipFrom, StemConv,
 };
 
 /// A network by name.
@@ -182,7 +182,7 @@ fn dense(groups: Groups) -> Architecture {
     Architecture {
         stem: [stem, StemConv { c_out: 64, ..stem }],
         entry_flow,
-        middle_flow: MiddleFlow { weights: Weights::Shared, ..published.middle_flow },
+        middle_flow: MiddleFlow { weights: MiddleWeights::Shared, ..published.middle_flow },
         exit_separables: ExitSeparables {
             opens_with: Activation::Relu,
             closes_with: Activation::None,
@@ -204,7 +204,7 @@ fn plain() -> Architecture {
     Architecture {
         stem: published.stem.map(|conv| StemConv { bias: true, norm: Norm::None, ..conv }),
         entry_flow,
-        middle_flow: MiddleFlow { row: middle_row, repeats: 7, weights: Weights::Shared },
+        middle_flow: MiddleFlow { row: middle_row, repeats: 7, weights: MiddleWeights::Shared },
         exit_flow: bare(published.exit_flow),
         exit_separables: ExitSeparables { norm: Norm::None, ..published.exit_separables },
         projection: Projection::Biased,
@@ -246,7 +246,7 @@ fn cifar(scale: CifarScale) -> Result<Architecture, Error> {
         middle_flow: MiddleFlow {
             row: rows(&[728, 728, 728], 1),
             repeats: middle_modules,
-            weights: Weights::Separate,
+            weights: MiddleWeights::Separate,
         },
         exit_flow: rows(&[728, 1024], 2),
         exit_separables: ExitSeparables {

@@ -3,7 +3,9 @@
 use sepconv::cost::{self, ConvShape, Cost};
 use sepconv::{NormAct, Order, Padding};
 
-use crate::{Architecture, Error, Norm, Projection, ResidualRow, Weights, residual::rep_place};
+use crate::{
+    Architecture, Error, MiddleWeights, Norm, Projection, ResidualRow, residual::rep_place,
+};
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +86,8 @@ impl Summary {
         for (number, row) in table.stored_rows() {
             let entered = walk.layers.len();
             walk.module(&format!("block{number}"), row)?;
-            if table.middle_flow.weights == Weights::Shared && number == table.entry_flow.len() + 1
+            if table.middle_flow.weights == MiddleWeights::Shared
+                && number == table.entry_flow.len() + 1
             {
                 walk.layers[entered..]
                     .iter_mut()
