@@ -57,7 +57,7 @@ fn test_runs_its_steps_in_order() {
             "clippy --workspace --all-targets --locked -- -D warnings",
             "doc --workspace --no-deps --locked | -D warnings",
             "deny --version",
-            "deny check",
+            "deny check bans licenses sources",
             "test --workspace --locked",
         ]
     );
