@@ -175,12 +175,7 @@ impl ModuleT for SeparableConv2d {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
         let SeparableConv2dConfig { order, between, after, .. } = self.config;
         let half = |xs: &Tensor, conv: &dyn ModuleT, norm: &Option<BatchNorm2d>, part: NormAct| {
-            let ys = conv.forward_t(xs, train);
-            part.activation.apply(
-                &norm
-                    .as_ref()
-                    .map_or_else(|| ys.shallow_clone(), |norm| norm.forward_t(&ys, train)),
-            )
+            part.activation.apply(&conv.forward_t(xs, train).apply_opt_t(norm, train))
         };
         let depthwise = |xs: &Tensor, part| half(xs, &self.depthwise, &self.depthwise_norm, part);
         let pointwise = |xs: &Tensor, part| half(xs, &self.pointwise, &self.pointwise_norm, part);

@@ -1,7 +1,6 @@
 // What libtorch has and tch does not bind. Every entry point returns nullptr, or an error text that
 // the caller frees with torch_ext_free: no exception crosses into Rust.
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <ATen/cpu/Utils.h>
 #include <c10/core/GradMode.h>
 #include <torch/version.h>
@@ -49,10 +48,6 @@ const char* torch_ext_version() { return TORCH_VERSION; }
 
 // Asks the system for the right to use AMX; false where there is none.
 bool torch_ext_init_amx() { return at::cpu::init_amx(); }
-
-char* torch_ext_set_flush_denormal(bool on, bool* supported) {
-  return guarded([&] { *supported = at::globalContext().setFlushDenormal(on); });
-}
 
 char* torch_ext_channels_last(at::Tensor* const* input, at::Tensor** output) {
   return guarded([&] { *output = new at::Tensor((*input)->contiguous(at::MemoryFormat::ChannelsLast)); });

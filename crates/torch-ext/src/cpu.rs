@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use crate::{Error, ffi};
+use crate::ffi;
 
 /// The version of the libtorch headers that this program was built against, such as `2.13.0`.
 pub fn version() -> &'static str {
@@ -29,16 +29,6 @@ fn cpu_has_amx_bf16() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn cpu_has_amx_bf16() -> bool {
     false
-}
-
-/// Lets denormal numbers count as zero, which some CPUs compute far faster; `false` where unsupported.
-pub fn set_flush_denormal(on: bool) -> Result<bool, Error> {
-    let mut supported = false;
-    // SAFETY: the pointer is valid for the call.
-    ffi::check("flushing of denormals", unsafe {
-        ffi::torch_ext_set_flush_denormal(on, &mut supported)
-    })?;
-    Ok(supported)
 }
 
 #[cfg(test)]

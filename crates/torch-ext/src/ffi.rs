@@ -11,7 +11,6 @@ unsafe extern "C" {
     fn torch_ext_free(text: *mut c_char);
     pub(crate) fn torch_ext_version() -> *const c_char;
     pub(crate) fn torch_ext_init_amx() -> bool;
-    pub(crate) fn torch_ext_set_flush_denormal(on: bool, supported: *mut bool) -> *mut c_char;
     pub(crate) fn torch_ext_channels_last(
         input: *const *mut C_tensor,
         output: *mut *mut C_tensor,

@@ -11,7 +11,7 @@ mod ffi;
 mod fused_adam;
 mod memory_format;
 
-pub use cpu::{has_bf16_matrix_unit, set_flush_denormal, version};
+pub use cpu::{has_bf16_matrix_unit, version};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
 pub use fused_adam::{AdamState, AdamStep, WeightDecay, fused_adam};
