@@ -17,6 +17,7 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .file("cpp/torch_ext.cpp")
+        .file("cpp/operators.cpp")
         .compile("torch_ext");
     println!("cargo::metadata=libtorch_lib={}", lib.display());
     if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family.contains("unix")) {

@@ -1,6 +1,7 @@
 //! The activations that the paper compares between the halves of a separable convolution (figure 10).
 
 use tch::Tensor;
+use torch_ext::FeatureMap;
 
 /// What is applied to a feature map, element by element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -15,6 +16,15 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Applies the activation to a feature map, or leaves it to whoever reads the map next.
+    pub fn on(self, xs: FeatureMap) -> FeatureMap {
+        match self {
+            Activation::None => xs,
+            Activation::Relu => xs.relu(),
+            Activation::Elu => xs.resolve().elu().into(),
+        }
+    }
+
     /// Applies the activation; any shape.
     pub fn apply(self, xs: &Tensor) -> Tensor {
         match self {

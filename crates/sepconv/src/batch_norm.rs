@@ -1,7 +1,9 @@
 //! Batch normalisation with the conventions written down: tch draws the scale from U(0, 1) unless told otherwise.
 
-use tch::{Tensor, nn, nn::ModuleT};
+use tch::{Tensor, nn};
+use torch_ext::{FeatureMap, Statistics};
 
+use crate::layer::{Layer, module_of_layer};
 use crate::{Error, error::positive};
 
 /// Which estimate of the batch's variance enters the running one. The forward pass always uses the biased one.
@@ -59,18 +61,18 @@ impl BatchNorm2d {
         })
     }
 
+    /// On the devices and kinds that are left to libtorch's kernels.
+    fn by_libtorch(&self, xs: &Tensor, train: bool) -> Tensor {
+        match (train, self.config.running_variance) {
+            (true, RunningVariance::Biased) => self.train_biased(xs),
+            _ => self.normalize(xs, &self.running_mean, &self.running_var, train),
+        }
+    }
+
     fn normalize(&self, xs: &Tensor, mean: &Tensor, var: &Tensor, train: bool) -> Tensor {
         let BatchNormConfig { eps, momentum, .. } = self.config;
-        xs.batch_norm(
-            Some(&self.weight),
-            Some(&self.bias),
-            Some(mean),
-            Some(var),
-            train,
-            momentum,
-            eps,
-            true,
-        )
+        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
+        xs.batch_norm(weight, bias, Some(mean), Some(var), train, momentum, eps, true)
     }
 
     /// Trains with the biased estimate in the running variance, which libtorch does not offer.
@@ -90,20 +92,35 @@ impl BatchNorm2d {
     }
 }
 
-impl ModuleT for BatchNorm2d {
+impl Layer for BatchNorm2d {
     /// `[N, C, H, W]` to the same shape and kind.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        match (train, self.config.running_variance) {
-            (true, RunningVariance::Biased) => self.train_biased(xs),
-            _ => self.normalize(xs, &self.running_mean, &self.running_var, train),
-        }
+    fn forward_map(&self, xs: FeatureMap, train: bool) -> FeatureMap {
+        let BatchNormConfig { eps, momentum, running_variance } = self.config;
+        let xs = xs.resolve();
+        let norm = torch_ext::BatchNorm {
+            weight: &self.weight,
+            bias: &self.bias,
+            running_mean: &self.running_mean,
+            running_var: &self.running_var,
+            momentum,
+            eps,
+            correction: match running_variance {
+                RunningVariance::Unbiased => 1.0,
+                RunningVariance::Biased => 0.0,
+            },
+        };
+        let statistics = if train { Statistics::OfBatch } else { Statistics::Fixed };
+        FeatureMap::batch_normalized(xs.shallow_clone(), &norm, statistics)
+            .unwrap_or_else(|| self.by_libtorch(&xs, train).into())
     }
 }
+
+module_of_layer!(BatchNorm2d);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use tch::{Device, Kind, nn::ModuleT};
 
     fn layer(running_variance: RunningVariance) -> (nn::VarStore, BatchNorm2d) {
         let store = nn::VarStore::new(Device::Cpu);

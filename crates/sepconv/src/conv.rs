@@ -1,8 +1,9 @@
 //! The convolution under every layer here: any geometry, TensorFlow's padding too, and a stated initialisation.
 
-use tch::{Tensor, nn, nn::ModuleT};
-use torch_ext::{DepthwiseGeometry, depthwise_conv2d};
+use tch::{Tensor, nn};
+use torch_ext::{DepthwiseGeometry, FeatureMap, depthwise_conv2d, pointwise_conv2d};
 
+use crate::layer::{Layer, module_of_layer};
 use crate::{Error, Init, Padding, error::positive};
 
 /// Options of [`Conv2d`].
@@ -81,32 +82,32 @@ impl Conv2d {
     }
 }
 
-impl ModuleT for Conv2d {
-    /// `[N, c_in, H, W]` to `[N, c_out, H', W']`.
-    fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
+impl Layer for Conv2d {
+    fn forward_map(&self, xs: FeatureMap, _train: bool) -> FeatureMap {
         let Conv2dConfig { kernel_size, stride, padding, dilation, groups, .. } = self.config;
-        let c_in = self.weight.size()[1] * groups;
+        let (size, c_in) = (xs.size(), self.weight.size()[1] * groups);
         assert!(
-            xs.dim() == 4 && xs.size()[1] == c_in,
-            "expected pictures [N, {c_in}, H, W], got {:?}; the weight is {:?} in {groups} groups",
-            xs.size(),
+            size.len() == 4 && size[1] == c_in,
+            "expected pictures [N, {c_in}, H, W], got {size:?}; the weight is {:?} in {groups} groups",
             self.weight.size()
         );
         let (xs, padding) = padding.symmetric(xs, kernel_size, stride, dilation);
-        let (weight, bias) =
-            (in_kind_of(&xs, &self.weight), self.bias.as_ref().map(|bias| in_kind_of(&xs, bias)));
-        if groups == 1 {
-            xs.conv2d(&weight, bias.as_ref(), stride, padding, dilation, groups)
+        let (weight, bias) = (&self.weight, self.bias.as_ref());
+        let ys = if groups > 1 {
+            let geometry = DepthwiseGeometry { stride, padding, dilation, groups };
+            depthwise_conv2d(&xs, weight, bias, geometry)
+        } else if kernel_size == [1, 1] && padding == [0, 0] {
+            pointwise_conv2d(&xs, weight, bias, stride)
         } else {
-            depthwise_conv2d(
-                &xs,
-                &weight,
-                bias.as_ref(),
-                DepthwiseGeometry { stride, padding, dilation, groups },
-            )
-        }
+            let xs = xs.resolve();
+            let bias = bias.map(|bias| in_kind_of(&xs, bias));
+            xs.conv2d(&in_kind_of(&xs, weight), bias.as_ref(), stride, padding, dilation, groups)
+        };
+        ys.into()
     }
 }
+
+module_of_layer!(Conv2d);
 
 /// `weight` cast to the kind of `xs`, differentiably, or itself where the kinds agree.
 fn in_kind_of(xs: &Tensor, weight: &Tensor) -> Tensor {

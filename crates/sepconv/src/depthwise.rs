@@ -1,7 +1,9 @@
 //! The spatial half: each channel's picture meets its own kernels, channels do not mix.
 
-use tch::{Tensor, nn, nn::ModuleT};
+use tch::{Tensor, nn};
+use torch_ext::FeatureMap;
 
+use crate::layer::{Layer, module_of_layer};
 use crate::{Conv2d, Conv2dConfig, Error, Init, Padding, error::positive};
 
 /// How many channel groups the spatial half has.
@@ -102,9 +104,10 @@ impl DepthwiseConv2d {
     }
 }
 
-impl ModuleT for DepthwiseConv2d {
-    /// `[N, c_in, H, W]` to `[N, c_in * depth_multiplier, H', W']`.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        self.conv.forward_t(xs, train)
+impl Layer for DepthwiseConv2d {
+    fn forward_map(&self, xs: FeatureMap, train: bool) -> FeatureMap {
+        self.conv.forward_map(xs, train)
     }
 }
+
+module_of_layer!(DepthwiseConv2d);

@@ -6,7 +6,8 @@
 //! the two in a row. [`cost`] counts what that saves.
 //!
 //! Layers are built from a plain config struct and a [`tch::nn::Path`], validate in their constructor, and are
-//! [`tch::nn::ModuleT`], so they chain with every other layer of tch. A layer computes in the kind of its input:
+//! [`tch::nn::ModuleT`], so they chain with every other layer of tch; as [`Layer`]s they chain on a
+//! [`torch_ext::FeatureMap`] and save passes over memory. A layer computes in the kind of its input:
 //! fp32 weights meeting a bf16 picture are cast on the way, and their gradients arrive in fp32.
 //!
 //! ```no_run
@@ -30,6 +31,7 @@ pub mod cost;
 mod depthwise;
 mod error;
 mod init;
+mod layer;
 mod max_pool;
 mod padding;
 mod pointwise;
@@ -41,6 +43,7 @@ pub use conv::{Conv2d, Conv2dConfig};
 pub use depthwise::{DepthwiseConv2d, DepthwiseConv2dConfig, Groups};
 pub use error::Error;
 pub use init::Init;
+pub use layer::{Chain, Layer};
 pub use max_pool::max_pool2d;
 pub use padding::Padding;
 pub use pointwise::{PointwiseConv2d, PointwiseConv2dConfig};

@@ -1,18 +1,28 @@
 //! Max-pooling with TensorFlow's `SAME` beside PyTorch's padding.
 
 use tch::Tensor;
+use torch_ext::{FeatureMap, PoolGeometry};
 
 use crate::Padding;
 
 /// The largest value under a square window; `[N, C, H, W]` to `[N, C, H', W']`.
 ///
 /// Padding never wins: it counts as minus infinity. PyTorch: `F.max_pool2d(xs, kernel, stride, padding)`.
-pub fn max_pool2d(xs: &Tensor, kernel: i64, stride: i64, padding: Padding) -> Tensor {
+pub fn max_pool2d(xs: &FeatureMap, kernel: i64, stride: i64, padding: Padding) -> Tensor {
     let size = xs.size();
-    let before = [0, 1].map(|axis| padding.along(axis, size[axis + 2], kernel, stride, 1).0);
-    // An odd row of SAME padding lies below: a last window that hangs over the edge, which is what ceil mode gives.
-    // Where the padding is even, rounding up and down agree.
-    xs.max_pool2d([kernel, kernel], [stride, stride], before, [1, 1], padding == Padding::Same)
+    let of_axis = |axis: usize| {
+        let (before, _) = padding.along(axis, size[axis + 2], kernel, stride, 1);
+        (before, padding.outputs(axis, size[axis + 2], kernel, stride, 1))
+    };
+    let ((top, height), (left, width)) = (of_axis(0), of_axis(1));
+    let (before, output) = ([top, left], [height, width]);
+    let geometry = PoolGeometry { kernel, stride, before, output };
+    torch_ext::max_pool2d(xs, geometry).unwrap_or_else(|| {
+        // An odd row of SAME padding lies below: a last window that hangs over the edge, which is what ceil mode
+        // gives. Where the padding is even, rounding up and down agree.
+        let (kernel, stride, ceil_mode) = ([kernel; 2], [stride; 2], padding == Padding::Same);
+        xs.resolve().max_pool2d(kernel, stride, before, [1, 1], ceil_mode)
+    })
 }
 
 #[cfg(test)]
@@ -24,7 +34,8 @@ mod tests {
     fn check(height: i64, width: i64, padding: Padding, expected: &[f32]) {
         let xs =
             Tensor::arange(height * width, (Kind::Float, Device::Cpu)).view([1, 1, height, width]);
-        let ys: Vec<f32> = max_pool2d(&xs, 3, 2, padding).flatten(0, 3).try_into().unwrap();
+        let ys: Vec<f32> =
+            max_pool2d(&FeatureMap::from(xs), 3, 2, padding).flatten(0, 3).try_into().unwrap();
         assert_eq!(ys, expected);
     }
 

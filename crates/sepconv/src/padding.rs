@@ -1,6 +1,6 @@
 //! How a kernel is fitted to the borders of a picture.
 
-use tch::Tensor;
+use torch_ext::FeatureMap;
 
 use crate::Error;
 
@@ -48,17 +48,17 @@ impl Padding {
     /// and the symmetric rest.
     pub(crate) fn symmetric(
         self,
-        xs: &Tensor,
+        xs: FeatureMap,
         kernel: [i64; 2],
         stride: [i64; 2],
         dilation: [i64; 2],
-    ) -> (Tensor, [i64; 2]) {
+    ) -> (FeatureMap, [i64; 2]) {
         let size = xs.size();
         let (top, bottom) = self.along(0, size[size.len() - 2], kernel[0], stride[0], dilation[0]);
         let (left, right) = self.along(1, size[size.len() - 1], kernel[1], stride[1], dilation[1]);
         let padded = match (bottom - top, right - left) {
-            (0, 0) => xs.shallow_clone(),
-            (below, beside) => xs.constant_pad_nd([0, beside, 0, below]),
+            (0, 0) => xs,
+            (below, beside) => xs.resolve().constant_pad_nd([0, beside, 0, below]).into(),
         };
         (padded, [top, left])
     }

@@ -1,7 +1,9 @@
 //! The channel half: a 1×1 convolution, which is a matrix product at every pixel.
 
-use tch::{Tensor, nn, nn::ModuleT};
+use tch::{Tensor, nn};
+use torch_ext::FeatureMap;
 
+use crate::layer::{Layer, module_of_layer};
 use crate::{Conv2d, Conv2dConfig, Error, Init};
 
 /// Options of [`PointwiseConv2d`].
@@ -51,9 +53,10 @@ impl PointwiseConv2d {
     }
 }
 
-impl ModuleT for PointwiseConv2d {
-    /// `[N, c_in, H, W]` to `[N, c_out, H', W']`.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        self.conv.forward_t(xs, train)
+impl Layer for PointwiseConv2d {
+    fn forward_map(&self, xs: FeatureMap, train: bool) -> FeatureMap {
+        self.conv.forward_map(xs, train)
     }
 }
+
+module_of_layer!(PointwiseConv2d);

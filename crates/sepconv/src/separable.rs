@@ -1,7 +1,9 @@
 //! The two halves in a row, with what may stand between and after them.
 
-use tch::{Tensor, nn, nn::ModuleT};
+use tch::nn;
+use torch_ext::FeatureMap;
 
+use crate::layer::{Chain, Layer, module_of_layer};
 use crate::{
     Activation, BatchNorm2d, BatchNormConfig, DepthwiseConv2d, DepthwiseConv2dConfig, Error,
     Groups, Init, Padding, PointwiseConv2d, PointwiseConv2dConfig,
@@ -170,21 +172,25 @@ impl SeparableConv2d {
     }
 }
 
-impl ModuleT for SeparableConv2d {
-    /// `[N, c_in, H, W]` to `[N, c_out, H', W']`.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+impl Layer for SeparableConv2d {
+    fn forward_map(&self, xs: FeatureMap, train: bool) -> FeatureMap {
         let SeparableConv2dConfig { order, between, after, .. } = self.config;
-        let half = |xs: &Tensor, conv: &dyn ModuleT, norm: &Option<BatchNorm2d>, part: NormAct| {
-            part.activation.apply(&conv.forward_t(xs, train).apply_opt_t(norm, train))
+        let depthwise = |xs: FeatureMap, part: NormAct| {
+            let ys = xs.through(&self.depthwise, train).through(&self.depthwise_norm, train);
+            part.activation.on(ys)
         };
-        let depthwise = |xs: &Tensor, part| half(xs, &self.depthwise, &self.depthwise_norm, part);
-        let pointwise = |xs: &Tensor, part| half(xs, &self.pointwise, &self.pointwise_norm, part);
+        let pointwise = |xs: FeatureMap, part: NormAct| {
+            let ys = xs.through(&self.pointwise, train).through(&self.pointwise_norm, train);
+            part.activation.on(ys)
+        };
         match order {
-            Order::DepthwiseFirst => pointwise(&depthwise(xs, between), after),
-            Order::PointwiseFirst => depthwise(&pointwise(xs, between), after),
+            Order::DepthwiseFirst => pointwise(depthwise(xs, between), after),
+            Order::PointwiseFirst => depthwise(pointwise(xs, between), after),
         }
     }
 }
+
+module_of_layer!(SeparableConv2d);
 
 #[cfg(test)]
 mod tests;

@@ -1,35 +1,14 @@
-// What libtorch has and tch does not bind. Every entry point returns nullptr, or an error text that
-// the caller frees with torch_ext_free: no exception crosses into Rust.
+// What libtorch has and tch does not bind.
 #include <ATen/ATen.h>
 #include <ATen/cpu/Utils.h>
 #include <c10/core/GradMode.h>
 #include <torch/version.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <vector>
 
+#include "guarded.h"
+
 namespace {
-
-char* duplicate(const char* text) {
-  char* copy = static_cast<char*>(std::malloc(std::strlen(text) + 1));
-  if (copy) std::strcpy(copy, text);
-  return copy;
-}
-
-template <typename Body>
-char* guarded(Body body) noexcept {
-  try {
-    body();
-    return nullptr;
-  } catch (const c10::Error& error) {
-    return duplicate(error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    return duplicate(error.what());
-  } catch (...) {
-    return duplicate("libtorch threw something that is not an exception");
-  }
-}
 
 std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
   std::vector<at::Tensor> copies;
@@ -43,6 +22,8 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
 extern "C" {
 
 void torch_ext_free(char* text) { std::free(text); }
+
+char* torch_ext_duplicate(const char* text) { return duplicate(text); }
 
 const char* torch_ext_version() { return TORCH_VERSION; }
 

@@ -1,32 +1,107 @@
 //! Grouped spatial convolution, the depthwise half of a separable one.
 //!
-//! One door for every caller, so that the kernels behind it can change without a layer noticing.
-//! Behind it are libtorch's own.
+//! One door for every caller. Where each channel has its own kernels and the map is a CPU's, our kernels compute
+//! it: channels are the vector, so any kernel size costs its taps and nothing else, and what is pending on the map
+//! is applied on the way in. Everything else is libtorch's.
+
+mod backward;
+mod forward;
+mod geometry;
 
 use tch::Tensor;
 
-/// How the kernel moves over the picture, and how far channels mix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DepthwiseGeometry {
-    /// Rows and columns between two outputs.
-    pub stride: [i64; 2],
-    /// Rows and columns of zeros on each side.
-    pub padding: [i64; 2],
-    /// Rows and columns between two taps of the kernel.
-    pub dilation: [i64; 2],
-    /// Channel groups that do not see each other; `c_in` for a depthwise convolution proper.
-    pub groups: i64,
-}
+use crate::FeatureMap;
+use crate::feature_map::{backward_of_masked, number_kind, record_on};
+use crate::nhwc::{Nhwc, covers, laid_out, with_element};
+
+pub use geometry::DepthwiseGeometry;
+use geometry::Plan;
 
 /// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in / groups, kh, kw]` and adds `bs: [c_out]`.
 ///
-/// Differentiable in all three. PyTorch: `F.conv2d(xs, ws, bs, stride, padding, dilation, groups)`.
+/// Differentiable in all three. The weights may be fp32 where the map is bf16: sums are fp32 in any case.
+/// PyTorch: `F.conv2d(xs, ws, bs, stride, padding, dilation, groups)`.
 /// Panics where the shapes do not fit, as every tch operator does.
 pub fn depthwise_conv2d(
-    xs: &Tensor,
+    xs: &FeatureMap,
     ws: &Tensor,
     bs: Option<&Tensor>,
     geometry: DepthwiseGeometry,
 ) -> Tensor {
-    xs.conv2d(ws, bs, geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
+    let (c_in, shape) = (xs.size()[1], ws.size());
+    let per_channel = geometry.groups == c_in && shape[0] % c_in.max(1) == 0;
+    if !(per_channel && covers(xs.values()) && covers(ws)) {
+        let xs = xs.resolve();
+        let [ws, bs] = [Some(ws), bs].map(|tensor| tensor.map(|tensor| tensor.to_kind(xs.kind())));
+        let DepthwiseGeometry { stride, padding, dilation, groups } = geometry;
+        return xs.conv2d(
+            &ws.expect("just wrapped"),
+            bs.as_ref(),
+            stride,
+            padding,
+            dilation,
+            groups,
+        );
+    }
+    match shape[0] / c_in.max(1) {
+        1 => one_kernel_a_channel(xs, ws, bs, geometry),
+        multiplier => {
+            let xs = FeatureMap::from(xs.resolve());
+            let of_each =
+                |tensor: &Tensor, index| tensor.slice(0, index, None, multiplier).contiguous();
+            // Output channel c * multiplier + m is channel c under its m-th kernel.
+            let parts: Vec<Tensor> = (0..multiplier)
+                .map(|m| {
+                    let bs = bs.map(|bs| of_each(bs, m));
+                    one_kernel_a_channel(&xs, &of_each(ws, m), bs.as_ref(), geometry)
+                })
+                .collect();
+            Tensor::stack(&parts, 2).flatten(1, 2)
+        }
+    }
 }
+
+fn one_kernel_a_channel(
+    xs: &FeatureMap,
+    ws: &Tensor,
+    bs: Option<&Tensor>,
+    geometry: DepthwiseGeometry,
+) -> Tensor {
+    let plan = Plan::new(Nhwc::of(xs.values()), &ws.size(), geometry);
+    let ys = tch::no_grad(|| {
+        let xs = xs.tail().of(&laid_out(&xs.values().detach()));
+        let bs = bs.map(|bs| bs.detach().to_kind(number_kind(xs.values())).contiguous());
+        let ys = plan.output.empty(xs.values());
+        let taps = taps_by_channel(ws, number_kind(xs.values()));
+        with_element!(ys.kind(), E => forward::run::<E>(&xs, &taps, bs.as_ref(), &ys, &plan));
+        ys
+    });
+    let more: Vec<&Tensor> = std::iter::once(ws).chain(bs).collect();
+    record_on(&[xs], &more, &[], &ys, move |maps, weights, gradient, needed| {
+        let (xs, ws) = (&maps[0], &weights[0]);
+        let taps = taps_by_channel(ws, number_kind(xs.values()));
+        let mut gradients = with_element!(gradient.kind(), E => {
+            let backward::Gradients { map, taps, sums } =
+                backward::run::<E>(xs, &taps, gradient, &plan);
+            let mut gradients = backward_of_masked::<E>(xs, map, sums.as_ref());
+            gradients.push(Some(taps.transpose(0, 1).reshape(ws.size()).to_kind(ws.kind())));
+            gradients
+        });
+        if let Some(bs) = weights.get(1) {
+            let asked = needed.last() == Some(&true);
+            let sum =
+                || gradient.sum_dim_intlist([0, 2, 3].as_slice(), false, number_kind(gradient));
+            gradients.push(asked.then(|| sum().to_kind(bs.kind())));
+        }
+        gradients
+    });
+    ys
+}
+
+/// The kernels as `[kh * kw, C]`: the channels of a tap are neighbours, as they are in the map.
+fn taps_by_channel(ws: &Tensor, kind: tch::Kind) -> Tensor {
+    ws.detach().to_kind(kind).flatten(1, 3).transpose(0, 1).contiguous()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The declarations of `cpp/torch_ext.cpp` and the one way to call them.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -9,6 +9,7 @@ use crate::Error;
 
 unsafe extern "C" {
     fn torch_ext_free(text: *mut c_char);
+    fn torch_ext_duplicate(text: *const c_char) -> *mut c_char;
     pub(crate) fn torch_ext_version() -> *const c_char;
     pub(crate) fn torch_ext_init_amx() -> bool;
     pub(crate) fn torch_ext_channels_last(
@@ -33,7 +34,36 @@ unsafe extern "C" {
         eps: f64,
         decoupled: bool,
     ) -> *mut c_char;
+    pub(crate) fn torch_ext_record(
+        inputs: *const *mut C_tensor,
+        input_count: usize,
+        outputs: *const *mut C_tensor,
+        output_count: usize,
+        saved: *const *mut C_tensor,
+        saved_count: usize,
+        backward: Backward,
+        forget: unsafe extern "C" fn(*mut c_void),
+        context: *mut c_void,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_parallel_for(
+        count: i64,
+        body: unsafe extern "C" fn(*mut c_void, i64, i64),
+        context: *mut c_void,
+    ) -> *mut c_char;
 }
+
+/// The backward pass of a node: context, saved tensors, gradients (null where there is none), which results are
+/// needed, results. Returns an error text from malloc, or null.
+pub(crate) type Backward = unsafe extern "C" fn(
+    *mut c_void,
+    *const *mut C_tensor,
+    usize,
+    *const *mut C_tensor,
+    usize,
+    *const bool,
+    *mut *mut C_tensor,
+    usize,
+) -> *mut c_char;
 
 /// Turns the text that an entry point returned into a `Result`, and frees it.
 pub(crate) fn check(operation: &'static str, text: *mut c_char) -> Result<(), Error> {
@@ -52,4 +82,11 @@ pub(crate) fn check(operation: &'static str, text: *mut c_char) -> Result<(), Er
 /// The `at::Tensor*` of each tensor, valid while the tensors are.
 pub(crate) fn pointers<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<*mut C_tensor> {
     tensors.into_iter().map(|tensor| tensor.as_ptr() as *mut C_tensor).collect()
+}
+
+/// `message` as a text that C++ frees.
+pub(crate) fn text(message: &str) -> *mut c_char {
+    let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+    // SAFETY: a NUL-terminated text that lives through the call.
+    unsafe { torch_ext_duplicate(message.as_ptr()) }
 }

@@ -1,7 +1,8 @@
 //! The one model definition: builds what an [`Architecture`] says, under the published checkpoint's names.
 
-use sepconv::{BatchNorm2d, Conv2d, Conv2dConfig, Padding, SeparableConv2d};
+use sepconv::{BatchNorm2d, Chain, Conv2d, Conv2dConfig, Padding, SeparableConv2d};
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
+use torch_ext::FeatureMap;
 
 use crate::{Architecture, Error, MiddleWeights, Norm, StemConv, residual::ResidualModule};
 
@@ -102,19 +103,19 @@ impl Xception {
     pub fn features_t(&self, xs: &Tensor, train: bool) -> Tensor {
         let middle = (0..self.middle_passes).flat_map(|_| &self.middle_flow);
         let modules = self.entry_flow.iter().chain(middle).chain([&self.exit_flow]);
-        let xs = self.stem.iter().fold(xs.shallow_clone(), |xs, (conv, norm)| {
-            xs.apply_t(conv, train).apply_opt_t(norm, train).relu()
+        let xs = self.stem.iter().fold(FeatureMap::from(xs), |xs, (conv, norm)| {
+            xs.through(conv, train).through(norm, train).relu()
         });
-        let xs = modules.fold(xs, |xs, module| xs.apply_t(module, train));
+        let xs = modules.fold(xs, |xs, module| xs.through(module, train));
         let exit = self.table.exit_separables;
         let activations = [exit.opens_with, sepconv::Activation::Relu];
         let xs = self.exit_separables.iter().zip(activations).fold(
             xs,
             |xs, ((separable, norm), activation)| {
-                activation.apply(&xs).apply_t(separable, train).apply_opt_t(norm, train)
+                activation.on(xs).through(separable, train).through(norm, train)
             },
         );
-        exit.closes_with.apply(&xs)
+        exit.closes_with.on(xs).resolve()
     }
 
     /// Global average pool and linear layer: `[N, C, h, w]` to logits `[N, classes]`, in the weights' kind.

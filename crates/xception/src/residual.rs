@@ -1,9 +1,11 @@
 //! A residual module built from its row of the table.
 
 use sepconv::{
-    Activation, BatchNorm2d, PointwiseConv2d, PointwiseConv2dConfig, SeparableConv2d, max_pool2d,
+    Activation, BatchNorm2d, Chain, Layer, PointwiseConv2d, PointwiseConv2dConfig, SeparableConv2d,
+    max_pool2d,
 };
-use tch::{Tensor, nn, nn::ModuleT};
+use tch::nn;
+use torch_ext::{FeatureMap, add};
 
 use crate::{Architecture, Error, Norm, Projection, ResidualRow, SkipFrom};
 
@@ -80,25 +82,25 @@ fn project(
     Ok((PointwiseConv2d::new(&(path / "skip"), c_in, row.c_out(), config)?, norm))
 }
 
-impl ModuleT for ResidualModule {
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        let opened = self.opens_with.apply(xs);
+impl Layer for ResidualModule {
+    fn forward_map(&self, xs: FeatureMap, train: bool) -> FeatureMap {
+        let opened = self.opens_with.on(xs.shallow_clone());
         let skip = match self.skip_from {
             SkipFrom::Input => xs,
-            SkipFrom::Activated => &opened,
+            SkipFrom::Activated => opened.shallow_clone(),
         };
         let skip = match &self.shortcut {
-            Some((conv, norm)) => skip.apply_t(conv, train).apply_opt_t(norm, train),
-            None => skip.shallow_clone(),
+            Some((conv, norm)) => skip.through(conv, train).through(norm, train),
+            None => skip,
         };
         let mut ys = opened;
         for (index, (separable, norm)) in self.separables.iter().enumerate() {
             let activation = if index == 0 { Activation::None } else { Activation::Relu };
-            ys = activation.apply(&ys).apply_t(separable, train).apply_opt_t(norm, train);
+            ys = activation.on(ys).through(separable, train).through(norm, train);
         }
         if self.stride != 1 {
-            ys = max_pool2d(&ys, 3, self.stride, self.pool_padding);
+            ys = max_pool2d(&ys, 3, self.stride, self.pool_padding).into();
         }
-        ys + skip
+        add(&ys, &skip).into()
     }
 }

@@ -1,7 +1,8 @@
 //! The separable layer by hand, in every geometry that libtorch offers, and its refusals.
 
 use super::*;
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::nn::{ModuleT, VarStore};
+use tch::{Device, Kind, Tensor};
 
 fn picture(shape: &[i64]) -> Tensor {
     let numel: i64 = shape.iter().product();

@@ -1,0 +1,28 @@
+// No exception crosses into Rust: an entry point returns nullptr, or an error text from malloc that the
+// caller frees with torch_ext_free.
+#pragma once
+#include <c10/util/Exception.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+
+inline char* duplicate(const char* text) {
+  char* copy = static_cast<char*>(std::malloc(std::strlen(text) + 1));
+  if (copy) std::strcpy(copy, text);
+  return copy;
+}
+
+template <typename Body>
+char* guarded(Body body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const c10::Error& error) {
+    return duplicate(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return duplicate(error.what());
+  } catch (...) {
+    return duplicate("libtorch threw something that is not an exception");
+  }
+}

@@ -1,0 +1,117 @@
+// What operators written in Rust need of libtorch: a place in its graph, and its intra-op threads.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "guarded.h"
+
+namespace {
+
+using Pointers = at::Tensor* const*;
+using Backward = char* (*)(void* context, Pointers saved, size_t saved_count, Pointers gradients,
+                           size_t gradient_count, const bool* needed, at::Tensor** results, size_t result_count);
+using Forget = void (*)(void* context);
+
+struct Closure {
+  Backward backward;
+  Forget forget;
+  void* context;
+  Closure(Backward backward, Forget forget, void* context) : backward(backward), forget(forget), context(context) {}
+  Closure(const Closure&) = delete;
+  ~Closure() { forget(context); }
+};
+
+std::vector<at::Tensor*> pointers(std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor*> list;
+  for (auto& tensor : tensors) list.push_back(tensor.defined() ? &tensor : nullptr);
+  return list;
+}
+
+struct RustNode : torch::autograd::Node {
+  std::unique_ptr<Closure> closure;
+  std::vector<torch::autograd::SavedVariable> saved;
+  bool released = false;
+
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    TORCH_CHECK(!c10::GradMode::is_enabled(), "this operator has no second derivative");
+    TORCH_CHECK(!released, "this graph was freed by an earlier backward pass");
+    std::vector<at::Tensor> kept;
+    for (auto& variable : saved) kept.push_back(variable.unpack());
+    auto kept_pointers = pointers(kept);
+    auto gradient_pointers = pointers(gradients);
+    const size_t count = num_outputs();
+    std::unique_ptr<bool[]> needed(new bool[count]);
+    for (size_t i = 0; i < count; ++i) needed[i] = task_should_compute_output(i);
+    std::vector<at::Tensor*> results(count, nullptr);
+    char* failure = closure->backward(closure->context, kept_pointers.data(), kept.size(), gradient_pointers.data(),
+                                      gradients.size(), needed.get(), results.data(), count);
+    torch::autograd::variable_list list(count);
+    for (size_t i = 0; i < count; ++i) {
+      if (!results[i]) continue;
+      list[i] = std::move(*results[i]);
+      delete results[i];
+    }
+    if (failure) {
+      std::string text(failure);
+      std::free(failure);
+      TORCH_CHECK(false, text);
+    }
+    return list;
+  }
+
+  void release_variables() override {
+    saved.clear();
+    released = true;
+  }
+
+  std::string name() const override { return "RustNode"; }
+};
+
+// How the graph holds its nodes: shared_ptr up to libtorch 2.11, intrusive_ptr in 2.13.
+using NodePointer = decltype(torch::autograd::Edge::function);
+
+template <typename Pointer, typename Node>
+Pointer owned(Node* node) {
+  if constexpr (std::is_same_v<Pointer, std::shared_ptr<torch::autograd::Node>>) {
+    return Pointer(node);
+  } else {
+    return Pointer::unsafe_steal_from_new(node);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+// Takes `context` over in any case and gives it to `forget` when the node goes.
+char* torch_ext_record(Pointers inputs, size_t input_count, Pointers outputs, size_t output_count, Pointers saved,
+                       size_t saved_count, Backward backward, Forget forget, void* context) {
+  return guarded([&] {
+    auto closure = std::make_unique<Closure>(backward, forget, context);
+    std::vector<at::Tensor> differentiable;
+    for (size_t i = 0; i < input_count; ++i) differentiable.push_back(*inputs[i]);
+    if (!torch::autograd::compute_requires_grad(differentiable)) return;
+    auto* node = new RustNode();
+    auto owner = owned<NodePointer>(node);
+    node->set_next_edges(torch::autograd::collect_next_edges(differentiable));
+    node->closure = std::move(closure);
+    for (size_t i = 0; i < saved_count; ++i) node->saved.emplace_back(*saved[i], false);
+    for (size_t i = 0; i < output_count; ++i) torch::autograd::set_history(*outputs[i], owner);
+  });
+}
+
+// Calls body(context, begin, end) for ranges that cover [0, count) once, on libtorch's intra-op threads.
+char* torch_ext_parallel_for(int64_t count, void (*body)(void*, int64_t, int64_t), void* context) {
+  return guarded([&] {
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) { body(context, begin, end); });
+  });
+}
+
+}  // extern "C"

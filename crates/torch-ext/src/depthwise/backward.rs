@@ -1,0 +1,254 @@
+//! The backward kernels: the gradients in the map and in the kernels, from one walk over both.
+//!
+//! Seen from an input pixel, the outputs that it went into form a window of the gradient. Sliding along a row,
+//! that window gives the pixel's own gradient (against the taps) and its part in every tap's (against its value).
+
+use tch::Tensor;
+
+use super::geometry::Plan;
+use crate::FeatureMap;
+use crate::feature_map::{GradientSums, PIECES, Prologue, numbers, total};
+use crate::nhwc::elements;
+use crate::parallel::{Shared, for_each, piece};
+use crate::simd::{Element, Kernel, Number, Simd};
+
+/// Bytes of input that are walked channel vector by channel vector.
+const BAND: usize = 64 << 10;
+
+pub(super) struct Gradients {
+    /// In what the map resolves to, cut off at its ReLU.
+    pub(super) map: Tensor,
+    /// In the taps, `[kh * kw, C]`.
+    pub(super) taps: Tensor,
+    /// What the map's normalisation needs, if it has one.
+    pub(super) sums: Option<GradientSums>,
+}
+
+/// The gradients in `xs` and in `taps: [kh * kw, C]`, given that in the output.
+pub(super) fn run<E: Element>(
+    xs: &FeatureMap,
+    taps: &Tensor,
+    gradient: &Tensor,
+    plan: &Plan,
+) -> Gradients {
+    let (channels, taps_count) = (plan.input.c, plan.kernel[0] * plan.kernel[1]);
+    // Beside the taps' sums, those of the gradient and of its product with the centred value.
+    let row_count = taps_count + 2;
+    let rows = plan.input.rows();
+    let pieces = PIECES.min(rows);
+    let mut partial = vec![E::Number::default(); pieces * row_count * channels];
+    let map = plan.input.empty(xs.values());
+    let (values, gradients, to) = (elements(xs.values()), elements(gradient), elements(&map));
+    let (taps, mean, prologue) = (numbers(taps), xs.mean(), xs.prologue::<E>());
+    let sums = Shared(partial.as_mut_ptr());
+    for_each(pieces, &|index| {
+        let sums = sums;
+        // SAFETY: each piece has sums of its own.
+        let sums = Shared(unsafe { sums.0.add(index * row_count * channels) });
+        let rows = piece(rows, pieces, index);
+        let loops =
+            Loops::<E> { values, gradients, taps, to, prologue, mean, sums, plan: *plan, rows };
+        match (plan.is_3x3(1), prologue) {
+            (true, Prologue { affine: None, relu: false }) => {
+                E::run(Sliding::<E, false, false>(loops));
+            }
+            (true, Prologue { affine: None, relu: true }) => {
+                E::run(Sliding::<E, false, true>(loops));
+            }
+            (true, Prologue { affine: Some(_), relu: false }) => {
+                E::run(Sliding::<E, true, false>(loops));
+            }
+            (true, Prologue { affine: Some(_), relu: true }) => {
+                E::run(Sliding::<E, true, true>(loops));
+            }
+            _ if plan.is_3x3(2) => E::run(General::<E, 3, 2>(loops)),
+            _ => E::run(General::<E, 0, 0>(loops)),
+        }
+    });
+    let row = |row| total(&partial, pieces, row_count * channels, row * channels, channels);
+    let taps: Vec<f64> = (0..taps_count).flat_map(row).collect();
+    let taps = Tensor::from_slice(&taps)
+        .to_kind(E::Number::KIND)
+        .view([taps_count as i64, channels as i64]);
+    let sums =
+        mean.map(|_| GradientSums { gradient: row(taps_count), product: row(taps_count + 1) });
+    Gradients { map, taps, sums }
+}
+
+struct Loops<E: Element> {
+    values: Shared<E>,
+    gradients: Shared<E>,
+    taps: Shared<E::Number>,
+    to: Shared<E>,
+    prologue: Prologue<E::Number>,
+    mean: Option<Shared<E::Number>>,
+    sums: Shared<E::Number>,
+    plan: Plan,
+    rows: std::ops::Range<usize>,
+}
+
+/// A 3×3 kernel at stride 1.
+struct Sliding<E: Element, const AFFINE: bool, const RELU: bool>(Loops<E>);
+
+impl<E: Element, const AFFINE: bool, const RELU: bool> Kernel<E> for Sliding<E, AFFINE, RELU> {
+    #[inline(always)]
+    unsafe fn run<S: Simd<E>>(self) {
+        let Loops { values, gradients, taps, to, prologue, mean, sums, plan, rows } = self.0;
+        let Plan { input, output, padding, .. } = plan;
+        let channels = input.c;
+        let band_rows = (BAND / (input.w * channels * size_of::<E>()).max(1)).max(1);
+        for start in rows.clone().step_by(band_rows) {
+            let band = start..(start + band_rows).min(rows.end);
+            for c in (0..channels).step_by(S::LANES) {
+                let span = S::span(channels - c);
+                // SAFETY: rows and columns are checked against the maps' sizes, channels by the span.
+                unsafe {
+                    let at_tap = |row: usize, column: usize| (row * 3 + column) * channels + c;
+                    let taps: [[S::Vector; 3]; 3] = std::array::from_fn(|column| {
+                        std::array::from_fn(|row| {
+                            S::load_numbers(taps.0.add(at_tap(row, column)), span)
+                        })
+                    });
+                    let mut tap_sums: [[S::Vector; 3]; 3] = std::array::from_fn(|column| {
+                        std::array::from_fn(|row| {
+                            S::load_numbers(sums.0.add(at_tap(row, column)), span)
+                        })
+                    });
+                    let (sum_at, product_at) =
+                        (sums.0.add(9 * channels + c), sums.0.add(10 * channels + c));
+                    let mut sum = S::load_numbers(sum_at, span);
+                    let mut product = S::load_numbers(product_at, span);
+                    let mut statistics = [S::zero(); 3];
+                    if let (true, Some((scale, shift)), Some(mean)) =
+                        (AFFINE, prologue.affine, mean)
+                    {
+                        statistics =
+                            [scale, shift, mean].map(|at| S::load_numbers(at.0.add(c), span));
+                    }
+                    let [scale, shift, mean] = statistics;
+                    for row in band.clone() {
+                        let (n, ih) = (row / input.h, row % input.h);
+                        let picture = gradients.0.add(n * output.h * output.w * channels + c);
+                        let bottom = ih + padding[0];
+                        // Tap row r of input row ih belongs to output row ih + padding - r; columns likewise.
+                        let column = |ow: usize| -> [S::Vector; 3] {
+                            std::array::from_fn(|r| {
+                                let oh = bottom.wrapping_sub(r);
+                                if oh < output.h && ow < output.w {
+                                    S::load(picture.add((oh * output.w + ow) * channels), span)
+                                } else {
+                                    S::zero()
+                                }
+                            })
+                        };
+                        let at = row * input.w * channels + c;
+                        let mut third = column(padding[1].wrapping_sub(2));
+                        let mut second = column(padding[1].wrapping_sub(1));
+                        for iw in 0..input.w {
+                            let first = column(iw + padding[1]);
+                            let raw = S::load(values.0.add(at + iw * channels), span);
+                            let opened = if AFFINE { S::fma(raw, scale, shift) } else { raw };
+                            let x = if RELU { S::relu(opened) } else { opened };
+                            let window = [first, second, third];
+                            let mut parts = [S::zero(); 3];
+                            for q in 0..3 {
+                                for r in 0..3 {
+                                    parts[q] = S::fma(window[q][r], taps[q][r], parts[q]);
+                                    tap_sums[q][r] = S::fma(window[q][r], x, tap_sums[q][r]);
+                                }
+                            }
+                            let mut g = S::add(S::add(parts[0], parts[1]), parts[2]);
+                            if RELU {
+                                g = S::where_positive(opened, g);
+                            }
+                            if AFFINE {
+                                sum = S::add(sum, g);
+                                product = S::fma(g, S::sub(raw, mean), product);
+                            }
+                            S::store(to.0.add(at + iw * channels), span, g);
+                            third = second;
+                            second = first;
+                        }
+                    }
+                    for column in 0..3 {
+                        for row in 0..3 {
+                            S::store_numbers(
+                                sums.0.add(at_tap(row, column)),
+                                span,
+                                tap_sums[column][row],
+                            );
+                        }
+                    }
+                    S::store_numbers(sum_at, span, sum);
+                    S::store_numbers(product_at, span, product);
+                }
+            }
+        }
+    }
+}
+
+/// Any kernel, stride, padding and dilation. `K` and `STRIDE` are known to the compiler where they are not zero.
+struct General<E: Element, const K: usize, const STRIDE: usize>(Loops<E>);
+
+impl<E: Element, const K: usize, const STRIDE: usize> Kernel<E> for General<E, K, STRIDE> {
+    #[inline(always)]
+    unsafe fn run<S: Simd<E>>(self) {
+        let Loops { values, gradients, taps, to, prologue, mean, sums, plan, rows } = self.0;
+        let Plan { input, output, kernel, stride, padding, dilation } = plan;
+        let (kernel, stride) = if K == 0 { (kernel, stride) } else { ([K; 2], [STRIDE; 2]) };
+        let dilation = if K == 0 { dilation } else { [1; 2] };
+        let channels = input.c;
+        let add_to = |row: usize, c: usize, span, part| {
+            // SAFETY: the piece's own sums.
+            unsafe {
+                let at = sums.0.add(row * channels + c);
+                S::store_numbers(at, span, S::add(S::load_numbers(at, span), part));
+            }
+        };
+        for (row, iw) in rows.flat_map(|row| (0..input.w).map(move |iw| (row, iw))) {
+            let (n, ih) = (row / input.h, row % input.h);
+            for c in (0..channels).step_by(S::LANES) {
+                let (span, at) = (S::span(channels - c), (row * input.w + iw) * channels + c);
+                // SAFETY: rows and columns are checked against the maps' sizes, channels by the span.
+                unsafe {
+                    let raw = S::load(values.0.add(at), span);
+                    let x = prologue.apply::<E, S>(raw, c, span);
+                    let mut g = S::zero();
+                    for r in 0..kernel[0] {
+                        let Some(oh) = (ih + padding[0]).checked_sub(r * dilation[0]) else {
+                            break;
+                        };
+                        if oh % stride[0] != 0 || oh / stride[0] >= output.h {
+                            continue;
+                        }
+                        for q in 0..kernel[1] {
+                            let Some(ow) = (iw + padding[1]).checked_sub(q * dilation[1]) else {
+                                break;
+                            };
+                            if ow % stride[1] != 0 || ow / stride[1] >= output.w {
+                                continue;
+                            }
+                            let (oh, ow) = (oh / stride[0], ow / stride[1]);
+                            let from = ((n * output.h + oh) * output.w + ow) * channels + c;
+                            let incoming = S::load(gradients.0.add(from), span);
+                            let tap = r * kernel[1] + q;
+                            let weight = S::load_numbers(taps.0.add(tap * channels + c), span);
+                            g = S::fma(incoming, weight, g);
+                            add_to(tap, c, span, S::mul(incoming, x));
+                        }
+                    }
+                    if prologue.relu {
+                        // x is what the ReLU left, positive where the value ahead of it was.
+                        g = S::where_positive(x, g);
+                    }
+                    if let Some(mean) = mean {
+                        let centred = S::sub(raw, S::load_numbers(mean.0.add(c), span));
+                        add_to(kernel[0] * kernel[1], c, span, g);
+                        add_to(kernel[0] * kernel[1] + 1, c, span, S::mul(g, centred));
+                    }
+                    S::store(to.0.add(at), span, g);
+                }
+            }
+        }
+    }
+}

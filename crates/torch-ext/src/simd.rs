@@ -1,0 +1,197 @@
+//! Vectors of channels: one kernel source, compiled for AVX-512, for AVX2 with FMA, and for anything else.
+//!
+//! A kernel is a [`Kernel`], generic over the instruction set. [`Element::run`] picks the best set that the CPU has
+//! at run time and enters the kernel's copy for it. Numbers are stored as fp32, bf16 or fp64 and computed in fp32
+//! (fp64 for fp64).
+//!
+//! Every method here is `unsafe` for the same two reasons: the instruction set must be there, which
+//! [`Element::run`] sees to, and pointers must cover the span.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use std::sync::OnceLock;
+
+use tch::Kind;
+
+use portable::Portable;
+
+/// Brain floating point: the upper half of an fp32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Bf16(pub(crate) u16);
+
+impl Bf16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+
+    /// To nearest, ties to even; what is not a number stays so.
+    #[inline(always)]
+    fn narrow(number: f32) -> Self {
+        if number.is_nan() {
+            return Self(0x7fc0);
+        }
+        let bits = number.to_bits();
+        Self(((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16)
+    }
+}
+
+/// What kernels compute in, and keep per channel.
+pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
+    /// How libtorch calls it.
+    const KIND: Kind;
+    fn to_f64(self) -> f64;
+}
+
+impl Number for f32 {
+    const KIND: Kind = Kind::Float;
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Number for f64 {
+    const KIND: Kind = Kind::Double;
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+/// What tensors hold.
+pub(crate) trait Element: Copy + Send + Sync + 'static {
+    /// What it is computed in.
+    type Number: Number;
+
+    /// Enters `kernel` for the best instruction set of this CPU.
+    fn run<K: Kernel<Self>>(kernel: K);
+}
+
+/// A loop over elements, compiled once for each instruction set.
+pub(crate) trait Kernel<E: Element> {
+    /// The loop. Must be `#[inline(always)]`, or the set's instructions do not reach it.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `S`, and the kernel's pointers are valid.
+    unsafe fn run<S: Simd<E>>(self);
+}
+
+/// A vector of [`Element::Number`]s on one instruction set.
+pub(crate) trait Simd<E: Element> {
+    /// The vector.
+    type Vector: Copy;
+    /// How much of a vector is meant: the last vector of a row of channels is rarely full.
+    type Span: Copy;
+    /// Numbers in a vector.
+    const LANES: usize;
+
+    fn span(lanes: usize) -> Self::Span;
+    unsafe fn load(at: *const E, span: Self::Span) -> Self::Vector;
+    unsafe fn store(at: *mut E, span: Self::Span, vector: Self::Vector);
+    unsafe fn load_numbers(at: *const E::Number, span: Self::Span) -> Self::Vector;
+    unsafe fn store_numbers(at: *mut E::Number, span: Self::Span, vector: Self::Vector);
+    unsafe fn zero() -> Self::Vector;
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, rounded once where the set can.
+    unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `max(a, 0)`; NaN stays NaN.
+    unsafe fn relu(a: Self::Vector) -> Self::Vector;
+    /// `a` where `test > 0`, else zero.
+    unsafe fn where_positive(test: Self::Vector, a: Self::Vector) -> Self::Vector;
+    /// The lanes of `a` where `test > best` or `test` is NaN, else those of `b`.
+    unsafe fn where_greater(
+        test: Self::Vector,
+        best: Self::Vector,
+        a: Self::Vector,
+        b: Self::Vector,
+    ) -> Self::Vector;
+    /// `a` where `x == y`, else zero.
+    unsafe fn where_equal(x: Self::Vector, y: Self::Vector, a: Self::Vector) -> Self::Vector;
+    unsafe fn splat(number: f64) -> Self::Vector;
+}
+
+/// An instruction set that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InstructionSet {
+    /// What every CPU of the architecture has.
+    Portable,
+    /// AVX2 with FMA: 8 numbers at a time.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL: 16 numbers at a time.
+    Avx512,
+}
+
+impl InstructionSet {
+    /// The best that this CPU has.
+    pub fn detected() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if avx512 {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+}
+
+/// The set that kernels run on: the best there is, unless a test asked for a lesser one.
+fn chosen() -> InstructionSet {
+    #[cfg(test)]
+    if let Some(set) = tests::FORCED.get() {
+        return set;
+    }
+    static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
+    *DETECTED.get_or_init(InstructionSet::detected)
+}
+
+macro_rules! run_on_the_best_set {
+    () => {
+        fn run<K: Kernel<Self>>(kernel: K) {
+            // SAFETY: the set was detected; the pointers are the kernel's own promise.
+            unsafe {
+                match chosen() {
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx512 => avx512::enter::<Self, K>(kernel),
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx2 => avx2::enter::<Self, K>(kernel),
+                    _ => kernel.run::<Portable>(),
+                }
+            }
+        }
+    };
+}
+
+impl Element for f32 {
+    type Number = f32;
+    run_on_the_best_set!();
+}
+
+impl Element for Bf16 {
+    type Number = f32;
+    run_on_the_best_set!();
+}
+
+/// fp64 is for checking the others: it has no fast path.
+impl Element for f64 {
+    type Number = f64;
+    fn run<K: Kernel<Self>>(kernel: K) {
+        // SAFETY: the portable set is everywhere; the pointers are the kernel's own promise.
+        unsafe { kernel.run::<Portable>() }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,125 @@
+//! Sixteen fp32 at a time. Spans are masks: a masked load costs what a whole one does.
+
+use std::arch::x86_64::*;
+
+use super::{Bf16, Element, Kernel, Simd};
+
+pub(super) struct Avx512;
+
+/// # Safety
+/// The CPU has these features.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn enter<E: Element, K: Kernel<E>>(kernel: K)
+where
+    Avx512: Simd<E>,
+{
+    // SAFETY: the features are the caller's promise.
+    unsafe { kernel.run::<Avx512>() }
+}
+
+macro_rules! arithmetic {
+    () => {
+        type Vector = __m512;
+        type Span = __mmask16;
+        const LANES: usize = 16;
+
+        #[inline(always)]
+        fn span(lanes: usize) -> __mmask16 {
+            if lanes >= 16 { 0xffff } else { (1 << lanes) - 1 }
+        }
+        #[inline(always)]
+        unsafe fn load_numbers(at: *const f32, span: __mmask16) -> __m512 {
+            unsafe { _mm512_maskz_loadu_ps(span, at) }
+        }
+        #[inline(always)]
+        unsafe fn store_numbers(at: *mut f32, span: __mmask16, vector: __m512) {
+            unsafe { _mm512_mask_storeu_ps(at, span, vector) }
+        }
+        #[inline(always)]
+        unsafe fn zero() -> __m512 {
+            unsafe { _mm512_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(number: f64) -> __m512 {
+            unsafe { _mm512_set1_ps(number as f32) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn relu(a: __m512) -> __m512 {
+            // The second operand is what comes out where either is NaN.
+            unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
+        }
+        #[inline(always)]
+        unsafe fn where_positive(test: __m512, a: __m512) -> __m512 {
+            unsafe {
+                let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(test, _mm512_setzero_ps());
+                _mm512_maskz_mov_ps(mask, a)
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_greater(test: __m512, best: __m512, a: __m512, b: __m512) -> __m512 {
+            unsafe {
+                let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(test, best);
+                let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(test, test);
+                _mm512_mask_blend_ps(greater | nan, b, a)
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_equal(x: __m512, y: __m512, a: __m512) -> __m512 {
+            unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(x, y), a) }
+        }
+    };
+}
+
+impl Simd<f32> for Avx512 {
+    arithmetic!();
+
+    #[inline(always)]
+    unsafe fn load(at: *const f32, span: __mmask16) -> __m512 {
+        unsafe { _mm512_maskz_loadu_ps(span, at) }
+    }
+    #[inline(always)]
+    unsafe fn store(at: *mut f32, span: __mmask16, vector: __m512) {
+        unsafe { _mm512_mask_storeu_ps(at, span, vector) }
+    }
+}
+
+impl Simd<Bf16> for Avx512 {
+    arithmetic!();
+
+    #[inline(always)]
+    unsafe fn load(at: *const Bf16, span: __mmask16) -> __m512 {
+        unsafe {
+            let halves = _mm256_maskz_loadu_epi16(span, at.cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(at: *mut Bf16, span: __mmask16, vector: __m512) {
+        unsafe {
+            // To nearest, ties to even, as Bf16::narrow does it; the AVX512-BF16 instruction would flush denormals.
+            let bits = _mm512_castps_si512(vector);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector);
+            let upper = _mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc0_0000));
+            let halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(upper));
+            _mm256_mask_storeu_epi16(at.cast(), span, halves);
+        }
+    }
+}
