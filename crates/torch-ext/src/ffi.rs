@@ -27,6 +27,7 @@ unsafe extern "C" {
         steps: *const *mut C_tensor,
         count: usize,
         learning_rate: f64,
+        learning_rate_tensor: *const C_tensor,
         beta1: f64,
         beta2: f64,
         weight_decay: f64,

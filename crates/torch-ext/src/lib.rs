@@ -1,10 +1,15 @@
-//! What libtorch has and tch does not bind: memory formats, fused optimizer steps, the CPU's abilities.
+//! What libtorch has and tch does not bind: memory formats, fused optimizer steps, CUDA graphs, the CPU's abilities.
 //!
 //! This is the only crate of the workspace with `unsafe` code and the only one with C++.
 //! The C++ side (`cpp/torch_ext.cpp`) catches every exception and hands it over as a text, which becomes an [`Error`].
 #![allow(unsafe_code, reason = "this crate exists to talk to libtorch's C++")]
 
 mod cpu;
+mod cuda_graph;
+// The build script's, here for its tests.
+#[cfg(test)]
+#[path = "../cuda_headers.rs"]
+mod cuda_headers;
 mod depthwise;
 mod error;
 mod ffi;
@@ -12,7 +17,8 @@ mod fused_adam;
 mod memory_format;
 
 pub use cpu::{has_bf16_matrix_unit, version};
+pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
-pub use fused_adam::{AdamState, AdamStep, WeightDecay, fused_adam};
+pub use fused_adam::{AdamState, AdamStep, LearningRate, WeightDecay, fused_adam};
 pub use memory_format::{channels_last, is_channels_last};

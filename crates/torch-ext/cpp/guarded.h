@@ -1,0 +1,30 @@
+// How every entry point ends: nullptr, or an error text that the caller frees with torch_ext_free.
+#pragma once
+#include <c10/util/Exception.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace torch_ext {
+
+inline char* duplicate(const char* text) {
+  char* copy = static_cast<char*>(std::malloc(std::strlen(text) + 1));
+  if (copy) std::strcpy(copy, text);
+  return copy;
+}
+
+template <typename Body>
+char* guarded(Body body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const c10::Error& error) {
+    return duplicate(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return duplicate(error.what());
+  } catch (...) {
+    return duplicate("libtorch threw something that is not an exception");
+  }
+}
+
+}  // namespace torch_ext
