@@ -1,7 +1,9 @@
 //! Compiles the C++ glue against the same libtorch as torch-sys, and tells dependents where it is.
 
+mod cuda_headers;
+
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo::rerun-if-changed=cpp");
@@ -9,8 +11,8 @@ fn main() {
         env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch's lib folder is"),
     );
     let include = lib.parent().expect("lib has a parent").join("include");
-    cc::Build::new()
-        .cpp(true)
+    let mut glue = cc::Build::new();
+    glue.cpp(true)
         .std("c++20")
         .warnings(false)
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
@@ -18,9 +20,44 @@ fn main() {
         .include(include.join("torch/csrc/api/include"))
         .file("cpp/torch_ext.cpp")
         .file("cpp/operators.cpp")
-        .compile("torch_ext");
+        .file("cpp/matrix_kernel.cpp")
+        .file("cpp/memory.cpp");
+    let cuda = env::var_os("CARGO_FEATURE_CUDA").is_some();
+    if cuda {
+        match cuda_includes(&lib) {
+            Ok(folders) => glue.includes(folders).file("cpp/cuda_graph.cpp"),
+            Err(problem) => {
+                println!("cargo::error={problem}");
+                return;
+            }
+        };
+    }
+    glue.compile("torch_ext");
+    if cuda {
+        println!("cargo::rustc-link-lib=torch_cuda");
+        println!("cargo::rustc-link-lib=c10_cuda");
+    }
     println!("cargo::metadata=libtorch_lib={}", lib.display());
     if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family.contains("unix")) {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
     }
+}
+
+/// The folders of CUDA's headers, for a libtorch that has CUDA at all.
+fn cuda_includes(lib: &Path) -> Result<Vec<PathBuf>, String> {
+    if !lib.join("libtorch_cuda.so").exists() {
+        return Err(format!(
+            "the feature `cuda` needs a libtorch with CUDA, and there is no libtorch_cuda.so in {}; set LIBTORCH to one, \
+             or build without the feature",
+            lib.display()
+        ));
+    }
+    let root = |variable: &str| {
+        println!("cargo::rerun-if-env-changed={variable}");
+        env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    };
+    let roots = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(root);
+    // The libtorch of the workspace is a link, and the wheels lie beside what it points at.
+    let lib = lib.canonicalize().unwrap_or_else(|_| lib.to_path_buf());
+    cuda_headers::find(&cuda_headers::candidates(roots, &lib))
 }

@@ -1,11 +1,11 @@
-// No exception crosses into Rust: an entry point returns nullptr, or an error text from malloc that the
-// caller frees with torch_ext_free.
+// How every entry point ends: nullptr, or an error text that the caller frees with torch_ext_free.
 #pragma once
 #include <c10/util/Exception.h>
 
 #include <cstdlib>
 #include <cstring>
-#include <exception>
+
+namespace torch_ext {
 
 inline char* duplicate(const char* text) {
   char* copy = static_cast<char*>(std::malloc(std::strlen(text) + 1));
@@ -26,3 +26,5 @@ char* guarded(Body body) noexcept {
     return duplicate("libtorch threw something that is not an exception");
   }
 }
+
+}  // namespace torch_ext

@@ -14,6 +14,8 @@
 
 namespace {
 
+using torch_ext::guarded;
+
 using Pointers = at::Tensor* const*;
 using Backward = char* (*)(void* context, Pointers saved, size_t saved_count, Pointers gradients,
                            size_t gradient_count, const bool* needed, at::Tensor** results, size_t result_count);

@@ -4,11 +4,14 @@
 #include <c10/core/GradMode.h>
 #include <torch/version.h>
 
+#include <cstdlib>
 #include <vector>
 
 #include "guarded.h"
 
 namespace {
+
+using torch_ext::guarded;
 
 std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t count) {
   std::vector<at::Tensor> copies;
@@ -23,7 +26,7 @@ extern "C" {
 
 void torch_ext_free(char* text) { std::free(text); }
 
-char* torch_ext_duplicate(const char* text) { return duplicate(text); }
+char* torch_ext_duplicate(const char* text) { return torch_ext::duplicate(text); }
 
 const char* torch_ext_version() { return TORCH_VERSION; }
 
@@ -38,11 +41,13 @@ char* torch_ext_is_channels_last(at::Tensor* const* input, bool* answer) {
   return guarded([&] { *answer = (*input)->is_contiguous(at::MemoryFormat::ChannelsLast); });
 }
 
-// Parameters in five parallel lists of `count` tensors, as at::_fused_adam_ takes them.
+// Parameters in five parallel lists of `count` tensors, as at::_fused_adam_ takes them. The learning rate is the
+// number, or, where it is not null, the tensor.
 char* torch_ext_fused_adam(
     at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
     at::Tensor* const* variances, at::Tensor* const* steps, size_t count, double learning_rate,
-    double beta1, double beta2, double weight_decay, double eps, bool decoupled) {
+    const at::Tensor* learning_rate_tensor, double beta1, double beta2, double weight_decay, double eps,
+    bool decoupled) {
   return guarded([&] {
     c10::NoGradGuard no_grad;
     auto self = list(parameters, count);
@@ -55,14 +60,21 @@ char* torch_ext_fused_adam(
       if (!grads[i].strides().equals(self[i].strides())) grads[i] = at::empty_like(self[i]).copy_(grads[i]);
     }
     at::_foreach_add_(state_steps, 1);
-    auto update = [&](auto kernel) {
-      kernel(self, grads, exp_avgs, exp_avg_sqs, at::TensorList{}, state_steps, learning_rate, beta1,
-             beta2, weight_decay, eps, /*amsgrad=*/false, /*maximize=*/false, std::nullopt, std::nullopt);
+    auto update = [&](auto kernel, const auto& rate) {
+      kernel(self, grads, exp_avgs, exp_avg_sqs, at::TensorList{}, state_steps, rate, beta1, beta2,
+             weight_decay, eps, /*amsgrad=*/false, /*maximize=*/false, std::nullopt, std::nullopt);
     };
-    if (decoupled) {
-      update([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
+    auto update_by = [&](const auto& rate) {
+      if (decoupled) {
+        update([](auto&&... arguments) { at::_fused_adamw_(arguments...); }, rate);
+      } else {
+        update([](auto&&... arguments) { at::_fused_adam_(arguments...); }, rate);
+      }
+    };
+    if (learning_rate_tensor) {
+      update_by(*learning_rate_tensor);
     } else {
-      update([](auto&&... arguments) { at::_fused_adam_(arguments...); });
+      update_by(learning_rate);
     }
   });
 }

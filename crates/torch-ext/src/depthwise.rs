@@ -14,8 +14,9 @@ use crate::FeatureMap;
 use crate::feature_map::{backward_of_masked, number_kind, record_on};
 use crate::nhwc::{Nhwc, covers, laid_out, with_element};
 
+pub(crate) use forward::{Outputs, pixels_of};
 pub use geometry::DepthwiseGeometry;
-use geometry::Plan;
+pub(crate) use geometry::Plan;
 
 /// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in / groups, kh, kw]` and adds `bs: [c_out]`.
 ///

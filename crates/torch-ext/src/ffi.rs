@@ -12,6 +12,7 @@ unsafe extern "C" {
     fn torch_ext_duplicate(text: *const c_char) -> *mut c_char;
     pub(crate) fn torch_ext_version() -> *const c_char;
     pub(crate) fn torch_ext_init_amx() -> bool;
+    pub(crate) fn torch_ext_keep_memory();
     pub(crate) fn torch_ext_channels_last(
         input: *const *mut C_tensor,
         output: *mut *mut C_tensor,
@@ -28,12 +29,36 @@ unsafe extern "C" {
         steps: *const *mut C_tensor,
         count: usize,
         learning_rate: f64,
+        learning_rate_tensor: *const C_tensor,
         beta1: f64,
         beta2: f64,
         weight_decay: f64,
         eps: f64,
         decoupled: bool,
     ) -> *mut c_char;
+    pub(crate) fn torch_ext_multiply_f32(
+        m: i64,
+        n: i64,
+        k: i64,
+        ld_a: i64,
+        ld_b: i64,
+        ld_c: i64,
+        a: *const f32,
+        b: *const f32,
+        c: *mut f32,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_multiply_bf16(
+        m: i64,
+        n: i64,
+        k: i64,
+        ld_a: i64,
+        ld_b: i64,
+        ld_c: i64,
+        a: *const c_void,
+        b: *const c_void,
+        c: *mut f32,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_release_matrix_unit();
     pub(crate) fn torch_ext_record(
         inputs: *const *mut C_tensor,
         input_count: usize,

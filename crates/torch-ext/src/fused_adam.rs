@@ -16,11 +16,25 @@ pub enum WeightDecay {
     Decoupled,
 }
 
-/// The numbers of one step.
+/// The size of one step.
+#[derive(Debug, Clone, Copy)]
+pub enum LearningRate<'a> {
+    /// A number, passed to the kernel.
+    Number(f64),
+    /// A float scalar beside the parameters, read by the kernel: on a GPU a step that was captured in a
+    /// [`CudaGraph`](crate::CudaGraph) follows it, where a number would stay what it was at the capture.
+    Tensor(&'a Tensor),
+}
+
+impl From<f64> for LearningRate<'_> {
+    fn from(number: f64) -> Self {
+        LearningRate::Number(number)
+    }
+}
+
+/// The numbers of Adam, but for the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
-    /// Step size.
-    pub learning_rate: f64,
     /// Decay of the running mean of the gradients.
     pub beta1: f64,
     /// Decay of the running mean of their squares.
@@ -60,12 +74,13 @@ impl AdamState {
 /// Moves every parameter by one Adam or AdamW step along its gradient.
 ///
 /// The three slices run in parallel; a parameter's gradient must be defined.
-/// PyTorch: `torch._fused_adam_`, `torch._fused_adamw_`.
+/// PyTorch: `torch._fused_adam_`, `torch._fused_adamw_`, and their `tensor_lr` forms.
 pub fn fused_adam(
     parameters: &[Tensor],
     gradients: &[Tensor],
     states: &mut [AdamState],
     step: AdamStep,
+    learning_rate: LearningRate<'_>,
 ) -> Result<(), Error> {
     let operation = "a fused Adam step";
     if parameters.len() != gradients.len() || parameters.len() != states.len() {
@@ -90,7 +105,11 @@ pub fn fused_adam(
         ffi::pointers(states.iter().map(|state| &state.variance)),
         ffi::pointers(states.iter().map(|state| &state.steps)),
     ];
-    // SAFETY: five lists of `count` valid tensors each, alive through the call.
+    let (number, tensor) = match learning_rate {
+        LearningRate::Number(number) => (number, std::ptr::null()),
+        LearningRate::Tensor(tensor) => (0.0, tensor.as_ptr()),
+    };
+    // SAFETY: five lists of `count` valid tensors each, and a tensor or null, alive through the call.
     let text = unsafe {
         ffi::torch_ext_fused_adam(
             lists[0].as_ptr(),
@@ -99,7 +118,8 @@ pub fn fused_adam(
             lists[3].as_ptr(),
             lists[4].as_ptr(),
             parameters.len(),
-            step.learning_rate,
+            number,
+            tensor,
             step.beta1,
             step.beta2,
             step.weight_decay,

@@ -1,4 +1,4 @@
-//! What libtorch has and tch does not bind: memory formats, fused optimizer steps, the CPU's abilities.
+//! What libtorch has and tch does not bind: memory formats, fused optimizer steps, CUDA graphs, the CPU's abilities.
 //!
 //! This is the only crate of the workspace with `unsafe` code and the only one with C++.
 //! The C++ side (`cpp/torch_ext.cpp`) catches every exception and hands it over as a text, which becomes an [`Error`].
@@ -6,24 +6,35 @@
 
 mod autograd;
 mod cpu;
+mod cuda_graph;
+// The build script's, here for its tests.
+#[cfg(test)]
+#[path = "../cuda_headers.rs"]
+mod cuda_headers;
 mod depthwise;
 mod error;
 mod feature_map;
 mod ffi;
 mod fused_adam;
+mod matrix_kernel;
 mod max_pool;
+mod memory;
 mod memory_format;
 mod nhwc;
+mod packed_conv;
 mod parallel;
 mod pointwise;
 mod simd;
 
 pub use cpu::{has_bf16_matrix_unit, version};
+pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
 pub use feature_map::{BatchNorm, FeatureMap, Statistics, add};
-pub use fused_adam::{AdamState, AdamStep, WeightDecay, fused_adam};
+pub use fused_adam::{AdamState, AdamStep, LearningRate, WeightDecay, fused_adam};
 pub use max_pool::{PoolGeometry, max_pool2d};
+pub use memory::keep_memory;
 pub use memory_format::{channels_last, is_channels_last};
+pub use packed_conv::{Around, DepthwiseHalf, Factors, PackedConv, PackedConvConfig};
 pub use pointwise::pointwise_conv2d;
 pub use simd::InstructionSet;

@@ -1,6 +1,7 @@
 //! Work shared out over libtorch's own intra-op threads, so that there is one pool and `--threads` means all of it.
 
 use std::ffi::c_void;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
@@ -9,7 +10,7 @@ use crate::ffi;
 type Panic = Box<dyn std::any::Any + Send>;
 
 struct Job<'a> {
-    body: &'a (dyn Fn(usize) + Sync),
+    body: &'a (dyn Fn(Range<usize>) + Sync),
     panic: Mutex<Option<Panic>>,
 }
 
@@ -17,6 +18,11 @@ struct Job<'a> {
 ///
 /// What `body` adds up it must keep per index: sums are then the same however many threads there are.
 pub(crate) fn for_each(count: usize, body: &(dyn Fn(usize) + Sync)) {
+    for_each_range(count, &|range| range.for_each(body));
+}
+
+/// Calls `body` with ranges that cover every index below `count` once, one range a thread.
+pub(crate) fn for_each_range(count: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
     let job = Job { body, panic: Mutex::new(None) };
     // SAFETY: `job` outlives the call, which returns when every index is done.
     let text = unsafe {
@@ -33,8 +39,8 @@ unsafe extern "C" fn run_range(context: *mut c_void, begin: i64, end: i64) {
     // SAFETY: `for_each` passes its job, alive until the loop is over.
     let job = unsafe { &*context.cast::<Job>() };
     // A panic must not unwind through C++; it waits for the caller.
-    let range = || (begin..end).for_each(|index| (job.body)(index as usize));
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(range)) {
+    let work = || (job.body)(begin as usize..end as usize);
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         job.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).replace(panic);
     }
 }
@@ -57,7 +63,7 @@ unsafe impl<T: Send> Send for Shared<T> {}
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 /// The part of `total` that belongs to piece `index` of `pieces`: contiguous, and even to within one.
-pub(crate) fn piece(total: usize, pieces: usize, index: usize) -> std::ops::Range<usize> {
+pub(crate) fn piece(total: usize, pieces: usize, index: usize) -> Range<usize> {
     total * index / pieces..total * (index + 1) / pieces
 }
 

@@ -32,7 +32,7 @@ impl Bf16 {
 
     /// To nearest, ties to even; what is not a number stays so.
     #[inline(always)]
-    fn narrow(number: f32) -> Self {
+    pub(crate) fn narrow(number: f32) -> Self {
         if number.is_nan() {
             return Self(0x7fc0);
         }

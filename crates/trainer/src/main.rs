@@ -7,6 +7,7 @@ use clap::Parser;
 use trainer::cli::Cli;
 
 fn main() -> ExitCode {
+    torch_ext::keep_memory();
     let cli = Cli::parse();
     trainer::log::init(cli.verbosity);
 

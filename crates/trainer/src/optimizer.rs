@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn::VarStore};
-use torch_ext::{AdamState, AdamStep, WeightDecay, fused_adam};
+use torch_ext::{AdamState, AdamStep, LearningRate, WeightDecay, fused_adam};
 
 use crate::Error;
 
@@ -49,8 +49,8 @@ pub enum Decays {
 }
 
 impl OptimizerConfig {
-    /// The numbers of a step at `learning_rate`, and what decays.
-    fn step(&self, learning_rate: f64) -> (AdamStep, Decays) {
+    /// The numbers of a step, and what decays.
+    fn numbers(&self) -> (AdamStep, Decays) {
         let (decay, (beta1, beta2, eps, weight_decay, decays)) = match *self {
             OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, decays } => {
                 (WeightDecay::InGradient, (beta1, beta2, eps, weight_decay, decays))
@@ -59,12 +59,12 @@ impl OptimizerConfig {
                 (WeightDecay::Decoupled, (beta1, beta2, eps, weight_decay, decays))
             }
         };
-        (AdamStep { learning_rate, beta1, beta2, eps, weight_decay, decay }, decays)
+        (AdamStep { beta1, beta2, eps, weight_decay, decay }, decays)
     }
 
     /// What is wrong with the numbers, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
-        let (AdamStep { beta1, beta2, eps, weight_decay, .. }, _) = self.step(0.0);
+        let (AdamStep { beta1, beta2, eps, weight_decay, .. }, _) = self.numbers();
         let in_range = [
             ("optimizer.beta1", beta1, (0.0..1.0).contains(&beta1), "at least 0 and below 1"),
             ("optimizer.beta2", beta2, (0.0..1.0).contains(&beta2), "at least 0 and below 1"),
@@ -101,7 +101,7 @@ impl Optimizer {
     pub(crate) fn new(store: &VarStore, config: OptimizerConfig) -> Self {
         let (kernels, rest): (Vec<_>, Vec<_>) =
             store.trainable_variables().into_iter().partition(|parameter| parameter.dim() > 1);
-        let (_, decays) = config.step(0.0);
+        let (_, decays) = config.numbers();
         let group = |parameters: Vec<Tensor>, decays| Group {
             states: parameters.iter().map(AdamState::new).collect(),
             parameters,
@@ -118,13 +118,19 @@ impl Optimizer {
     }
 
     /// Moves every parameter against its gradient.
-    pub(crate) fn step(&mut self, gradients: &[Tensor], learning_rate: f64) -> Result<(), Error> {
-        let (step, _) = self.config.step(learning_rate);
+    pub(crate) fn step<'a>(
+        &mut self,
+        gradients: &[Tensor],
+        learning_rate: impl Into<LearningRate<'a>>,
+    ) -> Result<(), Error> {
+        let learning_rate = learning_rate.into();
+        let (step, _) = self.config.numbers();
         let mut rest = gradients;
         for Group { parameters, states, decays } in &mut self.groups {
             let (gradients, others) = rest.split_at(parameters.len());
             let weight_decay = if *decays { step.weight_decay } else { 0.0 };
-            fused_adam(parameters, gradients, states, AdamStep { weight_decay, ..step })?;
+            let step = AdamStep { weight_decay, ..step };
+            fused_adam(parameters, gradients, states, step, learning_rate)?;
             rest = others;
         }
         Ok(())

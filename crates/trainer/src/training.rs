@@ -1,9 +1,12 @@
 //! The training loop: one readable column from pictures to weights.
 
+mod running;
+mod step;
+
 use std::time::Instant;
 
-use datasets::{Augmentation, Batch, LastBatch, Loader, LoaderConfig, Order};
-use tch::{Device, Kind, Reduction, Tensor, nn::ModuleT, nn::VarStore};
+use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Order};
+use tch::{Device, Tensor, nn::VarStore};
 use xception::Xception;
 use xception::weights::{self, Description};
 
@@ -18,6 +21,11 @@ use crate::recipe::{AppliesTo, Recipe};
 use crate::run_folder::RunFolder;
 use crate::world::World;
 
+pub(crate) use self::step::cross_entropy;
+
+use self::running::{Running, Unread};
+use self::step::{Launch, Learner, Moment, Stepper};
+
 /// Batches that are made ready while the network is busy.
 const PREFETCH: usize = 2;
 
@@ -29,8 +37,7 @@ pub(crate) struct Training<'a> {
     precision: Precision,
     description: Description,
     store: VarStore,
-    model: Xception,
-    optimizer: Optimizer,
+    stepper: Stepper,
     train: Loader,
     test: Loader,
     metrics: Metrics,
@@ -84,15 +91,17 @@ impl<'a> Training<'a> {
             std: recipe.normalization.std,
             data: data.name.to_string(),
         };
+        let (world, precision) = (World::single(), recipe.precision.resolved(device));
+        let optimizer = Optimizer::new(&store, recipe.optimizer);
+        let learner = Learner::new(model, optimizer, world, recipe.label_smoothing);
         Ok(Self {
             recipe,
             folder,
-            world: World::single(),
-            precision: recipe.precision.resolved(device),
+            world,
+            precision,
             description,
-            optimizer: Optimizer::new(&store, recipe.optimizer),
             store,
-            model,
+            stepper: Stepper::new(learner, precision, Launch::best(recipe.batch_size)),
             train: loader(
                 data.train.clone(),
                 recipe.batch_size,
@@ -136,8 +145,13 @@ impl<'a> Training<'a> {
         let mut last = None;
         for epoch in 1..=self.recipe.epochs {
             let trained = self.train_epoch(epoch, &progress)?;
-            let evaluation =
-                Evaluation::of(&self.model, &self.test, self.precision, Views::One, |_| {});
+            let evaluation = Evaluation::of(
+                self.stepper.model(),
+                &self.test,
+                self.precision,
+                Views::One,
+                |_| {},
+            )?;
             let step = epoch * self.train.batches_per_epoch() as u64;
             let measured = [
                 ("val/loss", evaluation.loss),
@@ -169,19 +183,34 @@ impl<'a> Training<'a> {
         Ok(Outcome { last, best, seconds: started.elapsed().as_secs_f64() })
     }
 
+    /// One pass over the training set.
+    ///
+    /// On a CPU every loss is checked ahead of its update. On a GPU looking at a loss would make the CPU wait, so the
+    /// sums since the last look are checked when they are logged (`log_every`) and at the end of the epoch, ahead of
+    /// saving: the error then names the step at which it was seen, and the mean loss up to it.
     fn train_epoch(&mut self, epoch: u64, progress: &Progress) -> Result<Running, Error> {
         let per_epoch = self.train.batches_per_epoch() as u64;
         let steps = self.recipe.epochs * per_epoch;
         let done = (epoch - 1) * self.train.pictures_per_epoch() as u64;
         let (mut whole, mut logged) = (Running::start(), Running::start());
+        let mut unread = Unread::new(self.store.device());
+        let looking_is_free = !self.store.device().is_cuda();
         progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
         for (step, batch) in (((epoch - 1) * per_epoch)..).zip(self.train.epoch(epoch)) {
             let learning_rate = self.recipe.schedule.learning_rate(step, steps);
-            let (loss, right) = self.step(&batch, epoch, step + 1, learning_rate)?;
-            for running in [&mut whole, &mut logged] {
-                running.add(batch.indices.len(), loss, right);
+            let moment = Moment { epoch, step: step + 1, learning_rate };
+            let stepped = self.stepper.step(&batch, moment)?;
+            unread.add(batch.indices.len(), &stepped);
+            let logs = (step + 1) % self.recipe.log_every == 0 || (step + 1) % per_epoch == 0;
+            if !logs && !looking_is_free {
+                continue;
             }
-            if (step + 1) % self.recipe.log_every == 0 || (step + 1) % per_epoch == 0 {
+            let (images, loss, right) = unread.read();
+            moment.check(loss)?;
+            for running in [&mut whole, &mut logged] {
+                running.add(images, loss, right);
+            }
+            if logs {
                 let values = [
                     ("train/loss", logged.loss),
                     ("train/acc1", logged.accuracy),
@@ -202,31 +231,6 @@ impl<'a> Training<'a> {
         Ok(whole)
     }
 
-    /// Forward, backward, update. Returns the mean loss and how many pictures were recognised.
-    fn step(
-        &mut self,
-        batch: &Batch,
-        epoch: u64,
-        step: u64,
-        learning_rate: f64,
-    ) -> Result<(f64, i64), Error> {
-        let device = self.store.device();
-        let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
-        let labels = batch.labels.to_device(device);
-        let logits = self.model.forward_t(&images, true);
-        let loss = cross_entropy(&logits, &labels, self.recipe.label_smoothing);
-        let value = loss.double_value(&[]);
-        if !value.is_finite() {
-            return Err(Error::NonFiniteLoss { loss: value, epoch, step, learning_rate });
-        }
-        let gradients = self.optimizer.gradients(&loss)?;
-        self.world.all_reduce(&gradients);
-        self.optimizer.step(&gradients, learning_rate)?;
-        let right =
-            logits.detach().argmax(1, false).eq_tensor(&labels).sum(Kind::Int64).int64_value(&[]);
-        Ok((value, right))
-    }
-
     fn save(&self, name: &str) -> Result<(), Error> {
         if self.world.leads() {
             weights::write(
@@ -236,43 +240,6 @@ impl<'a> Training<'a> {
             )?;
         }
         Ok(())
-    }
-}
-
-/// Mean cross-entropy in fp32. PyTorch: `F.cross_entropy(logits, labels, label_smoothing=…)`.
-pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Tensor {
-    logits.cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, -100, label_smoothing)
-}
-
-/// Means over the pictures since it was started.
-struct Running {
-    since: Instant,
-    images: u64,
-    right: i64,
-    loss: f64,
-    accuracy: f64,
-    images_per_second: f64,
-}
-
-impl Running {
-    fn start() -> Self {
-        Self {
-            since: Instant::now(),
-            images: 0,
-            right: 0,
-            loss: 0.0,
-            accuracy: 0.0,
-            images_per_second: 0.0,
-        }
-    }
-
-    fn add(&mut self, images: usize, loss: f64, right: i64) {
-        let before = self.images as f64;
-        self.images += images as u64;
-        self.right += right;
-        self.loss = (self.loss * before + loss * images as f64) / self.images as f64;
-        self.accuracy = self.right as f64 / self.images as f64;
-        self.images_per_second = self.images as f64 / self.since.elapsed().as_secs_f64();
     }
 }
 
@@ -288,14 +255,6 @@ pub(crate) fn clock(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn means_weigh_batches_by_their_size() {
-        let mut running = Running::start();
-        running.add(3, 1.0, 3);
-        running.add(1, 5.0, 0);
-        assert_eq!((running.loss, running.accuracy, running.images), (2.0, 0.75, 4));
-    }
 
     #[test]
     fn times_are_said_as_people_say_them() {

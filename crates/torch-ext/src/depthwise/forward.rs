@@ -1,5 +1,7 @@
 //! The forward kernels: a 3×3 one that slides along a row with the picture in registers, and one for every other.
 
+use std::ops::Range;
+
 use tch::Tensor;
 
 use super::geometry::Plan;
@@ -9,7 +11,7 @@ use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each, piece};
 use crate::simd::{Element, Kernel, Simd};
 
-/// Pieces that the output rows are cut into for the pool.
+/// Pieces that the output pixels are cut into for the pool.
 const PIECES: usize = 64;
 
 /// Bytes of output that are walked channel vector by channel vector: with the rows they are made of they stay
@@ -25,48 +27,104 @@ pub(super) fn run<E: Element>(
     plan: &Plan,
 ) {
     let (values, taps, bs) = (elements::<E>(xs.values()), numbers(taps), bs.map(numbers));
-    let (to, prologue, rows) = (elements::<E>(ys), xs.prologue::<E>(), plan.output.rows());
+    let (to, prologue, c) = (elements::<E>(ys), xs.prologue::<E>(), plan.output.c);
     for_each(PIECES, &|index| {
-        let rows = piece(rows, PIECES, index);
-        let loops = Loops::<E> { values, taps, bs, to, prologue, plan: *plan, rows };
-        match (plan.is_3x3(1), plan.is_3x3(2), prologue) {
-            (true, _, Prologue { affine: None, relu: false }) => {
-                E::run(Sliding::<E, 1, false, false>(loops));
-            }
-            (true, _, Prologue { affine: None, relu: true }) => {
-                E::run(Sliding::<E, 1, false, true>(loops));
-            }
-            (true, _, Prologue { affine: Some(_), relu: false }) => {
-                E::run(Sliding::<E, 1, true, false>(loops));
-            }
-            (true, _, Prologue { affine: Some(_), relu: true }) => {
-                E::run(Sliding::<E, 1, true, true>(loops));
-            }
-            (_, true, Prologue { affine: None, relu: false }) => {
-                E::run(Sliding::<E, 2, false, false>(loops));
-            }
-            (_, true, Prologue { affine: None, relu: true }) => {
-                E::run(Sliding::<E, 2, false, true>(loops));
-            }
-            (_, true, Prologue { affine: Some(_), relu: false }) => {
-                E::run(Sliding::<E, 2, true, false>(loops));
-            }
-            (_, true, Prologue { affine: Some(_), relu: true }) => {
-                E::run(Sliding::<E, 2, true, true>(loops));
-            }
-            _ => E::run(General(loops)),
-        }
+        let to = to;
+        let pixels = piece(plan.output.pixels(), PIECES, index);
+        // SAFETY: the piece lies within the output.
+        let to = unsafe { to.0.add(pixels.start * c) }.cast();
+        let outputs = Outputs { to, ld: c, widen: false, relu: false };
+        pixels_of::<E>(values, taps, bs, prologue, plan, pixels, outputs);
     });
+}
+
+/// Where a run of output pixels goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outputs {
+    /// The first pixel.
+    pub(crate) to: *mut u8,
+    /// Numbers between two pixels.
+    pub(crate) ld: usize,
+    /// Whether they are stored in what they were computed in, not in the map's elements.
+    pub(crate) widen: bool,
+    /// Whether a ReLU comes first.
+    pub(crate) relu: bool,
+}
+
+/// Computes the output pixels `pixels`, counted over all pictures, on the thread that calls.
+pub(crate) fn pixels_of<E: Element>(
+    values: Shared<E>,
+    taps: Shared<E::Number>,
+    bs: Option<Shared<E::Number>>,
+    prologue: Prologue<E::Number>,
+    plan: &Plan,
+    pixels: Range<usize>,
+    outputs: Outputs,
+) {
+    let loops = Loops::<E> { values, taps, bs, outputs, prologue, plan: *plan, pixels };
+    match (plan.is_3x3(1), plan.is_3x3(2), prologue) {
+        (true, _, Prologue { affine: None, relu: false }) => {
+            E::run(Sliding::<E, 1, false, false>(loops));
+        }
+        (true, _, Prologue { affine: None, relu: true }) => {
+            E::run(Sliding::<E, 1, false, true>(loops));
+        }
+        (true, _, Prologue { affine: Some(_), relu: false }) => {
+            E::run(Sliding::<E, 1, true, false>(loops));
+        }
+        (true, _, Prologue { affine: Some(_), relu: true }) => {
+            E::run(Sliding::<E, 1, true, true>(loops));
+        }
+        (_, true, Prologue { affine: None, relu: false }) => {
+            E::run(Sliding::<E, 2, false, false>(loops));
+        }
+        (_, true, Prologue { affine: None, relu: true }) => {
+            E::run(Sliding::<E, 2, false, true>(loops));
+        }
+        (_, true, Prologue { affine: Some(_), relu: false }) => {
+            E::run(Sliding::<E, 2, true, false>(loops));
+        }
+        (_, true, Prologue { affine: Some(_), relu: true }) => {
+            E::run(Sliding::<E, 2, true, true>(loops));
+        }
+        _ => E::run(General(loops)),
+    }
 }
 
 struct Loops<E: Element> {
     values: Shared<E>,
     taps: Shared<E::Number>,
     bs: Option<Shared<E::Number>>,
-    to: Shared<E>,
+    outputs: Outputs,
     prologue: Prologue<E::Number>,
     plan: Plan,
-    rows: std::ops::Range<usize>,
+    pixels: Range<usize>,
+}
+
+impl Outputs {
+    /// Stores channels `c` and on of the `index`-th pixel.
+    ///
+    /// # Safety
+    /// The pixel has a place, and the span lies within its channels.
+    #[inline(always)]
+    unsafe fn put<E: Element, S: Simd<E>>(
+        self,
+        index: usize,
+        c: usize,
+        span: S::Span,
+        sum: S::Vector,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let sum = if self.relu { S::relu(sum) } else { sum };
+            let at = index * self.ld + c;
+            if self.widen {
+                S::store_numbers(self.to.cast::<E::Number>().add(at), span, sum);
+            } else {
+                S::store(self.to.cast::<E>().add(at), span, sum);
+            }
+        }
+    }
 }
 
 /// A 3×3 kernel at stride 1 or 2: the window moves right by loading the columns that it has not seen.
@@ -77,12 +135,12 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
 {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
-        let Loops { values, taps, bs, to, prologue, plan, rows } = self.0;
+        let Loops { values, taps, bs, outputs, prologue, plan, pixels } = self.0;
         let Plan { input, output, padding, .. } = plan;
         let channels = input.c;
-        let band_rows = (BAND / (output.w * channels * size_of::<E>()).max(1)).max(1);
-        for start in rows.clone().step_by(band_rows) {
-            let band = start..(start + band_rows).min(rows.end);
+        let band_pixels = (BAND / (channels * size_of::<E>()).max(1)).max(1);
+        for start in pixels.clone().step_by(band_pixels) {
+            let band = start..(start + band_pixels).min(pixels.end);
             for c in (0..channels).step_by(S::LANES) {
                 let span = S::span(channels - c);
                 // SAFETY: rows and columns are checked against the map's sizes, channels by the span.
@@ -103,7 +161,10 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
                         ),
                         _ => (S::zero(), S::zero()),
                     };
-                    for row in band.clone() {
+                    let mut pixel = band.start;
+                    while pixel < band.end {
+                        let (row, first_column) = (pixel / output.w, pixel % output.w);
+                        let columns = first_column..(first_column + band.end - pixel).min(output.w);
                         let (n, oh) = (row / output.h, row % output.h);
                         let picture = values.0.add(n * input.h * input.w * channels + c);
                         let top = (oh * STRIDE) as isize - padding[0] as isize;
@@ -126,20 +187,20 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
                             let sum = S::fma(column[0], taps[0], sum);
                             S::fma(column[2], taps[2], S::fma(column[1], taps[1], sum))
                         };
-                        let out = to.0.add(row * output.w * channels + c);
-                        let left = -(padding[1] as isize);
+                        let left = (columns.start * STRIDE) as isize - padding[1] as isize;
                         let (mut first, mut second) = (column(left), column(left + 1));
-                        for ow in 0..output.w {
-                            let iw = (ow * STRIDE) as isize + left;
-                            if STRIDE == 2 && ow > 0 {
+                        for (step, ow) in columns.enumerate() {
+                            let iw = (ow * STRIDE) as isize - padding[1] as isize;
+                            if STRIDE == 2 && step > 0 {
                                 second = column(iw + 1);
                             }
                             let third = column(iw + 2);
                             let sums = [dot(first, taps[0], bias), dot(second, taps[1], S::zero())];
                             let sum = S::add(dot(third, taps[2], sums[0]), sums[1]);
-                            S::store(out.add(ow * channels), span, sum);
+                            outputs.put::<E, S>(pixel - pixels.start, c, span, sum);
                             first = if STRIDE == 1 { second } else { third };
                             second = third;
+                            pixel += 1;
                         }
                     }
                 }
@@ -154,10 +215,11 @@ struct General<E: Element>(Loops<E>);
 impl<E: Element> Kernel<E> for General<E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
-        let Loops { values, taps, bs, to, prologue, plan, rows } = self.0;
+        let Loops { values, taps, bs, outputs, prologue, plan, pixels } = self.0;
         let Plan { input, output, kernel, stride, padding, dilation } = plan;
         let channels = input.c;
-        for (row, ow) in rows.flat_map(|row| (0..output.w).map(move |ow| (row, ow))) {
+        for pixel in pixels.clone() {
+            let (row, ow) = (pixel / output.w, pixel % output.w);
             let (n, oh) = (row / output.h, row % output.h);
             for c in (0..channels).step_by(S::LANES) {
                 let span = S::span(channels - c);
@@ -178,7 +240,7 @@ impl<E: Element> Kernel<E> for General<E> {
                         let tap = taps.0.add((r * kernel[1] + q) * channels + c);
                         sum = S::fma(x, S::load_numbers(tap, span), sum);
                     }
-                    S::store(to.0.add((row * output.w + ow) * channels + c), span, sum);
+                    outputs.put::<E, S>(pixel - pixels.start, c, span, sum);
                 }
             }
         }

@@ -17,18 +17,18 @@ pub struct DepthwiseGeometry {
 
 /// Every size that the loops need.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plan {
-    pub(super) input: Nhwc,
-    pub(super) output: Nhwc,
-    pub(super) kernel: [usize; 2],
-    pub(super) stride: [usize; 2],
-    pub(super) padding: [usize; 2],
-    pub(super) dilation: [usize; 2],
+pub(crate) struct Plan {
+    pub(crate) input: Nhwc,
+    pub(crate) output: Nhwc,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) padding: [usize; 2],
+    pub(crate) dilation: [usize; 2],
 }
 
 impl Plan {
     /// Panics where the kernel does not fit the padded picture, as libtorch does.
-    pub(super) fn new(input: Nhwc, weight: &[i64], geometry: DepthwiseGeometry) -> Self {
+    pub(crate) fn new(input: Nhwc, weight: &[i64], geometry: DepthwiseGeometry) -> Self {
         let DepthwiseGeometry { stride, padding, dilation, .. } = geometry;
         assert!(
             weight.len() == 4 && weight[1] == 1,
@@ -64,7 +64,7 @@ impl Plan {
     }
 
     /// Whether this is the 3×3 kernel without dilation, at this stride.
-    pub(super) fn is_3x3(&self, stride: usize) -> bool {
+    pub(crate) fn is_3x3(&self, stride: usize) -> bool {
         self.kernel == [3, 3] && self.dilation == [1, 1] && self.stride == [stride, stride]
     }
 }

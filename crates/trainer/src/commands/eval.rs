@@ -57,9 +57,10 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     let views = if arguments.tta { Views::Mirrored } else { Views::One };
     let progress = Progress::new(data.test.len() as u64);
     progress.prefix(format!("{} test", data.name));
-    let evaluation = Evaluation::of(model, &loader, arguments.weights.precision, views, |images| {
-        progress.update(images, String::new())
-    });
+    let evaluation =
+        Evaluation::of(model, &loader, arguments.weights.precision, views, |images| {
+            progress.update(images, String::new())
+        })?;
     drop(progress);
     if arguments.json {
         return print(&format!("{:#}", evaluation.to_json()));

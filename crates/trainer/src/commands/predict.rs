@@ -10,7 +10,7 @@ use xception::weights;
 
 use super::print;
 use crate::cli::PredictArgs;
-use crate::evaluation::{Views, logits};
+use crate::evaluation::{Forward, Views};
 use crate::model_file::Loaded;
 use crate::{Error, pictures};
 
@@ -19,17 +19,16 @@ const BATCH: i64 = 32;
 
 pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let loaded = Loaded::open(&arguments.weights)?;
+    let mut forward = Forward::new(&loaded.model, arguments.weights.precision, BATCH as usize);
     let mut documents = Vec::new();
     let mut all_logits = Vec::new();
     for input in &arguments.inputs {
         let (names, images) = read(input, &loaded)?;
         let batches = images.split(BATCH, 0);
-        let logits: Vec<Tensor> = tch::no_grad(|| {
-            batches
-                .iter()
-                .map(|batch| logits(&loaded.model, batch, arguments.weights.precision, Views::One))
-                .collect()
-        });
+        let logits: Vec<Tensor> = batches
+            .iter()
+            .map(|batch| forward.logits(batch, Views::One))
+            .collect::<Result<_, Error>>()?;
         let logits = Tensor::cat(&logits, 0);
         for (row, name) in (0..).zip(names) {
             documents.push(best(

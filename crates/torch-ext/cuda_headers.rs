@@ -1,0 +1,110 @@
+//! Where CUDA's own headers are, which libtorch's include and do not bring along. Used by the build script.
+
+use std::path::{Path, PathBuf};
+
+/// What libtorch's CUDA headers need of CUDA: its runtime, and a header of its compiler that the runtime's include.
+/// The wheels keep the two apart.
+const NEEDED: [&str; 2] = ["cuda_runtime_api.h", "crt/host_config.h"];
+
+/// The folders to look in, in order: those the environment names (`CUDA_HOME`, `CUDA_PATH`), the usual one, and those
+/// that NVIDIA's wheels share with the wheel whose `torch/lib` is `lib`.
+pub(crate) fn candidates(roots: impl IntoIterator<Item = PathBuf>, lib: &Path) -> Vec<PathBuf> {
+    let wheels = lib.parent().and_then(Path::parent).map(|packages| packages.join("nvidia"));
+    let of_wheels = wheels
+        .into_iter()
+        .flat_map(|nvidia| ["cu13", "cuda_runtime", "cuda_nvcc"].map(|wheel| nvidia.join(wheel)));
+    let usual = [PathBuf::from("/usr/local/cuda")];
+    roots.into_iter().chain(usual).chain(of_wheels).map(|root| root.join("include")).collect()
+}
+
+/// Those of `candidates` to put on the compiler's search path, or what to tell who is building.
+pub(crate) fn find(candidates: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for header in NEEDED {
+        let Some(folder) = candidates.iter().find(|folder| folder.join(header).exists()) else {
+            let looked: Vec<String> =
+                candidates.iter().map(|folder| folder.display().to_string()).collect();
+            return Err(format!(
+                "the feature `cuda` needs CUDA's header {header}, which is not in {}; set CUDA_HOME to the folder of a \
+                 CUDA toolkit with include/{header} (of wheels: those that hold the runtime and crt, such as \
+                 nvidia-cuda-runtime and nvidia-cuda-crt), or build without the feature",
+                looked.join(", ")
+            ));
+        };
+        if !found.contains(folder) {
+            found.push(folder.clone());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree of empty files, gone with the value.
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn new(name: &str, files: &[&str]) -> Self {
+            let root =
+                std::env::temp_dir().join(format!("cuda-headers-{}-{name}", std::process::id()));
+            for file in files {
+                let path = root.join(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, "").unwrap();
+            }
+            Self(root)
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[test]
+    fn the_environment_goes_ahead_of_the_wheels() {
+        let found = candidates(["/opt/cuda".into()], Path::new("/env/site-packages/torch/lib"));
+        let expected = [
+            "/opt/cuda/include",
+            "/usr/local/cuda/include",
+            "/env/site-packages/nvidia/cu13/include",
+            "/env/site-packages/nvidia/cuda_runtime/include",
+            "/env/site-packages/nvidia/cuda_nvcc/include",
+        ];
+        assert_eq!(found, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn headers_of_two_wheels_make_two_folders() {
+        let tree = Tree::new("two", &["a/cuda_runtime_api.h", "b/crt/host_config.h"]);
+        let folders = ["none", "a", "b"].map(|name| tree.0.join(name));
+        assert_eq!(find(&folders).unwrap(), folders[1..]);
+    }
+
+    #[test]
+    fn a_toolkit_is_one_folder() {
+        let tree = Tree::new(
+            "one",
+            &["a/cuda_runtime_api.h", "a/crt/host_config.h", "b/cuda_runtime_api.h"],
+        );
+        let folders = ["a", "b"].map(|name| tree.0.join(name));
+        assert_eq!(find(&folders).unwrap(), folders[..1]);
+    }
+
+    #[test]
+    fn a_missing_header_is_named_with_where_it_was_sought() {
+        let tree = Tree::new("missing", &["a/cuda_runtime_api.h"]);
+        let error = find(&[tree.0.join("a"), tree.0.join("b")]).unwrap_err();
+        let place = tree.0.display();
+        assert!(
+            error.starts_with(&format!(
+                "the feature `cuda` needs CUDA's header crt/host_config.h, which is not in {place}/a, {place}/b; set \
+                 CUDA_HOME to the folder of a CUDA toolkit"
+            )),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! What a training step is, and the two ways to have one: kernel by kernel, or recorded once and replayed on a GPU.
+
+use datasets::Batch;
+use tch::{Kind, Reduction, Tensor, nn::ModuleT};
+use torch_ext::LearningRate;
+use xception::Xception;
+
+use crate::Error;
+use crate::captured::Captured;
+use crate::optimizer::Optimizer;
+use crate::precision::Precision;
+use crate::world::World;
+
+/// Where in the run a step is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Counted from 1.
+    pub(super) epoch: u64,
+    /// Counted from 1 over the whole run.
+    pub(super) step: u64,
+    /// At this step.
+    pub(super) learning_rate: f64,
+}
+
+impl Moment {
+    /// Refuses to go on with a loss that is not finite.
+    pub(super) fn check(self, loss: f64) -> Result<(), Error> {
+        let Moment { epoch, step, learning_rate } = self;
+        if loss.is_finite() {
+            return Ok(());
+        }
+        Err(Error::NonFiniteLoss { loss, epoch, step, learning_rate })
+    }
+}
+
+/// What a step leaves on the device. Looking at either number waits for the device; the next step may overwrite both.
+pub(super) struct Stepped {
+    /// Mean loss of the batch ahead of the update, fp32 scalar.
+    pub(super) loss: Tensor,
+    /// Pictures of the batch that were recognised ahead of the update, int64 scalar.
+    pub(super) right: Tensor,
+}
+
+/// The network and what moves it.
+pub(super) struct Learner {
+    model: Xception,
+    optimizer: Optimizer,
+    world: World,
+    label_smoothing: f64,
+    /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
+    rate: Option<Tensor>,
+}
+
+impl Learner {
+    /// A learner where `model` is.
+    pub(super) fn new(
+        model: Xception,
+        optimizer: Optimizer,
+        world: World,
+        label_smoothing: f64,
+    ) -> Self {
+        let device = model.device();
+        let rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
+        Self { model, optimizer, world, label_smoothing, rate }
+    }
+
+    /// The step: forward, backward, update, on pictures and labels that are where the network is. Nothing else in this
+    /// program defines one.
+    ///
+    /// On a CPU a loss that is not finite ends it ahead of the update. On a GPU nothing here waits for the device, and
+    /// the learning rate is what [`Learner::rate`] holds.
+    fn update(
+        &mut self,
+        images: &Tensor,
+        labels: &Tensor,
+        moment: Moment,
+    ) -> Result<Stepped, Error> {
+        let logits = self.model.forward_t(images, true);
+        let loss = cross_entropy(&logits, labels, self.label_smoothing);
+        if !loss.device().is_cuda() {
+            moment.check(loss.f_double_value(&[])?)?;
+        }
+        let gradients = self.optimizer.gradients(&loss)?;
+        self.world.all_reduce(&gradients);
+        let rate = match &self.rate {
+            Some(tensor) => LearningRate::Tensor(tensor),
+            None => LearningRate::Number(moment.learning_rate),
+        };
+        self.optimizer.step(&gradients, rate)?;
+        let right = logits.detach().argmax(1, false).eq_tensor(labels).sum(Kind::Int64);
+        Ok(Stepped { loss: loss.detach(), right })
+    }
+}
+
+/// Whether steps are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Launch {
+    /// Every kernel of every step is launched by the CPU.
+    KernelByKernel,
+    /// Steps over full batches of this size are recorded as a CUDA graph and replayed; smaller ones are not.
+    Graph {
+        /// Pictures in a full batch.
+        batch_size: usize,
+    },
+}
+
+impl Launch {
+    /// A graph where the machine and this build have them.
+    pub(super) fn best(batch_size: usize) -> Self {
+        match torch_ext::cuda_graphs_supported() {
+            true => Launch::Graph { batch_size },
+            false => Launch::KernelByKernel,
+        }
+    }
+}
+
+/// Takes steps over batches as the loader yields them.
+pub(super) struct Stepper {
+    // Ahead of the learner, whose tensors the recording uses.
+    captured: Option<Captured<2, 2>>,
+    learner: Learner,
+    precision: Precision,
+    launch: Launch,
+}
+
+impl Stepper {
+    /// Steps of `learner` in `precision`.
+    pub(super) fn new(learner: Learner, precision: Precision, launch: Launch) -> Self {
+        Self { captured: None, learner, precision, launch }
+    }
+
+    /// The network as it is now.
+    pub(super) fn model(&self) -> &Xception {
+        &self.learner.model
+    }
+
+    /// One step over `batch`.
+    pub(super) fn step(&mut self, batch: &Batch, moment: Moment) -> Result<Stepped, Error> {
+        let device = self.learner.model.device();
+        if let Some(rate) = &mut self.learner.rate {
+            drop(rate.f_fill_(moment.learning_rate)?);
+        }
+        let given = [&batch.images, &batch.labels];
+        if let Some(captured) = self.captured.as_mut().filter(|captured| captured.fits(given)) {
+            return Self::replay(captured, &mut self.learner, given, moment);
+        }
+        let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
+        let labels = batch.labels.to_device(device);
+        match self.launch {
+            Launch::Graph { batch_size } if batch_size == batch.indices.len() => {
+                let captured = self.captured.insert(Captured::new([&images, &labels])?);
+                Self::replay(captured, &mut self.learner, [&images, &labels], moment)
+            }
+            _ => self.learner.update(&images, &labels, moment),
+        }
+    }
+
+    fn replay(
+        captured: &mut Captured<2, 2>,
+        learner: &mut Learner,
+        given: [&Tensor; 2],
+        moment: Moment,
+    ) -> Result<Stepped, Error> {
+        let [loss, right] = captured.run(given, |[images, labels]| {
+            let Stepped { loss, right } = learner.update(images, labels, moment)?;
+            Ok([loss, right])
+        })?;
+        Ok(Stepped { loss, right })
+    }
+}
+
+/// Mean cross-entropy in fp32. PyTorch: `F.cross_entropy(logits, labels, label_smoothing=…)`.
+pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Tensor {
+    logits.cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, -100, label_smoothing)
+}
+
+#[cfg(test)]
+mod tests;
