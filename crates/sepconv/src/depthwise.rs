@@ -93,6 +93,10 @@ impl DepthwiseConv2d {
         Ok(Self { conv: Conv2d::new(path, c_in, c_in * depth_multiplier, config)? })
     }
 
+    pub(crate) fn conv(&self) -> &Conv2d {
+        &self.conv
+    }
+
     /// The kernels, `[c_in * depth_multiplier, c_in / groups, kh, kw]`.
     pub fn weight(&self) -> &Tensor {
         &self.conv.weight

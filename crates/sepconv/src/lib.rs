@@ -33,6 +33,7 @@ mod error;
 mod init;
 mod layer;
 mod max_pool;
+mod packed;
 mod padding;
 mod pointwise;
 mod separable;

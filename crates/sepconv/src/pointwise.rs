@@ -1,10 +1,10 @@
 //! The channel half: a 1×1 convolution, which is a matrix product at every pixel.
 
 use tch::{Tensor, nn};
-use torch_ext::FeatureMap;
+use torch_ext::{Factors, FeatureMap, PackedConv};
 
 use crate::layer::{Layer, module_of_layer};
-use crate::{Conv2d, Conv2dConfig, Error, Init};
+use crate::{BatchNorm2d, Conv2d, Conv2dConfig, Error, Init};
 
 /// Options of [`PointwiseConv2d`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +40,15 @@ impl PointwiseConv2d {
         let PointwiseConv2dConfig { stride, bias, init } = config;
         let config = Conv2dConfig { kernel_size: [1, 1], stride, bias, init, ..Default::default() };
         Ok(Self { conv: Conv2d::new(path, c_in, c_out, config)? })
+    }
+
+    /// This layer and `norm` after it as one, for inference; see [`Conv2d::packed`].
+    pub fn packed(&self, norm: Option<&BatchNorm2d>, factors: Factors) -> Option<PackedConv> {
+        self.conv.packed(norm, factors)
+    }
+
+    pub(crate) fn conv(&self) -> &Conv2d {
+        &self.conv
     }
 
     /// The mixing matrix, `[c_out, c_in, 1, 1]`.

@@ -166,6 +166,14 @@ impl SeparableConv2d {
         &self.depthwise
     }
 
+    pub(crate) fn depthwise_norm(&self) -> Option<&BatchNorm2d> {
+        self.depthwise_norm.as_ref()
+    }
+
+    pub(crate) fn pointwise_norm(&self) -> Option<&BatchNorm2d> {
+        self.pointwise_norm.as_ref()
+    }
+
     /// The channel half.
     pub fn pointwise(&self) -> &PointwiseConv2d {
         &self.pointwise

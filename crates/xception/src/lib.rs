@@ -20,6 +20,7 @@
 mod architecture;
 mod error;
 pub mod import;
+mod inference;
 mod model;
 mod preset;
 mod residual;
@@ -31,6 +32,7 @@ pub use architecture::{
     SkipFrom, StemConv,
 };
 pub use error::Error;
+pub use inference::Inference;
 pub use model::Xception;
 pub use preset::{CifarScale, ModelSpec, Preset};
 

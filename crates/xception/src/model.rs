@@ -7,20 +7,20 @@ use torch_ext::FeatureMap;
 use crate::{Architecture, Error, MiddleWeights, Norm, StemConv, residual::ResidualModule};
 
 /// A convolution and the normalisation after it.
-type Normed<Conv> = (Conv, Option<BatchNorm2d>);
+pub(crate) type Normed<Conv> = (Conv, Option<BatchNorm2d>);
 
 /// An Xception.
 #[derive(Debug)]
 pub struct Xception {
-    stem: Vec<Normed<Conv2d>>,
-    entry_flow: Vec<ResidualModule>,
-    middle_flow: Vec<ResidualModule>,
+    pub(crate) stem: Vec<Normed<Conv2d>>,
+    pub(crate) entry_flow: Vec<ResidualModule>,
+    pub(crate) middle_flow: Vec<ResidualModule>,
     /// Times that the stored middle modules are gone through.
-    middle_passes: usize,
-    exit_flow: ResidualModule,
-    exit_separables: Vec<Normed<SeparableConv2d>>,
-    head: nn::Linear,
-    table: Architecture,
+    pub(crate) middle_passes: usize,
+    pub(crate) exit_flow: ResidualModule,
+    pub(crate) exit_separables: Vec<Normed<SeparableConv2d>>,
+    pub(crate) head: nn::Linear,
+    pub(crate) table: Architecture,
 }
 
 impl Xception {

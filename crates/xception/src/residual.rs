@@ -12,12 +12,12 @@ use crate::{Architecture, Error, Norm, Projection, ResidualRow, SkipFrom};
 /// Separable convolutions around which a shortcut leads.
 #[derive(Debug)]
 pub(crate) struct ResidualModule {
-    opens_with: Activation,
-    separables: Vec<(SeparableConv2d, Option<BatchNorm2d>)>,
-    shortcut: Option<(PointwiseConv2d, Option<BatchNorm2d>)>,
-    skip_from: SkipFrom,
-    stride: i64,
-    pool_padding: sepconv::Padding,
+    pub(crate) opens_with: Activation,
+    pub(crate) separables: Vec<(SeparableConv2d, Option<BatchNorm2d>)>,
+    pub(crate) shortcut: Option<(PointwiseConv2d, Option<BatchNorm2d>)>,
+    pub(crate) skip_from: SkipFrom,
+    pub(crate) stride: i64,
+    pub(crate) pool_padding: sepconv::Padding,
 }
 
 /// The place of the `index`-th separable convolution in a module's `rep` list; its norm has the place after.

@@ -1,0 +1,205 @@
+//! A network for inference on a CPU: every layer one packed kernel, no gradients, nothing pending.
+//!
+//! Built once from trained weights, which it copies. It computes what the network computes in evaluation mode, on
+//! fp32 or bf16 pictures, with the normalisations folded into the weights.
+
+use sepconv::{Activation, max_pool2d};
+use tch::{Kind, Tensor};
+use torch_ext::{Around, Factors, FeatureMap, PackedConv};
+
+use crate::residual::ResidualModule;
+use crate::{SkipFrom, Xception};
+
+/// An [`Xception`] that only looks at pictures.
+#[derive(Debug)]
+pub struct Inference {
+    stem: Vec<PackedConv>,
+    modules: Vec<PackedModule>,
+    /// Which modules, in which order: shared weights are gone through again and again.
+    order: Vec<usize>,
+    /// Each with whether a ReLU comes ahead of it.
+    exit_separables: Vec<(PackedConv, bool)>,
+    closes_with_relu: bool,
+    head: [Tensor; 2],
+    kind: Kind,
+}
+
+/// A residual module.
+#[derive(Debug)]
+struct PackedModule {
+    opens_with_relu: bool,
+    skip_relu: bool,
+    separables: Vec<PackedConv>,
+    shortcut: Option<PackedConv>,
+    stride: i64,
+    pool_padding: sepconv::Padding,
+}
+
+impl Inference {
+    /// Packs the weights of `model` for pictures of `kind`.
+    ///
+    /// `None` where the kernels do not serve: other devices and kinds, CPUs that libtorch has no matrix kernel for,
+    /// and tables with ELU or with an activation at the end of a separable convolution. The model itself does then.
+    pub fn new(model: &Xception, kind: Kind) -> Option<Self> {
+        if model.device() != tch::Device::Cpu {
+            return None;
+        }
+        let factors = Factors::suited_to(kind)?;
+        let stem = model.stem.iter().map(|(conv, norm)| conv.packed(norm.as_ref(), factors));
+        let stored = model.entry_flow.iter().chain(&model.middle_flow).chain([&model.exit_flow]);
+        let exit = model.table.exit_separables;
+        let openings = [exit.opens_with, Activation::Relu];
+        let separables = model.exit_separables.iter().zip(openings);
+        let (entry, middle) = (model.entry_flow.len(), model.middle_flow.len());
+        let passes = (0..model.middle_passes).flat_map(|_| entry..entry + middle);
+        Some(Self {
+            stem: stem.collect::<Option<_>>()?,
+            modules: stored.map(|module| pack(module, factors)).collect::<Option<_>>()?,
+            order: (0..entry).chain(passes).chain([entry + middle]).collect(),
+            exit_separables: separables
+                .map(|((separable, norm), opening)| {
+                    Some((separable.packed(norm.as_ref(), factors)?, is_relu(opening)?))
+                })
+                .collect::<Option<_>>()?,
+            closes_with_relu: is_relu(exit.closes_with)?,
+            head: [&model.head.ws, model.head.bs.as_ref()?]
+                .map(|t| t.detach().to_kind(Kind::Float)),
+            kind,
+        })
+    }
+
+    /// Pictures `[N, 3, H, W]` of the kind that it was packed for to logits `[N, classes]`, fp32.
+    pub fn logits(&self, xs: &Tensor) -> Tensor {
+        assert!(
+            xs.kind() == self.kind,
+            "expected {:?} pictures, as the weights were packed for, got {:?}",
+            self.kind,
+            xs.kind()
+        );
+        tch::no_grad(|| {
+            let opened = Around { closes_with_relu: true, ..Around::default() };
+            let xs = self.stem.iter().fold(xs.shallow_clone(), |xs, conv| conv.run(&xs, opened));
+            let modules = self.order.iter().map(|&index| &self.modules[index]);
+            let xs = modules.fold(xs, |xs, module| module.run(&xs));
+            let last = self.exit_separables.len();
+            let xs = (1..).zip(&self.exit_separables).fold(xs, |xs, (number, (conv, relu))| {
+                let closes_with_relu = number == last && self.closes_with_relu;
+                let opens_with_relu = *relu;
+                conv.run(&xs, Around { opens_with_relu, closes_with_relu, ..Around::default() })
+            });
+            let [weight, bias] = &self.head;
+            let features = xs.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
+            features.linear(weight, Some(bias))
+        })
+    }
+}
+
+impl PackedModule {
+    fn run(&self, xs: &Tensor) -> Tensor {
+        let (last, others) = self.separables.split_last().expect("a module has a convolution");
+        let mut ys = xs.shallow_clone();
+        let mut opens_with_relu = self.opens_with_relu;
+        for separable in others {
+            ys = separable.run(&ys, Around { opens_with_relu, ..Around::default() });
+            opens_with_relu = true;
+        }
+        let opened = Around { opens_with_relu, ..Around::default() };
+        let projected = Around { opens_with_relu: self.skip_relu, ..Around::default() };
+        match &self.shortcut {
+            // The sum is formed by whichever kernel comes last.
+            Some(shortcut) if self.stride != 1 => {
+                let ys = FeatureMap::from(last.run(&ys, opened));
+                let pooled = max_pool2d(&ys, 3, self.stride, self.pool_padding);
+                shortcut.run(xs, Around { residual: Some(&pooled), ..projected })
+            }
+            Some(shortcut) => {
+                let residual = shortcut.run(xs, projected);
+                last.run(&ys, Around { residual: Some(&residual), ..opened })
+            }
+            None => {
+                let residual_relu = self.skip_relu;
+                last.run(&ys, Around { residual: Some(xs), residual_relu, ..opened })
+            }
+        }
+    }
+}
+
+fn pack(module: &ResidualModule, factors: Factors) -> Option<PackedModule> {
+    let opens_with_relu = is_relu(module.opens_with)?;
+    let separables =
+        module.separables.iter().map(|(layer, norm)| layer.packed(norm.as_ref(), factors));
+    let shortcut = match &module.shortcut {
+        Some((conv, norm)) => Some(conv.packed(norm.as_ref(), factors)?),
+        None => None,
+    };
+    Some(PackedModule {
+        opens_with_relu,
+        skip_relu: opens_with_relu && module.skip_from == SkipFrom::Activated,
+        separables: separables.collect::<Option<_>>()?,
+        shortcut,
+        stride: module.stride,
+        pool_padding: module.pool_padding,
+    })
+}
+
+/// Whether the activation is a ReLU, if it is one that the kernels know.
+fn is_relu(activation: Activation) -> Option<bool> {
+    match activation {
+        Activation::None => Some(false),
+        Activation::Relu => Some(true),
+        Activation::Elu => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn, nn::ModuleT};
+
+    use super::*;
+    use crate::{ModelSpec, Preset};
+
+    /// A network whose norms have seen pictures, and its logits for more of them.
+    fn compared(preset: Preset, side: i64) -> (Xception, Tensor, Tensor) {
+        tch::manual_seed(3);
+        let store = nn::VarStore::new(Device::Cpu);
+        let spec = ModelSpec::new(preset);
+        let model = Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
+        let pictures = || Tensor::randn([4, 3, side, side], (Kind::Float, Device::Cpu));
+        tch::no_grad(|| {
+            for _ in 0..3 {
+                drop(model.forward_t(&pictures(), true));
+            }
+            let xs = pictures();
+            let expected = model.forward_t(&xs, false);
+            (model, xs, expected)
+        })
+    }
+
+    #[track_caller]
+    fn check(preset: Preset, side: i64) {
+        let (model, xs, expected) = compared(preset, side);
+        let spread = expected.std(false).double_value(&[]);
+        for (kind, bound) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.1)] {
+            let logits = Inference::new(&model, kind).unwrap().logits(&xs.to_kind(kind));
+            let off = (logits - &expected).abs().max().double_value(&[]) / spread;
+            assert!(off < bound, "{preset} in {kind:?}: off by {off:e} of the logits' spread");
+        }
+    }
+
+    #[test]
+    fn packed_networks_give_the_logits_of_the_model() {
+        check(Preset::Xception, 75);
+        check(Preset::XceptionKeras, 74);
+        check(Preset::NotebookCifar10, 32);
+        check(Preset::PlainShared, 32);
+        check(Preset::Cifar, 32);
+    }
+
+    #[test]
+    fn what_cannot_be_packed_is_left_to_the_model() {
+        let (model, xs, _) = compared(Preset::DenseCifar100Depthwise, 32);
+        assert!(Inference::new(&model, Kind::Float).is_none());
+        assert!(Inference::new(&compared(Preset::Cifar, 32).0, Kind::Double).is_none());
+        drop((xs, model));
+    }
+}
