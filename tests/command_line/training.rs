@@ -288,7 +288,7 @@ fn a_benchmark_on_request_times_a_round_for_every_line() {
     let arguments = [&arguments[..], &["--threads", "1", "--on-request", "0"]].concat();
     let ended = xception_told(folder.path(), &arguments, "round\nround\n");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let lines: Vec<serde_json::Value> =
+    let lines: Vec<Value> =
         ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 3, "{}", ended.stdout);
     assert_eq!((&lines[0]["ready"], &lines[0]["threads"]), (&true.into(), &1.into()));

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -253,6 +253,38 @@ fn ours_failing_is_a_failure() {
     let text = fs::read_to_string(home.path("result/peers.md")).unwrap();
     assert!(text.contains("- ours auto failed: out of memory (exit status: 6)\n"), "{text}");
     assert!(!text.contains("## Ratios"), "{text}");
+}
+
+/// The letter of a process, `T` where it is stopped; nothing where it is gone.
+fn state(pid: &str) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.split(' ').nth(2)?.chars().next()
+}
+
+#[test]
+fn no_stopped_worker_outlives_a_run_that_is_killed() {
+    let home = home_with_contenders();
+    let pids = home.path("pids");
+    let waits = format!(
+        "#!/bin/sh\ncase \"$*\" in *auto*) read line; exit;; esac\n\
+         echo $$ > {}; echo '{{\"ready\": true}}'; read line\n",
+        pids.display()
+    );
+    executable(&home, "xception", &waits);
+    let mut run = peers(&home, &["--only", "train-notebook-16", "--quick"]);
+    let mut run = run.stderr(Stdio::null()).spawn().unwrap();
+    let pid = || fs::read_to_string(&pids).unwrap_or_default().trim().to_owned();
+    let wait_for = |expected: &[Option<char>]| {
+        let started = Instant::now();
+        while !expected.contains(&state(&pid())) {
+            assert!(started.elapsed() < Duration::from_secs(30), "{:?}", state(&pid()));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for(&[Some('T')]);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_for(&[None, Some('Z')]);
 }
 
 #[test]
