@@ -3,8 +3,9 @@
 mod refusals;
 mod training;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// The binary `xception`, built once from the sources as they are.
@@ -29,13 +30,24 @@ struct Ended {
 
 /// Runs `xception` in `folder`, where neither a cache nor a data set is in reach.
 fn xception(folder: &Path, arguments: &[&str]) -> Ended {
-    let Output { status, stdout, stderr } = Command::new(binary())
+    xception_told(folder, arguments, "")
+}
+
+/// The same with `input`, of a few lines, on its stdin.
+fn xception_told(folder: &Path, arguments: &[&str], input: &str) -> Ended {
+    let mut child = Command::new(binary())
         .args(arguments)
         .current_dir(folder)
         .env("XCEPTION_CACHE", folder.join("cache"))
         .env_remove("RUST_LOG")
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("the binary starts");
+    // A command that reads no input may be gone already.
+    child.stdin.take().expect("stdin is a pipe").write_all(input.as_bytes()).ok();
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("the binary ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is text");
     Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }

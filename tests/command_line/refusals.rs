@@ -47,6 +47,9 @@ fn usage_is_code_2() {
         &["input of 5 pixels is too small"],
     );
     check(&["bench", "--batch-size", "0"], 2, &["invalid value '0' for '--batch-size"]);
+    check(&["bench", "--threads", "0"], 2, &["invalid value '0' for '--threads"]);
+    check(&["bench", "--on-request", "3601"], 2, &["expected seconds between 0 and 3600"]);
+    check(&["bench", "--on-request", "1", "--json"], 2, &["cannot be used with '--json'"]);
     check(&["eval", "--weights", "."], 2, &["is a folder without last.safetensors"]);
     let pickle = ["import", "--preset", "xception", "weights.pth", "-o", "out.safetensors"];
     check(&pickle, 2, &["weights.pth is a pickle", "safetensors.torch.save_file"]);

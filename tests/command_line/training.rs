@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{json, xception};
+use super::{json, xception, xception_told};
 
 /// The smallest network, one epoch.
 const SMALL: [&str; 10] = [
@@ -277,5 +277,24 @@ fn a_benchmark_says_what_it_timed() {
             (bench["img_per_s"].as_f64().unwrap(), bench["ms_per_step"].as_f64().unwrap());
         assert!((rate * step / 2000.0 - 1.0).abs() < 1e-9, "{bench}");
         assert!(bench["threads"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn a_benchmark_on_request_times_a_round_for_every_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments =
+        ["bench", "--preset", "plain-shared", "--batch-size", "2", "--precision", "fp32"];
+    let arguments = [&arguments[..], &["--threads", "1", "--on-request", "0"]].concat();
+    let ended = xception_told(folder.path(), &arguments, "round\nround\n");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let lines: Vec<Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3, "{}", ended.stdout);
+    assert_eq!((&lines[0]["ready"], &lines[0]["threads"]), (&true.into(), &1.into()));
+    assert_eq!(lines[0]["precision"], "fp32");
+    for round in &lines[1..] {
+        assert_eq!(round["steps"], 1);
+        assert!(round["ms_per_step"].as_f64() > Some(0.0), "{round}");
     }
 }

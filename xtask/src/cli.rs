@@ -29,6 +29,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Write the golden parity values anew from the original Python code
     Golden(GoldenArgs),
+    /// Time this project, PyTorch, torch.compile, ONNX Runtime and OpenVINO in turns
+    Peers(PeersArgs),
 }
 
 /// What `fetch` can get.
@@ -112,4 +114,47 @@ pub struct GoldenArgs {
     /// Python that has torch, timm and keras
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,
+}
+
+/// Arguments of `peers`.
+#[derive(Args, Debug)]
+pub struct PeersArgs {
+    /// Workloads to run, comma-separated; --list names them [default: all]
+    #[arg(long, value_name = "WORKLOADS")]
+    pub only: Option<String>,
+    /// List workloads and contenders, and run nothing
+    #[arg(long)]
+    pub list: bool,
+    /// One short round of everything: shows that it runs, measures nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds_per_round"])]
+    pub quick: bool,
+    /// Timed rounds of each contender, of which the median counts
+    #[arg(long, value_name = "N", default_value = "7", value_parser = positive)]
+    pub rounds: usize,
+    /// About how long a round lasts; it has at least one step
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub seconds_per_round: f64,
+    /// Threads of each contender [default: the physical cores]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Folder for peers.json, peers.md and what the contenders wrote [default: target/peers/<date>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Python to make the virtual environment with
+    #[arg(long, value_name = "PY", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=4096) => Ok(number),
+        _ => Err("expected a whole number between 1 and 4096".into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=60.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected seconds between 0 and 60".into()),
+    }
 }

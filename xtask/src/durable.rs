@@ -1,6 +1,7 @@
 //! Files and folders that survive a power cut: written, synced, then renamed into place.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{io, thread};
 
@@ -14,6 +15,24 @@ pub fn create_folder(path: &Path) -> Result<()> {
             path.display()
         )
     })
+}
+
+/// Writes a file beside `path` and then gives it its name, so that no reader sees half of it.
+///
+/// # Errors
+///
+/// Names the file when it cannot be written.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    let mut incomplete = path.as_os_str().to_owned();
+    incomplete.push(".incomplete");
+    let incomplete = PathBuf::from(incomplete);
+    let written = || -> io::Result<()> {
+        let mut file = File::create(&incomplete)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        rename(&incomplete, path)
+    };
+    written().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Renames `from` to `to` and syncs the folder that holds `to`, so that the new name lasts.

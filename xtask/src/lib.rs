@@ -11,6 +11,7 @@ pub mod durable;
 pub mod failure;
 pub mod fetch;
 pub mod golden;
+pub mod peers;
 pub mod test;
 pub mod tidy;
 pub mod train;

@@ -198,7 +198,23 @@ pub struct BenchArgs {
     /// Timed steps, of which the median counts; two more warm up
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
+    /// Threads of each operation [default: libtorch's choice, the physical cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=4096))]
+    pub threads: Option<i32>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+    /// Warm up, print a line of JSON with "ready": true, then for every line on stdin time a round of about SECONDS
+    /// after a step that does not count, and print {"ms_per_step", "steps"} as one line; the end of stdin ends it.
+    /// For timing programs in turns
+    #[arg(long, value_name = "SECONDS", value_parser = round_seconds, conflicts_with_all = ["steps", "json"])]
+    pub on_request: Option<f64>,
+}
+
+/// The length of a round in seconds.
+fn round_seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected seconds between 0 and 3600".into()),
+    }
 }

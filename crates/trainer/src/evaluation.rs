@@ -2,21 +2,12 @@
 
 use datasets::{Batches, Loader};
 use serde_json::{Value, json};
-use tch::{Device, IndexOp, Kind, Tensor, nn::ModuleT};
+use tch::{IndexOp, Kind};
 use xception::Xception;
 
 use crate::Error;
-use crate::captured::Captured;
+use crate::forward::{Forward, Views};
 use crate::precision::Precision;
-
-/// Whether each picture is looked at once, or its mirror image too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Views {
-    /// As it is.
-    One,
-    /// The logits of the picture and of its mirror image, averaged.
-    Mirrored,
-}
 
 /// What was counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,83 +86,12 @@ impl Evaluation {
     }
 }
 
-/// A network's logits for batch after batch. On a GPU, in a build with CUDA graphs, full batches replay one.
-pub(crate) struct Forward<'a> {
-    captured: Option<Captured<1, 1>>,
-    model: &'a Xception,
-    precision: Precision,
-    /// Pictures in the batches that are recorded, if any are.
-    recorded: Option<usize>,
-}
-
-impl<'a> Forward<'a> {
-    /// Forward passes of `model` in `precision`, most of them over `full_batch` pictures.
-    pub(crate) fn new(model: &'a Xception, precision: Precision, full_batch: usize) -> Self {
-        let recorded = torch_ext::cuda_graphs_supported().then_some(full_batch);
-        Self { captured: None, model, precision, recorded }
-    }
-
-    /// The logits of normalised pictures `[N, 3, H, W]`, fp32 `[N, classes]`, on the CPU.
-    pub(crate) fn logits(&mut self, images: &Tensor, views: Views) -> Result<Tensor, Error> {
-        let device = self.model.device();
-        let images = images.to_device(device).to_kind(self.precision.kind(device));
-        tch::no_grad(|| match views {
-            Views::One => self.seen(&images),
-            Views::Mirrored => Ok((self.seen(&images)? + self.seen(&images.flip([3]))?) / 2.0),
-        })
-    }
-
-    fn seen(&mut self, images: &Tensor) -> Result<Tensor, Error> {
-        let forward = |images: &Tensor| self.model.forward_t(images, false);
-        let full = self.recorded.is_some_and(|full| images.size()[0] == full as i64);
-        if full && self.captured.as_ref().is_none_or(|captured| !captured.fits([images])) {
-            self.captured = Some(Captured::new([images])?);
-        }
-        let logits = match self.captured.as_mut().filter(|_| full) {
-            Some(captured) => {
-                let [logits] = captured.run([images], |[images]| Ok([forward(images)]))?;
-                logits
-            }
-            None => forward(images),
-        };
-        Ok(logits.to_device(Device::Cpu))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::nn::VarStore;
-    use xception::{ModelSpec, Preset};
 
     fn counted(confusion: Vec<Vec<u64>>) -> Evaluation {
         Evaluation { images: 6, top1: 0.5, top5: 1.0, loss: 1.0, confusion }
-    }
-
-    /// Six batches, so that three are replayed, and a smaller one, under weights that nobody trained.
-    #[test]
-    #[ignore = "needs a CUDA device and the feature `cuda`"]
-    fn a_captured_forward_is_the_eager_one() {
-        tch::manual_seed(0);
-        let device = Device::Cuda(0);
-        let store = VarStore::new(device);
-        let spec = ModelSpec::new(Preset::NotebookCifar10);
-        let table = spec.architecture().unwrap();
-        let model = Xception::new(&store.root(), &table, spec.classes).unwrap();
-        for (precision, views) in
-            [(Precision::Fp32, Views::One), (Precision::Bf16, Views::Mirrored)]
-        {
-            let mut captured = Forward::new(&model, precision, 8);
-            assert!(captured.recorded.is_some(), "built without the feature `cuda`");
-            let mut eager = Forward { recorded: None, ..Forward::new(&model, precision, 8) };
-            for batch_size in [8, 8, 8, 8, 8, 8, 3] {
-                let images = Tensor::randn([batch_size, 3, 32, 32], (Kind::Float, Device::Cpu));
-                let images = torch_ext::channels_last(&images).unwrap();
-                let expected = eager.logits(&images, views).unwrap();
-                let got = captured.logits(&images, views).unwrap();
-                assert!(got.equal(&expected), "{precision:?} {batch_size} {got} {expected}");
-            }
-        }
     }
 
     #[test]

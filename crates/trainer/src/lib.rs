@@ -9,6 +9,7 @@ pub mod commands;
 mod data;
 mod error;
 mod evaluation;
+mod forward;
 pub mod log;
 mod metrics;
 mod model_file;

@@ -12,7 +12,8 @@ use xception::weights::{self, Description};
 
 use crate::Error;
 use crate::data::Data;
-use crate::evaluation::{Evaluation, Views};
+use crate::evaluation::Evaluation;
+use crate::forward::Views;
 use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
 use crate::precision::Precision;

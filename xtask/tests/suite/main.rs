@@ -9,5 +9,6 @@ mod hostile_zip;
 mod killed;
 mod libtorch;
 mod orchestration;
+mod peers;
 mod server;
 mod tidy;

@@ -8,7 +8,8 @@ use super::print;
 use crate::Error;
 use crate::cli::EvalArgs;
 use crate::data::{Data, DataSpec, stand_in_banner};
-use crate::evaluation::{Evaluation, Views};
+use crate::evaluation::Evaluation;
+use crate::forward::Views;
 use crate::model_file::Loaded;
 use crate::progress::Progress;
 

@@ -10,7 +10,7 @@ use xception::weights;
 
 use super::print;
 use crate::cli::PredictArgs;
-use crate::evaluation::{Forward, Views};
+use crate::forward::{Forward, Views};
 use crate::model_file::Loaded;
 use crate::{Error, pictures};
 

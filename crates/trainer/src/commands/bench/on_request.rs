@@ -1,0 +1,101 @@
+//! A benchmark that waits its turn: one timed round for every line it is sent.
+//!
+//! Timings of two programs compare only when both saw the same minutes of a noisy machine. This is the half of
+//! `cargo xtask peers` that lets a program be timed a little at a time, between the others.
+
+use std::io::BufRead;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::Error;
+
+/// Fewest steps ahead of the first round: the first steps allocate and choose kernels.
+const WARM_UP: u32 = 3;
+
+/// Warms up, answers `ready` with the key `steps_per_round` added, and then every line of `requests` with
+/// `{"ms_per_step", "steps"}`, until the lines end.
+///
+/// A round has as many steps as last about `seconds` by the last step of the warm-up, which takes at least as long,
+/// and ahead of them one that does not count: the caches were others' in the meantime.
+///
+/// # Errors
+///
+/// Those of `step` and `answer`; a line that cannot be read ends the rounds like the last one.
+pub(super) fn serve(
+    seconds: f64,
+    mut ready: Value,
+    requests: impl BufRead,
+    mut step: impl FnMut() -> Result<(), Error>,
+    mut answer: impl FnMut(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut timed = |steps: u32| -> Result<f64, Error> {
+        let started = Instant::now();
+        for _ in 0..steps {
+            step()?;
+        }
+        Ok(started.elapsed().as_secs_f64())
+    };
+    let mut last = timed(WARM_UP)? / f64::from(WARM_UP);
+    let mut spent = 0.0;
+    while spent < seconds {
+        last = timed(1)?;
+        spent += last;
+    }
+    let steps = steps_per_round(seconds, last);
+    ready["steps_per_round"] = steps.into();
+    answer(&ready.to_string())?;
+    for _ in requests.lines().map_while(Result::ok) {
+        timed(1)?;
+        let milliseconds = timed(steps)? * 1e3 / f64::from(steps);
+        answer(&json!({ "ms_per_step": milliseconds, "steps": steps }).to_string())?;
+    }
+    Ok(())
+}
+
+/// The number of steps of `step` seconds nearest to `seconds`, at least one.
+fn steps_per_round(seconds: f64, step: f64) -> u32 {
+    (seconds / step).round().clamp(1.0, 1e6) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_has_the_nearest_number_of_steps_and_at_least_one() {
+        for (seconds, step, expected) in
+            [(1.0, 0.1, 10), (1.0, 0.4, 3), (1.0, 5.0, 1), (0.0, 0.1, 1), (1.0, 0.0, 1_000_000)]
+        {
+            assert_eq!(steps_per_round(seconds, step), expected, "{seconds} s of {step} s");
+        }
+    }
+
+    #[test]
+    fn says_ready_once_and_answers_every_line() {
+        let (mut taken, mut answers) = (0_u32, Vec::<Value>::new());
+        let step = || {
+            taken += 1;
+            Ok(())
+        };
+        let answer = |line: &str| {
+            answers.push(serde_json::from_str(line).unwrap());
+            Ok(())
+        };
+        serve(0.0, json!({ "ready": true }), &b"round\n\nround"[..], step, answer).unwrap();
+        assert_eq!(answers.len(), 4);
+        assert_eq!(answers[0], json!({ "ready": true, "steps_per_round": 1 }));
+        for round in &answers[1..] {
+            assert_eq!(round["steps"], 1);
+            assert!(round["ms_per_step"].as_f64() >= Some(0.0), "{round}");
+        }
+        assert_eq!(taken, WARM_UP + 3 * 2);
+    }
+
+    #[test]
+    fn a_step_that_fails_ends_it() {
+        let fails = || Err(Error::Usage("no".into()));
+        let ended = serve(0.0, json!({}), &b""[..], fails, |_| panic!("nothing to say"));
+        assert_eq!(ended.unwrap_err().to_string(), "no");
+    }
+}
