@@ -21,7 +21,8 @@ fn main() {
         .file("cpp/torch_ext.cpp")
         .file("cpp/operators.cpp")
         .file("cpp/matrix_kernel.cpp")
-        .file("cpp/memory.cpp");
+        .file("cpp/memory.cpp")
+        .file("cpp/parallel.cpp");
     let cuda = env::var_os("CARGO_FEATURE_CUDA").is_some();
     if cuda {
         match cuda_includes(&lib) {

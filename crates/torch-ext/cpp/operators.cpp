@@ -1,6 +1,5 @@
-// What operators written in Rust need of libtorch: a place in its graph, and its intra-op threads.
+// What operators written in Rust need of libtorch's graph.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
@@ -106,13 +105,6 @@ char* torch_ext_record(Pointers inputs, size_t input_count, Pointers outputs, si
     node->closure = std::move(closure);
     for (size_t i = 0; i < saved_count; ++i) node->saved.emplace_back(*saved[i], false);
     for (size_t i = 0; i < output_count; ++i) torch::autograd::set_history(*outputs[i], owner);
-  });
-}
-
-// Calls body(context, begin, end) for ranges that cover [0, count) once, on libtorch's intra-op threads.
-char* torch_ext_parallel_for(int64_t count, void (*body)(void*, int64_t, int64_t), void* context) {
-  return guarded([&] {
-    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) { body(context, begin, end); });
   });
 }
 

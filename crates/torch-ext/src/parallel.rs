@@ -83,6 +83,21 @@ mod tests {
         for_each(0, &|_| panic!("nothing to visit"));
     }
 
+    /// The pool is found by name at run time: were it not, everything would still work, on one thread.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn every_thread_of_the_pool_works() {
+        use std::collections::HashSet;
+        let seen = Mutex::new(HashSet::new());
+        for_each(2, &|_| {
+            seen.lock().unwrap().insert(std::thread::current().id());
+            // Long enough for the other thread to come and take its share.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        });
+        let expected = tch::get_num_threads().clamp(1, 2) as usize;
+        assert_eq!(seen.into_inner().unwrap().len(), expected);
+    }
+
     #[test]
     fn a_panic_reaches_the_caller() {
         let panic =
