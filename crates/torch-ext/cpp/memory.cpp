@@ -2,12 +2,12 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <mutex>
-#include <tuple>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -22,19 +22,22 @@ namespace {
 constexpr size_t kLarge = size_t(1) << 20;
 constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kGranule = size_t(64) << 10;
+constexpr size_t kReserved = size_t(1) << 40;
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-// Hands large blocks out, keeps them when they come back, and gives them out again for sizes that nearly fit.
-// Idle and live blocks together stay below 1.25 times the most that was ever live at once.
+// Large blocks from one range of addresses: the smallest free block that is large enough is split, and what comes
+// back is joined with its free neighbours. Sizes recur from step to step, so after the first there is nothing to ask
+// of the system, and hardly more is held than was in use at once.
 class KeepingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes >= kLarge) {
       std::lock_guard<std::mutex> lock(mutex_);
-      if (void* data = take(bytes)) return {data, data, &give_back, c10::Device(c10::DeviceType::CPU)};
+      if (void* data = take(rounded(bytes, kGranule))) {
+        return {data, data, &give_back, c10::Device(c10::DeviceType::CPU)};
+      }
     }
-    // Also where there is no memory: it says so in libtorch's own words.
     return c10::GetDefaultCPUAllocator()->allocate(bytes);
   }
 
@@ -49,46 +52,65 @@ class KeepingAllocator final : public c10::Allocator {
   }
 
  private:
-  void* take(size_t bytes) {
-    auto found = idle_.lower_bound(bytes);
-    size_t size = rounded(bytes, kGranule);
-    void* data = nullptr;
-    if (found != idle_.end() && found->first <= bytes + bytes / 4) {
-      std::tie(size, data) = *found;
-      idle_.erase(found);
-      idle_bytes_ -= size;
+  KeepingAllocator() {
+    void* start = mmap(nullptr, kReserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    // Where addresses are rationed every allocation is the default allocator's.
+    if (start == MAP_FAILED) return;
+    base_ = reinterpret_cast<char*>(rounded(reinterpret_cast<uintptr_t>(start), kHugePage));
+    end_ = kReserved - kHugePage;
+  }
+
+  void* take(size_t size) {
+    size_t at;
+    auto fitting = by_size_.lower_bound({size, 0});
+    if (fitting != by_size_.end()) {
+      const size_t whole = fitting->first;
+      at = fitting->second;
+      forget(at, whole);
+      if (whole > size) remember(at + size, whole - size);
     } else {
-      const size_t allowed = most_live_ + most_live_ / 4;
-      while (!idle_.empty() && live_bytes_ + idle_bytes_ + size > allowed) unmap_largest();
-      while (!(data = map(size)) && !idle_.empty()) unmap_largest();
-      if (!data) return nullptr;
+      if (size > end_ - top_) return nullptr;
+      at = top_;
+      top_ += size;
+      // Marked once, when it is first reached.
+      if (top_ > marked_) {
+        const size_t more = rounded(top_ - marked_, kHugePage);
+        madvise(base_ + marked_, more, MADV_HUGEPAGE);
+        marked_ += more;
+      }
     }
-    live_.emplace(data, size);
-    live_bytes_ += size;
-    most_live_ = std::max(most_live_, live_bytes_);
-    return data;
+    live_.emplace(base_ + at, size);
+    return base_ + at;
   }
 
-  // Huge pages want addresses that are multiples of their size: map more, and unmap what is over at both ends.
-  static void* map(size_t size) {
-    const size_t whole = size + kHugePage;
-    void* start = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED) return nullptr;
-    const auto address = reinterpret_cast<uintptr_t>(start);
-    const uintptr_t aligned = rounded(address, kHugePage);
-    if (aligned > address) munmap(start, aligned - address);
-    const uintptr_t end = address + whole;
-    if (end > aligned + size) munmap(reinterpret_cast<void*>(aligned + size), end - aligned - size);
-    void* data = reinterpret_cast<void*>(aligned);
-    madvise(data, size, MADV_HUGEPAGE);
-    return data;
+  void remember(size_t at, size_t size) {
+    auto next = by_place_.lower_bound(at);
+    if (next != by_place_.end() && at + size == next->first) {
+      const size_t more = next->second;
+      forget(at + size, more);
+      size += more;
+    }
+    auto after = by_place_.lower_bound(at);
+    if (after != by_place_.begin()) {
+      auto before = std::prev(after);
+      if (before->first + before->second == at) {
+        const size_t start = before->first, more = before->second;
+        forget(start, more);
+        at = start;
+        size += more;
+      }
+    }
+    if (at + size == top_) {
+      top_ = at;
+      return;
+    }
+    by_place_.emplace(at, size);
+    by_size_.emplace(size, at);
   }
 
-  void unmap_largest() {
-    auto largest = std::prev(idle_.end());
-    munmap(largest->second, largest->first);
-    idle_bytes_ -= largest->first;
-    idle_.erase(largest);
+  void forget(size_t at, size_t size) {
+    by_place_.erase(at);
+    by_size_.erase({size, at});
   }
 
   static void give_back(void* data) {
@@ -100,16 +122,19 @@ class KeepingAllocator final : public c10::Allocator {
       c10::GetDefaultCPUAllocator()->raw_deleter()(data);
       return;
     }
-    self.live_bytes_ -= found->second;
-    self.idle_bytes_ += found->second;
-    self.idle_.emplace(found->second, data);
+    const size_t size = found->second;
     self.live_.erase(found);
+    self.remember(static_cast<char*>(data) - self.base_, size);
   }
 
   std::mutex mutex_;
-  std::multimap<size_t, void*> idle_;
+  char* base_ = nullptr;
+  size_t end_ = 0;
+  // Everything from here on is free, and everything below `marked_` is in huge pages.
+  size_t top_ = 0, marked_ = 0;
+  std::map<size_t, size_t> by_place_;
+  std::set<std::pair<size_t, size_t>> by_size_;
   std::unordered_map<void*, size_t> live_;
-  size_t idle_bytes_ = 0, live_bytes_ = 0, most_live_ = 0;
 };
 
 #endif
