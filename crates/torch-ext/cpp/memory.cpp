@@ -143,6 +143,13 @@ class KeepingAllocator final : public c10::Allocator {
 
 extern "C" {
 
+// A wish: the system may have none, and memory that fills no page has no use for them.
+void torch_ext_use_large_pages(void* start, size_t bytes) {
+#if defined(__linux__)
+  if (reinterpret_cast<uintptr_t>(start) % kHugePage == 0) madvise(start, bytes, MADV_HUGEPAGE);
+#endif
+}
+
 // Once, ahead of the first tensor.
 void torch_ext_keep_memory() {
 #if defined(__linux__)

@@ -52,12 +52,15 @@ pub fn max_pool2d(xs: &FeatureMap, geometry: PoolGeometry) -> Option<Tensor> {
         stride: stride as usize,
         before: before.map(|size| size as usize),
     };
+    let learns = xs.inputs().iter().any(|input| input.requires_grad());
     let (ys, winners) = tch::no_grad(|| {
         let xs = xs.tail().of(&laid_out(&xs.values().detach()));
-        let (ys, winners) = (plan.output.empty(xs.values()), plan.output.empty(xs.values()));
-        with_element!(ys.kind(), E => forward::<E>(&xs, &ys, &winners, plan));
+        let ys = plan.output.empty(xs.values());
+        let winners = learns.then(|| plan.output.empty(xs.values()));
+        with_element!(ys.kind(), E => forward::<E>(&xs, &ys, winners.as_ref(), plan));
         (ys, winners)
     });
+    let Some(winners) = winners else { return Some(ys) };
     record_on(&[xs], &[], &[&winners], &ys, move |maps, kept, gradient, _| {
         with_element!(gradient.kind(), E => {
             let (map, sums) = backward::<E>(&maps[0], &kept[0], gradient, plan);
@@ -76,16 +79,25 @@ struct Plan {
     before: [usize; 2],
 }
 
-fn forward<E: Element>(xs: &FeatureMap, ys: &Tensor, winners: &Tensor, plan: Plan) {
-    let (values, to, winners) = (elements(xs.values()), elements(ys), elements(winners));
+fn forward<E: Element>(xs: &FeatureMap, ys: &Tensor, winners: Option<&Tensor>, plan: Plan) {
+    let (values, to, winners) = (elements(xs.values()), elements(ys), winners.map(elements));
     let (prologue, rows) = (xs.prologue::<E>(), plan.output.rows());
     for_each(PIECES, &|index| {
         let rows = piece(rows, PIECES, index);
-        E::run(Forward::<E> { values, to, winners, prologue, plan, rows });
+        match winners {
+            Some(winners) => {
+                E::run(Forward::<E, true> { values, to, winners, prologue, plan, rows });
+            }
+            None => {
+                let winners = Shared(std::ptr::null_mut());
+                E::run(Forward::<E, false> { values, to, winners, prologue, plan, rows });
+            }
+        }
     });
 }
 
-struct Forward<E: Element> {
+/// The largest values and, if they are to be `KEPT` for the way back, which tap won.
+struct Forward<E: Element, const KEPT: bool> {
     values: Shared<E>,
     to: Shared<E>,
     winners: Shared<E>,
@@ -94,7 +106,7 @@ struct Forward<E: Element> {
     rows: std::ops::Range<usize>,
 }
 
-impl<E: Element> Kernel<E> for Forward<E> {
+impl<E: Element, const KEPT: bool> Kernel<E> for Forward<E, KEPT> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
         let Self { values, to, winners, prologue, plan, rows } = self;
@@ -119,14 +131,18 @@ impl<E: Element> Kernel<E> for Forward<E> {
                     {
                         let at = ((n * input.h + ih) * input.w + iw) * channels + c;
                         let x = prologue.apply::<E, S>(S::load(values.0.add(at), span), c, span);
-                        let tap =
-                            (ih + before[0] - oh * stride) * kernel + iw + before[1] - ow * stride;
-                        winner = S::where_greater(x, best, S::splat(tap as f64), winner);
+                        if KEPT {
+                            let tap = (ih + before[0] - oh * stride) * kernel + iw + before[1]
+                                - ow * stride;
+                            winner = S::where_greater(x, best, S::splat(tap as f64), winner);
+                        }
                         best = S::where_greater(x, best, x, best);
                     }
                     let at = (row * output.w + ow) * channels + c;
                     S::store(to.0.add(at), span, best);
-                    S::store(winners.0.add(at), span, winner);
+                    if KEPT {
+                        S::store(winners.0.add(at), span, winner);
+                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The weights of a matrix product in the order in which the micro-kernel reads them.
 
 use super::Factors;
+use crate::memory::LargePages;
 use crate::simd::Bf16;
 
 /// Columns of a block: four AVX-512 vectors, or two AMX tiles, of sums.
@@ -20,9 +21,9 @@ pub(super) struct Columns {
 #[derive(Debug)]
 pub(super) enum Packed {
     /// Blocks of `[K, BLOCK]`.
-    Fp32(Vec<f32>),
+    Fp32(LargePages<f32>),
     /// Blocks of `[K / 2, BLOCK, 2]`.
-    Bf16(Vec<Bf16>),
+    Bf16(LargePages<Bf16>),
 }
 
 impl Columns {
@@ -40,20 +41,14 @@ impl Columns {
             if row < rows && column < c_out { matrix[row * c_out + column] } else { 0.0 }
         };
         let numbers = match factors {
-            Factors::Fp32 => Packed::Fp32(
-                (0..blocks * k * BLOCK)
-                    .map(|i| at(i / BLOCK % k, i / (BLOCK * k) * BLOCK + i % BLOCK))
-                    .collect(),
-            ),
-            Factors::Bf16 => Packed::Bf16(
-                (0..blocks * k * BLOCK)
-                    .map(|i| {
-                        let (block, i) = (i / (BLOCK * k), i % (BLOCK * k));
-                        let row = i / (2 * BLOCK) * 2 + i % 2;
-                        Bf16::narrow(at(row, block * BLOCK + i / 2 % BLOCK))
-                    })
-                    .collect(),
-            ),
+            Factors::Fp32 => Packed::Fp32(LargePages::from_fn(blocks * k * BLOCK, |i| {
+                at(i / BLOCK % k, i / (BLOCK * k) * BLOCK + i % BLOCK)
+            })),
+            Factors::Bf16 => Packed::Bf16(LargePages::from_fn(blocks * k * BLOCK, |i| {
+                let (block, i) = (i / (BLOCK * k), i % (BLOCK * k));
+                let row = i / (2 * BLOCK) * 2 + i % 2;
+                Bf16::narrow(at(row, block * BLOCK + i / 2 % BLOCK))
+            })),
         };
         Self { c_out, k, numbers, bias }
     }

@@ -15,10 +15,10 @@ use crate::parallel::{Shared, for_each_range};
 use crate::simd::{Element, Kernel, Simd};
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
-const PIXELS: usize = 96;
+const PIXELS: usize = 192;
 
-/// Bytes of a tile's rows at most, a quarter of a usual second-level cache.
-const BYTES: usize = 512 << 10;
+/// Bytes of a tile's rows at most, under half of a server's second-level cache.
+const BYTES: usize = 768 << 10;
 
 thread_local! {
     /// A tile and the sums of one block, kept from layer to layer.
