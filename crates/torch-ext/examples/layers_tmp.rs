@@ -3,6 +3,8 @@ use tch::{Device, Kind, Tensor};
 use torch_ext::*;
 fn main() {
     torch_ext::keep_memory();
+    let reps: usize = std::env::var("REPS").map_or(9, |r| r.parse().unwrap());
+    let only = std::env::var("ONLY").unwrap_or_default();
     let n: i64 = std::env::args().nth(1).map_or(1, |a| a.parse().unwrap());
     let kind = if std::env::args().nth(2).is_some() { Kind::BFloat16 } else { Kind::Float };
     let mut total = 0.0;
@@ -24,6 +26,9 @@ fn main() {
         ("c3", 10, 1024, 1536, 3, 1, 1, 1),
         ("c4", 10, 1536, 2048, 3, 1, 1, 1),
     ] {
+        if !name.starts_with(only.as_str()) {
+            continue;
+        }
         let o = (Kind::Float, Device::Cpu);
         let f: Vec<PackedConv> = (0..count)
             .map(|_| {
@@ -48,7 +53,7 @@ fn main() {
         let xs = channels_last(&Tensor::randn([n, c_in, side, side], o)).unwrap().to_kind(kind);
         let mut ts = vec![];
         let mut out = 0;
-        for _ in 0..9 {
+        for _ in 0..reps {
             let t = Instant::now();
             for g in &f {
                 out = g.run(&xs, Around { opens_with_relu: true, ..Default::default() }).size()[2];
@@ -57,8 +62,12 @@ fn main() {
         }
         ts.sort_by(f64::total_cmp);
         let gflop = 2e-9 * (n * out * out * c_in * c_out * k * k * count) as f64;
-        total += ts[4];
-        println!("{name:6} {:8.2} ms {:7.1} GFLOP/s", ts[4] * 1e3, gflop / ts[4]);
+        total += ts[ts.len() / 2];
+        println!(
+            "{name:6} {:8.2} ms {:7.1} GFLOP/s",
+            ts[ts.len() / 2] * 1e3,
+            gflop / ts[ts.len() / 2]
+        );
     }
     println!("total {:.1} ms, {:.1} an image", total * 1e3, total * 1e3 / n as f64);
 }

@@ -7,30 +7,49 @@ use sepconv::{Activation, max_pool2d};
 use tch::{Kind, Tensor};
 use torch_ext::{Around, Factors, FeatureMap, PackedConv};
 
-use crate::residual::ResidualModule;
-use crate::{SkipFrom, Xception};
+use crate::residual::{ResidualModule, rep_place};
+use crate::{ResidualRow, SkipFrom, Xception};
 
 /// An [`Xception`] that only looks at pictures.
 #[derive(Debug)]
 pub struct Inference {
-    stem: Vec<PackedConv>,
+    stem: Vec<Step>,
     modules: Vec<PackedModule>,
     /// Which modules, in which order: shared weights are gone through again and again.
     order: Vec<usize>,
     /// Each with whether a ReLU comes ahead of it.
-    exit_separables: Vec<(PackedConv, bool)>,
+    exit_separables: Vec<(Step, bool)>,
     closes_with_relu: bool,
     head: [Tensor; 2],
     kind: Kind,
 }
 
+/// A kernel and what the layer is called in the checkpoint.
+#[derive(Debug)]
+struct Step {
+    name: String,
+    conv: PackedConv,
+}
+
+/// Hears the name of each layer as soon as it has been computed.
+type Watcher<'a> = &'a mut dyn FnMut(&str);
+
+impl Step {
+    fn run(&self, xs: &Tensor, around: Around, after: Watcher) -> Tensor {
+        let ys = self.conv.run(xs, around);
+        after(&self.name);
+        ys
+    }
+}
+
 /// A residual module.
 #[derive(Debug)]
 struct PackedModule {
+    name: String,
     opens_with_relu: bool,
     skip_relu: bool,
-    separables: Vec<PackedConv>,
-    shortcut: Option<PackedConv>,
+    separables: Vec<Step>,
+    shortcut: Option<Step>,
     stride: i64,
     pool_padding: sepconv::Padding,
 }
@@ -45,8 +64,11 @@ impl Inference {
             return None;
         }
         let factors = Factors::suited_to(kind)?;
-        let stem = model.stem.iter().map(|(conv, norm)| conv.packed(norm.as_ref(), factors));
+        let stem = (1..).zip(&model.stem).map(|(number, (conv, norm))| {
+            step(format!("conv{number}"), conv.packed(norm.as_ref(), factors))
+        });
         let stored = model.entry_flow.iter().chain(&model.middle_flow).chain([&model.exit_flow]);
+        let stored = model.table.stored_rows().zip(stored);
         let exit = model.table.exit_separables;
         let openings = [exit.opens_with, Activation::Relu];
         let separables = model.exit_separables.iter().zip(openings);
@@ -54,11 +76,15 @@ impl Inference {
         let passes = (0..model.middle_passes).flat_map(|_| entry..entry + middle);
         Some(Self {
             stem: stem.collect::<Option<_>>()?,
-            modules: stored.map(|module| pack(module, factors)).collect::<Option<_>>()?,
+            modules: stored
+                .map(|((number, row), module)| pack(number, row, module, factors))
+                .collect::<Option<_>>()?,
             order: (0..entry).chain(passes).chain([entry + middle]).collect(),
-            exit_separables: separables
-                .map(|((separable, norm), opening)| {
-                    Some((separable.packed(norm.as_ref(), factors)?, is_relu(opening)?))
+            exit_separables: (3..)
+                .zip(separables)
+                .map(|(number, ((separable, norm), opening))| {
+                    let packed = separable.packed(norm.as_ref(), factors);
+                    Some((step(format!("conv{number}"), packed)?, is_relu(opening)?))
                 })
                 .collect::<Option<_>>()?,
             closes_with_relu: is_relu(exit.closes_with)?,
@@ -70,6 +96,12 @@ impl Inference {
 
     /// Pictures `[N, 3, H, W]` of the kind that it was packed for to logits `[N, classes]`, fp32.
     pub fn logits(&self, xs: &Tensor) -> Tensor {
+        self.logits_watched(xs, &mut |_| {})
+    }
+
+    /// As [`Self::logits`], telling `after` the name of each layer as soon as it has been computed: those of the
+    /// checkpoint, `blockN` for a module's max-pool.
+    pub fn logits_watched(&self, xs: &Tensor, after: &mut dyn FnMut(&str)) -> Tensor {
         assert!(
             xs.kind() == self.kind,
             "expected {:?} pictures, as the weights were packed for, got {:?}",
@@ -78,67 +110,94 @@ impl Inference {
         );
         tch::no_grad(|| {
             let opened = Around { closes_with_relu: true, ..Around::default() };
-            let xs = self.stem.iter().fold(xs.shallow_clone(), |xs, conv| conv.run(&xs, opened));
-            let modules = self.order.iter().map(|&index| &self.modules[index]);
-            let xs = modules.fold(xs, |xs, module| module.run(&xs));
+            let mut ys = xs.shallow_clone();
+            for conv in &self.stem {
+                ys = conv.run(&ys, opened, after);
+            }
+            for &index in &self.order {
+                ys = self.modules[index].run(&ys, after);
+            }
             let last = self.exit_separables.len();
-            let xs = (1..).zip(&self.exit_separables).fold(xs, |xs, (number, (conv, relu))| {
+            for (number, (conv, opens_with_relu)) in (1..).zip(&self.exit_separables) {
                 let closes_with_relu = number == last && self.closes_with_relu;
-                let opens_with_relu = *relu;
-                conv.run(&xs, Around { opens_with_relu, closes_with_relu, ..Around::default() })
-            });
+                let around = Around { closes_with_relu, ..opening(*opens_with_relu) };
+                ys = conv.run(&ys, around, after);
+            }
             let [weight, bias] = &self.head;
-            let features = xs.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
-            features.linear(weight, Some(bias))
+            let features = ys.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
+            let logits = features.linear(weight, Some(bias));
+            after("fc");
+            logits
         })
     }
 }
 
+/// Nothing but a ReLU on the way in, or not even that.
+fn opening(opens_with_relu: bool) -> Around<'static> {
+    Around { opens_with_relu, ..Around::default() }
+}
+
 impl PackedModule {
-    fn run(&self, xs: &Tensor) -> Tensor {
+    fn run(&self, xs: &Tensor, after: Watcher) -> Tensor {
         let (last, others) = self.separables.split_last().expect("a module has a convolution");
         let mut ys = xs.shallow_clone();
         let mut opens_with_relu = self.opens_with_relu;
         for separable in others {
-            ys = separable.run(&ys, Around { opens_with_relu, ..Around::default() });
+            ys = separable.run(&ys, opening(opens_with_relu), after);
             opens_with_relu = true;
         }
-        let opened = Around { opens_with_relu, ..Around::default() };
-        let projected = Around { opens_with_relu: self.skip_relu, ..Around::default() };
+        let (opened, projected) = (opening(opens_with_relu), opening(self.skip_relu));
+        // The sum is formed by whichever kernel comes last.
         match &self.shortcut {
-            // The sum is formed by whichever kernel comes last.
             Some(shortcut) if self.stride != 1 => {
-                let ys = FeatureMap::from(last.run(&ys, opened));
+                let ys = FeatureMap::from(last.run(&ys, opened, after));
                 let pooled = max_pool2d(&ys, 3, self.stride, self.pool_padding);
-                shortcut.run(xs, Around { residual: Some(&pooled), ..projected })
+                after(&self.name);
+                shortcut.run(xs, Around { residual: Some(&pooled), ..projected }, after)
             }
             Some(shortcut) => {
-                let residual = shortcut.run(xs, projected);
-                last.run(&ys, Around { residual: Some(&residual), ..opened })
+                let residual = shortcut.run(xs, projected, after);
+                last.run(&ys, Around { residual: Some(&residual), ..opened }, after)
             }
             None => {
                 let residual_relu = self.skip_relu;
-                last.run(&ys, Around { residual: Some(xs), residual_relu, ..opened })
+                last.run(&ys, Around { residual: Some(xs), residual_relu, ..opened }, after)
             }
         }
     }
 }
 
-fn pack(module: &ResidualModule, factors: Factors) -> Option<PackedModule> {
+fn step(name: String, packed: Option<PackedConv>) -> Option<Step> {
+    packed.map(|conv| Step { name, conv })
+}
+
+fn pack(
+    number: usize,
+    row: &ResidualRow,
+    module: &ResidualModule,
+    factors: Factors,
+) -> Option<PackedModule> {
+    let name = format!("block{number}");
     let opens_with_relu = is_relu(module.opens_with)?;
-    let separables =
-        module.separables.iter().map(|(layer, norm)| layer.packed(norm.as_ref(), factors));
+    let separables = module.separables.iter().enumerate().map(|(index, (layer, norm))| {
+        let name = format!("{name}.rep.{}", rep_place(row, index));
+        step(name, layer.packed(norm.as_ref(), factors))
+    });
+    let separables = separables.collect::<Option<_>>()?;
     let shortcut = match &module.shortcut {
-        Some((conv, norm)) => Some(conv.packed(norm.as_ref(), factors)?),
+        Some((conv, norm)) => {
+            Some(step(format!("{name}.skip"), conv.packed(norm.as_ref(), factors))?)
+        }
         None => None,
     };
     Some(PackedModule {
         opens_with_relu,
         skip_relu: opens_with_relu && module.skip_from == SkipFrom::Activated,
-        separables: separables.collect::<Option<_>>()?,
+        separables,
         shortcut,
         stride: module.stride,
         pool_padding: module.pool_padding,
+        name,
     })
 }
 

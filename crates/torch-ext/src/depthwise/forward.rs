@@ -91,6 +91,9 @@ pub(crate) fn pixels_of<E: Element>(
     }
 }
 
+/// A vector of any element, zero in each lane.
+static ZEROS: [u64; 8] = [0; 8];
+
 struct Loops<E: Element> {
     values: Shared<E>,
     taps: Shared<E::Number>,
@@ -167,36 +170,52 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
                         let columns = first_column..(first_column + band.end - pixel).min(output.w);
                         let (n, oh) = (row / output.h, row % output.h);
                         let picture = values.0.add(n * input.h * input.w * channels + c);
-                        let top = (oh * STRIDE) as isize - padding[0] as isize;
-                        let column = |iw: isize| -> [S::Vector; 3] {
-                            std::array::from_fn(|k| {
-                                let ih = top + k as isize;
-                                if (ih as usize) < input.h && (iw as usize) < input.w {
-                                    let at = (ih as usize * input.w + iw as usize) * channels;
-                                    let mut x = S::load(picture.add(at), span);
-                                    if AFFINE {
-                                        x = S::fma(x, scale, shift);
-                                    }
-                                    if RELU { S::relu(x) } else { x }
-                                } else {
-                                    S::zero()
-                                }
-                            })
-                        };
-                        let dot = |column: [S::Vector; 3], taps: [S::Vector; 3], sum| {
-                            let sum = S::fma(column[0], taps[0], sum);
-                            S::fma(column[2], taps[2], S::fma(column[1], taps[1], sum))
-                        };
-                        let left = (columns.start * STRIDE) as isize - padding[1] as isize;
-                        let (mut first, mut second) = (column(left), column(left + 1));
-                        for (step, ow) in columns.enumerate() {
-                            let iw = (ow * STRIDE) as isize - padding[1] as isize;
-                            if STRIDE == 2 && step > 0 {
-                                second = column(iw + 1);
+                        // A row outside of the picture is read as zeros, over and over, and counts for nothing.
+                        let mut row_taps = taps;
+                        let lines = std::array::from_fn(|k| {
+                            let ih = (oh * STRIDE + k).wrapping_sub(padding[0]);
+                            if ih < input.h {
+                                return (
+                                    picture.add(ih * input.w * channels).cast_const(),
+                                    channels,
+                                );
                             }
-                            let third = column(iw + 2);
-                            let sums = [dot(first, taps[0], bias), dot(second, taps[1], S::zero())];
-                            let sum = S::add(dot(third, taps[2], sums[0]), sums[1]);
+                            if AFFINE {
+                                row_taps.iter_mut().for_each(|column| column[k] = S::zero());
+                            }
+                            (ZEROS.as_ptr().cast::<E>(), 0)
+                        });
+                        let lines = Lines::<E, S, AFFINE, RELU> {
+                            lines,
+                            width: input.w,
+                            span,
+                            scale,
+                            shift,
+                        };
+                        let to_input = |ow: usize| (ow * STRIDE).wrapping_sub(padding[1]);
+                        let left = to_input(columns.start);
+                        let mut first = lines.column(left);
+                        let mut second = lines.column(left.wrapping_add(1));
+                        // Up to here the columns that a step adds lie within the picture.
+                        let checked_from =
+                            (input.w + padding[1]).saturating_sub(2).div_ceil(STRIDE);
+                        let checked_from = checked_from.clamp(columns.start, columns.end);
+                        for ow in columns.clone() {
+                            let iw = to_input(ow);
+                            let third = if ow < checked_from {
+                                if STRIDE == 2 && ow > columns.start {
+                                    second = lines.inside(iw.wrapping_add(1));
+                                }
+                                lines.inside(iw.wrapping_add(2))
+                            } else {
+                                if STRIDE == 2 && ow > columns.start {
+                                    second = lines.column(iw.wrapping_add(1));
+                                }
+                                lines.column(iw.wrapping_add(2))
+                            };
+                            let sum = dot::<E, S>(first, row_taps[0], bias);
+                            let other = dot::<E, S>(second, row_taps[1], S::zero());
+                            let sum = S::add(dot::<E, S>(third, row_taps[2], sum), other);
                             outputs.put::<E, S>(pixel - pixels.start, c, span, sum);
                             first = if STRIDE == 1 { second } else { third };
                             second = third;
@@ -206,6 +225,57 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
                 }
             }
         }
+    }
+}
+
+/// The three lines of the picture under a row of windows: where each starts, and how far its pixels lie apart.
+struct Lines<E: Element, S: Simd<E>, const AFFINE: bool, const RELU: bool> {
+    lines: [(*const E, usize); 3],
+    width: usize,
+    span: S::Span,
+    scale: S::Vector,
+    shift: S::Vector,
+}
+
+impl<E: Element, S: Simd<E>, const AFFINE: bool, const RELU: bool> Lines<E, S, AFFINE, RELU> {
+    /// The column `iw`, which lies within the picture.
+    #[inline(always)]
+    unsafe fn inside(&self, iw: usize) -> [S::Vector; 3] {
+        let mut column = [unsafe { S::zero() }; 3];
+        for (x, (line, step)) in column.iter_mut().zip(self.lines) {
+            // SAFETY: the column is the caller's promise.
+            unsafe {
+                *x = S::load(line.add(iw * step), self.span);
+                if AFFINE {
+                    *x = S::fma(*x, self.scale, self.shift);
+                }
+                if RELU {
+                    *x = S::relu(*x);
+                }
+            }
+        }
+        column
+    }
+
+    /// The column `iw`, zero beside the picture.
+    #[inline(always)]
+    unsafe fn column(&self, iw: usize) -> [S::Vector; 3] {
+        // SAFETY: checked.
+        unsafe { if iw < self.width { self.inside(iw) } else { [S::zero(); 3] } }
+    }
+}
+
+/// `column · taps + sum`
+#[inline(always)]
+unsafe fn dot<E: Element, S: Simd<E>>(
+    column: [S::Vector; 3],
+    taps: [S::Vector; 3],
+    sum: S::Vector,
+) -> S::Vector {
+    // SAFETY: the instruction set is the caller's promise.
+    unsafe {
+        let sum = S::fma(column[0], taps[0], sum);
+        S::fma(column[2], taps[2], S::fma(column[1], taps[1], sum))
     }
 }
 

@@ -63,8 +63,11 @@ impl Plan {
         Self { output: Nhwc { h, w, ..input }, ..plan }
     }
 
-    /// Whether this is the 3×3 kernel without dilation, at this stride.
+    /// Whether this is the 3×3 kernel without dilation, at this stride, each window of which sees the picture.
     pub(crate) fn is_3x3(&self, stride: usize) -> bool {
-        self.kernel == [3, 3] && self.dilation == [1, 1] && self.stride == [stride, stride]
+        self.kernel == [3, 3]
+            && self.dilation == [1, 1]
+            && self.stride == [stride, stride]
+            && self.padding.iter().all(|&padding| padding <= 2)
     }
 }

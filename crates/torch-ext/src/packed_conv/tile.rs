@@ -42,8 +42,6 @@ pub(super) fn run<E: Element<Number = f32>>(
             // bf16 rows need half of it.
             rows.resize(rows.len().max(size * k), 0.0);
             sums.resize(sums.len().max(size * BLOCK), 0.0);
-            // What the rows are filled up with, beyond the factors of a pixel, must be zero.
-            rows.fill(0.0);
             for tile in tiles {
                 let range = tile * size..((tile + 1) * size).min(pixels);
                 let rows = Shared(rows.as_mut_ptr());
@@ -94,10 +92,16 @@ fn fill<E: Element<Number = f32>>(
             let outputs = Outputs { to: rows.0.cast(), ld: k, widen, relu: *relu };
             let numbers = |list: &Vec<f32>| Shared(list.as_ptr().cast_mut());
             let bias = bias.as_ref().map(numbers);
+            let count = pixels.len();
             pixels_of::<E>(values, numbers(taps), bias, prologue, plan, pixels, outputs);
+            // bf16 rows are filled up to an even length; the weight there is zero, what it meets must be a number.
+            if k > plan.input.c {
+                // SAFETY: the last place of each row.
+                (1..=count).for_each(|row| unsafe { *rows.0.cast::<u16>().add(row * k - 1) = 0 });
+            }
         }
         FirstHalf::Windows { .. } => {
-            E::run(Windows::<E> { values, rows, prologue, plan: *plan, pixels, k, widen });
+            E::run(Windows::<E> { values, rows, relu, plan: *plan, pixels, k, widen });
         }
     }
 }
@@ -123,46 +127,67 @@ fn multiply(conv: &PackedConv, rows: Shared<f32>, sums: Shared<f32>, block: usiz
 struct Windows<E: Element> {
     values: Shared<E>,
     rows: Shared<f32>,
-    prologue: Prologue<f32>,
+    relu: bool,
     plan: Plan,
     pixels: Range<usize>,
     k: usize,
     widen: bool,
 }
 
+impl<E: Element<Number = f32>> Windows<E> {
+    /// Copies `count` numbers, or zeros, to the rows at `at`.
+    #[inline(always)]
+    unsafe fn copy<S: Simd<E>>(&self, from: Option<*const E>, at: usize, count: usize) {
+        for c in (0..count).step_by(S::LANES) {
+            let span = S::span(count - c);
+            // SAFETY: the caller's: `count` numbers lie behind `from`, and there is room for them.
+            unsafe {
+                let x = match from {
+                    Some(from) => S::load(from.add(c), span),
+                    None => S::zero(),
+                };
+                let x = if self.relu { S::relu(x) } else { x };
+                if self.widen {
+                    S::store_numbers(self.rows.0.add(at + c), span, x);
+                } else {
+                    S::store(self.rows.0.cast::<E>().add(at + c), span, x);
+                }
+            }
+        }
+    }
+}
+
 impl<E: Element<Number = f32>> Kernel<E> for Windows<E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
-        let Self { values, rows, prologue, plan, pixels, k, widen } = self;
-        let Plan { input, output, kernel, stride, padding, dilation } = plan;
+        let Plan { input, output, kernel, stride, padding, dilation } = self.plan;
         let channels = input.c;
-        for (index, pixel) in pixels.enumerate() {
+        for (index, pixel) in self.pixels.clone().enumerate() {
             let (row, ow) = (pixel / output.w, pixel % output.w);
             let (n, oh) = (row / output.h, row % output.h);
-            let mut at = index * k;
-            for (r, q) in (0..kernel[0]).flat_map(|r| (0..kernel[1]).map(move |q| (r, q))) {
+            let left = (ow * stride[1]).wrapping_sub(padding[1]);
+            let mut at = index * self.k;
+            for r in 0..kernel[0] {
                 let ih = (oh * stride[0] + r * dilation[0]).wrapping_sub(padding[0]);
-                let iw = (ow * stride[1] + q * dilation[1]).wrapping_sub(padding[1]);
-                let inside = ih < input.h && iw < input.w;
-                for c in (0..channels).step_by(S::LANES) {
-                    let span = S::span(channels - c);
-                    // SAFETY: inside the map, or not read; a row of the tile holds every tap's channels.
+                let line = (n * input.h + ih).wrapping_mul(input.w);
+                // The taps of a line are neighbours in the picture too, unless they are dilated or at its edge.
+                let together = dilation[1] == 1 && left < input.w && left + kernel[1] <= input.w;
+                let (runs, pixels) = if together { (1, kernel[1]) } else { (kernel[1], 1) };
+                for q in 0..runs {
+                    let iw = left.wrapping_add(q * dilation[1]);
+                    let inside = ih < input.h && iw < input.w;
+                    // SAFETY: inside the map, or not read; a row of the tile has room for every tap's channels.
                     unsafe {
-                        let x = if inside {
-                            let from = ((n * input.h + ih) * input.w + iw) * channels + c;
-                            prologue.apply::<E, S>(S::load(values.0.add(from), span), c, span)
-                        } else {
-                            S::zero()
-                        };
-                        if widen {
-                            S::store_numbers(rows.0.add(at + c), span, x);
-                        } else {
-                            S::store(rows.0.cast::<E>().add(at + c), span, x);
-                        }
+                        let from =
+                            inside.then(|| self.values.0.add((line + iw) * channels).cast_const());
+                        self.copy::<S>(from, at, pixels * channels);
                     }
+                    at += pixels * channels;
                 }
-                at += channels;
             }
+            // As above, for bf16 rows of an odd length.
+            // SAFETY: the rest of the pixel's row.
+            unsafe { self.copy::<S>(None, at, (index + 1) * self.k - at) };
         }
     }
 }
