@@ -5,13 +5,8 @@
 
 extern "C" {
 
-// c[m, n] = a[m, k] * b[k, n], rows ld_a, ld_b and ld_c numbers apart.
-char* torch_ext_multiply_f32(int64_t m, int64_t n, int64_t k, int64_t ld_a, int64_t ld_b, int64_t ld_c, const float* a,
-                             const float* b, float* c) {
-  return torch_ext::guarded([&] { at::native::cpublas::brgemm(m, n, k, ld_a, ld_b, ld_c, false, a, b, c, false); });
-}
-
-// The same for bf16; b holds pairs of rows interleaved, [k / 2, n, 2], as the dot-product instructions read it.
+// c[m, n] = a[m, k] * b[k, n] of bf16 numbers, added up in fp32; rows ld_a, ld_b and ld_c numbers apart.
+// b holds pairs of rows interleaved, [k / 2, n, 2], as the dot-product instructions read it.
 char* torch_ext_multiply_bf16(int64_t m, int64_t n, int64_t k, int64_t ld_a, int64_t ld_b, int64_t ld_c, const void* a,
                               const void* b, float* c) {
   return torch_ext::guarded([&] {

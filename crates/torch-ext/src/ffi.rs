@@ -37,17 +37,6 @@ unsafe extern "C" {
         eps: f64,
         decoupled: bool,
     ) -> *mut c_char;
-    pub(crate) fn torch_ext_multiply_f32(
-        m: i64,
-        n: i64,
-        k: i64,
-        ld_a: i64,
-        ld_b: i64,
-        ld_c: i64,
-        a: *const f32,
-        b: *const f32,
-        c: *mut f32,
-    ) -> *mut c_char;
     pub(crate) fn torch_ext_multiply_bf16(
         m: i64,
         n: i64,

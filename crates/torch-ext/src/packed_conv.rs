@@ -5,7 +5,9 @@
 //! columns by block of columns, and leaves with shift, residual and ReLU applied. Nothing in between is ever
 //! written to memory, which is where the time of a separable convolution goes.
 
+mod finish;
 mod pack;
+mod product;
 mod tile;
 
 use tch::{Kind, Tensor};
@@ -27,14 +29,15 @@ pub enum Factors {
 }
 
 impl Factors {
-    /// The best factors for maps of `kind` on this CPU; `None` where there is no matrix kernel.
+    /// The best factors for maps of `kind` on this CPU; `None` for kinds that are not packed.
     pub fn suited_to(kind: Kind) -> Option<Self> {
         match kind {
-            Kind::BFloat16 if crate::has_bf16_matrix_unit() => Some(Self::Bf16),
+            Kind::BFloat16 if crate::has_bf16_matrix_unit() && matrix_kernel::available() => {
+                Some(Self::Bf16)
+            }
             Kind::BFloat16 | Kind::Float => Some(Self::Fp32),
             _ => None,
         }
-        .filter(|&factors| matrix_kernel::available(factors))
     }
 }
 

@@ -114,6 +114,10 @@ pub(crate) trait Simd<E: Element> {
     /// `a` where `x == y`, else zero.
     unsafe fn where_equal(x: Self::Vector, y: Self::Vector, a: Self::Vector) -> Self::Vector;
     unsafe fn splat(number: f64) -> Self::Vector;
+    /// One number in every lane.
+    unsafe fn broadcast(at: *const E::Number) -> Self::Vector;
+    /// Asks for the cache line at `at`, which need not be valid, to be brought near.
+    fn prefetch(at: *const u8);
 }
 
 /// An instruction set that kernels are compiled for.

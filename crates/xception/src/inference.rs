@@ -57,8 +57,7 @@ struct PackedModule {
 impl Inference {
     /// Packs the weights of `model` for pictures of `kind`.
     ///
-    /// `None` where the kernels do not serve: other devices and kinds, CPUs that libtorch has no matrix kernel for,
-    /// and tables with ELU or with an activation at the end of a separable convolution. The model itself does then.
+    /// `None` where the kernels do not serve: other devices and kinds, and tables with ELU or with an activation at the end of a separable convolution. The model itself does then.
     pub fn new(model: &Xception, kind: Kind) -> Option<Self> {
         if model.device() != tch::Device::Cpu {
             return None;

@@ -4,8 +4,11 @@ use super::Factors;
 use crate::memory::LargePages;
 use crate::simd::Bf16;
 
-/// Columns of a block: four AVX-512 vectors, or two AMX tiles, of sums.
+/// Columns of a block: four AVX-512 vectors, or four AMX tiles, of sums.
 pub(super) const BLOCK: usize = 64;
+
+/// Columns that the last block is filled up to a multiple of: one AVX-512 vector.
+const VECTOR: usize = 16;
 
 /// A matrix `[K, c_out]` in blocks of columns, each contiguous, the last filled up with zeros.
 #[derive(Debug)]
@@ -14,15 +17,15 @@ pub(super) struct Columns {
     /// Rows, filled up to an even number for bf16.
     pub(super) k: usize,
     pub(super) numbers: Packed,
-    /// `[c_out]`, filled up with zeros to whole blocks.
+    /// `[c_out]`, filled up with zeros to whole vectors.
     pub(super) bias: Vec<f32>,
 }
 
 #[derive(Debug)]
 pub(super) enum Packed {
-    /// Blocks of `[K, BLOCK]`.
+    /// Blocks of `[K, width]`.
     Fp32(LargePages<f32>),
-    /// Blocks of `[K / 2, BLOCK, 2]`.
+    /// Blocks of `[K / 2, width, 2]`.
     Bf16(LargePages<Bf16>),
 }
 
@@ -31,8 +34,8 @@ impl Columns {
     pub(super) fn pack(matrix: &[f32], mut bias: Vec<f32>, factors: Factors) -> Self {
         let c_out = bias.len();
         let rows = matrix.len() / c_out.max(1);
-        let blocks = c_out.div_ceil(BLOCK);
-        bias.resize(blocks * BLOCK, 0.0);
+        let packed_out = c_out.next_multiple_of(VECTOR);
+        bias.resize(packed_out, 0.0);
         let k = match factors {
             Factors::Fp32 => rows,
             Factors::Bf16 => rows.next_multiple_of(2),
@@ -40,17 +43,29 @@ impl Columns {
         let at = |row: usize, column: usize| {
             if row < rows && column < c_out { matrix[row * c_out + column] } else { 0.0 }
         };
+        // Block, its width, and the place within it, of the `i`-th number.
+        let place = |i: usize| {
+            let block = i / (k * BLOCK).max(1);
+            let width = BLOCK.min(packed_out - block * BLOCK);
+            (block * BLOCK, width, i - block * k * BLOCK)
+        };
         let numbers = match factors {
-            Factors::Fp32 => Packed::Fp32(LargePages::from_fn(blocks * k * BLOCK, |i| {
-                at(i / BLOCK % k, i / (BLOCK * k) * BLOCK + i % BLOCK)
+            Factors::Fp32 => Packed::Fp32(LargePages::from_fn(packed_out * k, |i| {
+                let (column, width, i) = place(i);
+                at(i / width, column + i % width)
             })),
-            Factors::Bf16 => Packed::Bf16(LargePages::from_fn(blocks * k * BLOCK, |i| {
-                let (block, i) = (i / (BLOCK * k), i % (BLOCK * k));
-                let row = i / (2 * BLOCK) * 2 + i % 2;
-                Bf16::narrow(at(row, block * BLOCK + i / 2 % BLOCK))
+            Factors::Bf16 => Packed::Bf16(LargePages::from_fn(packed_out * k, |i| {
+                let (column, width, i) = place(i);
+                Bf16::narrow(at(i / (2 * width) * 2 + i % 2, column + i / 2 % width))
             })),
         };
         Self { c_out, k, numbers, bias }
+    }
+
+    /// The blocks: the first column of each, and its width, filled up.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (usize, usize)> {
+        let packed_out = self.bias.len();
+        (0..packed_out).step_by(BLOCK).map(move |start| (start, BLOCK.min(packed_out - start)))
     }
 
     /// What they are packed as.

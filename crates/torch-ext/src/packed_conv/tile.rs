@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use tch::Tensor;
 
+use super::finish::{Finish, Sums};
 use super::pack::{BLOCK, Packed};
+use super::product::Product;
 use super::{Around, FirstHalf, PackedConv};
 use crate::depthwise::{Outputs, Plan, pixels_of};
 use crate::feature_map::Prologue;
@@ -38,7 +40,7 @@ pub(super) fn run<E: Element<Number = f32>>(
     let residual = around.residual.map(elements::<E>);
     for_each_range(pixels.div_ceil(size), &|tiles| {
         SCRATCH.with_borrow_mut(|(rows, sums)| {
-            let k = conv.columns.k;
+            let (to, k, c_out) = (to, conv.columns.k, conv.columns.c_out);
             // bf16 rows need half of it.
             rows.resize(rows.len().max(size * k), 0.0);
             sums.resize(sums.len().max(size * BLOCK), 0.0);
@@ -46,20 +48,34 @@ pub(super) fn run<E: Element<Number = f32>>(
                 let range = tile * size..((tile + 1) * size).min(pixels);
                 let rows = Shared(rows.as_mut_ptr());
                 fill::<E>(conv, plan, values, rows, range.clone(), around.opens_with_relu);
-                for block in 0..conv.columns.c_out.div_ceil(BLOCK) {
-                    let sums = Shared(sums.as_mut_ptr());
-                    multiply(conv, rows, sums, block, range.len());
-                    E::run(Finish::<E> {
-                        sums,
-                        bias: Shared(conv.columns.bias[block * BLOCK..].as_ptr().cast_mut()),
+                for (start, width) in conv.columns.blocks() {
+                    let finish = Finish {
+                        bias: Shared(conv.columns.bias[start..].as_ptr().cast_mut()),
                         residual,
                         residual_relu: around.residual_relu,
                         relu: around.closes_with_relu,
-                        to,
-                        pixels: range.clone(),
-                        columns: block * BLOCK..((block + 1) * BLOCK).min(conv.columns.c_out),
-                        c_out: conv.columns.c_out,
-                    });
+                        // SAFETY: the tile's first pixel, and the block's first column.
+                        to: Shared(unsafe { to.0.add(range.start * c_out + start) }),
+                        first: range.start * c_out + start,
+                        columns: width.min(c_out - start),
+                        c_out,
+                    };
+                    match &conv.columns.numbers {
+                        Packed::Fp32(numbers) => {
+                            let panel = &numbers[start * k..];
+                            E::run(Product { rows, pixels: range.len(), k, panel, width, finish });
+                        }
+                        Packed::Bf16(numbers) => {
+                            let sums = Shared(sums.as_mut_ptr());
+                            let block = Block { m: range.len(), n: width, k, ld_a: k };
+                            let columns = numbers[start * k..].as_ptr();
+                            // SAFETY: rows, packed columns and sums have these sizes.
+                            let done =
+                                unsafe { block.multiply_bf16(rows.0.cast(), columns, sums.0) };
+                            done.expect("the kernel was there when the weights were packed");
+                            E::run(Sums { sums, width, pixels: range.len(), finish });
+                        }
+                    }
                 }
             }
         });
@@ -104,23 +120,6 @@ fn fill<E: Element<Number = f32>>(
             E::run(Windows::<E> { values, rows, relu, plan: *plan, pixels, k, widen });
         }
     }
-}
-
-/// The sums of one block of columns over the rows of a tile.
-fn multiply(conv: &PackedConv, rows: Shared<f32>, sums: Shared<f32>, block: usize, pixels: usize) {
-    let k = conv.columns.k;
-    let sizes = Block { m: pixels, n: BLOCK, k, ld_a: k };
-    let start = block * k * BLOCK;
-    // SAFETY: rows, sums and packed columns have these sizes.
-    let done = unsafe {
-        match &conv.columns.numbers {
-            Packed::Fp32(columns) => sizes.multiply_fp32(rows.0, columns[start..].as_ptr(), sums.0),
-            Packed::Bf16(columns) => {
-                sizes.multiply_bf16(rows.0.cast(), columns[start..].as_ptr(), sums.0)
-            }
-        }
-    };
-    done.expect("the kernel was there when the weights were packed");
 }
 
 /// Lays out the windows of the picture, one in a row: tap by tap the channels of a pixel.
@@ -188,41 +187,6 @@ impl<E: Element<Number = f32>> Kernel<E> for Windows<E> {
             // As above, for bf16 rows of an odd length.
             // SAFETY: the rest of the pixel's row.
             unsafe { self.copy::<S>(None, at, (index + 1) * self.k - at) };
-        }
-    }
-}
-
-/// Adds shift and residual to a block's sums, and writes them out.
-struct Finish<E: Element> {
-    sums: Shared<f32>,
-    bias: Shared<f32>,
-    residual: Option<Shared<E>>,
-    residual_relu: bool,
-    relu: bool,
-    to: Shared<E>,
-    pixels: Range<usize>,
-    columns: Range<usize>,
-    c_out: usize,
-}
-
-impl<E: Element<Number = f32>> Kernel<E> for Finish<E> {
-    #[inline(always)]
-    unsafe fn run<S: Simd<E>>(self) {
-        let Self { sums, bias, residual, residual_relu, relu, to, pixels, columns, c_out } = self;
-        for (index, pixel) in pixels.enumerate() {
-            for c in (0..columns.len()).step_by(S::LANES) {
-                let (span, at) = (S::span(columns.len() - c), pixel * c_out + columns.start + c);
-                // SAFETY: the block's sums, the columns' biases, pixels of maps of the output's shape.
-                unsafe {
-                    let sum = S::load_numbers(sums.0.add(index * BLOCK + c), span);
-                    let mut y = S::add(sum, S::load_numbers(bias.0.add(c), span));
-                    if let Some(residual) = residual {
-                        let x = S::load(residual.0.add(at), span);
-                        y = S::add(y, if residual_relu { S::relu(x) } else { x });
-                    }
-                    S::store(to.0.add(at), span, if relu { S::relu(y) } else { y });
-                }
-            }
         }
     }
 }

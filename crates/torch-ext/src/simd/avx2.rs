@@ -67,6 +67,15 @@ macro_rules! arithmetic {
             unsafe { _mm256_set1_ps(number as f32) }
         }
         #[inline(always)]
+        unsafe fn broadcast(at: *const f32) -> __m256 {
+            unsafe { _mm256_set1_ps(*at) }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            // SAFETY: a hint; the address is not read.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+        }
+        #[inline(always)]
         unsafe fn add(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_add_ps(a, b) }
         }

@@ -44,6 +44,15 @@ macro_rules! arithmetic {
             unsafe { _mm512_set1_ps(number as f32) }
         }
         #[inline(always)]
+        unsafe fn broadcast(at: *const f32) -> __m512 {
+            unsafe { _mm512_set1_ps(*at) }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            // SAFETY: a hint; the address is not read.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+        }
+        #[inline(always)]
         unsafe fn add(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_add_ps(a, b) }
         }

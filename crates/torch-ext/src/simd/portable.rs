@@ -49,6 +49,12 @@ macro_rules! plain {
                 [number as $number; 8]
             }
             #[inline(always)]
+            unsafe fn broadcast(at: *const $number) -> [$number; 8] {
+                unsafe { [*at; 8] }
+            }
+            #[inline(always)]
+            fn prefetch(_at: *const u8) {}
+            #[inline(always)]
             unsafe fn add(a: [$number; 8], b: [$number; 8]) -> [$number; 8] {
                 array::from_fn(|lane| a[lane] + b[lane])
             }

@@ -1,0 +1,69 @@
+//! What happens to a block's sums on their way out: shift, residual, ReLU.
+
+use crate::parallel::Shared;
+use crate::simd::{Element, Kernel, Simd};
+
+/// One block of columns of one tile of pixels.
+pub(super) struct Finish<E: Element> {
+    /// What is added to each column, filled up to whole vectors.
+    pub(super) bias: Shared<f32>,
+    /// A map of the output's shape that is added.
+    pub(super) residual: Option<Shared<E>>,
+    pub(super) residual_relu: bool,
+    pub(super) relu: bool,
+    /// The tile's first pixel at the block's first column.
+    pub(super) to: Shared<E>,
+    /// The place of that number in the whole map.
+    pub(super) first: usize,
+    /// Columns that exist.
+    pub(super) columns: usize,
+    /// Numbers between two pixels.
+    pub(super) c_out: usize,
+}
+
+impl<E: Element<Number = f32>> Finish<E> {
+    /// Finishes the sums of columns `c` and on of the tile's `pixel`.
+    ///
+    /// # Safety
+    /// The pixel belongs to the tile, and the column to the block's vectors.
+    #[inline(always)]
+    pub(super) unsafe fn put<S: Simd<E>>(&self, pixel: usize, c: usize, sum: S::Vector) {
+        let Some(columns) = self.columns.checked_sub(c).filter(|&columns| columns > 0) else {
+            return;
+        };
+        let (span, at) = (S::span(columns), pixel * self.c_out + c);
+        // SAFETY: the caller's.
+        unsafe {
+            let mut y = S::add(sum, S::load_numbers(self.bias.0.add(c), span));
+            if let Some(residual) = self.residual {
+                let x = S::load(residual.0.add(self.first + at), span);
+                y = S::add(y, if self.residual_relu { S::relu(x) } else { x });
+            }
+            S::store(self.to.0.add(at), span, if self.relu { S::relu(y) } else { y });
+        }
+    }
+}
+
+/// Finishes sums that lie in memory, `[pixels, width]`.
+pub(super) struct Sums<E: Element> {
+    pub(super) sums: Shared<f32>,
+    pub(super) width: usize,
+    pub(super) pixels: usize,
+    pub(super) finish: Finish<E>,
+}
+
+impl<E: Element<Number = f32>> Kernel<E> for Sums<E> {
+    #[inline(always)]
+    unsafe fn run<S: Simd<E>>(self) {
+        for pixel in 0..self.pixels {
+            for c in (0..self.width).step_by(S::LANES) {
+                // SAFETY: the sums have these sizes.
+                unsafe {
+                    let at = self.sums.0.add(pixel * self.width + c);
+                    let sum = S::load_numbers(at, S::span(S::LANES));
+                    self.finish.put::<S>(pixel, c, sum);
+                }
+            }
+        }
+    }
+}
