@@ -209,6 +209,9 @@ pub struct BenchArgs {
     /// For timing programs in turns
     #[arg(long, value_name = "SECONDS", value_parser = round_seconds, conflicts_with_all = ["steps", "json"])]
     pub on_request: Option<f64>,
+    /// Time every layer of a forward pass, and say how far each is from what this machine allows
+    #[arg(long, conflicts_with = "on_request")]
+    pub layers: bool,
 }
 
 /// The length of a round in seconds.

@@ -1,5 +1,6 @@
 //! `xception bench`: times a training step or a forward pass.
 
+mod layers;
 mod on_request;
 mod subject;
 
@@ -30,6 +31,16 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     let device = Device::cuda_if_available();
     let precision = arguments.precision.resolved(device);
     tch::manual_seed(0);
+    if arguments.layers {
+        if arguments.mode == BenchMode::Train {
+            return Err(Error::Usage("--layers times a forward pass; add --mode infer".into()));
+        }
+        let (rates, rows) = subject::layers(&spec, arguments, precision, input)?;
+        return print(&match arguments.json {
+            true => format!("{:#}", layers::to_json(rates, &rows)),
+            false => layers::to_text(rates, &rows),
+        });
+    }
     let mut subject =
         Subject::new(&spec, arguments.mode, device, precision, arguments.batch_size, input)?;
     let mode = match arguments.mode {

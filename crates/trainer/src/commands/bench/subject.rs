@@ -3,8 +3,9 @@
 use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 use xception::{ModelSpec, Xception};
 
+use super::layers::{self, Rates, Timed};
 use crate::Error;
-use crate::cli::BenchMode;
+use crate::cli::{BenchArgs, BenchMode};
 use crate::forward::{Forward, Views};
 use crate::optimizer::{Decays, Optimizer, OptimizerConfig};
 use crate::precision::Precision;
@@ -31,10 +32,7 @@ impl Subject {
         batch_size: i64,
         input: i64,
     ) -> Result<Self, Error> {
-        let store = VarStore::new(device);
-        let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
-        let images = Tensor::f_randn([batch_size, 3, input, input], (Kind::Float, device))?;
-        let images = torch_ext::channels_last(&images)?.to_kind(precision.kind(device));
+        let (store, model, images) = network(spec, device, precision, batch_size, input)?;
         let adam = OptimizerConfig::Adam {
             beta1: 0.9,
             beta2: 0.999,
@@ -70,4 +68,31 @@ impl Subject {
         }
         Ok(())
     }
+}
+
+/// The network of `spec`, and a batch of noise for it.
+fn network(
+    spec: &ModelSpec,
+    device: Device,
+    precision: Precision,
+    batch_size: i64,
+    input: i64,
+) -> Result<(VarStore, Xception, Tensor), Error> {
+    let store = VarStore::new(device);
+    let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
+    let images = Tensor::f_randn([batch_size, 3, input, input], (Kind::Float, device))?;
+    let images = torch_ext::channels_last(&images)?.to_kind(precision.kind(device));
+    Ok((store, model, images))
+}
+
+/// The times of its layers, on the CPU.
+pub(super) fn layers(
+    spec: &ModelSpec,
+    arguments: &BenchArgs,
+    precision: Precision,
+    input: i64,
+) -> Result<(Rates, Vec<Timed>), Error> {
+    let (_store, model, images) =
+        network(spec, Device::Cpu, precision, arguments.batch_size, input)?;
+    layers::time(spec, &model, &images, arguments.steps)
 }
