@@ -6,9 +6,9 @@
 use tch::Tensor;
 
 use crate::FeatureMap;
-use crate::feature_map::{GradientSums, PIECES, Prologue, backward_of_masked, record_on, total};
+use crate::feature_map::{GradientSums, Prologue, backward_of_masked, pieces_of, record_on, total};
 use crate::nhwc::{Nhwc, covers, elements, laid_out, with_element};
-use crate::parallel::{Shared, for_each, piece};
+use crate::parallel::{Shared, for_each, for_each_range, piece};
 use crate::simd::{Element, Kernel, Simd};
 
 /// The largest window whose taps bf16 can number.
@@ -82,16 +82,13 @@ struct Plan {
 fn forward<E: Element>(xs: &FeatureMap, ys: &Tensor, winners: Option<&Tensor>, plan: Plan) {
     let (values, to, winners) = (elements(xs.values()), elements(ys), winners.map(elements));
     let (prologue, rows) = (xs.prologue::<E>(), plan.output.rows());
-    for_each(PIECES, &|index| {
-        let rows = piece(rows, PIECES, index);
-        match winners {
-            Some(winners) => {
-                E::run(Forward::<E, true> { values, to, winners, prologue, plan, rows });
-            }
-            None => {
-                let winners = Shared(std::ptr::null_mut());
-                E::run(Forward::<E, false> { values, to, winners, prologue, plan, rows });
-            }
+    for_each_range(rows, &|rows| match winners {
+        Some(winners) => {
+            E::run(Forward::<E, true> { values, to, winners, prologue, plan, rows });
+        }
+        None => {
+            let winners = Shared(std::ptr::null_mut());
+            E::run(Forward::<E, false> { values, to, winners, prologue, plan, rows });
         }
     });
 }
@@ -157,7 +154,7 @@ fn backward<E: Element>(
     plan: Plan,
 ) -> (Tensor, Option<GradientSums>) {
     let (channels, rows) = (plan.input.c, plan.input.rows());
-    let pieces = PIECES.min(rows);
+    let pieces = pieces_of(plan.input.pixels()).min(rows);
     let mut partial = vec![E::Number::default(); pieces * 2 * channels];
     let map = plan.input.empty(xs.values());
     let (values, winners, gradients) =

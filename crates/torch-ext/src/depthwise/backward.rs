@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::geometry::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{GradientSums, PIECES, Prologue, numbers, total};
+use crate::feature_map::{GradientSums, Prologue, numbers, pieces_of, total};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each, piece};
 use crate::simd::{Element, Kernel, Number, Simd};
@@ -35,7 +35,7 @@ pub(super) fn run<E: Element>(
     // Beside the taps' sums, those of the gradient and of its product with the centred value.
     let row_count = taps_count + 2;
     let rows = plan.input.rows();
-    let pieces = PIECES.min(rows);
+    let pieces = pieces_of(plan.input.pixels()).min(rows);
     let mut partial = vec![E::Number::default(); pieces * row_count * channels];
     let map = plan.input.empty(xs.values());
     let (values, gradients, to) = (elements(xs.values()), elements(gradient), elements(&map));

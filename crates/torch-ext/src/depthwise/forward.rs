@@ -8,11 +8,8 @@ use super::geometry::Plan;
 use crate::FeatureMap;
 use crate::feature_map::{Prologue, numbers};
 use crate::nhwc::elements;
-use crate::parallel::{Shared, for_each, piece};
+use crate::parallel::{Shared, for_each_range};
 use crate::simd::{Element, Kernel, Simd};
-
-/// Pieces that the output pixels are cut into for the pool.
-const PIECES: usize = 64;
 
 /// Bytes of output that are walked channel vector by channel vector: with the rows they are made of they stay
 /// in the second-level cache.
@@ -28,10 +25,9 @@ pub(super) fn run<E: Element>(
 ) {
     let (values, taps, bs) = (elements::<E>(xs.values()), numbers(taps), bs.map(numbers));
     let (to, prologue, c) = (elements::<E>(ys), xs.prologue::<E>(), plan.output.c);
-    for_each(PIECES, &|index| {
+    for_each_range(plan.output.pixels(), &|pixels| {
         let to = to;
-        let pixels = piece(plan.output.pixels(), PIECES, index);
-        // SAFETY: the piece lies within the output.
+        // SAFETY: the pixels lie within the output.
         let to = unsafe { to.0.add(pixels.start * c) }.cast();
         let outputs = Outputs { to, ld: c, widen: false, relu: false };
         pixels_of::<E>(values, taps, bs, prologue, plan, pixels, outputs);

@@ -5,11 +5,8 @@ use tch::Tensor;
 use super::batch_norm::Centre;
 use super::{FeatureMap, Prologue};
 use crate::nhwc::{Nhwc, elements};
-use crate::parallel::{Shared, for_each, piece};
+use crate::parallel::{Shared, for_each_range};
 use crate::simd::{Element, Kernel, Simd};
-
-/// Pieces that the pixels are cut into for the pool.
-const PIECES: usize = 64;
 
 /// The gradient where the map's ReLU lets it through, times the scale of its normalisation if it has one: all
 /// there is to it where statistics are fixed.
@@ -42,8 +39,7 @@ fn run<E: Element>(
     let result = sizes.empty(&map.values);
     let (values, gradients) = (elements(&map.values), elements(gradient));
     let (to, prologue) = (elements(&result), map.prologue::<E>());
-    for_each(PIECES, &|index| {
-        let range = piece(sizes.pixels(), PIECES, index);
+    for_each_range(sizes.pixels(), &|range| {
         E::run(Back::<E> { values, gradients, to, prologue, around, c: sizes.c, range });
     });
     result

@@ -12,8 +12,11 @@ use crate::nhwc::{Nhwc, elements};
 use crate::parallel::{Shared, for_each, piece};
 use crate::simd::{Element, Kernel, Number, Simd};
 
-/// Pieces that the pixels are cut into; enough for the threads of a desktop, few enough to add up at the end.
-pub(crate) const PIECES: usize = 32;
+/// Pieces that `pixels` are cut into where sums are formed: enough for the threads of a large machine, and few enough
+/// that adding them up costs little beside forming them. A matter of the map's size alone.
+pub(crate) fn pieces_of(pixels: usize) -> usize {
+    (pixels / 64).clamp(2, 64).min(pixels)
+}
 
 /// Bytes that are walked channel vector by channel vector, so that they had better stay in the first-level cache.
 const BAND: usize = 16 << 10;
@@ -70,7 +73,7 @@ fn sums<N: Number, const K: usize>(
     c: usize,
     kernel: impl Fn(std::ops::Range<usize>, [Shared<N>; K]) + Sync,
 ) -> [Vec<f64>; K] {
-    let pieces = PIECES.min(pixels);
+    let pieces = pieces_of(pixels);
     let mut partial = vec![N::default(); pieces * K * c];
     let base = Shared(partial.as_mut_ptr());
     for_each(pieces, &|index| {

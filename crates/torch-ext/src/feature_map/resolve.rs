@@ -4,11 +4,8 @@ use tch::Tensor;
 
 use super::{FeatureMap, Prologue, backward, record_on};
 use crate::nhwc::{Nhwc, covers, elements, laid_out, with_element};
-use crate::parallel::{Shared, for_each, piece};
+use crate::parallel::{Shared, for_each_range};
 use crate::simd::{Element, Kernel, Simd};
-
-/// Pieces that the pixels are cut into for the pool.
-const PIECES: usize = 64;
 
 /// Both maps with everything applied, added; `[N, C, H, W]` and like kinds, or it panics.
 pub fn add(a: &FeatureMap, b: &FeatureMap) -> Tensor {
@@ -39,8 +36,7 @@ fn combined(a: &FeatureMap, b: Option<&FeatureMap>) -> Tensor {
         let to = elements::<E>(&result);
         let a = (elements::<E>(&a_values), a.prologue::<E>());
         let b = b.zip(b_values.as_ref()).map(|(b, values)| (elements::<E>(values), b.prologue::<E>()));
-        for_each(PIECES, &|index| {
-            let range = piece(sizes.pixels(), PIECES, index);
+        for_each_range(sizes.pixels(), &|range| {
             E::run(Sum::<E> { a, b, to, c: sizes.c, range });
         });
     });
