@@ -162,9 +162,8 @@ fn backward<E: Element>(
     let (to, prologue, mean) = (elements(&map), xs.prologue::<E>(), xs.mean());
     let sums = Shared(partial.as_mut_ptr());
     for_each(pieces, &|index| {
-        let sums = sums;
         // SAFETY: each piece has sums of its own.
-        let sums = Shared(unsafe { sums.0.add(index * 2 * channels) });
+        let sums = unsafe { sums.offset(index * 2 * channels) };
         let rows = piece(rows, pieces, index);
         E::run(Backward::<E> { values, winners, gradients, to, prologue, mean, sums, plan, rows });
     });

@@ -38,11 +38,7 @@ impl Nhwc {
     pub(crate) fn empty(self, like: &Tensor) -> Tensor {
         let Self { n, h, w, c } = self;
         let [n, h, w, c] = [n, h, w, c].map(|size| size as i64);
-        Tensor::empty_strided(
-            &[n, c, h, w],
-            &[h * w * c, 1, w * c, c],
-            (like.kind(), like.device()),
-        )
+        Tensor::empty_strided([n, c, h, w], [h * w * c, 1, w * c, c], (like.kind(), like.device()))
     }
 }
 

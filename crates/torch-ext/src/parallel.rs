@@ -49,6 +49,17 @@ unsafe extern "C" fn run_range(context: *mut c_void, begin: i64, end: i64) {
 #[derive(Debug)]
 pub(crate) struct Shared<T>(pub(crate) *mut T);
 
+impl<T> Shared<T> {
+    /// The place `count` items on.
+    ///
+    /// # Safety
+    /// It lies within what the pointer covers.
+    pub(crate) unsafe fn offset(self, count: usize) -> Self {
+        // SAFETY: the caller's.
+        Self(unsafe { self.0.add(count) })
+    }
+}
+
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         *self

@@ -42,9 +42,8 @@ pub(super) fn run<E: Element>(
     let (taps, mean, prologue) = (numbers(taps), xs.mean(), xs.prologue::<E>());
     let sums = Shared(partial.as_mut_ptr());
     for_each(pieces, &|index| {
-        let sums = sums;
         // SAFETY: each piece has sums of its own.
-        let sums = Shared(unsafe { sums.0.add(index * row_count * channels) });
+        let sums = unsafe { sums.offset(index * row_count * channels) };
         let rows = piece(rows, pieces, index);
         let loops =
             Loops::<E> { values, gradients, taps, to, prologue, mean, sums, plan: *plan, rows };
@@ -170,13 +169,9 @@ impl<E: Element, const AFFINE: bool, const RELU: bool> Kernel<E> for Sliding<E, 
                             second = first;
                         }
                     }
-                    for column in 0..3 {
-                        for row in 0..3 {
-                            S::store_numbers(
-                                sums.0.add(at_tap(row, column)),
-                                span,
-                                tap_sums[column][row],
-                            );
+                    for (column, sums_of_column) in tap_sums.into_iter().enumerate() {
+                        for (row, sum) in sums_of_column.into_iter().enumerate() {
+                            S::store_numbers(sums.0.add(at_tap(row, column)), span, sum);
                         }
                     }
                     S::store_numbers(sum_at, span, sum);

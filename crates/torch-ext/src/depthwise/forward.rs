@@ -26,9 +26,8 @@ pub(super) fn run<E: Element>(
     let (values, taps, bs) = (elements::<E>(xs.values()), numbers(taps), bs.map(numbers));
     let (to, prologue, c) = (elements::<E>(ys), xs.prologue::<E>(), plan.output.c);
     for_each_range(plan.output.pixels(), &|pixels| {
-        let to = to;
         // SAFETY: the pixels lie within the output.
-        let to = unsafe { to.0.add(pixels.start * c) }.cast();
+        let to = unsafe { to.offset(pixels.start * c) }.0.cast();
         let outputs = Outputs { to, ld: c, widen: false, relu: false };
         pixels_of::<E>(values, taps, bs, prologue, plan, pixels, outputs);
     });

@@ -77,9 +77,8 @@ fn sums<N: Number, const K: usize>(
     let mut partial = vec![N::default(); pieces * K * c];
     let base = Shared(partial.as_mut_ptr());
     for_each(pieces, &|index| {
-        let base = base;
         // SAFETY: each piece has K rows of its own.
-        let rows = std::array::from_fn(|k| Shared(unsafe { base.0.add((index * K + k) * c) }));
+        let rows = std::array::from_fn(|k| unsafe { base.offset((index * K + k) * c) });
         kernel(piece(pixels, pieces, index), rows);
     });
     std::array::from_fn(|k| total(&partial, pieces, K * c, k * c, c))

@@ -40,7 +40,7 @@ pub(super) fn run<E: Element<Number = f32>>(
     let residual = around.residual.map(elements::<E>);
     for_each_range(pixels.div_ceil(size), &|tiles| {
         SCRATCH.with_borrow_mut(|(rows, sums)| {
-            let (to, k, c_out) = (to, conv.columns.k, conv.columns.c_out);
+            let (k, c_out) = (conv.columns.k, conv.columns.c_out);
             // bf16 rows need half of it.
             rows.resize(rows.len().max(size * k), 0.0);
             sums.resize(sums.len().max(size * BLOCK), 0.0);
@@ -55,7 +55,7 @@ pub(super) fn run<E: Element<Number = f32>>(
                         residual_relu: around.residual_relu,
                         relu: around.closes_with_relu,
                         // SAFETY: the tile's first pixel, and the block's first column.
-                        to: Shared(unsafe { to.0.add(range.start * c_out + start) }),
+                        to: unsafe { to.offset(range.start * c_out + start) },
                         first: range.start * c_out + start,
                         columns: width.min(c_out - start),
                         c_out,
