@@ -84,8 +84,9 @@ struct Tolerance {
 const EXACT: Tolerance = Tolerance { forward: 1e-9, gradients: 1e-9 };
 /// What the project promises in float32.
 const PROMISED: Tolerance = Tolerance { forward: 1e-5, gradients: 1e-5 };
-/// With depthwise kernels between norm and norm, the original's own float32 gradients are up to 1.6e-5 away from its
-/// float64 ones (`make_golden.py --conditioning`): no implementation can promise less than that.
+/// Where norm follows norm, the original's own float32 gradients are up to 1.1e-5 away from its float64 ones when it
+/// computes channels-last, as our kernels always do, and 1.6e-5 with depthwise kernels between the norms
+/// (`make_golden.py --conditioning`): no implementation can promise less than that.
 const NORM_AFTER_NORM: Tolerance = Tolerance { forward: 1e-5, gradients: 5e-5 };
 /// Told float64, Keras agrees to seven digits only; which of its operations is less exact we have not traced.
 const KERAS_EXACT: Tolerance = Tolerance { forward: 1e-6, gradients: 1e-5 };
@@ -259,12 +260,12 @@ fn notebook_cifar10_is_the_notebooks() {
 
 #[test]
 fn dense_cifar100_is_the_posts() {
-    check("dense-cifar100", EXACT, PROMISED);
+    check("dense-cifar100", EXACT, NORM_AFTER_NORM);
 }
 
 #[test]
 fn dense_cifar100_first_is_the_posts_first_listing() {
-    check("dense-cifar100-first", EXACT, PROMISED);
+    check("dense-cifar100-first", EXACT, NORM_AFTER_NORM);
 }
 
 #[test]

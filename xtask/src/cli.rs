@@ -137,7 +137,7 @@ pub struct PeersArgs {
     /// Threads of each contender [default: the physical cores]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
-    /// Folder for peers.json, peers.md and what the contenders wrote [default: target/peers/<date>]
+    /// Folder for peers.json, peers.md and what the contenders wrote [default: target/peers, then the date]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Python to make the virtual environment with

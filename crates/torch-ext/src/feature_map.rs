@@ -19,7 +19,7 @@ use crate::parallel::Shared;
 use crate::simd::{Element, Number, Simd};
 
 pub use batch_norm::{BatchNorm, Statistics};
-pub(crate) use reduce::{pieces_of, total};
+pub(crate) use reduce::{add_to, pieces_of, total};
 pub use resolve::add;
 
 /// Values `[N, C, H, W]` and what is still to be applied to them, in this order: normalisation, ReLU.

@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::geometry::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{GradientSums, Prologue, numbers, pieces_of, total};
+use crate::feature_map::{GradientSums, Prologue, add_to, numbers, pieces_of, total};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each, piece};
 use crate::simd::{Element, Kernel, Number, Simd};
@@ -108,15 +108,8 @@ impl<E: Element, const AFFINE: bool, const RELU: bool> Kernel<E> for Sliding<E, 
                             S::load_numbers(taps.0.add(at_tap(row, column)), span)
                         })
                     });
-                    let mut tap_sums: [[S::Vector; 3]; 3] = std::array::from_fn(|column| {
-                        std::array::from_fn(|row| {
-                            S::load_numbers(sums.0.add(at_tap(row, column)), span)
-                        })
-                    });
-                    let (sum_at, product_at) =
-                        (sums.0.add(9 * channels + c), sums.0.add(10 * channels + c));
-                    let mut sum = S::load_numbers(sum_at, span);
-                    let mut product = S::load_numbers(product_at, span);
+                    let mut tap_sums = [[S::zero(); 3]; 3];
+                    let (mut sum, mut product) = (S::zero(), S::zero());
                     let mut statistics = [S::zero(); 3];
                     if let (true, Some((scale, shift)), Some(mean)) =
                         (AFFINE, prologue.affine, mean)
@@ -171,11 +164,11 @@ impl<E: Element, const AFFINE: bool, const RELU: bool> Kernel<E> for Sliding<E, 
                     }
                     for (column, sums_of_column) in tap_sums.into_iter().enumerate() {
                         for (row, sum) in sums_of_column.into_iter().enumerate() {
-                            S::store_numbers(sums.0.add(at_tap(row, column)), span, sum);
+                            add_to::<E, S>(sums.0.add(at_tap(row, column)), span, sum);
                         }
                     }
-                    S::store_numbers(sum_at, span, sum);
-                    S::store_numbers(product_at, span, product);
+                    add_to::<E, S>(sums.0.add(9 * channels + c), span, sum);
+                    add_to::<E, S>(sums.0.add(10 * channels + c), span, product);
                 }
             }
         }
@@ -193,13 +186,6 @@ impl<E: Element, const K: usize, const STRIDE: usize> Kernel<E> for General<E, K
         let (kernel, stride) = if K == 0 { (kernel, stride) } else { ([K; 2], [STRIDE; 2]) };
         let dilation = if K == 0 { dilation } else { [1; 2] };
         let channels = input.c;
-        let add_to = |row: usize, c: usize, span, part| {
-            // SAFETY: the piece's own sums.
-            unsafe {
-                let at = sums.0.add(row * channels + c);
-                S::store_numbers(at, span, S::add(S::load_numbers(at, span), part));
-            }
-        };
         for (row, iw) in rows.flat_map(|row| (0..input.w).map(move |iw| (row, iw))) {
             let (n, ih) = (row / input.h, row % input.h);
             for c in (0..channels).step_by(S::LANES) {
@@ -229,7 +215,11 @@ impl<E: Element, const K: usize, const STRIDE: usize> Kernel<E> for General<E, K
                             let tap = r * kernel[1] + q;
                             let weight = S::load_numbers(taps.0.add(tap * channels + c), span);
                             g = S::fma(incoming, weight, g);
-                            add_to(tap, c, span, S::mul(incoming, x));
+                            add_to::<E, S>(
+                                sums.0.add(tap * channels + c),
+                                span,
+                                S::mul(incoming, x),
+                            );
                         }
                     }
                     if prologue.relu {
@@ -238,8 +228,9 @@ impl<E: Element, const K: usize, const STRIDE: usize> Kernel<E> for General<E, K
                     }
                     if let Some(mean) = mean {
                         let centred = S::sub(raw, S::load_numbers(mean.0.add(c), span));
-                        add_to(kernel[0] * kernel[1], c, span, g);
-                        add_to(kernel[0] * kernel[1] + 1, c, span, S::mul(g, centred));
+                        let last = kernel[0] * kernel[1] * channels + c;
+                        add_to::<E, S>(sums.0.add(last), span, g);
+                        add_to::<E, S>(sums.0.add(last + channels), span, S::mul(g, centred));
                     }
                     S::store(to.0.add(at), span, g);
                 }

@@ -1,7 +1,7 @@
 //! Sums over all pixels, channel by channel: batch statistics, and what the gradient of a normalisation needs.
 //!
-//! Sums are built in fp32 over a few hundred pixels, then over the pieces of the map in fp64. The pieces are the
-//! same however many threads there are, so the sums are too.
+//! Sums are built in fp32 over a few dozen pixels, those over a piece of the map, and the pieces in fp64. The pieces
+//! are the same however many threads there are, so the sums are too.
 
 use std::marker::PhantomData;
 
@@ -120,20 +120,33 @@ impl<E: Element> Kernel<E> for Deviations<E> {
                 // SAFETY: pixels of the map, and `channels` numbers in each row of sums.
                 unsafe {
                     let pivot = S::load_numbers(pivot.0.add(c), span);
-                    let mut sum = S::load_numbers(sums.0.add(c), span);
-                    let mut square = S::load_numbers(squares.0.add(c), span);
+                    let (mut sum, mut square) = (S::zero(), S::zero());
                     for pixel in band.clone() {
                         let x = S::load(values.0.add(pixel * channels + c), span);
                         let deviation = S::sub(x, pivot);
                         sum = S::add(sum, deviation);
                         square = S::fma(deviation, deviation, square);
                     }
-                    S::store_numbers(sums.0.add(c), span, sum);
-                    S::store_numbers(squares.0.add(c), span, square);
+                    add_to::<E, S>(sums.0.add(c), span, sum);
+                    add_to::<E, S>(squares.0.add(c), span, square);
                 }
             }
         }
     }
+}
+
+/// Adds a band's sum to its piece's. Sums of sums lose fewer digits than one long sum.
+///
+/// # Safety
+/// The span's numbers lie at `at`, and the CPU has the instructions of `S`.
+#[inline(always)]
+pub(crate) unsafe fn add_to<E: Element, S: Simd<E>>(
+    at: *mut E::Number,
+    span: S::Span,
+    sum: S::Vector,
+) {
+    // SAFETY: the caller's.
+    unsafe { S::store_numbers(at, span, S::add(S::load_numbers(at, span), sum)) }
 }
 
 /// Cuts `range` into runs of pixels that fit a cache.
@@ -205,8 +218,7 @@ impl<E: Element, const RELU: bool> Kernel<E> for Products<E, RELU> {
                     let mean = S::load_numbers(mean.0.add(c), span);
                     let scale = S::load_numbers(scale.0.add(c), span);
                     let shift = S::load_numbers(shift.0.add(c), span);
-                    let mut sum = S::load_numbers(sums.0.add(c), span);
-                    let mut product = S::load_numbers(products.0.add(c), span);
+                    let (mut sum, mut product) = (S::zero(), S::zero());
                     for pixel in band.clone() {
                         let at = pixel * channels + c;
                         let x = S::load(values.0.add(at), span);
@@ -217,8 +229,8 @@ impl<E: Element, const RELU: bool> Kernel<E> for Products<E, RELU> {
                         sum = S::add(sum, g);
                         product = S::fma(g, S::sub(x, mean), product);
                     }
-                    S::store_numbers(sums.0.add(c), span, sum);
-                    S::store_numbers(products.0.add(c), span, product);
+                    add_to::<E, S>(sums.0.add(c), span, sum);
+                    add_to::<E, S>(products.0.add(c), span, product);
                 }
             }
         }

@@ -168,7 +168,7 @@ impl<E: Element<Number = f32>> Kernel<E> for Windows<E> {
             let mut at = index * self.k;
             for r in 0..kernel[0] {
                 let ih = (oh * stride[0] + r * dilation[0]).wrapping_sub(padding[0]);
-                let line = (n * input.h + ih).wrapping_mul(input.w);
+                let line = (n * input.h).wrapping_add(ih).wrapping_mul(input.w);
                 // The taps of a line are neighbours in the picture too, unless they are dilated or at its edge.
                 let together = dilation[1] == 1 && left < input.w && left + kernel[1] <= input.w;
                 let (runs, pixels) = if together { (1, kernel[1]) } else { (kernel[1], 1) };
