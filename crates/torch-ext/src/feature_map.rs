@@ -146,6 +146,36 @@ pub(crate) struct Prologue<N> {
     pub(crate) relu: bool,
 }
 
+/// Runs a block with a prologue's two questions answered as constants of the given names, so that a loop in it is
+/// compiled without asking.
+macro_rules! with_prologue {
+    ($prologue:expr, $affine:ident, $relu:ident => $body:expr) => {
+        match ($prologue.affine.is_some(), $prologue.relu) {
+            (false, false) => {
+                const $affine: bool = false;
+                const $relu: bool = false;
+                $body
+            }
+            (false, true) => {
+                const $affine: bool = false;
+                const $relu: bool = true;
+                $body
+            }
+            (true, false) => {
+                const $affine: bool = true;
+                const $relu: bool = false;
+                $body
+            }
+            (true, true) => {
+                const $affine: bool = true;
+                const $relu: bool = true;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_prologue;
+
 impl<N: Number> Prologue<N> {
     /// Applies it to the channels from `c` on.
     ///

@@ -1,8 +1,14 @@
-//! What libtorch has and tch does not bind: memory formats, fused optimizer steps, CUDA graphs, the CPU's abilities.
+//! What libtorch lacks for this network, and what it has and tch does not bind.
 //!
-//! This is the only crate of the workspace with `unsafe` code and the only one with C++.
-//! The C++ side (`cpp/torch_ext.cpp`) catches every exception and hands it over as a text, which becomes an [`Error`].
-#![allow(unsafe_code, reason = "this crate exists to talk to libtorch's C++")]
+//! The first are kernels for a CPU: [`depthwise_conv2d`], [`pointwise_conv2d`], [`max_pool2d`] and [`add`] on
+//! [`FeatureMap`]s, which carry a pending norm and ReLU to whoever reads them next, and [`PackedConv`] for inference.
+//! They are Rust, compiled for AVX-512, for AVX2 and for anything else ([`InstructionSet`]), differentiable, and run on
+//! libtorch's own threads. On other devices the same functions call libtorch's.
+//! The second are memory formats, fused optimizer steps, CUDA graphs and the CPU's abilities.
+//!
+//! This is the only crate of the workspace with `unsafe` code and the only one with C++. The C++ (`cpp/`) is glue: it
+//! catches every exception and hands it over as a text, which becomes an [`Error`].
+#![allow(unsafe_code, reason = "kernels read memory by address, and libtorch speaks C++")]
 
 mod autograd;
 mod cpu;

@@ -7,7 +7,9 @@ use tch::Tensor;
 
 use super::geometry::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{GradientSums, Prologue, add_to, numbers, pieces_of, total};
+use crate::feature_map::{
+    GradientSums, Prologue, add_to, numbers, pieces_of, total, with_prologue,
+};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each, piece};
 use crate::simd::{Element, Kernel, Number, Simd};
@@ -47,21 +49,12 @@ pub(super) fn run<E: Element>(
         let rows = piece(rows, pieces, index);
         let loops =
             Loops::<E> { values, gradients, taps, to, prologue, mean, sums, plan: *plan, rows };
-        match (plan.is_3x3(1), prologue) {
-            (true, Prologue { affine: None, relu: false }) => {
-                E::run(Sliding::<E, false, false>(loops));
-            }
-            (true, Prologue { affine: None, relu: true }) => {
-                E::run(Sliding::<E, false, true>(loops));
-            }
-            (true, Prologue { affine: Some(_), relu: false }) => {
-                E::run(Sliding::<E, true, false>(loops));
-            }
-            (true, Prologue { affine: Some(_), relu: true }) => {
-                E::run(Sliding::<E, true, true>(loops));
-            }
-            _ if plan.is_3x3(2) => E::run(General::<E, 3, 2>(loops)),
-            _ => E::run(General::<E, 0, 0>(loops)),
+        if plan.is_3x3(1) {
+            with_prologue!(prologue, AFFINE, RELU => E::run(Sliding::<E, AFFINE, RELU>(loops)));
+        } else if plan.is_3x3(2) {
+            E::run(General::<E, 3, 2>(loops));
+        } else {
+            E::run(General::<E, 0, 0>(loops));
         }
     });
     let row = |row| total(&partial, pieces, row_count * channels, row * channels, channels);

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::geometry::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{Prologue, numbers};
+use crate::feature_map::{Prologue, numbers, with_prologue};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each_range};
 use crate::simd::{Element, Kernel, Simd};
@@ -57,32 +57,12 @@ pub(crate) fn pixels_of<E: Element>(
     outputs: Outputs,
 ) {
     let loops = Loops::<E> { values, taps, bs, outputs, prologue, plan: *plan, pixels };
-    match (plan.is_3x3(1), plan.is_3x3(2), prologue) {
-        (true, _, Prologue { affine: None, relu: false }) => {
-            E::run(Sliding::<E, 1, false, false>(loops));
-        }
-        (true, _, Prologue { affine: None, relu: true }) => {
-            E::run(Sliding::<E, 1, false, true>(loops));
-        }
-        (true, _, Prologue { affine: Some(_), relu: false }) => {
-            E::run(Sliding::<E, 1, true, false>(loops));
-        }
-        (true, _, Prologue { affine: Some(_), relu: true }) => {
-            E::run(Sliding::<E, 1, true, true>(loops));
-        }
-        (_, true, Prologue { affine: None, relu: false }) => {
-            E::run(Sliding::<E, 2, false, false>(loops));
-        }
-        (_, true, Prologue { affine: None, relu: true }) => {
-            E::run(Sliding::<E, 2, false, true>(loops));
-        }
-        (_, true, Prologue { affine: Some(_), relu: false }) => {
-            E::run(Sliding::<E, 2, true, false>(loops));
-        }
-        (_, true, Prologue { affine: Some(_), relu: true }) => {
-            E::run(Sliding::<E, 2, true, true>(loops));
-        }
-        _ => E::run(General(loops)),
+    if plan.is_3x3(1) {
+        with_prologue!(prologue, AFFINE, RELU => E::run(Sliding::<E, 1, AFFINE, RELU>(loops)));
+    } else if plan.is_3x3(2) {
+        with_prologue!(prologue, AFFINE, RELU => E::run(Sliding::<E, 2, AFFINE, RELU>(loops)));
+    } else {
+        E::run(General(loops));
     }
 }
 

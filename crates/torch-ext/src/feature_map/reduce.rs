@@ -3,7 +3,7 @@
 //! Sums are built in fp32 over a few dozen pixels, those over a piece of the map, and the pieces in fp64. The pieces
 //! are the same however many threads there are, so the sums are too.
 
-use std::marker::PhantomData;
+use std::ops::Range;
 
 use tch::Tensor;
 
@@ -71,7 +71,7 @@ impl<E: Element> Kernel<E> for Widen<E> {
 fn sums<N: Number, const K: usize>(
     pixels: usize,
     c: usize,
-    kernel: impl Fn(std::ops::Range<usize>, [Shared<N>; K]) + Sync,
+    kernel: impl Fn(Range<usize>, [Shared<N>; K]) + Sync,
 ) -> [Vec<f64>; K] {
     let pieces = pieces_of(pixels);
     let mut partial = vec![N::default(); pieces * K * c];
@@ -105,7 +105,7 @@ struct Deviations<E: Element> {
     values: Shared<E>,
     pivot: Shared<E::Number>,
     c: usize,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     sums: Shared<E::Number>,
     squares: Shared<E::Number>,
 }
@@ -150,10 +150,7 @@ pub(crate) unsafe fn add_to<E: Element, S: Simd<E>>(
 }
 
 /// Cuts `range` into runs of pixels that fit a cache.
-fn bands<E: Element>(
-    range: std::ops::Range<usize>,
-    channels: usize,
-) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn bands<E: Element>(range: Range<usize>, channels: usize) -> impl Iterator<Item = Range<usize>> {
     let step = (BAND / (channels * size_of::<E>()).max(1)).max(4);
     let end = range.end;
     range.step_by(step).map(move |start| start..(start + step).min(end))
@@ -169,46 +166,27 @@ pub(super) fn gradient_sums<E: Element>(
     let (values, gradients) = (elements::<E>(&map.values), elements::<E>(gradient));
     let prologue = map.prologue::<E>();
     let [gradient, product] = sums(sizes.pixels(), sizes.c, |range, [sums, products]| {
-        let common = Products::<E, false> {
-            values,
-            gradients,
-            mean,
-            prologue,
-            c: sizes.c,
-            range,
-            sums,
-            products,
-            element: PhantomData,
-        };
-        if prologue.relu { E::run(common.cut_off()) } else { E::run(common) }
+        let c = sizes.c;
+        E::run(Products::<E> { values, gradients, mean, prologue, c, range, sums, products });
     });
     GradientSums { gradient, product }
 }
 
-struct Products<E: Element, const RELU: bool> {
+struct Products<E: Element> {
     values: Shared<E>,
     gradients: Shared<E>,
     mean: Shared<E::Number>,
     prologue: Prologue<E::Number>,
     c: usize,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     sums: Shared<E::Number>,
     products: Shared<E::Number>,
-    element: PhantomData<E>,
 }
 
-impl<E: Element> Products<E, false> {
-    fn cut_off(self) -> Products<E, true> {
-        let Self { values, gradients, mean, prologue, c, range, sums, products, element } = self;
-        Products { values, gradients, mean, prologue, c, range, sums, products, element }
-    }
-}
-
-impl<E: Element, const RELU: bool> Kernel<E> for Products<E, RELU> {
+impl<E: Element> Kernel<E> for Products<E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
-        let Self { values, gradients, mean, prologue, c: channels, range, sums, products, .. } =
-            self;
+        let Self { values, gradients, mean, prologue, c: channels, range, sums, products } = self;
         let (scale, shift) = prologue.affine.expect("a normalisation has a scale");
         for band in bands::<E>(range, channels) {
             for c in (0..channels).step_by(S::LANES) {
@@ -223,7 +201,7 @@ impl<E: Element, const RELU: bool> Kernel<E> for Products<E, RELU> {
                         let at = pixel * channels + c;
                         let x = S::load(values.0.add(at), span);
                         let mut g = S::load(gradients.0.add(at), span);
-                        if RELU {
+                        if prologue.relu {
                             g = S::where_positive(S::fma(x, scale, shift), g);
                         }
                         sum = S::add(sum, g);
