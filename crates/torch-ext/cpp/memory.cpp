@@ -10,6 +10,7 @@
 #include <utility>
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -22,7 +23,6 @@ namespace {
 constexpr size_t kLarge = size_t(1) << 20;
 constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kGranule = size_t(64) << 10;
-constexpr size_t kReserved = size_t(1) << 40;
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -53,11 +53,13 @@ class KeepingAllocator final : public c10::Allocator {
 
  private:
   KeepingAllocator() {
-    void* start = mmap(nullptr, kReserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    // Addresses for what the machine has, and no more: what asks for more gets libtorch's error, not the system's.
+    const size_t memory = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGE_SIZE));
+    void* start = mmap(nullptr, memory + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     // Where addresses are rationed every allocation is the default allocator's.
     if (start == MAP_FAILED) return;
     base_ = reinterpret_cast<char*>(rounded(reinterpret_cast<uintptr_t>(start), kHugePage));
-    end_ = kReserved - kHugePage;
+    end_ = memory;
   }
 
   void* take(size_t size) {
