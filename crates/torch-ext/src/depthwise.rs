@@ -11,8 +11,10 @@ mod geometry;
 use tch::Tensor;
 
 use crate::FeatureMap;
-use crate::feature_map::{backward_of_masked, number_kind, record_on};
+use crate::feature_map::{backward_of_masked, record_on};
 use crate::nhwc::{Nhwc, covers, laid_out, with_element};
+use crate::numbers::{self, number_kind};
+use crate::simd::Number;
 
 pub(crate) use forward::{Outputs, pixels_of};
 pub use geometry::DepthwiseGeometry;
@@ -71,21 +73,22 @@ fn one_kernel_a_channel(
     let plan = Plan::new(Nhwc::of(xs.values()), &ws.size(), geometry);
     let ys = tch::no_grad(|| {
         let xs = xs.tail().of(&laid_out(&xs.values().detach()));
-        let bs = bs.map(|bs| bs.detach().to_kind(number_kind(xs.values())).contiguous());
         let ys = plan.output.empty(xs.values());
-        let taps = taps_by_channel(ws, number_kind(xs.values()));
-        with_element!(ys.kind(), E => forward::run::<E>(&xs, &taps, bs.as_ref(), &ys, &plan));
+        with_element!(ys.kind(), E => {
+            let (taps, bs) = (taps_by_channel(ws), bs.map(numbers::read));
+            forward::run::<E>(&xs, &taps, bs.as_deref(), &ys, &plan);
+        });
         ys
     });
     let more: Vec<&Tensor> = std::iter::once(ws).chain(bs).collect();
     record_on(&[xs], &more, &[], &ys, move |maps, weights, gradient, needed| {
         let (xs, ws) = (&maps[0], &weights[0]);
-        let taps = taps_by_channel(ws, number_kind(xs.values()));
         let mut gradients = with_element!(gradient.kind(), E => {
             let backward::Gradients { map, taps, sums } =
-                backward::run::<E>(xs, &taps, gradient, &plan);
+                backward::run::<E>(xs, &taps_by_channel(ws), gradient, &plan);
             let mut gradients = backward_of_masked::<E>(xs, map, sums.as_ref());
-            gradients.push(Some(taps.transpose(0, 1).reshape(ws.size()).to_kind(ws.kind())));
+            let taps = turned(&taps, plan.input.c);
+            gradients.push(Some(numbers::tensor(&taps, &ws.size(), ws.kind())));
             gradients
         });
         if let Some(bs) = weights.get(1) {
@@ -100,8 +103,16 @@ fn one_kernel_a_channel(
 }
 
 /// The kernels as `[kh * kw, C]`: the channels of a tap are neighbours, as they are in the map.
-fn taps_by_channel(ws: &Tensor, kind: tch::Kind) -> Tensor {
-    ws.detach().to_kind(kind).flatten(1, 3).transpose(0, 1).contiguous()
+fn taps_by_channel<N: Number>(ws: &Tensor) -> Vec<N> {
+    let kernels = numbers::read(ws);
+    let taps = kernels.len() / (ws.size()[0] as usize).max(1);
+    turned(&kernels, taps)
+}
+
+/// The transpose of a matrix of rows of `columns` numbers.
+fn turned<N: Number>(matrix: &[N], columns: usize) -> Vec<N> {
+    let column = |index| matrix.iter().skip(index).step_by(columns).copied();
+    (0..columns).flat_map(column).collect()
 }
 
 #[cfg(test)]

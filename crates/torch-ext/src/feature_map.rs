@@ -9,7 +9,7 @@ mod normalize;
 mod reduce;
 mod resolve;
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use batch_norm::Normalization;
 
@@ -200,17 +200,6 @@ impl<N: Number> Prologue<N> {
             if self.relu { S::relu(x) } else { x }
         }
     }
-}
-
-/// The kind that the channel statistics of such values have.
-pub(crate) fn number_kind(values: &Tensor) -> Kind {
-    if values.kind() == Kind::Double { Kind::Double } else { Kind::Float }
-}
-
-/// The numbers of a contiguous tensor of statistics.
-pub(crate) fn numbers<N: Number>(tensor: &Tensor) -> Shared<N> {
-    debug_assert!(tensor.kind() == N::KIND && tensor.is_contiguous());
-    Shared(tensor.data_ptr().cast())
 }
 
 /// The gradients in a map's [`FeatureMap::inputs`], given the gradient in what it resolves to.

@@ -27,6 +27,7 @@ mod max_pool;
 mod memory;
 mod memory_format;
 mod nhwc;
+mod numbers;
 mod packed_conv;
 mod parallel;
 mod pointwise;

@@ -50,6 +50,11 @@ unsafe extern "C" fn run_range(context: *mut c_void, begin: i64, end: i64) {
 pub(crate) struct Shared<T>(pub(crate) *mut T);
 
 impl<T> Shared<T> {
+    /// The start of `list`, which is only read.
+    pub(crate) fn reading(list: &[T]) -> Self {
+        Self(list.as_ptr().cast_mut())
+    }
+
     /// The place `count` items on.
     ///
     /// # Safety

@@ -27,43 +27,62 @@ pub fn pointwise_conv2d(
         return xs.resolve().conv2d(&ws, bs.as_ref(), stride, [0, 0], [1, 1], 1);
     }
     let xs = laid_out(&xs.every(stride).resolve());
-    let Nhwc { n, h, w, c } = Nhwc::of(&xs);
-    let [n, h, w, c_in] = [n, h, w, c].map(|size| size as i64);
-    let (c_out, shape) = (ws.size()[0], ws.size());
+    let input = Nhwc::of(&xs);
+    let (c_in, shape) = (input.c as i64, ws.size());
     assert!(
         shape[1..] == [c_in, 1, 1],
         "expected kernels [c_out, {c_in}, 1, 1] for a map of {c_in} channels, got {shape:?}"
     );
-    let pixels = xs.permute([0, 2, 3, 1]).view([-1, c_in]);
-    let product = product(&pixels, &ws.view([c_out, c_in]), bs);
-    product.view([n, h, w, c_out]).permute([0, 3, 1, 2])
+    product(&xs, ws, bs, input)
 }
 
-/// `xs · wsᵀ + bs` in the kind of `xs: [M, K]`; `ws: [N, K]` and `bs: [N]` may be of another.
-fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>) -> Tensor {
+/// Every pixel's channels times the matrix that `ws` is, and the way back.
+fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>, input: Nhwc) -> Tensor {
     let kind = xs.kind();
+    let output = Nhwc { c: ws.size()[0] as usize, ..input };
     // Cast once for both passes.
-    let cast = ws.detach().to_kind(kind);
-    let ys = tch::no_grad(|| match bs {
-        Some(bs) => bs.to_kind(kind).addmm(xs, &cast.tr()),
-        None => xs.mm(&cast.tr()),
+    let cast = weights(&ws.detach().to_kind(kind).contiguous());
+    let ys = tch::no_grad(|| {
+        let ys = output.empty(xs);
+        let (rows, factor, result) = (pixels(xs, input), cast.tr(), pixels(&ys, output));
+        drop(match bs {
+            Some(bs) => bs.to_kind(kind).addmm_out(&result, &rows, &factor),
+            None => rows.mm_out(&result, &factor),
+        });
+        ys
     });
     let inputs: Vec<&Tensor> = [xs, ws].into_iter().chain(bs).collect();
     let kinds: Vec<Kind> = inputs.iter().map(|input| input.kind()).collect();
     record(&inputs, &[&ys], &[xs, &cast], move |Incoming { saved, gradients, needed }| {
-        let (xs, ws) = (&saved[0], &saved[1]);
-        let parts = |index: usize| {
-            let gradient = gradients[0].as_ref().filter(|_| needed[index])?.contiguous();
-            let part = match index {
-                0 => gradient.mm(ws),
-                1 => gradient.tr().mm(xs),
-                _ => gradient.sum_dim_intlist([0].as_slice(), false, sum_kind(kinds[index])),
-            };
-            Some(part.to_kind(kinds[index]))
+        let Some(gradient) = &gradients[0] else { return kinds.iter().map(|_| None).collect() };
+        let gradient = laid_out(gradient);
+        let (xs, ws, rows) = (&saved[0], &saved[1], pixels(&gradient, output));
+        let parts = |index: usize| match index {
+            0 => {
+                let part = input.empty(xs);
+                drop(rows.mm_out(&pixels(&part, input), ws));
+                part
+            }
+            1 => rows.tr().mm(&pixels(xs, input)).view([output.c as i64, input.c as i64, 1, 1]),
+            _ => rows.sum_dim_intlist([0].as_slice(), false, sum_kind(kinds[index])),
         };
-        (0..kinds.len()).map(parts).collect()
+        (0..kinds.len())
+            .map(|index| needed[index].then(|| parts(index).to_kind(kinds[index])))
+            .collect()
     });
     ys
+}
+
+/// A map that lies as [`laid_out`] says, as a matrix `[pixels, C]`.
+fn pixels(map: &Tensor, sizes: Nhwc) -> Tensor {
+    let [pixels, c] = [sizes.pixels(), sizes.c].map(|size| size as i64);
+    map.as_strided([pixels, c], [c, 1], None)
+}
+
+/// Kernels `[c_out, c_in, 1, 1]` as the matrix that they are.
+fn weights(kernels: &Tensor) -> Tensor {
+    let shape = kernels.size();
+    kernels.view([shape[0], shape[1]])
 }
 
 /// Biases are summed over many pixels: in fp32 at least.

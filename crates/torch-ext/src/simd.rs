@@ -46,10 +46,15 @@ pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
     /// How libtorch calls it.
     const KIND: Kind;
     fn to_f64(self) -> f64;
+    fn from_f64(number: f64) -> Self;
 }
 
 impl Number for f32 {
     const KIND: Kind = Kind::Float;
+
+    fn from_f64(number: f64) -> Self {
+        number as f32
+    }
     fn to_f64(self) -> f64 {
         self.into()
     }
@@ -57,6 +62,10 @@ impl Number for f32 {
 
 impl Number for f64 {
     const KIND: Kind = Kind::Double;
+
+    fn from_f64(number: f64) -> Self {
+        number
+    }
     fn to_f64(self) -> f64 {
         self
     }

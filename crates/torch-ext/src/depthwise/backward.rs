@@ -7,12 +7,10 @@ use tch::Tensor;
 
 use super::geometry::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{
-    GradientSums, Prologue, add_to, numbers, pieces_of, total, with_prologue,
-};
+use crate::feature_map::{GradientSums, Prologue, add_to, pieces_of, total, with_prologue};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each, piece};
-use crate::simd::{Element, Kernel, Number, Simd};
+use crate::simd::{Element, Kernel, Simd};
 
 /// Bytes of input that are walked channel vector by channel vector.
 const BAND: usize = 64 << 10;
@@ -21,7 +19,7 @@ pub(super) struct Gradients {
     /// In what the map resolves to, cut off at its ReLU.
     pub(super) map: Tensor,
     /// In the taps, `[kh * kw, C]`.
-    pub(super) taps: Tensor,
+    pub(super) taps: Vec<f64>,
     /// What the map's normalisation needs, if it has one.
     pub(super) sums: Option<GradientSums>,
 }
@@ -29,7 +27,7 @@ pub(super) struct Gradients {
 /// The gradients in `xs` and in `taps: [kh * kw, C]`, given that in the output.
 pub(super) fn run<E: Element>(
     xs: &FeatureMap,
-    taps: &Tensor,
+    taps: &[E::Number],
     gradient: &Tensor,
     plan: &Plan,
 ) -> Gradients {
@@ -41,7 +39,7 @@ pub(super) fn run<E: Element>(
     let mut partial = vec![E::Number::default(); pieces * row_count * channels];
     let map = plan.input.empty(xs.values());
     let (values, gradients, to) = (elements(xs.values()), elements(gradient), elements(&map));
-    let (taps, mean, prologue) = (numbers(taps), xs.mean(), xs.prologue::<E>());
+    let (taps, mean, prologue) = (Shared::reading(taps), xs.mean(), xs.prologue::<E>());
     let sums = Shared(partial.as_mut_ptr());
     for_each(pieces, &|index| {
         // SAFETY: each piece has sums of its own.
@@ -58,10 +56,7 @@ pub(super) fn run<E: Element>(
         }
     });
     let row = |row| total(&partial, pieces, row_count * channels, row * channels, channels);
-    let taps: Vec<f64> = (0..taps_count).flat_map(row).collect();
-    let taps = Tensor::from_slice(&taps)
-        .to_kind(E::Number::KIND)
-        .view([taps_count as i64, channels as i64]);
+    let taps = (0..taps_count).flat_map(row).collect();
     let sums =
         mean.map(|_| GradientSums { gradient: row(taps_count), product: row(taps_count + 1) });
     Gradients { map, taps, sums }

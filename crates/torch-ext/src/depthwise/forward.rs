@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::geometry::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{Prologue, numbers, with_prologue};
+use crate::feature_map::{Prologue, with_prologue};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each_range};
 use crate::simd::{Element, Kernel, Simd};
@@ -18,12 +18,13 @@ const BAND: usize = 64 << 10;
 /// Fills `ys` with the convolution of `xs` and the kernels `taps: [kh * kw, C]`.
 pub(super) fn run<E: Element>(
     xs: &FeatureMap,
-    taps: &Tensor,
-    bs: Option<&Tensor>,
+    taps: &[E::Number],
+    bs: Option<&[E::Number]>,
     ys: &Tensor,
     plan: &Plan,
 ) {
-    let (values, taps, bs) = (elements::<E>(xs.values()), numbers(taps), bs.map(numbers));
+    let (taps, bs) = (Shared::reading(taps), bs.map(Shared::reading));
+    let values = elements::<E>(xs.values());
     let (to, prologue, c) = (elements::<E>(ys), xs.prologue::<E>(), plan.output.c);
     for_each_range(plan.output.pixels(), &|pixels| {
         // SAFETY: the pixels lie within the output.

@@ -5,8 +5,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::{GradientSums, number_kind, numbers, reduce};
+use super::{GradientSums, reduce};
 use crate::nhwc::{Nhwc, laid_out, with_element};
+use crate::numbers::{self, number_kind};
 use crate::parallel::Shared;
 use crate::simd::Number;
 
@@ -55,9 +56,11 @@ impl Normalization {
     pub(super) fn new(values: &Tensor, norm: &BatchNorm, statistics: Statistics) -> Self {
         let (mean, variance) = match statistics {
             Statistics::OfBatch => measure(values, norm),
-            Statistics::Fixed => (read(norm.running_mean), read(norm.running_var)),
+            Statistics::Fixed => {
+                (numbers::read(norm.running_mean), numbers::read(norm.running_var))
+            }
         };
-        let (weight, bias) = (read(norm.weight), read(norm.bias));
+        let [weight, bias]: [Vec<f64>; 2] = [norm.weight, norm.bias].map(numbers::read);
         let c = mean.len();
         assert!(
             values.size()[1] as usize == c
@@ -97,23 +100,33 @@ impl Normalization {
 
     /// The gradients in weight and bias.
     pub(super) fn gradients(&self, sums: &GradientSums) -> [Tensor; 2] {
-        let inverse_deviation = read(&self.channels.get(1));
-        let weight: Vec<f64> =
-            sums.product.iter().zip(&inverse_deviation).map(|(product, i)| product * i).collect();
+        let [inverse_deviation, _] = self.factors();
+        let weight = sums.product.iter().zip(&inverse_deviation);
+        let weight: Vec<f64> = weight.map(|(product, i)| product * i).collect();
+        let c = [weight.len() as i64];
         [
-            Tensor::from_slice(&weight).to_kind(self.weight.kind()),
-            Tensor::from_slice(&sums.gradient).to_kind(self.bias.kind()),
+            numbers::tensor(&weight, &c, self.weight.kind()),
+            numbers::tensor(&sums.gradient, &c, self.bias.kind()),
         ]
     }
 
     /// What the batch's own statistics take off the gradient in its values.
     pub(super) fn centre(&self, sums: &GradientSums, pixels: usize) -> Centre {
         let share = 1.0 / pixels as f64;
-        let (inverse_deviation, scale) = (read(&self.channels.get(1)), read(&self.channels.get(2)));
+        let [inverse_deviation, scale] = self.factors();
         let offset = sums.gradient.iter().zip(&scale).map(|(sum, s)| sum * s * share).collect();
         let slope = sums.product.iter().zip(&scale).zip(&inverse_deviation);
         let slope = slope.map(|((product, s), i)| product * s * i * i * share).collect();
         Centre(rows(&[offset, slope], self.channels.kind()))
+    }
+
+    /// Inverse deviation and scale.
+    fn factors(&self) -> [Vec<f64>; 2] {
+        let mut table = numbers::read(&self.channels);
+        let c = table.len() / 4;
+        table.truncate(3 * c);
+        let scale = table.split_off(2 * c);
+        [table.split_off(c), scale]
     }
 }
 
@@ -142,37 +155,20 @@ fn measure(values: &Tensor, norm: &BatchNorm) -> (Vec<f64>, Vec<f64>) {
 
 /// `running = (1 - momentum) * running + momentum * factor * new`
 fn blend(running: &Tensor, new: &[f64], momentum: f64, factor: f64) {
-    let blended: Vec<f64> = read(running)
-        .iter()
-        .zip(new)
-        .map(|(old, new)| (1.0 - momentum) * old + momentum * factor * new)
-        .collect();
-    tch::no_grad(|| running.shallow_clone().copy_(&Tensor::from_slice(&blended)));
-}
-
-/// The numbers of a `[C]` tensor.
-fn read(tensor: &Tensor) -> Vec<f64> {
-    let tensor = tensor.detach().contiguous();
-    let (count, data) = (tensor.numel(), tensor.data_ptr());
-    match tensor.kind() {
-        // SAFETY: a contiguous tensor of this kind and length, alive to the end of the function.
-        Kind::Float => unsafe { std::slice::from_raw_parts(data.cast::<f32>(), count) }
-            .iter()
-            .map(|&number| number.into())
-            .collect(),
-        // SAFETY: as above.
-        Kind::Double => unsafe { std::slice::from_raw_parts(data.cast::<f64>(), count) }.to_vec(),
-        _ => read(&tensor.to_kind(Kind::Float)),
+    let mut blended: Vec<f64> = numbers::read(running);
+    for (old, new) in blended.iter_mut().zip(new) {
+        *old = (1.0 - momentum) * *old + momentum * factor * new;
     }
+    numbers::write(running, &blended);
 }
 
 fn rows(lists: &[Vec<f64>], kind: Kind) -> Tensor {
     let flat = lists.concat();
-    Tensor::from_slice(&flat).to_kind(kind).view([lists.len() as i64, -1])
+    numbers::tensor(&flat, &[lists.len() as i64, lists[0].len() as i64], kind)
 }
 
 fn row<N: Number>(table: &Tensor, index: usize) -> Shared<N> {
     let c = table.size()[1] as usize;
     // SAFETY: the row lies within the table.
-    Shared(unsafe { numbers::<N>(table).0.add(index * c) })
+    Shared(unsafe { numbers::numbers::<N>(table).0.add(index * c) })
 }

@@ -106,10 +106,9 @@ fn fill<E: Element<Number = f32>>(
     match &conv.first {
         FirstHalf::Depthwise { taps, bias, relu, .. } => {
             let outputs = Outputs { to: rows.0.cast(), ld: k, widen, relu: *relu };
-            let numbers = |list: &Vec<f32>| Shared(list.as_ptr().cast_mut());
-            let bias = bias.as_ref().map(numbers);
+            let (taps, bias) = (Shared::reading(taps), bias.as_deref().map(Shared::reading));
             let count = pixels.len();
-            pixels_of::<E>(values, numbers(taps), bias, prologue, plan, pixels, outputs);
+            pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs);
             // bf16 rows are filled up to an even length; the weight there is zero, what it meets must be a number.
             if k > plan.input.c {
                 // SAFETY: the last place of each row.
