@@ -3,7 +3,7 @@
 use tch::{Device, Kind};
 
 use super::*;
-use crate::simd::tests::on_every_set;
+use crate::simd::tests::{on_every_set, on_one_set};
 use crate::{BatchNorm, Statistics};
 
 /// One convolution.
@@ -299,13 +299,11 @@ fn sums_do_not_depend_on_the_number_of_threads() {
     let case = Case { shape: [7, 40, 9, 9], ..PLAIN };
     let tensors = case.tensors();
     let threads = tch::get_num_threads();
-    let results: Vec<_> = [1, 2, 3]
-        .into_iter()
-        .map(|count| {
-            tch::set_num_threads(count);
-            ours(&case, Pending::NormRelu, Statistics::OfBatch, Kind::Float, &tensors)
-        })
-        .collect();
+    let on = |count| {
+        tch::set_num_threads(count);
+        ours(&case, Pending::NormRelu, Statistics::OfBatch, Kind::Float, &tensors)
+    };
+    let results = on_one_set(|| [1, 2, 3].map(on));
     tch::set_num_threads(threads);
     for other in &results[1..] {
         assert!(results[0].iter().zip(other).all(|(a, b)| a.equal(b)));

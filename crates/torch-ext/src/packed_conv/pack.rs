@@ -62,10 +62,15 @@ impl Columns {
         Self { c_out, k, numbers, bias }
     }
 
-    /// The blocks: the first column of each, and its width, filled up.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (usize, usize)> {
-        let packed_out = self.bias.len();
-        (0..packed_out).step_by(BLOCK).map(move |start| (start, BLOCK.min(packed_out - start)))
+    /// Number of blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.bias.len().div_ceil(BLOCK)
+    }
+
+    /// The first column of a block, and its width, filled up.
+    pub(super) fn block(&self, index: usize) -> (usize, usize) {
+        let start = index * BLOCK;
+        (start, BLOCK.min(self.bias.len() - start))
     }
 
     /// What they are packed as.

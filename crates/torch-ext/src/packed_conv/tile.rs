@@ -13,19 +13,32 @@ use crate::depthwise::{Outputs, Plan, pixels_of};
 use crate::feature_map::Prologue;
 use crate::matrix_kernel::{self, Block};
 use crate::nhwc::elements;
-use crate::parallel::{Shared, for_each_range};
-use crate::simd::{Element, Kernel, Simd};
+use crate::parallel::{Shared, for_each_range, share_out};
+use crate::simd::{Bf16, Element, Kernel, Simd};
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
 const PIXELS: usize = 192;
 
+/// Pixels of a tile at least: for fewer the weights would be gone through too often.
+const FEWEST: usize = 64;
+
 /// Bytes of a tile's rows at most, under half of a server's second-level cache.
 const BYTES: usize = 768 << 10;
 
-thread_local! {
-    /// A tile and the sums of one block, kept from layer to layer.
-    static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+/// Room that a thread keeps from layer to layer.
+struct Scratch {
+    /// For tiles.
+    rows: Vec<f32>,
+    /// For the sums of one block, in bf16.
+    sums: Vec<f32>,
 }
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch { rows: Vec::new(), sums: Vec::new() }) };
+}
+
+/// Tiles for each thread at least. Where the map has too few, the threads share the blocks of columns instead.
+const TILES: usize = 4;
 
 pub(super) fn run<E: Element<Number = f32>>(
     conv: &PackedConv,
@@ -35,88 +48,148 @@ pub(super) fn run<E: Element<Number = f32>>(
     around: Around,
 ) {
     let pixels = plan.output.pixels();
+    let layer = Layer {
+        conv,
+        plan,
+        values: elements::<E>(xs),
+        to: elements::<E>(ys),
+        residual: around.residual.map(elements::<E>),
+        opens_with_relu: around.opens_with_relu,
+        residual_relu: around.residual_relu,
+        closes_with_relu: around.closes_with_relu,
+    };
+    let threads = tch::get_num_threads().max(1) as usize;
     let size = tile_pixels(pixels, conv.columns.k);
-    let (values, to) = (elements::<E>(xs), elements::<E>(ys));
-    let residual = around.residual.map(elements::<E>);
-    for_each_range(pixels.div_ceil(size), &|tiles| {
-        SCRATCH.with_borrow_mut(|(rows, sums)| {
-            let (k, c_out) = (conv.columns.k, conv.columns.c_out);
-            // bf16 rows need half of it.
-            rows.resize(rows.len().max(size * k), 0.0);
-            sums.resize(sums.len().max(size * BLOCK), 0.0);
+    if pixels < threads * TILES * FEWEST {
+        return layer.by_columns(size);
+    }
+    let size = size.min((pixels / (threads * TILES)).max(FEWEST));
+    share_out(pixels.div_ceil(size), &|tiles| {
+        SCRATCH.with_borrow_mut(|Scratch { rows, sums }| {
+            let rows = layer.room(rows, size);
             for tile in tiles {
                 let range = tile * size..((tile + 1) * size).min(pixels);
-                let rows = Shared(rows.as_mut_ptr());
-                fill::<E>(conv, plan, values, rows, range.clone(), around.opens_with_relu);
-                for (start, width) in conv.columns.blocks() {
-                    let finish = Finish {
-                        bias: Shared(conv.columns.bias[start..].as_ptr().cast_mut()),
-                        residual,
-                        residual_relu: around.residual_relu,
-                        relu: around.closes_with_relu,
-                        // SAFETY: the tile's first pixel, and the block's first column.
-                        to: unsafe { to.offset(range.start * c_out + start) },
-                        first: range.start * c_out + start,
-                        columns: width.min(c_out - start),
-                        c_out,
-                    };
-                    match &conv.columns.numbers {
-                        Packed::Fp32(numbers) => {
-                            let panel = &numbers[start * k..];
-                            E::run(Product { rows, pixels: range.len(), k, panel, width, finish });
-                        }
-                        Packed::Bf16(numbers) => {
-                            let sums = Shared(sums.as_mut_ptr());
-                            let block = Block { m: range.len(), n: width, k, ld_a: k };
-                            let columns = numbers[start * k..].as_ptr();
-                            // SAFETY: rows, packed columns and sums have these sizes.
-                            let done =
-                                unsafe { block.multiply_bf16(rows.0.cast(), columns, sums.0) };
-                            done.expect("the kernel was there when the weights were packed");
-                            E::run(Sums { sums, width, pixels: range.len(), finish });
-                        }
-                    }
-                }
+                layer.fill(rows, range.clone());
+                (0..conv.columns.blocks()).for_each(|block| {
+                    layer.multiply(rows, range.clone(), block, sums);
+                });
             }
         });
         matrix_kernel::release();
     });
 }
 
-/// Pixels of a tile: tiles of equal size, as many as go around the threads evenly.
+/// Pixels of a tile: as many as fit, but all tiles of one size.
 fn tile_pixels(pixels: usize, k: usize) -> usize {
     let most = (BYTES / (k * size_of::<f32>())).clamp(16, PIXELS);
-    let threads = tch::get_num_threads().max(1) as usize;
-    let rounds = pixels.div_ceil(threads * most).max(1);
-    pixels.div_ceil(threads * rounds).max(1)
+    pixels.div_ceil(pixels.div_ceil(most).max(1)).max(1)
 }
 
-/// Writes what the product reads: for each pixel of the tile a row of `k` factors.
-fn fill<E: Element<Number = f32>>(
-    conv: &PackedConv,
-    plan: &Plan,
+/// A layer at work.
+struct Layer<'a, E: Element> {
+    conv: &'a PackedConv,
+    plan: &'a Plan,
     values: Shared<E>,
-    rows: Shared<f32>,
-    pixels: Range<usize>,
-    relu: bool,
-) {
-    let k = conv.columns.k;
-    let widen = matches!(conv.columns.numbers, Packed::Fp32(_));
-    let prologue = Prologue { affine: None, relu };
-    match &conv.first {
-        FirstHalf::Depthwise { taps, bias, relu, .. } => {
-            let outputs = Outputs { to: rows.0.cast(), ld: k, widen, relu: *relu };
-            let (taps, bias) = (Shared::reading(taps), bias.as_deref().map(Shared::reading));
-            let count = pixels.len();
-            pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs);
-            // bf16 rows are filled up to an even length; the weight there is zero, what it meets must be a number.
-            if k > plan.input.c {
-                // SAFETY: the last place of each row.
-                (1..=count).for_each(|row| unsafe { *rows.0.cast::<u16>().add(row * k - 1) = 0 });
+    to: Shared<E>,
+    residual: Option<Shared<E>>,
+    opens_with_relu: bool,
+    residual_relu: bool,
+    closes_with_relu: bool,
+}
+
+impl<E: Element<Number = f32>> Layer<'_, E> {
+    /// Fills all of a small map first, then shares out the blocks of columns: each weight is read by one thread.
+    fn by_columns(&self, size: usize) {
+        let (pixels, blocks) = (self.plan.output.pixels(), self.conv.columns.blocks());
+        let tiles = pixels.div_ceil(size);
+        // Taken out, for this thread needs its own sums meanwhile.
+        let mut shared = SCRATCH.with_borrow_mut(|scratch| std::mem::take(&mut scratch.rows));
+        let rows = self.room(&mut shared, pixels);
+        for_each_range(pixels, &|range| self.fill(self.row(rows, range.start), range));
+        share_out(blocks * tiles, &|parts| {
+            SCRATCH.with_borrow_mut(|Scratch { sums, .. }| {
+                for part in parts {
+                    let (block, tile) = (part / tiles, part % tiles);
+                    let range = tile * size..((tile + 1) * size).min(pixels);
+                    self.multiply(self.row(rows, range.start), range, block, sums);
+                }
+            });
+            matrix_kernel::release();
+        });
+        SCRATCH.with_borrow_mut(|scratch| scratch.rows = shared);
+    }
+
+    /// Room for the rows of so many pixels. Rows of bf16 need half of it.
+    fn room(&self, rows: &mut Vec<f32>, pixels: usize) -> Shared<f32> {
+        rows.resize(rows.len().max(pixels * self.conv.columns.k), 0.0);
+        Shared(rows.as_mut_ptr())
+    }
+
+    /// The row of the `pixel`-th pixel of those that start at `rows`.
+    fn row(&self, rows: Shared<f32>, pixel: usize) -> Shared<f32> {
+        let bytes = match self.conv.columns.numbers {
+            Packed::Fp32(_) => size_of::<f32>(),
+            Packed::Bf16(_) => size_of::<Bf16>(),
+        };
+        Shared(rows.0.wrapping_byte_add(pixel * self.conv.columns.k * bytes))
+    }
+
+    /// Multiplies the rows of `pixels` with a block of columns, and finishes what comes out.
+    fn multiply(&self, rows: Shared<f32>, pixels: Range<usize>, block: usize, sums: &mut Vec<f32>) {
+        let columns = &self.conv.columns;
+        let (k, c_out) = (columns.k, columns.c_out);
+        let (start, width) = columns.block(block);
+        let finish = Finish {
+            bias: Shared::reading(&columns.bias[start..]),
+            residual: self.residual,
+            residual_relu: self.residual_relu,
+            relu: self.closes_with_relu,
+            // SAFETY: the tile's first pixel, and the block's first column.
+            to: unsafe { self.to.offset(pixels.start * c_out + start) },
+            first: pixels.start * c_out + start,
+            columns: width.min(c_out - start),
+            c_out,
+        };
+        match &columns.numbers {
+            Packed::Fp32(numbers) => {
+                let panel = &numbers[start * k..];
+                E::run(Product { rows, pixels: pixels.len(), k, panel, width, finish });
+            }
+            Packed::Bf16(numbers) => {
+                sums.resize(sums.len().max(pixels.len() * BLOCK), 0.0);
+                let sums = Shared(sums.as_mut_ptr());
+                let block = Block { m: pixels.len(), n: width, k, ld_a: k };
+                let weights = numbers[start * k..].as_ptr();
+                // SAFETY: rows, packed columns and sums have these sizes.
+                let done = unsafe { block.multiply_bf16(rows.0.cast(), weights, sums.0) };
+                done.expect("the kernel was there when the weights were packed");
+                E::run(Sums { sums, width, pixels: pixels.len(), finish });
             }
         }
-        FirstHalf::Windows { .. } => {
-            E::run(Windows::<E> { values, rows, relu, plan: *plan, pixels, k, widen });
+    }
+
+    /// Writes what the product reads: for each pixel a row of `k` factors.
+    fn fill(&self, rows: Shared<f32>, pixels: Range<usize>) {
+        let Self { conv, plan, values, .. } = *self;
+        let (k, relu) = (conv.columns.k, self.opens_with_relu);
+        let widen = matches!(conv.columns.numbers, Packed::Fp32(_));
+        let prologue = Prologue { affine: None, relu };
+        match &conv.first {
+            FirstHalf::Depthwise { taps, bias, relu, .. } => {
+                let outputs = Outputs { to: rows.0.cast(), ld: k, widen, relu: *relu };
+                let (taps, bias) = (Shared::reading(taps), bias.as_deref().map(Shared::reading));
+                let count = pixels.len();
+                pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs);
+                // bf16 rows are filled up to an even length; the weight there is zero, what it meets must be a number.
+                if k > plan.input.c {
+                    let row = |row| rows.0.cast::<u16>().wrapping_add(row * k - 1);
+                    // SAFETY: the last place of each row.
+                    (1..=count).for_each(|index| unsafe { *row(index) = 0 });
+                }
+            }
+            FirstHalf::Windows { .. } => {
+                E::run(Windows::<E> { values, rows, relu, plan: *plan, pixels, k, widen });
+            }
         }
     }
 }

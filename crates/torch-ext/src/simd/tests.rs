@@ -1,10 +1,12 @@
 //! Every instruction set that this CPU has agrees with plain Rust.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::*;
 
-/// Makes every kernel run on one instruction set. The sets agree, so tests that run meanwhile do not notice.
+/// Makes every kernel run on one instruction set. The sets agree but for the last digits: tests that compare bits
+/// run [`on_one_set`].
 pub(crate) struct Forced(AtomicU8);
 
 pub(crate) static FORCED: Forced = Forced(AtomicU8::new(0));
@@ -19,8 +21,18 @@ impl Forced {
     }
 }
 
+/// Held while a test depends on which set is in use.
+static CHOICE: Mutex<()> = Mutex::new(());
+
+/// Calls `body` while no other test changes the instruction set.
+pub(crate) fn on_one_set<T>(body: impl FnOnce() -> T) -> T {
+    let _choice = CHOICE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    body()
+}
+
 /// Calls `body` once on each instruction set of this CPU.
 pub(crate) fn on_every_set(mut body: impl FnMut(InstructionSet)) {
+    let _choice = CHOICE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for (index, set) in (1..).zip(SETS) {
         if set <= InstructionSet::detected() {
             FORCED.0.store(index, Ordering::Relaxed);
