@@ -8,6 +8,7 @@ mod batch_norm;
 mod normalize;
 mod reduce;
 mod resolve;
+mod watch;
 
 use tch::Tensor;
 
@@ -19,7 +20,7 @@ use crate::parallel::Shared;
 use crate::simd::{Element, Number, Simd};
 
 pub use batch_norm::{BatchNorm, Statistics};
-pub(crate) use reduce::{add_to, pieces_of, total};
+pub(crate) use reduce::{IntoMap, add_to, sums_by_row};
 pub use resolve::add;
 
 /// Values `[N, C, H, W]` and what is still to be applied to them, in this order: normalisation, ReLU.

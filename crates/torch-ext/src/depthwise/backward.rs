@@ -7,9 +7,9 @@ use tch::Tensor;
 
 use super::geometry::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{GradientSums, Prologue, add_to, pieces_of, total, with_prologue};
+use crate::feature_map::{GradientSums, IntoMap, Prologue, add_to, sums_by_row, with_prologue};
 use crate::nhwc::elements;
-use crate::parallel::{Shared, for_each, piece};
+use crate::parallel::Shared;
 use crate::simd::{Element, Kernel, Simd};
 
 /// Bytes of input that are walked channel vector by channel vector.
@@ -31,20 +31,12 @@ pub(super) fn run<E: Element>(
     gradient: &Tensor,
     plan: &Plan,
 ) -> Gradients {
-    let (channels, taps_count) = (plan.input.c, plan.kernel[0] * plan.kernel[1]);
-    // Beside the taps' sums, those of the gradient and of its product with the centred value.
-    let row_count = taps_count + 2;
-    let rows = plan.input.rows();
-    let pieces = pieces_of(plan.input.pixels()).min(rows);
-    let mut partial = vec![E::Number::default(); pieces * row_count * channels];
+    let taps_count = plan.kernel[0] * plan.kernel[1];
     let map = plan.input.empty(xs.values());
     let (values, gradients, to) = (elements(xs.values()), elements(gradient), elements(&map));
     let (taps, mean, prologue) = (Shared::reading(taps), xs.mean(), xs.prologue::<E>());
-    let sums = Shared(partial.as_mut_ptr());
-    for_each(pieces, &|index| {
-        // SAFETY: each piece has sums of its own.
-        let sums = unsafe { sums.offset(index * row_count * channels) };
-        let rows = piece(rows, pieces, index);
+    // Behind the taps' sums lie those of the gradient and of its product with the centred value.
+    let mut totals = sums_by_row(plan.input, taps_count + 2, |rows, sums| {
         let loops =
             Loops::<E> { values, gradients, taps, to, prologue, mean, sums, plan: *plan, rows };
         if plan.is_3x3(1) {
@@ -55,10 +47,12 @@ pub(super) fn run<E: Element>(
             E::run(General::<E, 0, 0>(loops));
         }
     });
-    let row = |row| total(&partial, pieces, row_count * channels, row * channels, channels);
-    let taps = (0..taps_count).flat_map(row).collect();
-    let sums =
-        mean.map(|_| GradientSums { gradient: row(taps_count), product: row(taps_count + 1) });
+    let of_map = totals.split_off(taps_count);
+    let sums = mean.map(|_| {
+        let [gradient, product] = of_map.try_into().expect("two rows behind the taps'");
+        GradientSums { gradient, product }
+    });
+    let taps = totals.concat();
     Gradients { map, taps, sums }
 }
 
@@ -174,6 +168,9 @@ impl<E: Element, const K: usize, const STRIDE: usize> Kernel<E> for General<E, K
         let (kernel, stride) = if K == 0 { (kernel, stride) } else { ([K; 2], [STRIDE; 2]) };
         let dilation = if K == 0 { dilation } else { [1; 2] };
         let channels = input.c;
+        // SAFETY: two more rows of sums lie behind the taps'.
+        let map_sums = unsafe { sums.offset(kernel[0] * kernel[1] * channels) };
+        let into_map = IntoMap::<E> { relu: prologue.relu, mean, sums: map_sums, channels };
         for (row, iw) in rows.flat_map(|row| (0..input.w).map(move |iw| (row, iw))) {
             let (n, ih) = (row / input.h, row % input.h);
             for c in (0..channels).step_by(S::LANES) {
@@ -210,16 +207,7 @@ impl<E: Element, const K: usize, const STRIDE: usize> Kernel<E> for General<E, K
                             );
                         }
                     }
-                    if prologue.relu {
-                        // x is what the ReLU left, positive where the value ahead of it was.
-                        g = S::where_positive(x, g);
-                    }
-                    if let Some(mean) = mean {
-                        let centred = S::sub(raw, S::load_numbers(mean.0.add(c), span));
-                        let last = kernel[0] * kernel[1] * channels + c;
-                        add_to::<E, S>(sums.0.add(last), span, g);
-                        add_to::<E, S>(sums.0.add(last + channels), span, S::mul(g, centred));
-                    }
+                    let g = into_map.pass::<S>(g, [raw, x], c, span);
                     S::store(to.0.add(at), span, g);
                 }
             }

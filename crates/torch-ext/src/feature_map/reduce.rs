@@ -14,7 +14,7 @@ use crate::simd::{Element, Kernel, Number, Simd};
 
 /// Pieces that `pixels` are cut into where sums are formed: enough for the threads of a large machine, and few enough
 /// that adding them up costs little beside forming them. A matter of the map's size alone.
-pub(crate) fn pieces_of(pixels: usize) -> usize {
+fn pieces_of(pixels: usize) -> usize {
     (pixels / 64).clamp(2, 64).min(pixels)
 }
 
@@ -73,31 +73,45 @@ fn sums<N: Number, const K: usize>(
     c: usize,
     kernel: impl Fn(Range<usize>, [Shared<N>; K]) + Sync,
 ) -> [Vec<f64>; K] {
-    let pieces = pieces_of(pixels);
-    let mut partial = vec![N::default(); pieces * K * c];
-    let base = Shared(partial.as_mut_ptr());
-    for_each(pieces, &|index| {
-        // SAFETY: each piece has K rows of its own.
-        let rows = std::array::from_fn(|k| unsafe { base.offset((index * K + k) * c) });
-        kernel(piece(pixels, pieces, index), rows);
+    let totals = sums_of_pieces(pixels, pieces_of(pixels), [K, c], |range, sums: Shared<N>| {
+        // SAFETY: K rows of `c` sums.
+        kernel(range, std::array::from_fn(|k| unsafe { sums.offset(k * c) }));
     });
-    std::array::from_fn(|k| total(&partial, pieces, K * c, k * c, c))
+    totals.try_into().expect("as many totals as rows of sums")
 }
 
-/// The sums over pieces of the `c` numbers at `offset` in each piece's `stride`.
-pub(crate) fn total<N: Number>(
-    partial: &[N],
+/// As [`sums`], for a kernel that walks whole rows of the pictures and keeps `sum_rows` rows of sums.
+pub(crate) fn sums_by_row<N: Number>(
+    sizes: Nhwc,
+    sum_rows: usize,
+    kernel: impl Fn(Range<usize>, Shared<N>) + Sync,
+) -> Vec<Vec<f64>> {
+    let pieces = pieces_of(sizes.pixels()).min(sizes.rows());
+    sums_of_pieces(sizes.rows(), pieces, [sum_rows, sizes.c], kernel)
+}
+
+/// The totals, row by row, of what `kernel` adds to each piece's own `[rows, c]` sums.
+fn sums_of_pieces<N: Number>(
+    items: usize,
     pieces: usize,
-    stride: usize,
-    offset: usize,
-    c: usize,
-) -> Vec<f64> {
-    let mut total = vec![0.0; c];
-    for index in 0..pieces {
-        let row = &partial[index * stride + offset..][..c];
-        total.iter_mut().zip(row).for_each(|(sum, number)| *sum += number.to_f64());
-    }
-    total
+    [rows, c]: [usize; 2],
+    kernel: impl Fn(Range<usize>, Shared<N>) + Sync,
+) -> Vec<Vec<f64>> {
+    let mut partial = vec![N::default(); pieces * rows * c];
+    let sums = Shared(partial.as_mut_ptr());
+    for_each(pieces, &|index| {
+        // SAFETY: each piece has sums of its own.
+        kernel(piece(items, pieces, index), unsafe { sums.offset(index * rows * c) });
+    });
+    let total = |row: usize| {
+        let mut total = vec![0.0; c];
+        for index in 0..pieces {
+            let part = &partial[(index * rows + row) * c..][..c];
+            total.iter_mut().zip(part).for_each(|(sum, number)| *sum += number.to_f64());
+        }
+        total
+    };
+    (0..rows).map(total).collect()
 }
 
 /// Adds the deviations from `pivot` and their squares over `range`.
@@ -147,6 +161,43 @@ pub(crate) unsafe fn add_to<E: Element, S: Simd<E>>(
 ) {
     // SAFETY: the caller's.
     unsafe { S::store_numbers(at, span, S::add(S::load_numbers(at, span), sum)) }
+}
+
+/// What becomes of a gradient on its way into the map that a kernel read.
+pub(crate) struct IntoMap<E: Element> {
+    pub(crate) relu: bool,
+    /// Of the values, where they are normalised: the gradient and its product with the centred value are added up.
+    pub(crate) mean: Option<Shared<E::Number>>,
+    /// Both sums, `[2, C]`.
+    pub(crate) sums: Shared<E::Number>,
+    pub(crate) channels: usize,
+}
+
+impl<E: Element> IntoMap<E> {
+    /// `g` cut off at the ReLU, added to the sums. `raw` is the value as stored, `x` what the kernel made of it.
+    ///
+    /// # Safety
+    /// The span at channel `c` lies within the map's channels, and the CPU has the instructions of `S`.
+    #[inline(always)]
+    pub(crate) unsafe fn pass<S: Simd<E>>(
+        &self,
+        g: S::Vector,
+        [raw, x]: [S::Vector; 2],
+        c: usize,
+        span: S::Span,
+    ) -> S::Vector {
+        // SAFETY: the caller's.
+        unsafe {
+            // What the ReLU left is positive where the value ahead of it was.
+            let g = if self.relu { S::where_positive(x, g) } else { g };
+            if let Some(mean) = self.mean {
+                let centred = S::sub(raw, S::load_numbers(mean.0.add(c), span));
+                add_to::<E, S>(self.sums.0.add(c), span, g);
+                add_to::<E, S>(self.sums.0.add(self.channels + c), span, S::mul(g, centred));
+            }
+            g
+        }
+    }
 }
 
 /// Cuts `range` into runs of pixels that fit a cache.

@@ -1,0 +1,96 @@
+//! The kernels against libtorch's pool in fp64, values and gradients.
+
+use tch::{Device, Kind};
+
+use super::*;
+use crate::simd::tests::on_every_set;
+use crate::{BatchNorm, Statistics};
+
+/// Pool and gradients (map, scale, shift) as spelled by `pool`.
+fn run(xs: &Tensor, kind: Kind, pool: impl Fn(&Tensor, &[Tensor; 2]) -> Tensor) -> Vec<Tensor> {
+    let xs = xs.to_kind(kind).detach().copy().set_requires_grad(true);
+    let ramp = Tensor::arange(xs.size()[1], (kind, Device::Cpu)) * 0.1;
+    // Both signs: under a negative scale the smallest value wins.
+    let affine = [&ramp - 0.65, ramp * 0.3].map(|tensor| tensor.set_requires_grad(true));
+    let ys = pool(&xs, &affine);
+    let pull = Tensor::arange(ys.numel() as i64, (kind, Device::Cpu)).sin();
+    (&ys * pull.view(ys.size().as_slice())).sum(kind).backward();
+    let gradients = [&xs, &affine[0], &affine[1]].map(Tensor::grad);
+    std::iter::once(ys.detach()).chain(gradients).filter(Tensor::defined).collect()
+}
+
+#[track_caller]
+fn check(shape: [i64; 4], kernel: i64, stride: i64, padding: i64, normalise: bool) {
+    let xs = Tensor::randn(shape, (Kind::Double, Device::Cpu));
+    let expected = run(&xs, Kind::Double, |xs, [scale, shift]| {
+        let none = None::<&Tensor>;
+        let xs = match normalise {
+            true => {
+                xs.batch_norm(Some(scale), Some(shift), none, none, true, 0.1, 1e-5, false).relu()
+            }
+            false => xs.shallow_clone(),
+        };
+        xs.max_pool2d([kernel; 2], [stride; 2], [padding; 2], [1, 1], false)
+    });
+    let output = [2, 3].map(|axis| (shape[axis] + 2 * padding - kernel) / stride + 1);
+    let geometry = PoolGeometry { kernel, stride, before: [padding; 2], output };
+    let ours = |kind| {
+        run(&xs, kind, |xs, [scale, shift]| {
+            let map = match normalise {
+                true => {
+                    let running = [scale.zeros_like(), scale.ones_like()].map(|t| t.detach());
+                    let norm = BatchNorm {
+                        weight: scale,
+                        bias: shift,
+                        running_mean: &running[0],
+                        running_var: &running[1],
+                        momentum: 0.1,
+                        eps: 1e-5,
+                        correction: 1.0,
+                    };
+                    let (xs, statistics) = (xs.shallow_clone(), Statistics::OfBatch);
+                    FeatureMap::batch_normalized(xs, &norm, statistics).unwrap().relu()
+                }
+                false => FeatureMap::from(xs),
+            };
+            max_pool2d(&map, geometry).unwrap()
+        })
+    };
+    let agree = |got: Vec<Tensor>, bound: f64, what: &str| {
+        assert_eq!(got.len(), expected.len());
+        for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let distance = (got - expected).abs().max().double_value(&[]);
+            assert!(
+                distance < bound,
+                "{what}, result {index}: off by {distance:e} at {shape:?} {geometry:?}"
+            );
+        }
+    };
+    agree(ours(Kind::Double), 1e-10, "fp64");
+    on_every_set(|set| agree(ours(Kind::Float), 1e-4, &format!("{set:?}")));
+}
+
+#[test]
+fn windows_agree_with_libtorch() {
+    tch::manual_seed(0);
+    for normalise in [false, true] {
+        check([2, 19, 13, 12], 3, 2, 1, normalise);
+        check([3, 16, 7, 9], 3, 1, 1, normalise);
+        check([2, 5, 8, 8], 2, 2, 0, normalise);
+        check([2, 3, 11, 10], 5, 3, 2, normalise);
+    }
+}
+
+#[test]
+fn the_first_of_equal_values_and_nan_win() {
+    let geometry = PoolGeometry { kernel: 3, stride: 2, before: [1, 1], output: [2, 2] };
+    let xs = Tensor::from_slice(&[1_f32, 1., 1., 1., f32::NAN, 1., 1., 1., 1.]).view([1, 1, 3, 3]);
+    let ours = max_pool2d(&FeatureMap::from(&xs), geometry).unwrap();
+    assert!(ours.isnan().all().int64_value(&[]) == 1, "{ours}");
+    let flat = Tensor::ones([1, 1, 4, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let gradient = |pool: &dyn Fn(&Tensor) -> Tensor| {
+        Tensor::run_backward(&[pool(&flat).sum(Kind::Float)], &[&flat], false, false).remove(0)
+    };
+    let ours = gradient(&|xs| max_pool2d(&FeatureMap::from(xs), geometry).unwrap());
+    assert!(ours.equal(&gradient(&|xs| xs.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false))));
+}
