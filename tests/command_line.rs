@@ -1,5 +1,6 @@
 //! The binary as a person or a script meets it: output, files, messages, exit codes.
 
+mod bench;
 mod refusals;
 mod training;
 

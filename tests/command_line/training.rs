@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{json, xception, xception_told};
+use super::{json, xception};
 
 /// The smallest network, one epoch.
 const SMALL: [&str; 10] = [
@@ -239,62 +239,4 @@ fn a_summary_counts_what_the_design_counts() {
     assert_eq!(summary["layers"][0]["output"], serde_json::json!([32, 149, 149]));
     let table = xception(folder.path(), &["summary", "--preset", "notebook-cifar10"]);
     assert!(table.stdout.ends_with("20,825,370 trainable parameters, 20,875,626 with batch-norm statistics, 93,752,896 multiply-accumulates a picture\n"), "{}", table.stdout);
-}
-
-#[test]
-fn a_benchmark_says_what_it_timed() {
-    let folder = tempfile::tempdir().unwrap();
-    for mode in ["train", "infer"] {
-        let arguments = [
-            "bench",
-            "--preset",
-            "plain-shared",
-            "--mode",
-            mode,
-            "--batch-size",
-            "2",
-            "--precision",
-            "fp32",
-            "--steps",
-            "2",
-            "--json",
-        ];
-        let bench = json(&xception(folder.path(), &arguments));
-        let said = ["preset", "mode", "batch_size", "input", "precision", "layout"]
-            .map(|key| bench[key].to_string());
-        assert_eq!(
-            said,
-            [
-                "\"plain-shared\"".into(),
-                format!("\"{mode}\""),
-                "2".into(),
-                "32".into(),
-                "\"fp32\"".into(),
-                "\"channels_last\"".into()
-            ]
-        );
-        let (rate, step) =
-            (bench["img_per_s"].as_f64().unwrap(), bench["ms_per_step"].as_f64().unwrap());
-        assert!((rate * step / 2000.0 - 1.0).abs() < 1e-9, "{bench}");
-        assert!(bench["threads"].as_u64() > Some(0));
-    }
-}
-
-#[test]
-fn a_benchmark_on_request_times_a_round_for_every_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let arguments =
-        ["bench", "--preset", "plain-shared", "--batch-size", "2", "--precision", "fp32"];
-    let arguments = [&arguments[..], &["--threads", "1", "--on-request", "0"]].concat();
-    let ended = xception_told(folder.path(), &arguments, "round\nround\n");
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let lines: Vec<Value> =
-        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 3, "{}", ended.stdout);
-    assert_eq!((&lines[0]["ready"], &lines[0]["threads"]), (&true.into(), &1.into()));
-    assert_eq!(lines[0]["precision"], "fp32");
-    for round in &lines[1..] {
-        assert_eq!(round["steps"], 1);
-        assert!(round["ms_per_step"].as_f64() > Some(0.0), "{round}");
-    }
 }

@@ -192,6 +192,9 @@ pub struct BenchArgs {
     /// Rows and columns of the pictures [default: the preset's]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(i64).range(1..=8192))]
     pub input: Option<i64>,
+    /// Multiplies the channels of every layer; for preset cifar, the one that scales
+    #[arg(long, value_name = "FACTOR")]
+    pub width: Option<f64>,
     /// Numbers to compute in; auto is bf16 where the CPU multiplies it in hardware
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
@@ -209,7 +212,7 @@ pub struct BenchArgs {
     /// For timing programs in turns
     #[arg(long, value_name = "SECONDS", value_parser = round_seconds, conflicts_with_all = ["steps", "json"])]
     pub on_request: Option<f64>,
-    /// Time every layer of a forward pass, and say how far each is from what this machine allows
+    /// Time every layer, and say how far each is from what this machine allows
     #[arg(long, conflicts_with = "on_request")]
     pub layers: bool,
 }

@@ -49,6 +49,12 @@ pub enum Decays {
 }
 
 impl OptimizerConfig {
+    /// Adam with PyTorch's numbers.
+    pub fn adam() -> Self {
+        let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
+        Self::Adam { beta1, beta2, eps, weight_decay: 0.0, decays: Decays::All }
+    }
+
     /// The numbers of a step, and what decays.
     fn numbers(&self) -> (AdamStep, Decays) {
         let (decay, (beta1, beta2, eps, weight_decay, decays)) = match *self {
@@ -142,14 +148,6 @@ mod tests {
     use super::*;
     use tch::{Device, Kind, nn};
 
-    const ADAM: OptimizerConfig = OptimizerConfig::Adam {
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-        weight_decay: 0.0,
-        decays: Decays::All,
-    };
-
     /// A kernel and a bias, both 2, under a loss that pulls on neither.
     fn decayed(decays: Decays) -> (f64, f64) {
         let store = VarStore::new(Device::Cpu);
@@ -184,7 +182,7 @@ mod tests {
     fn a_step_goes_downhill_and_gradients_do_not_pile_up() {
         let store = VarStore::new(Device::Cpu);
         let weight = store.root().var("w", &[1, 1], nn::Init::Const(1.0));
-        let mut optimizer = Optimizer::new(&store, ADAM);
+        let mut optimizer = Optimizer::new(&store, OptimizerConfig::adam());
         for _ in 0..3 {
             let gradients = optimizer.gradients(&(&weight * 3.0).sum(Kind::Float)).unwrap();
             assert_eq!(gradients[0].double_value(&[0, 0]), 3.0);
@@ -206,6 +204,6 @@ mod tests {
             decays: Decays::All,
         };
         assert_eq!(bad.problem().unwrap(), "optimizer.beta1 must be at least 0 and below 1, got 1");
-        assert_eq!(ADAM.problem(), None);
+        assert_eq!(OptimizerConfig::adam().problem(), None);
     }
 }

@@ -7,8 +7,8 @@ use sepconv::{Activation, max_pool2d};
 use tch::{Kind, Tensor};
 use torch_ext::{Around, Factors, FeatureMap, PackedConv};
 
-use crate::residual::{ResidualModule, rep_place};
-use crate::{ResidualRow, SkipFrom, Xception};
+use crate::residual::ResidualModule;
+use crate::{SkipFrom, Watcher, Xception};
 
 /// An [`Xception`] that only looks at pictures.
 #[derive(Debug)]
@@ -31,13 +31,10 @@ struct Step {
     conv: PackedConv,
 }
 
-/// Hears the name of each layer as soon as it has been computed.
-type Watcher<'a> = &'a mut dyn FnMut(&str);
-
 impl Step {
-    fn run(&self, xs: &Tensor, around: Around, after: Watcher) -> Tensor {
+    fn run(&self, xs: &Tensor, around: Around, watcher: &Watcher) -> Tensor {
         let ys = self.conv.run(xs, around);
-        after(&self.name);
+        watcher.computed(&self.name);
         ys
     }
 }
@@ -67,7 +64,6 @@ impl Inference {
             step(format!("conv{number}"), conv.packed(norm.as_ref(), factors))
         });
         let stored = model.entry_flow.iter().chain(&model.middle_flow).chain([&model.exit_flow]);
-        let stored = model.table.stored_rows().zip(stored);
         let exit = model.table.exit_separables;
         let openings = [exit.opens_with, Activation::Relu];
         let separables = model.exit_separables.iter().zip(openings);
@@ -75,9 +71,7 @@ impl Inference {
         let passes = (0..model.middle_passes).flat_map(|_| entry..entry + middle);
         Some(Self {
             stem: stem.collect::<Option<_>>()?,
-            modules: stored
-                .map(|((number, row), module)| pack(number, row, module, factors))
-                .collect::<Option<_>>()?,
+            modules: stored.map(|module| pack(module, factors)).collect::<Option<_>>()?,
             order: (0..entry).chain(passes).chain([entry + middle]).collect(),
             exit_separables: (3..)
                 .zip(separables)
@@ -95,12 +89,11 @@ impl Inference {
 
     /// Pictures `[N, 3, H, W]` of the kind that it was packed for to logits `[N, classes]`, fp32.
     pub fn logits(&self, xs: &Tensor) -> Tensor {
-        self.logits_watched(xs, &mut |_| {})
+        self.logits_watched(xs, &Watcher::default())
     }
 
-    /// As [`Self::logits`], telling `after` the name of each layer as soon as it has been computed: those of the
-    /// checkpoint, `blockN` for a module's max-pool.
-    pub fn logits_watched(&self, xs: &Tensor, after: &mut dyn FnMut(&str)) -> Tensor {
+    /// As [`Self::logits`], telling `watcher` of every layer.
+    pub fn logits_watched(&self, xs: &Tensor, watcher: &Watcher) -> Tensor {
         assert!(
             xs.kind() == self.kind,
             "expected {:?} pictures, as the weights were packed for, got {:?}",
@@ -111,21 +104,21 @@ impl Inference {
             let opened = Around { closes_with_relu: true, ..Around::default() };
             let mut ys = xs.shallow_clone();
             for conv in &self.stem {
-                ys = conv.run(&ys, opened, after);
+                ys = conv.run(&ys, opened, watcher);
             }
             for &index in &self.order {
-                ys = self.modules[index].run(&ys, after);
+                ys = self.modules[index].run(&ys, watcher);
             }
             let last = self.exit_separables.len();
             for (number, (conv, opens_with_relu)) in (1..).zip(&self.exit_separables) {
                 let closes_with_relu = number == last && self.closes_with_relu;
                 let around = Around { closes_with_relu, ..opening(*opens_with_relu) };
-                ys = conv.run(&ys, around, after);
+                ys = conv.run(&ys, around, watcher);
             }
             let [weight, bias] = &self.head;
             let features = ys.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
             let logits = features.linear(weight, Some(bias));
-            after("fc");
+            watcher.computed("fc");
             logits
         })
     }
@@ -137,30 +130,30 @@ fn opening(opens_with_relu: bool) -> Around<'static> {
 }
 
 impl PackedModule {
-    fn run(&self, xs: &Tensor, after: Watcher) -> Tensor {
+    fn run(&self, xs: &Tensor, watcher: &Watcher) -> Tensor {
         let (last, others) = self.separables.split_last().expect("a module has a convolution");
         let mut ys = xs.shallow_clone();
         let mut opens_with_relu = self.opens_with_relu;
         for separable in others {
-            ys = separable.run(&ys, opening(opens_with_relu), after);
+            ys = separable.run(&ys, opening(opens_with_relu), watcher);
             opens_with_relu = true;
         }
         let (opened, projected) = (opening(opens_with_relu), opening(self.skip_relu));
         // The sum is formed by whichever kernel comes last.
         match &self.shortcut {
             Some(shortcut) if self.stride != 1 => {
-                let ys = FeatureMap::from(last.run(&ys, opened, after));
+                let ys = FeatureMap::from(last.run(&ys, opened, watcher));
                 let pooled = max_pool2d(&ys, 3, self.stride, self.pool_padding);
-                after(&self.name);
-                shortcut.run(xs, Around { residual: Some(&pooled), ..projected }, after)
+                watcher.computed(&self.name);
+                shortcut.run(xs, Around { residual: Some(&pooled), ..projected }, watcher)
             }
             Some(shortcut) => {
-                let residual = shortcut.run(xs, projected, after);
-                last.run(&ys, Around { residual: Some(&residual), ..opened }, after)
+                let residual = shortcut.run(xs, projected, watcher);
+                last.run(&ys, Around { residual: Some(&residual), ..opened }, watcher)
             }
             None => {
                 let residual_relu = self.skip_relu;
-                last.run(&ys, Around { residual: Some(xs), residual_relu, ..opened }, after)
+                last.run(&ys, Around { residual: Some(xs), residual_relu, ..opened }, watcher)
             }
         }
     }
@@ -170,22 +163,15 @@ fn step(name: String, packed: Option<PackedConv>) -> Option<Step> {
     packed.map(|conv| Step { name, conv })
 }
 
-fn pack(
-    number: usize,
-    row: &ResidualRow,
-    module: &ResidualModule,
-    factors: Factors,
-) -> Option<PackedModule> {
-    let name = format!("block{number}");
+fn pack(module: &ResidualModule, factors: Factors) -> Option<PackedModule> {
     let opens_with_relu = is_relu(module.opens_with)?;
     let separables = module.separables.iter().enumerate().map(|(index, (layer, norm))| {
-        let name = format!("{name}.rep.{}", rep_place(row, index));
-        step(name, layer.packed(norm.as_ref(), factors))
+        step(module.separable_name(index), layer.packed(norm.as_ref(), factors))
     });
     let separables = separables.collect::<Option<_>>()?;
     let shortcut = match &module.shortcut {
         Some((conv, norm)) => {
-            Some(step(format!("{name}.skip"), conv.packed(norm.as_ref(), factors))?)
+            Some(step(module.shortcut_name(), conv.packed(norm.as_ref(), factors))?)
         }
         None => None,
     };
@@ -196,7 +182,7 @@ fn pack(
         shortcut,
         stride: module.stride,
         pool_padding: module.pool_padding,
-        name,
+        name: module.name.clone(),
     })
 }
 

@@ -25,6 +25,7 @@ mod model;
 mod preset;
 mod residual;
 pub mod summary;
+mod watcher;
 pub mod weights;
 
 pub use architecture::{
@@ -35,6 +36,7 @@ pub use error::Error;
 pub use inference::Inference;
 pub use model::Xception;
 pub use preset::{CifarScale, ModelSpec, Preset};
+pub use watcher::{Pass, Watcher};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,9 @@ use sepconv::{BatchNorm2d, Chain, Conv2d, Conv2dConfig, Padding, SeparableConv2d
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
 use torch_ext::FeatureMap;
 
-use crate::{Architecture, Error, MiddleWeights, Norm, StemConv, residual::ResidualModule};
+use crate::{
+    Architecture, Error, MiddleWeights, Norm, StemConv, Watcher, residual::ResidualModule,
+};
 
 /// A convolution and the normalisation after it.
 pub(crate) type Normed<Conv> = (Conv, Option<BatchNorm2d>);
@@ -53,12 +55,7 @@ impl Xception {
 
         let mut modules = Vec::new();
         for (number, row) in table.stored_rows() {
-            modules.push(ResidualModule::new(
-                &(path / format!("block{number}")),
-                c_in,
-                row,
-                table,
-            )?);
+            modules.push(ResidualModule::new(path, number, c_in, row, table)?);
             c_in = row.c_out();
         }
         let exit_flow = modules.pop().expect("the exit flow is a stored row");
@@ -101,20 +98,26 @@ impl Xception {
 
     /// The feature map ahead of the global pool: `[N, 3, H, W]` to `[N, C, H / 32, W / 32]` in the published network.
     pub fn features_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        self.features_watched(xs, train, &Watcher::default())
+    }
+
+    /// As [`Self::features_t`], telling `watcher` of every layer, now and in the backward pass.
+    pub fn features_watched(&self, xs: &Tensor, train: bool, watcher: &Watcher) -> Tensor {
         let middle = (0..self.middle_passes).flat_map(|_| &self.middle_flow);
         let modules = self.entry_flow.iter().chain(middle).chain([&self.exit_flow]);
-        let xs = self.stem.iter().fold(FeatureMap::from(xs), |xs, (conv, norm)| {
-            xs.through(conv, train).through(norm, train).relu()
+        let stem = (1..).zip(&self.stem);
+        let xs = stem.fold(FeatureMap::from(xs), |xs, (number, (conv, norm))| {
+            let ys = xs.through(conv, train).through(norm, train);
+            watcher.hears(|| format!("conv{number}"), ys).relu()
         });
-        let xs = modules.fold(xs, |xs, module| xs.through(module, train));
+        let xs = modules.fold(xs, |xs, module| module.forward(xs, train, watcher));
         let exit = self.table.exit_separables;
         let activations = [exit.opens_with, sepconv::Activation::Relu];
-        let xs = self.exit_separables.iter().zip(activations).fold(
-            xs,
-            |xs, ((separable, norm), activation)| {
-                activation.on(xs).through(separable, train).through(norm, train)
-            },
-        );
+        let separables = (3..).zip(self.exit_separables.iter().zip(activations));
+        let xs = separables.fold(xs, |xs, (number, ((separable, norm), activation))| {
+            let ys = activation.on(xs).through(separable, train).through(norm, train);
+            watcher.hears(|| format!("conv{number}"), ys)
+        });
         exit.closes_with.on(xs).resolve()
     }
 

@@ -223,7 +223,7 @@ impl Walk<'_> {
     fn module(&mut self, name: &str, row: &ResidualRow) -> Result<(), Error> {
         let entered = self.at;
         for (index, &c_out) in row.widths.iter().enumerate() {
-            let place = rep_place(row, index);
+            let place = rep_place(row.opens_with, index);
             self.separable(format!("{name}.rep.{place}"), c_out)?;
             self.norm(format!("{name}.rep.{}", place + 1), row.norm);
         }

@@ -25,20 +25,17 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
         tch::set_num_threads(threads);
     }
     let preset: Preset = arguments.preset.parse()?;
-    let spec = ModelSpec::new(preset);
+    let spec = spec(preset, arguments.width)?;
     let input = arguments.input.unwrap_or(preset.input());
     Summary::new(&spec.architecture()?, spec.classes, input)?;
     let device = Device::cuda_if_available();
     let precision = arguments.precision.resolved(device);
     tch::manual_seed(0);
     if arguments.layers {
-        if arguments.mode == BenchMode::Train {
-            return Err(Error::Usage("--layers times a forward pass; add --mode infer".into()));
-        }
-        let (rates, rows) = subject::layers(&spec, arguments, precision, input)?;
+        let table = layers::time(&spec, arguments, precision, input)?;
         return print(&match arguments.json {
-            true => format!("{:#}", layers::to_json(rates, &rows)),
-            false => layers::to_text(rates, &rows),
+            true => format!("{:#}", table.to_json()),
+            false => table.to_text(),
         });
     }
     let mut subject =
@@ -50,6 +47,7 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     let described = json!({
         "preset": preset.to_string(), "mode": mode, "batch_size": arguments.batch_size, "input": input,
         "precision": precision.name(), "layout": "channels_last", "threads": tch::get_num_threads(),
+        "width": spec.scale.width,
     });
     if let Some(seconds) = arguments.on_request {
         let mut ready = described;
@@ -69,6 +67,21 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     }
     seconds.sort_by(f64::total_cmp);
     report(arguments, described, &seconds)
+}
+
+/// The network of `preset`, scaled where it can be.
+fn spec(preset: Preset, width: Option<f64>) -> Result<ModelSpec, Error> {
+    let mut spec = ModelSpec::new(preset);
+    if let Some(width) = width {
+        if preset != Preset::Cifar {
+            let message = format!(
+                "--width scales preset 'cifar' only, not '{preset}'; add --preset cifar or leave --width out"
+            );
+            return Err(Error::Usage(message));
+        }
+        spec.scale.width = width;
+    }
+    Ok(spec)
 }
 
 /// Prints what was timed, and the median of the sorted `seconds`.

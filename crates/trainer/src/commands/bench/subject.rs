@@ -3,11 +3,10 @@
 use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 use xception::{ModelSpec, Xception};
 
-use super::layers::{self, Rates, Timed};
 use crate::Error;
-use crate::cli::{BenchArgs, BenchMode};
+use crate::cli::BenchMode;
 use crate::forward::{Forward, Views};
-use crate::optimizer::{Decays, Optimizer, OptimizerConfig};
+use crate::optimizer::{Optimizer, OptimizerConfig};
 use crate::precision::Precision;
 use crate::training::cross_entropy;
 
@@ -33,17 +32,10 @@ impl Subject {
         input: i64,
     ) -> Result<Self, Error> {
         let (store, model, images) = network(spec, device, precision, batch_size, input)?;
-        let adam = OptimizerConfig::Adam {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            decays: Decays::All,
-        };
         let work = match mode {
             BenchMode::Train => Work::Train {
                 model,
-                optimizer: Optimizer::new(&store, adam),
+                optimizer: Optimizer::new(&store, OptimizerConfig::adam()),
                 labels: Tensor::f_randint(spec.classes, [batch_size], (Kind::Int64, device))?,
             },
             BenchMode::Infer => {
@@ -71,7 +63,7 @@ impl Subject {
 }
 
 /// The network of `spec`, and a batch of noise for it.
-fn network(
+pub(super) fn network(
     spec: &ModelSpec,
     device: Device,
     precision: Precision,
@@ -83,16 +75,4 @@ fn network(
     let images = Tensor::f_randn([batch_size, 3, input, input], (Kind::Float, device))?;
     let images = torch_ext::channels_last(&images)?.to_kind(precision.kind(device));
     Ok((store, model, images))
-}
-
-/// The times of its layers, on the CPU.
-pub(super) fn layers(
-    spec: &ModelSpec,
-    arguments: &BenchArgs,
-    precision: Precision,
-    input: i64,
-) -> Result<(Rates, Vec<Timed>), Error> {
-    let (_store, model, images) =
-        network(spec, Device::Cpu, precision, arguments.batch_size, input)?;
-    layers::time(spec, &model, &images, arguments.steps)
 }

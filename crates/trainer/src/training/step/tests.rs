@@ -4,7 +4,7 @@ use tch::{Device, nn::VarStore};
 use xception::{ModelSpec, Preset};
 
 use super::*;
-use crate::optimizer::{Decays, OptimizerConfig};
+use crate::optimizer::OptimizerConfig;
 
 /// Steps of the notebook's network over batches of eight, and its variables.
 fn stepper(device: Device, precision: Precision, launch: Launch) -> (VarStore, Stepper) {
@@ -13,14 +13,7 @@ fn stepper(device: Device, precision: Precision, launch: Launch) -> (VarStore, S
     let spec = ModelSpec::new(Preset::NotebookCifar10);
     let table = spec.architecture().unwrap();
     let model = Xception::new(&store.root(), &table, spec.classes).unwrap();
-    let adam = OptimizerConfig::Adam {
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-        weight_decay: 0.0,
-        decays: Decays::All,
-    };
-    let optimizer = Optimizer::new(&store, adam);
+    let optimizer = Optimizer::new(&store, OptimizerConfig::adam());
     let learner = Learner::new(model, optimizer, World::single(), 0.1);
     (store, Stepper::new(learner, precision, launch))
 }

@@ -1,0 +1,56 @@
+//! What this machine does at best, measured in this process just ahead of the layers.
+
+use std::time::Instant;
+
+use tch::{Device, Kind, Tensor};
+use torch_ext::{Around, Factors, PackedConv, PackedConvConfig};
+
+use crate::Error;
+
+/// What this machine does at best.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Rates {
+    /// Multiply-accumulates a second.
+    pub(super) macs: f64,
+    /// Bytes a second, read and written together.
+    pub(super) bytes: f64,
+}
+
+impl Rates {
+    /// Measures both: the best of several tries, since a limit is what nothing gets past.
+    pub(super) fn measured(kind: Kind) -> Result<Self, Error> {
+        let factors = Factors::suited_to(kind).unwrap_or(Factors::Fp32);
+        let on_cpu = (Kind::Float, Device::Cpu);
+        let config = PackedConvConfig {
+            depthwise: None,
+            weight: Tensor::f_randn([256, 256, 1, 1], on_cpu)?,
+            bias: Tensor::f_zeros([256], on_cpu)?,
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+        };
+        let product = PackedConv::new(&config, factors).expect("a 1×1 convolution packs");
+        let picture = Tensor::f_randn([1, 256, 96, 96], on_cpu)?;
+        let picture = torch_ext::channels_last(&picture)?.to_kind(kind);
+        let macs = (96 * 96 * 256 * 256) as f64;
+        let product = best(20, || drop(product.run(&picture, Around::default())));
+        let block = Tensor::f_zeros([32 << 20], on_cpu)?;
+        let mut copy = Tensor::f_zeros([32 << 20], on_cpu)?;
+        let copied = best(5, || copy.copy_(&block));
+        Ok(Self { macs: macs / product, bytes: (2 * 4 * (32 << 20)) as f64 / copied })
+    }
+
+    /// The least time in seconds for so many multiply-accumulates on so many bytes.
+    pub(super) fn limit(self, macs: f64, bytes: f64) -> f64 {
+        (macs / self.macs).max(bytes / self.bytes)
+    }
+}
+
+fn best(tries: u32, mut work: impl FnMut()) -> f64 {
+    let seconds = (0..tries).map(|_| {
+        let started = Instant::now();
+        work();
+        started.elapsed().as_secs_f64()
+    });
+    seconds.fold(f64::INFINITY, f64::min)
+}
