@@ -70,18 +70,6 @@ impl FeatureMap {
         Self { values: self.values.shallow_clone(), norm, relu: self.relu }
     }
 
-    /// Every `stride`-th row and column of the map, from the first on.
-    pub(crate) fn every(&self, stride: [i64; 2]) -> Self {
-        if stride == [1, 1] {
-            return self.shallow_clone();
-        }
-        // Batch statistics are those of the whole map, so a normalisation must come first.
-        let whole =
-            if self.norm.is_some() { Self::from(self.resolve()) } else { self.shallow_clone() };
-        let values = whole.values.slice(2, 0, None, stride[0]).slice(3, 0, None, stride[1]);
-        Self { values, ..whole }
-    }
-
     /// Shape `[N, C, H, W]`.
     pub fn size(&self) -> Vec<i64> {
         self.values.size()

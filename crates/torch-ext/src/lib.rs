@@ -32,6 +32,7 @@ mod packed_conv;
 mod parallel;
 mod pointwise;
 mod simd;
+mod subsample;
 
 pub use cpu::{has_bf16_matrix_unit, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use crate::FeatureMap;
 use crate::autograd::{Incoming, record};
 use crate::nhwc::{Nhwc, covers, laid_out};
+use crate::subsample::every;
 
 /// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in, 1, 1]` at every `stride`-th pixel and adds `bs: [c_out]`.
 ///
@@ -26,7 +27,10 @@ pub fn pointwise_conv2d(
         let ws = ws.expect("just wrapped");
         return xs.resolve().conv2d(&ws, bs.as_ref(), stride, [0, 0], [1, 1], 1);
     }
-    let xs = laid_out(&xs.every(stride).resolve());
+    let xs = match stride {
+        [1, 1] => laid_out(&xs.resolve()),
+        _ => every(xs, stride),
+    };
     let input = Nhwc::of(&xs);
     let (c_in, shape) = (input.c as i64, ws.size());
     assert!(

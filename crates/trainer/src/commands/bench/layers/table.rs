@@ -80,9 +80,9 @@ impl Table {
             let read = numbers(read) + if sums { numbers(output) } else { 0.0 };
             // A shared module is counted with all its repeats, and timed each time.
             let repeats = times.iter().filter(|other| other.name == time.name).count() as f64;
-            let macs = parts.iter().map(|row| row.macs as f64).sum::<f64>() * work.batch_size;
-            let macs = macs / repeats;
-            let weights: f64 = parts.iter().map(|row| row.params as f64).sum();
+            let macs: u64 = parts.iter().map(|row| row.macs).sum();
+            let macs = macs as f64 * work.batch_size / repeats;
+            let weights = parts.iter().map(|row| row.params).sum::<u64>() as f64;
             let bytes = |maps: f64, weights: f64| {
                 maps * work.batch_size * work.element + weights * work.element
             };
@@ -143,8 +143,10 @@ impl Table {
             let output = row.output.map(|[c, h, w]| format!("{c}×{h}×{w}")).unwrap_or_default();
             let milliseconds = |seconds: f64| format!("{:.3}", seconds * 1e3);
             let seconds = row.seconds();
+            // Pools, sums and the optimizer multiply no matrices.
+            let rate = (row.macs > 0.0).then(|| format!("{:.0}", row.macs * 2e-9 / seconds));
             format!(
-                "{:<16} {output:>14}{} {:>9} {:>5.1} % {:>9.0} {:>9} {:>8.2}",
+                "{:<16} {output:>14}{} {:>9} {:>5.1} % {:>9} {:>9} {:>8.2}",
                 row.time.name,
                 halves(
                     &milliseconds(row.time.forward),
@@ -152,7 +154,7 @@ impl Table {
                 ),
                 milliseconds(seconds),
                 seconds / total * 100.0,
-                row.macs * 2e-9 / seconds,
+                rate.unwrap_or_default(),
                 milliseconds(row.limit),
                 seconds / row.limit
             )
