@@ -4,25 +4,20 @@ use serde_json::Value;
 
 use super::{json, xception, xception_told};
 
+/// The document of `bench --json` with these arguments, in words.
+fn bench(arguments: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments: Vec<&str> =
+        ["bench", "--json"].into_iter().chain(arguments.split(' ')).collect();
+    json(&xception(folder.path(), &arguments))
+}
+
 #[test]
 fn a_benchmark_says_what_it_timed() {
-    let folder = tempfile::tempdir().unwrap();
     for mode in ["train", "infer"] {
-        let arguments = [
-            "bench",
-            "--preset",
-            "plain-shared",
-            "--mode",
-            mode,
-            "--batch-size",
-            "2",
-            "--precision",
-            "fp32",
-            "--steps",
-            "2",
-            "--json",
-        ];
-        let bench = json(&xception(folder.path(), &arguments));
+        let bench = bench(&format!(
+            "--preset plain-shared --mode {mode} --batch-size 2 --precision fp32 --steps 2"
+        ));
         let said = ["preset", "mode", "batch_size", "input", "precision", "layout"]
             .map(|key| bench[key].to_string());
         assert_eq!(
@@ -64,25 +59,9 @@ fn a_benchmark_on_request_times_a_round_for_every_line() {
 
 /// The rows of `bench --layers --json` on a small network.
 fn layers(mode: &str) -> Vec<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    let arguments = [
-        "bench",
-        "--preset",
-        "cifar",
-        "--width",
-        "0.1",
-        "--mode",
-        mode,
-        "--batch-size",
-        "2",
-        "--precision",
-        "fp32",
-        "--steps",
-        "1",
-        "--layers",
-        "--json",
-    ];
-    let table = json(&xception(folder.path(), &arguments));
+    let table = bench(&format!(
+        "--preset cifar --width 0.1 --mode {mode} --batch-size 2 --precision fp32 --steps 1 --layers"
+    ));
     assert!(table["gflop_per_s"].as_f64() > Some(0.0) && table["gb_per_s"].as_f64() > Some(0.0));
     table["layers"].as_array().unwrap().clone()
 }
@@ -108,21 +87,9 @@ fn layers_are_timed_both_ways() {
 
 #[test]
 fn only_one_preset_has_a_width() {
+    let scaled = bench("--preset cifar --mode infer --steps 1 --batch-size 1 --width 0.25");
+    assert_eq!(scaled["width"], 0.25);
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [
-        "bench",
-        "--preset",
-        "cifar",
-        "--mode",
-        "infer",
-        "--steps",
-        "1",
-        "--batch-size",
-        "1",
-        "--json",
-    ];
-    let bench = json(&xception(folder.path(), &[&arguments[..], &["--width", "0.25"]].concat()));
-    assert_eq!(bench["width"], 0.25);
     let ended = xception(folder.path(), &["bench", "--width", "2"]);
     assert_eq!(ended.code, Some(2));
     assert!(

@@ -1,8 +1,10 @@
 //! What the libtorch that we run on, and the CPU under it, can do.
 
 use std::ffi::CStr;
+use std::sync::OnceLock;
 
 use crate::ffi;
+use crate::simd::pairs;
 
 /// The version of the libtorch headers that this program was built against, such as `2.13.0`.
 pub fn version() -> &'static str {
@@ -10,12 +12,20 @@ pub fn version() -> &'static str {
     unsafe { CStr::from_ptr(ffi::torch_ext_version()) }.to_str().unwrap_or("unknown")
 }
 
-/// Whether the CPU multiplies bf16 matrices in hardware (AMX) and the system lets programs use it.
-///
-/// Without it bf16 is slower than fp32 on a CPU, so this decides what `--precision auto` means.
+/// Whether the CPU has a unit for products of bf16 matrices (AMX), and the system lets programs use it.
 pub fn has_bf16_matrix_unit() -> bool {
+    // Asked once: a virtual machine leaves to its host for every question to the CPU, which takes microseconds.
+    static ANSWER: OnceLock<bool> = OnceLock::new();
     // SAFETY: one system call, asked only of a CPU that has the unit.
-    cpu_has_amx_bf16() && unsafe { ffi::torch_ext_init_amx() }
+    *ANSWER.get_or_init(|| cpu_has_amx_bf16() && unsafe { ffi::torch_ext_init_amx() })
+}
+
+/// Whether bf16 is multiplied faster than fp32 on this CPU, which decides what `--precision auto` means.
+///
+/// AMX does so by far. AVX512-BF16 has twice the multiplications of fp32 in an instruction; AMD's CPUs start as many
+/// of them in a cycle as of fp32's, Intel's half as many, which leaves nothing to be won.
+pub fn multiplies_bf16_faster() -> bool {
+    has_bf16_matrix_unit() || (cpu_is_amds() && pairs::available())
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -26,8 +36,19 @@ fn cpu_has_amx_bf16() -> bool {
     __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX == AMX
 }
 
+#[cfg(target_arch = "x86_64")]
+fn cpu_is_amds() -> bool {
+    let name = std::arch::x86_64::__cpuid(0);
+    [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
+}
+
 #[cfg(not(target_arch = "x86_64"))]
 fn cpu_has_amx_bf16() -> bool {
+    false
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_is_amds() -> bool {
     false
 }
 

@@ -20,7 +20,7 @@ use crate::parallel::Shared;
 use crate::simd::{Element, Number, Simd};
 
 pub use batch_norm::{BatchNorm, Statistics};
-pub(crate) use reduce::{IntoMap, add_to, sums_by_row};
+pub(crate) use reduce::{IntoMap, add_to, gradients_by_row, sums_by_row};
 pub use resolve::add;
 
 /// Values `[N, C, H, W]` and what is still to be applied to them, in this order: normalisation, ReLU.
@@ -226,6 +226,14 @@ pub(crate) struct GradientSums {
     pub(crate) gradient: Vec<f64>,
     /// Of the gradient times the centred value.
     pub(crate) product: Vec<f64>,
+}
+
+impl GradientSums {
+    /// Of the two rows that [`IntoMap`] adds to.
+    pub(crate) fn of(totals: Vec<Vec<f64>>) -> Self {
+        let [gradient, product] = totals.try_into().expect("two rows of sums");
+        Self { gradient, product }
+    }
 }
 
 /// `weight * inverse deviation * (g - mean(g) - normalised value * mean(g * normalised value))`.

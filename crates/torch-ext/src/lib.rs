@@ -34,7 +34,7 @@ mod pointwise;
 mod simd;
 mod subsample;
 
-pub use cpu::{has_bf16_matrix_unit, version};
+pub use cpu::{has_bf16_matrix_unit, multiplies_bf16_faster, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;

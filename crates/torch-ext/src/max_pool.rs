@@ -9,7 +9,7 @@ mod forward;
 use tch::Tensor;
 
 use crate::FeatureMap;
-use crate::feature_map::{backward_of_masked, record_on};
+use crate::feature_map::record_on;
 use crate::nhwc::{Nhwc, covers, laid_out, with_element};
 
 /// The largest window whose taps bf16 can number.
@@ -62,12 +62,13 @@ pub fn max_pool2d(xs: &FeatureMap, geometry: PoolGeometry) -> Option<Tensor> {
         (ys, winners)
     });
     let Some(winners) = winners else { return Some(ys) };
-    record_on(&[xs], &[], &[&winners], &ys, move |maps, kept, gradient, _| {
-        with_element!(gradient.kind(), E => {
-            let (map, sums) = backward::run::<E>(&maps[0], &kept[0], gradient, plan);
-            backward_of_masked::<E>(&maps[0], map, sums.as_ref())
-        })
-    });
+    record_on(
+        &[xs],
+        &[],
+        &[&winners],
+        &ys,
+        move |maps, kept, gradient, _| with_element!(gradient.kind(), E => backward::run::<E>(&maps[0], &kept[0], gradient, plan)),
+    );
     Some(ys)
 }
 

@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 
 use crate::depthwise::Plan;
 use crate::nhwc::{Nhwc, covers, laid_out};
-use crate::simd::Bf16;
+use crate::simd::{Bf16, pairs};
 use crate::{DepthwiseGeometry, matrix_kernel};
 
 use pack::Columns;
@@ -32,6 +32,7 @@ impl Factors {
     /// The best factors for maps of `kind` on this CPU; `None` for kinds that are not packed.
     pub fn suited_to(kind: Kind) -> Option<Self> {
         match kind {
+            Kind::BFloat16 if pairs::available() => Some(Self::Bf16),
             Kind::BFloat16 if crate::has_bf16_matrix_unit() && matrix_kernel::available() => {
                 Some(Self::Bf16)
             }
@@ -133,6 +134,21 @@ impl PackedConv {
         Some(Self { first, columns, geometry, c_in })
     }
 
+    /// What comes of maps of size `[N, c_in, H, W]`: `[N, c_out, H', W']`.
+    pub fn output_size(&self, input: &[i64]) -> [i64; 4] {
+        let [n, c, h, w] = input else { panic!("expected [N, C, H, W], got {input:?}") };
+        let [n, c, h, w] = [n, c, h, w].map(|&size| size as usize);
+        let output = self.plan(Nhwc { n, c, h, w }).output;
+        [n, self.columns.c_out, output.h, output.w].map(|size| size as i64)
+    }
+
+    fn plan(&self, input: Nhwc) -> Plan {
+        let [kh, kw] = match &self.first {
+            FirstHalf::Depthwise { size, .. } | FirstHalf::Windows { size } => *size,
+        };
+        Plan::new(input, &[self.c_in, 1, kh, kw], self.geometry)
+    }
+
     /// The convolution of `xs: [N, c_in, H, W]`, fp32 or bf16 on a CPU, with what is around it.
     pub fn run(&self, xs: &Tensor, around: Around) -> Tensor {
         assert!(
@@ -147,10 +163,7 @@ impl PackedConv {
             "weights packed in bf16 multiply bf16 maps, got {:?}",
             xs.kind()
         );
-        let [kh, kw] = match &self.first {
-            FirstHalf::Depthwise { size, .. } | FirstHalf::Windows { size } => *size,
-        };
-        let plan = Plan::new(Nhwc::of(xs), &[self.c_in, 1, kh, kw], self.geometry);
+        let plan = self.plan(Nhwc::of(xs));
         let output = Nhwc { c: self.columns.c_out, ..plan.output };
         tch::no_grad(|| {
             let xs = laid_out(&xs.detach());

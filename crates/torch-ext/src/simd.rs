@@ -11,12 +11,14 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod pairs;
 mod portable;
 
 use std::sync::OnceLock;
 
 use tch::Kind;
 
+use pairs::PairKernel;
 use portable::Portable;
 
 /// Brain floating point: the upper half of an fp32.
@@ -78,6 +80,9 @@ pub(crate) trait Element: Copy + Send + Sync + 'static {
 
     /// Enters `kernel` for the best instruction set of this CPU.
     fn run<K: Kernel<Self>>(kernel: K);
+
+    /// Enters `kernel` where pairs are [`pairs::available`], and panics where they are not.
+    fn run_pairs<K: PairKernel<Self>>(kernel: K);
 }
 
 /// A loop over elements, compiled once for each instruction set.
@@ -127,6 +132,8 @@ pub(crate) trait Simd<E: Element> {
     unsafe fn broadcast(at: *const E::Number) -> Self::Vector;
     /// Asks for the cache line at `at`, which need not be valid, to be brought near.
     fn prefetch(at: *const u8);
+    /// As [`Self::prefetch`], as near as can be.
+    fn prefetch_near(at: *const u8);
 }
 
 /// An instruction set that kernels are compiled for.
@@ -184,6 +191,15 @@ macro_rules! run_on_the_best_set {
                 }
             }
         }
+
+        fn run_pairs<K: PairKernel<Self>>(kernel: K) {
+            assert!(pairs::available(), "expected a CPU with AVX512-BF16");
+            // SAFETY: the instructions are there; the pointers are the kernel's own promise.
+            #[cfg(target_arch = "x86_64")]
+            unsafe {
+                avx512::enter_pairs::<Self, K>(kernel)
+            }
+        }
     };
 }
 
@@ -203,6 +219,10 @@ impl Element for f64 {
     fn run<K: Kernel<Self>>(kernel: K) {
         // SAFETY: the portable set is everywhere; the pointers are the kernel's own promise.
         unsafe { kernel.run::<Portable>() }
+    }
+
+    fn run_pairs<K: PairKernel<Self>>(_kernel: K) {
+        unreachable!("pairs are added up in fp32");
     }
 }
 

@@ -8,9 +8,7 @@ use std::ops::Range;
 use tch::Tensor;
 
 use crate::FeatureMap;
-use crate::feature_map::{
-    GradientSums, IntoMap, Prologue, backward_of_masked, record_on, sums_by_row,
-};
+use crate::feature_map::{IntoMap, Prologue, gradients_by_row, record_on};
 use crate::nhwc::{Nhwc, elements, laid_out, with_element};
 use crate::parallel::{Shared, for_each_range};
 use crate::simd::{Element, Kernel, Simd};
@@ -27,12 +25,13 @@ pub(crate) fn every(xs: &FeatureMap, stride: [i64; 2]) -> Tensor {
         with_element!(ys.kind(), E => forward::<E>(&xs, &ys, plan));
         ys
     });
-    record_on(&[xs], &[], &[], &ys, move |maps, _, gradient, _| {
-        with_element!(gradient.kind(), E => {
-            let (map, sums) = backward::<E>(&maps[0], gradient, plan);
-            backward_of_masked::<E>(&maps[0], map, sums.as_ref())
-        })
-    });
+    record_on(
+        &[xs],
+        &[],
+        &[],
+        &ys,
+        move |maps, _, gradient, _| with_element!(gradient.kind(), E => backward::<E>(&maps[0], gradient, plan)),
+    );
     ys
 }
 
@@ -81,21 +80,13 @@ impl<E: Element> Kernel<E> for Pick<E> {
     }
 }
 
-/// The gradient in what the map resolves to, cut off at its ReLU, and its sums for a normalisation.
-fn backward<E: Element>(
-    xs: &FeatureMap,
-    gradient: &Tensor,
-    plan: Plan,
-) -> (Tensor, Option<GradientSums>) {
-    let map = plan.input.empty(xs.values());
-    let (values, gradients, to) = (elements(xs.values()), elements(gradient), elements(&map));
-    let (prologue, mean) = (xs.prologue::<E>(), xs.mean());
-    let totals = sums_by_row(plan.input, 2, |rows, sums| {
-        let into_map = IntoMap { relu: prologue.relu, mean, sums, channels: plan.input.c };
+/// The gradients in the map's inputs.
+fn backward<E: Element>(xs: &FeatureMap, gradient: &Tensor, plan: Plan) -> Vec<Option<Tensor>> {
+    let (values, gradients) = (elements(xs.values()), elements(gradient));
+    let prologue = xs.prologue::<E>();
+    gradients_by_row(xs, |rows, to, into_map| {
         E::run(Spread::<E> { values, gradients, to, prologue, into_map, plan, rows });
-    });
-    let [gradient, product] = totals.try_into().expect("two rows of sums");
-    (map, mean.map(|_| GradientSums { gradient, product }))
+    })
 }
 
 /// Puts the gradient where it was read, and zeros between.

@@ -12,7 +12,7 @@ pub enum Precision {
     Fp32,
     /// Feature maps and products in bfloat16; weights, statistics and loss in fp32.
     Bf16,
-    /// `bf16` where the CPU multiplies bf16 matrices in hardware, else `fp32`.
+    /// `bf16` where the device multiplies it faster than fp32, else `fp32`.
     Auto,
 }
 
@@ -20,7 +20,7 @@ impl Precision {
     /// What `auto` means on `device`.
     pub(crate) fn resolved(self, device: Device) -> Precision {
         match self {
-            Precision::Auto if device.is_cuda() || torch_ext::has_bf16_matrix_unit() => {
+            Precision::Auto if device.is_cuda() || torch_ext::multiplies_bf16_faster() => {
                 Precision::Bf16
             }
             Precision::Auto => Precision::Fp32,

@@ -4,8 +4,9 @@
 //! fp32 or bf16 pictures, with the normalisations folded into the weights.
 
 use sepconv::{Activation, max_pool2d};
+use tch::nn::Linear;
 use tch::{Kind, Tensor};
-use torch_ext::{Around, Factors, FeatureMap, PackedConv};
+use torch_ext::{Around, Factors, FeatureMap, PackedConv, PackedConvConfig};
 
 use crate::residual::ResidualModule;
 use crate::{SkipFrom, Watcher, Xception};
@@ -20,9 +21,12 @@ pub struct Inference {
     /// Each with whether a ReLU comes ahead of it.
     exit_separables: Vec<(Step, bool)>,
     closes_with_relu: bool,
-    head: [Tensor; 2],
+    head: PackedConv,
     kind: Kind,
 }
+
+/// Bytes of a layer's input and output that stay in the third-level cache of a server, which others use too.
+const MAPS: i64 = 16 << 20;
 
 /// A kernel and what the layer is called in the checkpoint.
 #[derive(Debug)]
@@ -81,18 +85,35 @@ impl Inference {
                 })
                 .collect::<Option<_>>()?,
             closes_with_relu: is_relu(exit.closes_with)?,
-            head: [&model.head.ws, model.head.bs.as_ref()?]
-                .map(|t| t.detach().to_kind(Kind::Float)),
+            head: pack_head(&model.head)?,
             kind,
         })
     }
 
     /// Pictures `[N, 3, H, W]` of the kind that it was packed for to logits `[N, classes]`, fp32.
     pub fn logits(&self, xs: &Tensor) -> Tensor {
-        self.logits_watched(xs, &Watcher::default())
+        let watcher = Watcher::default();
+        let logits: Vec<Tensor> =
+            self.parts(xs).iter().map(|xs| self.logits_watched(xs, &watcher)).collect();
+        Tensor::cat(&logits, 0)
     }
 
-    /// As [`Self::logits`], telling `watcher` of every layer.
+    /// `xs` in parts small enough for a layer to find in the cache what the one before it wrote.
+    pub fn parts(&self, xs: &Tensor) -> Vec<Tensor> {
+        // The maps ahead of the first pool are the largest.
+        let convs = self.stem.iter().chain(&self.modules[self.order[0]].separables);
+        let (mut size, mut most) = (xs.size(), 1_i64);
+        size[0] = 1;
+        for Step { conv, .. } in convs {
+            let output = conv.output_size(&size);
+            most = most.max(size.iter().product::<i64>() + output.iter().product::<i64>());
+            size = output.to_vec();
+        }
+        let bytes = most * self.kind.elt_size_in_bytes() as i64;
+        xs.split((MAPS / bytes).max(1), 0)
+    }
+
+    /// As [`Self::logits`], telling `watcher` of every layer, and all pictures at once.
     pub fn logits_watched(&self, xs: &Tensor, watcher: &Watcher) -> Tensor {
         assert!(
             xs.kind() == self.kind,
@@ -115,9 +136,10 @@ impl Inference {
                 let around = Around { closes_with_relu, ..opening(*opens_with_relu) };
                 ys = conv.run(&ys, around, watcher);
             }
-            let [weight, bias] = &self.head;
             let features = ys.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
-            let logits = features.linear(weight, Some(bias));
+            let [n, c] = features.size()[..] else { unreachable!("one mean a channel") };
+            let logits =
+                self.head.run(&features.view([n, c, 1, 1]), Around::default()).flatten(1, 3);
             watcher.computed("fc");
             logits
         })
@@ -184,6 +206,19 @@ fn pack(module: &ResidualModule, factors: Factors) -> Option<PackedModule> {
         pool_padding: module.pool_padding,
         name: module.name.clone(),
     })
+}
+
+/// The classifier as a 1×1 convolution. In fp32 whatever the maps are: logits are compared with one another.
+fn pack_head(head: &Linear) -> Option<PackedConv> {
+    let config = PackedConvConfig {
+        depthwise: None,
+        weight: head.ws.detach().unsqueeze(-1).unsqueeze(-1),
+        bias: head.bs.as_ref()?.detach(),
+        stride: [1, 1],
+        padding: [0, 0],
+        dilation: [1, 1],
+    };
+    PackedConv::new(&config, Factors::Fp32)
 }
 
 /// Whether the activation is a ReLU, if it is one that the kernels know.

@@ -48,10 +48,7 @@ pub(super) fn run<E: Element>(
         }
     });
     let of_map = totals.split_off(taps_count);
-    let sums = mean.map(|_| {
-        let [gradient, product] = of_map.try_into().expect("two rows behind the taps'");
-        GradientSums { gradient, product }
-    });
+    let sums = mean.map(|_| GradientSums::of(of_map));
     let taps = totals.concat();
     Gradients { map, taps, sums }
 }

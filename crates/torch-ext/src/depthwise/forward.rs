@@ -222,6 +222,8 @@ impl<E: Element, S: Simd<E>, const AFFINE: bool, const RELU: bool> Lines<E, S, A
             // SAFETY: the column is the caller's promise.
             unsafe {
                 *x = S::load(line.add(iw * step), self.span);
+                // The next channels of the row that nobody has read yet.
+                S::prefetch_near(line.wrapping_add(iw * step).cast::<u8>().wrapping_add(64));
                 if AFFINE {
                     *x = S::fma(*x, self.scale, self.shift);
                 }

@@ -170,5 +170,5 @@ fn rows(lists: &[Vec<f64>], kind: Kind) -> Tensor {
 fn row<N: Number>(table: &Tensor, index: usize) -> Shared<N> {
     let c = table.size()[1] as usize;
     // SAFETY: the row lies within the table.
-    Shared(unsafe { numbers::numbers::<N>(table).0.add(index * c) })
+    Shared(unsafe { numbers::start::<N>(table).0.add(index * c) })
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use tch::Tensor;
 
-use super::{FeatureMap, GradientSums, Prologue};
+use super::{FeatureMap, GradientSums, Prologue, backward_of_masked};
 use crate::nhwc::{Nhwc, elements};
 use crate::parallel::{Shared, for_each, piece};
 use crate::simd::{Element, Kernel, Number, Simd};
@@ -88,6 +88,23 @@ pub(crate) fn sums_by_row<N: Number>(
 ) -> Vec<Vec<f64>> {
     let pieces = pieces_of(sizes.pixels()).min(sizes.rows());
     sums_of_pieces(sizes.rows(), pieces, [sum_rows, sizes.c], kernel)
+}
+
+/// The gradients in a map's inputs, from a kernel that writes the one in what the map resolves to.
+///
+/// `kernel` is given rows of the map, where to write all of their pixels, and what becomes of each gradient first.
+pub(crate) fn gradients_by_row<E: Element>(
+    map: &FeatureMap,
+    kernel: impl Fn(Range<usize>, Shared<E>, IntoMap<E>) + Sync,
+) -> Vec<Option<Tensor>> {
+    let sizes = Nhwc::of(&map.values);
+    let gradient = sizes.empty(&map.values);
+    let (to, mean, relu) = (elements::<E>(&gradient), map.mean(), map.relu);
+    let totals = sums_by_row(sizes, 2, |rows, sums| {
+        kernel(rows, to, IntoMap { relu, mean, sums, channels: sizes.c });
+    });
+    let sums = mean.map(|_| GradientSums::of(totals));
+    backward_of_masked::<E>(map, gradient, sums.as_ref())
 }
 
 /// The totals, row by row, of what `kernel` adds to each piece's own `[rows, c]` sums.

@@ -6,28 +6,24 @@ use tch::Tensor;
 
 use super::Plan;
 use crate::FeatureMap;
-use crate::feature_map::{GradientSums, IntoMap, Prologue, sums_by_row};
+use crate::feature_map::{IntoMap, Prologue, gradients_by_row};
 use crate::nhwc::elements;
 use crate::parallel::Shared;
 use crate::simd::{Element, Kernel, Simd};
 
-/// The gradient in what the map resolves to, cut off at its ReLU, and its sums for a normalisation.
+/// The gradients in the map's inputs.
 pub(super) fn run<E: Element>(
     xs: &FeatureMap,
     winners: &Tensor,
     gradient: &Tensor,
     plan: Plan,
-) -> (Tensor, Option<GradientSums>) {
-    let map = plan.input.empty(xs.values());
+) -> Vec<Option<Tensor>> {
     let (values, winners, gradients) =
         (elements(xs.values()), elements(winners), elements(gradient));
-    let (to, prologue, mean) = (elements(&map), xs.prologue::<E>(), xs.mean());
-    let totals = sums_by_row(plan.input, 2, |rows, sums| {
-        let into_map = IntoMap { relu: prologue.relu, mean, sums, channels: plan.input.c };
+    let prologue = xs.prologue::<E>();
+    gradients_by_row(xs, |rows, to, into_map| {
         E::run(Backward::<E> { values, winners, gradients, to, prologue, into_map, plan, rows });
-    });
-    let [gradient, product] = totals.try_into().expect("two rows of sums");
-    (map, mean.map(|_| GradientSums { gradient, product }))
+    })
 }
 
 struct Backward<E: Element> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tch::Tensor;
 
-use super::Plan;
+use super::{LARGEST, Plan};
 use crate::FeatureMap;
 use crate::feature_map::Prologue;
 use crate::nhwc::elements;
@@ -42,28 +42,33 @@ impl<E: Element, const KEPT: bool> Kernel<E> for Forward<E, KEPT> {
         let Self { values, to, winners, prologue, plan, rows } = self;
         let Plan { input, output, kernel, stride, before } = plan;
         let channels = input.c;
+        // Where the pixels under a window lie, once for all channels, and which taps they are.
+        let mut window = [(0, 0); (LARGEST * LARGEST) as usize];
         for (row, ow) in rows.flat_map(|row| (0..output.w).map(move |ow| (row, ow))) {
             let (n, oh) = (row / output.h, row % output.h);
             let span_of = |position: usize, before: usize, pixels: usize| {
                 let start = position * stride;
                 start.saturating_sub(before)..(start + kernel - before).min(pixels)
             };
-            let (lines, columns) =
-                (span_of(oh, before[0], input.h), span_of(ow, before[1], input.w));
+            let mut count = 0;
+            for ih in span_of(oh, before[0], input.h) {
+                for iw in span_of(ow, before[1], input.w) {
+                    let tap =
+                        (ih + before[0] - oh * stride) * kernel + iw + before[1] - ow * stride;
+                    window[count] = (((n * input.h + ih) * input.w + iw) * channels, tap);
+                    count += 1;
+                }
+            }
             for c in (0..channels).step_by(S::LANES) {
                 let span = S::span(channels - c);
-                // SAFETY: lines and columns lie within the map, channels within the span.
+                // SAFETY: the window lies within the map, channels within the span.
                 unsafe {
                     let mut best = S::splat(f64::NEG_INFINITY);
                     let mut winner = S::splat(-1.0);
-                    for (ih, iw) in
-                        lines.clone().flat_map(|ih| columns.clone().map(move |iw| (ih, iw)))
-                    {
-                        let at = ((n * input.h + ih) * input.w + iw) * channels + c;
-                        let x = prologue.apply::<E, S>(S::load(values.0.add(at), span), c, span);
+                    for &(pixel, tap) in &window[..count] {
+                        let x = S::load(values.0.add(pixel + c), span);
+                        let x = prologue.apply::<E, S>(x, c, span);
                         if KEPT {
-                            let tap = (ih + before[0] - oh * stride) * kernel + iw + before[1]
-                                - ow * stride;
                             winner = S::where_greater(x, best, S::splat(tap as f64), winner);
                         }
                         best = S::where_greater(x, best, x, best);

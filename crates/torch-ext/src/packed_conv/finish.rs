@@ -1,5 +1,6 @@
 //! What happens to a block's sums on their way out: shift, residual, ReLU.
 
+use super::product::{Multiply, Single};
 use crate::parallel::Shared;
 use crate::simd::{Element, Kernel, Simd};
 
@@ -22,12 +23,27 @@ pub(super) struct Finish<E: Element> {
 }
 
 impl<E: Element<Number = f32>> Finish<E> {
+    /// Asks for what is added to columns `c` and on of the tile's `pixel`, to be there when the sums are.
+    #[inline(always)]
+    pub(super) fn ask<S: Simd<E>>(&self, pixel: usize, c: usize) {
+        if let Some(residual) = self.residual {
+            let at = residual.0.wrapping_add(self.first + pixel * self.c_out + c);
+            S::prefetch(at.cast_const().cast());
+            S::prefetch(at.cast_const().cast::<u8>().wrapping_add(64));
+        }
+    }
+
     /// Finishes the sums of columns `c` and on of the tile's `pixel`.
     ///
     /// # Safety
     /// The pixel belongs to the tile, and the column to the block's vectors.
     #[inline(always)]
-    pub(super) unsafe fn put<S: Simd<E>>(&self, pixel: usize, c: usize, sum: S::Vector) {
+    pub(super) unsafe fn put<S: Simd<E>, F: Multiply<E, S>>(
+        &self,
+        pixel: usize,
+        c: usize,
+        sum: S::Vector,
+    ) {
         let Some(columns) = self.columns.checked_sub(c).filter(|&columns| columns > 0) else {
             return;
         };
@@ -39,7 +55,7 @@ impl<E: Element<Number = f32>> Finish<E> {
                 let x = S::load(residual.0.add(self.first + at), span);
                 y = S::add(y, if self.residual_relu { S::relu(x) } else { x });
             }
-            S::store(self.to.0.add(at), span, if self.relu { S::relu(y) } else { y });
+            F::store(self.to.0.add(at), span, if self.relu { S::relu(y) } else { y });
         }
     }
 }
@@ -61,7 +77,7 @@ impl<E: Element<Number = f32>> Kernel<E> for Sums<E> {
                 unsafe {
                     let at = self.sums.0.add(pixel * self.width + c);
                     let sum = S::load_numbers(at, S::span(S::LANES));
-                    self.finish.put::<S>(pixel, c, sum);
+                    self.finish.put::<S, Single>(pixel, c, sum);
                 }
             }
         }

@@ -1,11 +1,15 @@
-//! The matrix product in fp32: six pixels by four vectors of columns in registers, from the first factor to the last.
+//! The matrix product: six pixels by four vectors of columns in registers, from the first factor to the last.
 //!
+//! A factor is an fp32 number or a pair of bf16 numbers; either way it fills a lane of 32 bits.
 //! It reaches what the CPU can multiply as long as the weights are near. They are not: each tile walks through all of
 //! them, and no cache that is near holds them. So every few steps a line of the block that comes next is asked for,
 //! and while one block is multiplied the next one arrives. Sums go from the registers through [`Finish`] to the map.
 
+use std::marker::PhantomData;
+
 use super::finish::Finish;
 use crate::parallel::Shared;
+use crate::simd::pairs::{PairKernel, Pairs};
 use crate::simd::{Element, Kernel, Simd};
 
 /// Bytes that the caches move at a time.
@@ -14,8 +18,8 @@ const LINE: usize = 64;
 /// Factors between two lines that are asked for.
 const PACE: usize = 4;
 
-/// A tile's rows times one block of columns.
-pub(super) struct Product<'a, E: Element> {
+/// A tile's rows times one block of columns, factors by [`Single`] or [`Pair`].
+pub(super) struct Product<'a, E: Element, F> {
     /// `[pixels, k]`
     pub(super) rows: Shared<f32>,
     pub(super) pixels: usize,
@@ -25,6 +29,48 @@ pub(super) struct Product<'a, E: Element> {
     /// A multiple of 16.
     pub(super) width: usize,
     pub(super) finish: Finish<E>,
+    pub(super) factors: PhantomData<F>,
+}
+
+/// One fp32 number a lane.
+pub(super) struct Single;
+
+/// Two bf16 numbers a lane.
+pub(super) struct Pair;
+
+/// How factors are multiplied, and sums stored where the instructions for that are at hand.
+pub(super) trait Multiply<E: Element, S: Simd<E>> {
+    /// `a * b + sums`
+    unsafe fn multiply(a: S::Vector, b: S::Vector, sums: S::Vector) -> S::Vector;
+    unsafe fn store(at: *mut E, span: S::Span, sums: S::Vector);
+}
+
+impl<E: Element, S: Simd<E>> Multiply<E, S> for Single {
+    #[inline(always)]
+    unsafe fn multiply(a: S::Vector, b: S::Vector, sums: S::Vector) -> S::Vector {
+        // SAFETY: the caller's.
+        unsafe { S::fma(a, b, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(at: *mut E, span: S::Span, sums: S::Vector) {
+        // SAFETY: the caller's.
+        unsafe { S::store(at, span, sums) }
+    }
+}
+
+impl<E: Element, S: Pairs<E>> Multiply<E, S> for Pair {
+    #[inline(always)]
+    unsafe fn multiply(a: S::Vector, b: S::Vector, sums: S::Vector) -> S::Vector {
+        // SAFETY: the caller's.
+        unsafe { S::dot(a, b, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(at: *mut E, span: S::Span, sums: S::Vector) {
+        // SAFETY: the caller's.
+        unsafe { S::store_narrowed(at, span, sums) }
+    }
 }
 
 /// The part of the next block that has not been asked for yet.
@@ -43,9 +89,28 @@ impl Ahead {
     }
 }
 
-impl<E: Element<Number = f32>> Kernel<E> for Product<'_, E> {
+impl<E: Element<Number = f32>> Kernel<E> for Product<'_, E, Single> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
+        // SAFETY: the caller's.
+        unsafe { self.all::<S>() }
+    }
+}
+
+impl<E: Element<Number = f32>> PairKernel<E> for Product<'_, E, Pair> {
+    #[inline(always)]
+    unsafe fn run<S: Pairs<E>>(self) {
+        // SAFETY: the caller's.
+        unsafe { self.all::<S>() }
+    }
+}
+
+impl<E: Element<Number = f32>, F> Product<'_, E, F> {
+    #[inline(always)]
+    unsafe fn all<S: Simd<E>>(&self)
+    where
+        F: Multiply<E, S>,
+    {
         let following = self.panel[self.k * self.width..].as_ptr_range();
         let most = following.start.wrapping_add(self.k * self.width).min(following.end);
         let mut ahead = Ahead { line: following.start.cast(), end: most.cast() };
@@ -64,12 +129,13 @@ impl<E: Element<Number = f32>> Kernel<E> for Product<'_, E> {
             }
         }
     }
-}
 
-impl<E: Element<Number = f32>> Product<'_, E> {
     /// All pixels under `V` vectors of columns, six at a time.
     #[inline(always)]
-    unsafe fn columns<S: Simd<E>, const V: usize>(&self, column: usize, ahead: &mut Ahead) {
+    unsafe fn columns<S: Simd<E>, const V: usize>(&self, column: usize, ahead: &mut Ahead)
+    where
+        F: Multiply<E, S>,
+    {
         let mut pixel = 0;
         // SAFETY: the caller's.
         unsafe {
@@ -96,12 +162,15 @@ impl<E: Element<Number = f32>> Product<'_, E> {
         pixel: usize,
         column: usize,
         ahead: &mut Ahead,
-    ) {
+    ) where
+        F: Multiply<E, S>,
+    {
         let Self { rows, k, panel, width, .. } = *self;
         let whole = S::span(S::LANES);
         // SAFETY: the caller's.
         unsafe {
             let mut sums = [[S::zero(); V]; P];
+            (0..P).for_each(|p| self.finish.ask::<S>(pixel + p, column));
             let rows = rows.0.add(pixel * k).cast_const();
             let mut columns = panel.as_ptr().add(column);
             let mut at = 0;
@@ -116,7 +185,7 @@ impl<E: Element<Number = f32>> Product<'_, E> {
                     for (p, sums) in sums.iter_mut().enumerate() {
                         let factor = S::broadcast(rows.add(p * k + at));
                         for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum = S::fma(factor, weight, *sum);
+                            *sum = F::multiply(factor, weight, *sum);
                         }
                     }
                     columns = columns.add(width);
@@ -125,7 +194,7 @@ impl<E: Element<Number = f32>> Product<'_, E> {
             }
             for (p, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
-                    self.finish.put::<S>(pixel + p, column + v * S::LANES, sum);
+                    self.finish.put::<S, F>(pixel + p, column + v * S::LANES, sum);
                 }
             }
         }

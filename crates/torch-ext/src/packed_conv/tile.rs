@@ -1,20 +1,21 @@
 //! Tile by tile: fill, multiply, finish.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use tch::Tensor;
 
 use super::finish::{Finish, Sums};
 use super::pack::{BLOCK, Packed};
-use super::product::Product;
+use super::product::{Pair, Product, Single};
 use super::{Around, FirstHalf, PackedConv};
 use crate::depthwise::{Outputs, Plan, pixels_of};
 use crate::feature_map::Prologue;
 use crate::matrix_kernel::{self, Block};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each_range, share_out};
-use crate::simd::{Bf16, Element, Kernel, Simd};
+use crate::simd::{Bf16, Element, Kernel, Simd, pairs};
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
 const PIXELS: usize = 192;
@@ -152,8 +153,28 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
         };
         match &columns.numbers {
             Packed::Fp32(numbers) => {
-                let panel = &numbers[start * k..];
-                E::run(Product { rows, pixels: pixels.len(), k, panel, width, finish });
+                let (panel, pixels) = (&numbers[start * k..], pixels.len());
+                E::run(Product::<E, Single> {
+                    rows,
+                    pixels,
+                    k,
+                    panel,
+                    width,
+                    finish,
+                    factors: PhantomData,
+                });
+            }
+            Packed::Bf16(numbers) if !crate::has_bf16_matrix_unit() && pairs::available() => {
+                let (panel, pixels, k) = (as_pairs(&numbers[start * k..]), pixels.len(), k / 2);
+                E::run_pairs(Product::<E, Pair> {
+                    rows,
+                    pixels,
+                    k,
+                    panel,
+                    width,
+                    finish,
+                    factors: PhantomData,
+                });
             }
             Packed::Bf16(numbers) => {
                 sums.resize(sums.len().max(pixels.len() * BLOCK), 0.0);
@@ -192,6 +213,14 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
             }
         }
     }
+}
+
+/// Packed columns as what fills the lanes of a vector.
+fn as_pairs(numbers: &[Bf16]) -> &[f32] {
+    // SAFETY: blocks of columns start at multiples of 64 bytes and hold whole pairs.
+    let (before, pairs, after) = unsafe { numbers.align_to::<f32>() };
+    debug_assert!(before.is_empty() && after.is_empty());
+    pairs
 }
 
 /// Lays out the windows of the picture, one in a row: tap by tap the channels of a pixel.

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::pairs::{PairKernel, Pairs};
 use super::{Bf16, Element, Kernel, Simd};
 
 pub(super) struct Avx512;
@@ -12,6 +13,17 @@ pub(super) struct Avx512;
 pub(super) unsafe fn enter<E: Element, K: Kernel<E>>(kernel: K)
 where
     Avx512: Simd<E>,
+{
+    // SAFETY: the features are the caller's promise.
+    unsafe { kernel.run::<Avx512>() }
+}
+
+/// # Safety
+/// The CPU has these features.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn enter_pairs<E: Element, K: PairKernel<E>>(kernel: K)
+where
+    Avx512: Pairs<E>,
 {
     // SAFETY: the features are the caller's promise.
     unsafe { kernel.run::<Avx512>() }
@@ -51,6 +63,11 @@ macro_rules! arithmetic {
         fn prefetch(at: *const u8) {
             // SAFETY: a hint; the address is not read.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+        }
+        #[inline(always)]
+        fn prefetch_near(at: *const u8) {
+            // SAFETY: a hint; the address is not read.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
         #[inline(always)]
         unsafe fn add(a: __m512, b: __m512) -> __m512 {
@@ -128,6 +145,37 @@ impl Simd<Bf16> for Avx512 {
             let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector);
             let upper = _mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc0_0000));
             let halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(upper));
+            _mm256_mask_storeu_epi16(at.cast(), span, halves);
+        }
+    }
+}
+
+macro_rules! dot {
+    () => {
+        #[inline(always)]
+        unsafe fn dot(a: __m512, b: __m512, sums: __m512) -> __m512 {
+            // SAFETY: all three are 512 bits; what the lanes hold is the caller's promise.
+            unsafe { _mm512_dpbf16_ps(sums, std::mem::transmute(a), std::mem::transmute(b)) }
+        }
+    };
+}
+
+impl Pairs<f32> for Avx512 {
+    dot!();
+
+    #[inline(always)]
+    unsafe fn store_narrowed(at: *mut f32, span: __mmask16, vector: __m512) {
+        unsafe { <Self as Simd<f32>>::store(at, span, vector) }
+    }
+}
+
+impl Pairs<Bf16> for Avx512 {
+    dot!();
+
+    #[inline(always)]
+    unsafe fn store_narrowed(at: *mut Bf16, span: __mmask16, vector: __m512) {
+        unsafe {
+            let halves = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(vector));
             _mm256_mask_storeu_epi16(at.cast(), span, halves);
         }
     }

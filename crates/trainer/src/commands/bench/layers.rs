@@ -9,14 +9,15 @@ mod watched;
 
 use std::time::Instant;
 
+use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use xception::summary::Summary;
-use xception::{Inference, ModelSpec, Pass};
+use xception::{Inference, ModelSpec, Pass, Xception};
 
 use self::rates::Rates;
 pub(super) use self::table::Table;
 use self::table::{OPTIMIZER, Work};
-use self::watched::{LayerTime, Log, medians};
+use self::watched::{LayerTime, Log, medians, sums};
 use super::subject::network;
 use crate::Error;
 use crate::cli::{BenchArgs, BenchMode};
@@ -36,9 +37,10 @@ pub(super) fn time(
 ) -> Result<Table, Error> {
     let batch_size = arguments.batch_size;
     let rates = Rates::measured(precision.kind(Device::Cpu))?;
+    let (store, model, images) = network(spec, Device::Cpu, precision, batch_size, input)?;
     let times = match arguments.mode {
-        BenchMode::Infer => inference(spec, precision, batch_size, input, arguments.steps)?,
-        BenchMode::Train => training(spec, precision, batch_size, input, arguments.steps)?,
+        BenchMode::Infer => inference(spec, &model, &images, arguments.steps)?,
+        BenchMode::Train => training(spec, &store, &model, &images, arguments.steps)?,
     };
     let summary = Summary::new(&spec.architecture()?, spec.classes, input)?;
     let work = Work {
@@ -51,13 +53,11 @@ pub(super) fn time(
 
 fn inference(
     spec: &ModelSpec,
-    precision: Precision,
-    batch_size: i64,
-    input: i64,
+    model: &Xception,
+    images: &Tensor,
     steps: u32,
 ) -> Result<Vec<LayerTime>, Error> {
-    let (_store, model, images) = network(spec, Device::Cpu, precision, batch_size, input)?;
-    let Some(packed) = Inference::new(&model, images.kind()) else {
+    let Some(packed) = Inference::new(model, images.kind()) else {
         let message = format!(
             "preset '{}' is not packed for inference, so its layers cannot be told apart; leave --layers out",
             spec.preset
@@ -65,28 +65,28 @@ fn inference(
         return Err(Error::Usage(message));
     };
     let log = Log::default();
-    let pass = || {
+    let part = |images: &Tensor| {
         let started = Instant::now();
-        drop(packed.logits_watched(&images, &log.watcher()));
-        Ok(log.times(started, Instant::now()))
+        drop(packed.logits_watched(images, &log.watcher()));
+        log.times(started, Instant::now())
     };
+    let pass = || Ok(sums(packed.parts(images).iter().map(part)));
     repeated(steps, pass)
 }
 
 fn training(
     spec: &ModelSpec,
-    precision: Precision,
-    batch_size: i64,
-    input: i64,
+    store: &VarStore,
+    model: &Xception,
+    images: &Tensor,
     steps: u32,
 ) -> Result<Vec<LayerTime>, Error> {
-    let (store, model, images) = network(spec, Device::Cpu, precision, batch_size, input)?;
-    let mut optimizer = Optimizer::new(&store, OptimizerConfig::adam());
-    let labels = Tensor::f_randint(spec.classes, [batch_size], (Kind::Int64, Device::Cpu))?;
+    let mut optimizer = Optimizer::new(store, OptimizerConfig::adam());
+    let labels = Tensor::f_randint(spec.classes, [images.size()[0]], (Kind::Int64, Device::Cpu))?;
     let log = Log::default();
     let pass = || {
         let started = Instant::now();
-        let features = model.features_watched(&images, true, &log.watcher());
+        let features = model.features_watched(images, true, &log.watcher());
         let loss = cross_entropy(&model.logits(&features), &labels, 0.0);
         // The head and the loss have no map to be watched on.
         log.note("fc", Pass::Forward);

@@ -55,6 +55,15 @@ impl Log {
     }
 }
 
+/// Layer by layer what all parts of a batch took, forward.
+pub(super) fn sums(parts: impl Iterator<Item = Vec<LayerTime>>) -> Vec<LayerTime> {
+    let add = |mut sums: Vec<LayerTime>, part: Vec<LayerTime>| {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| sum.forward += part.forward);
+        sums
+    };
+    parts.reduce(add).unwrap_or_default()
+}
+
 /// Layer by layer the median of several passes.
 pub(super) fn medians(passes: &[Vec<LayerTime>]) -> Vec<LayerTime> {
     let median = |mut seconds: Vec<f64>| {
