@@ -25,7 +25,7 @@ pub fn has_bf16_matrix_unit() -> bool {
 /// AMX does so by far. AVX512-BF16 has twice the multiplications of fp32 in an instruction; AMD's CPUs start as many
 /// of them in a cycle as of fp32's, Intel's half as many, which leaves nothing to be won.
 pub fn multiplies_bf16_faster() -> bool {
-    has_bf16_matrix_unit() || (cpu_is_amds() && pairs::available())
+    has_bf16_matrix_unit() || (is_amds() && pairs::available())
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -36,20 +36,26 @@ fn cpu_has_amx_bf16() -> bool {
     __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX == AMX
 }
 
-#[cfg(target_arch = "x86_64")]
-fn cpu_is_amds() -> bool {
-    let name = std::arch::x86_64::__cpuid(0);
-    [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
-}
-
 #[cfg(not(target_arch = "x86_64"))]
 fn cpu_has_amx_bf16() -> bool {
     false
 }
 
+/// Whether AMD made this CPU.
+pub(crate) fn is_amds() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| vendor() == b"AuthenticAMD")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn vendor() -> Vec<u8> {
+    let name = std::arch::x86_64::__cpuid(0);
+    [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).concat()
+}
+
 #[cfg(not(target_arch = "x86_64"))]
-fn cpu_is_amds() -> bool {
-    false
+fn vendor() -> Vec<u8> {
+    Vec::new()
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod numbers;
 mod packed_conv;
 mod parallel;
 mod pointwise;
+mod product;
 mod simd;
 mod subsample;
 

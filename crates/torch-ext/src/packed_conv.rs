@@ -5,9 +5,7 @@
 //! columns by block of columns, and leaves with shift, residual and ReLU applied. Nothing in between is ever
 //! written to memory, which is where the time of a separable convolution goes.
 
-mod finish;
 mod pack;
-mod product;
 mod tile;
 
 use tch::{Kind, Tensor};

@@ -3,11 +3,12 @@
 //! libtorch's convolution kernels reach half of the CPU's matrix rate on such shapes, and in bf16 much less in the
 //! backward pass; its matrix product reaches nearly all of it, three times: output, input gradient, weight gradient.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::FeatureMap;
 use crate::autograd::{Incoming, record};
 use crate::nhwc::{Nhwc, covers, laid_out};
+use crate::product::{self, Sizes, with_trained};
 use crate::subsample::every;
 
 /// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in, 1, 1]` at every `stride`-th pixel and adds `bs: [c_out]`.
@@ -42,32 +43,82 @@ pub fn pointwise_conv2d(
 
 /// Every pixel's channels times the matrix that `ws` is, and the way back.
 fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>, input: Nhwc) -> Tensor {
-    let kind = xs.kind();
     let output = Nhwc { c: ws.size()[0] as usize, ..input };
-    // Cast once for both passes.
-    let cast = weights(&ws.detach().to_kind(kind).contiguous());
+    let sizes = Sizes { rows: input.pixels(), k: input.c, columns: output.c };
+    let by = if product::is_faster() && product::covers(xs.kind(), sizes) {
+        Multiplier::Ours
+    } else {
+        Multiplier::Libtorchs
+    };
+    product_by(by, xs, ws, bs, [input, output])
+}
+
+/// Whose matrix product it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Multiplier {
+    Ours,
+    Libtorchs,
+}
+
+fn product_by(
+    by: Multiplier,
+    xs: &Tensor,
+    ws: &Tensor,
+    bs: Option<&Tensor>,
+    [input, output]: [Nhwc; 2],
+) -> Tensor {
+    let sizes = Sizes { rows: input.pixels(), k: input.c, columns: output.c };
+    // As the product reads them, once for both passes: libtorch's wants what the map holds, ours rounds on the way.
+    let read_as = if by == Multiplier::Ours { Kind::Float } else { xs.kind() };
+    let matrix = weights(&ws.detach().to_kind(read_as).contiguous());
     let ys = tch::no_grad(|| {
         let ys = output.empty(xs);
-        let (rows, factor, result) = (pixels(xs, input), cast.tr(), pixels(&ys, output));
-        drop(match bs {
-            Some(bs) => bs.to_kind(kind).addmm_out(&result, &rows, &factor),
-            None => rows.mm_out(&result, &factor),
-        });
+        match by {
+            Multiplier::Ours => with_trained!(xs.kind(), E => {
+                product::forward::<E>(sizes, xs, &matrix, bs, &ys);
+            }),
+            Multiplier::Libtorchs => {
+                let (rows, factor, result) = (pixels(xs, input), matrix.tr(), pixels(&ys, output));
+                drop(match bs {
+                    Some(bs) => bs.to_kind(xs.kind()).addmm_out(&result, &rows, &factor),
+                    None => rows.mm_out(&result, &factor),
+                });
+            }
+        }
         ys
     });
     let inputs: Vec<&Tensor> = [xs, ws].into_iter().chain(bs).collect();
     let kinds: Vec<Kind> = inputs.iter().map(|input| input.kind()).collect();
-    record(&inputs, &[&ys], &[xs, &cast], move |Incoming { saved, gradients, needed }| {
+    record(&inputs, &[&ys], &[xs, &matrix], move |Incoming { saved, gradients, needed }| {
         let Some(gradient) = &gradients[0] else { return kinds.iter().map(|_| None).collect() };
         let gradient = laid_out(gradient);
-        let (xs, ws, rows) = (&saved[0], &saved[1], pixels(&gradient, output));
-        let parts = |index: usize| match index {
-            0 => {
+        let (xs, matrix, rows) = (&saved[0], &saved[1], pixels(&gradient, output));
+        let parts = |index: usize| match (index, by) {
+            (0, Multiplier::Ours) => {
                 let part = input.empty(xs);
-                drop(rows.mm_out(&pixels(&part, input), ws));
+                with_trained!(xs.kind(), E => {
+                    product::input_gradient::<E>(sizes, &gradient, matrix, &part);
+                });
                 part
             }
-            1 => rows.tr().mm(&pixels(xs, input)).view([output.c as i64, input.c as i64, 1, 1]),
+            (0, Multiplier::Libtorchs) => {
+                let part = input.empty(xs);
+                drop(rows.mm_out(&pixels(&part, input), matrix));
+                part
+            }
+            (1, Multiplier::Ours) => {
+                let part = Tensor::empty(
+                    [sizes.columns as i64, sizes.k as i64, 1, 1],
+                    (Kind::Float, Device::Cpu),
+                );
+                with_trained!(xs.kind(), E => {
+                    product::weight_gradient::<E>(sizes, &gradient, xs, &part);
+                });
+                part
+            }
+            (1, Multiplier::Libtorchs) => {
+                rows.tr().mm(&pixels(xs, input)).view([output.c as i64, input.c as i64, 1, 1])
+            }
             _ => rows.sum_dim_intlist([0].as_slice(), false, sum_kind(kinds[index])),
         };
         (0..kinds.len())

@@ -130,6 +130,8 @@ pub(crate) trait Simd<E: Element> {
     unsafe fn splat(number: f64) -> Self::Vector;
     /// One number in every lane.
     unsafe fn broadcast(at: *const E::Number) -> Self::Vector;
+    /// The transpose of the square that the first `LANES` vectors are.
+    unsafe fn transpose(square: [Self::Vector; 16]) -> [Self::Vector; 16];
     /// Asks for the cache line at `at`, which need not be valid, to be brought near.
     fn prefetch(at: *const u8);
     /// As [`Self::prefetch`], as near as can be.
@@ -168,7 +170,7 @@ impl InstructionSet {
 }
 
 /// The set that kernels run on: the best there is, unless a test asked for a lesser one.
-fn chosen() -> InstructionSet {
+pub(crate) fn chosen() -> InstructionSet {
     #[cfg(test)]
     if let Some(set) = tests::FORCED.get() {
         return set;

@@ -6,15 +6,14 @@ use std::ops::Range;
 
 use tch::Tensor;
 
-use super::finish::{Finish, Sums};
 use super::pack::{BLOCK, Packed};
-use super::product::{Pair, Product, Single};
 use super::{Around, FirstHalf, PackedConv};
 use crate::depthwise::{Outputs, Plan, pixels_of};
 use crate::feature_map::Prologue;
 use crate::matrix_kernel::{self, Block};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each_range, share_out};
+use crate::product::{Finish, Pair, Product, Rows, Single, Sums};
 use crate::simd::{Bf16, Element, Kernel, Simd, pairs};
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
@@ -153,10 +152,12 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
         };
         match &columns.numbers {
             Packed::Fp32(numbers) => {
-                let (panel, pixels) = (&numbers[start * k..], pixels.len());
+                let (panel, rows) = (
+                    &numbers[start * k..],
+                    Rows { start: rows, count: pixels.len(), row_step: k, factor_step: 1 },
+                );
                 E::run(Product::<E, Single> {
                     rows,
-                    pixels,
                     k,
                     panel,
                     width,
@@ -165,10 +166,10 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
                 });
             }
             Packed::Bf16(numbers) if !crate::has_bf16_matrix_unit() && pairs::available() => {
-                let (panel, pixels, k) = (as_pairs(&numbers[start * k..]), pixels.len(), k / 2);
+                let (panel, k) = (as_pairs(&numbers[start * k..]), k / 2);
+                let rows = Rows { start: rows, count: pixels.len(), row_step: k, factor_step: 1 };
                 E::run_pairs(Product::<E, Pair> {
                     rows,
-                    pixels,
                     k,
                     panel,
                     width,

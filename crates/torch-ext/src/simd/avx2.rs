@@ -71,6 +71,19 @@ macro_rules! arithmetic {
             unsafe { _mm256_set1_ps(*at) }
         }
         #[inline(always)]
+        unsafe fn transpose(square: [__m256; 16]) -> [__m256; 16] {
+            let mut numbers = [[0.0_f32; 8]; 8];
+            unsafe {
+                for (row, vector) in numbers.iter_mut().zip(square) {
+                    _mm256_storeu_ps(row.as_mut_ptr(), vector);
+                }
+                std::array::from_fn(|row| {
+                    let column: [f32; 8] = std::array::from_fn(|lane| numbers[lane][row % 8]);
+                    _mm256_loadu_ps(column.as_ptr())
+                })
+            }
+        }
+        #[inline(always)]
         fn prefetch(at: *const u8) {
             // SAFETY: a hint; the address is not read.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }

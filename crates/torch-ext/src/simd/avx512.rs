@@ -60,6 +60,10 @@ macro_rules! arithmetic {
             unsafe { _mm512_set1_ps(*at) }
         }
         #[inline(always)]
+        unsafe fn transpose(square: [__m512; 16]) -> [__m512; 16] {
+            unsafe { transposed(square) }
+        }
+        #[inline(always)]
         fn prefetch(at: *const u8) {
             // SAFETY: a hint; the address is not read.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
@@ -150,6 +154,49 @@ impl Simd<Bf16> for Avx512 {
     }
 }
 
+/// Within quarters of a vector first, then the quarters.
+#[inline(always)]
+unsafe fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
+    unsafe {
+        let mut quarters = rows;
+        for four in 0..4 {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|row| rows[4 * four + row]);
+            let ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+            let cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+            let ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+            let cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+            let squares = [
+                _mm512_unpacklo_pd(ab, cd),
+                _mm512_unpackhi_pd(ab, cd),
+                _mm512_unpacklo_pd(ab_high, cd_high),
+                _mm512_unpackhi_pd(ab_high, cd_high),
+            ];
+            for (row, square) in squares.into_iter().enumerate() {
+                quarters[4 * four + row] = _mm512_castpd_ps(square);
+            }
+        }
+        let mut columns = rows;
+        for row in 0..4 {
+            let [a, b, c, d] = [0, 4, 8, 12].map(|four| quarters[four + row]);
+            let even = [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d)];
+            let odd = [_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d)];
+            columns[row] = _mm512_shuffle_f32x4::<0x88>(even[0], even[1]);
+            columns[4 + row] = _mm512_shuffle_f32x4::<0x88>(odd[0], odd[1]);
+            columns[8 + row] = _mm512_shuffle_f32x4::<0xdd>(even[0], even[1]);
+            columns[12 + row] = _mm512_shuffle_f32x4::<0xdd>(odd[0], odd[1]);
+        }
+        columns
+    }
+}
+
+/// Numbers rounded to bf16, each in the lower half of its lane.
+#[inline(always)]
+unsafe fn halves(numbers: __m512) -> __m512i {
+    unsafe {
+        _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(numbers)))
+    }
+}
+
 macro_rules! dot {
     () => {
         #[inline(always)]
@@ -157,11 +204,31 @@ macro_rules! dot {
             // SAFETY: all three are 512 bits; what the lanes hold is the caller's promise.
             unsafe { _mm512_dpbf16_ps(sums, std::mem::transmute(a), std::mem::transmute(b)) }
         }
+        #[inline(always)]
+        unsafe fn interleave(first: __m512, second: __m512) -> __m512 {
+            // SAFETY: the caller's.
+            unsafe {
+                let (first, second) = (halves(first), halves(second));
+                _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
+            }
+        }
     };
 }
 
 impl Pairs<f32> for Avx512 {
     dot!();
+
+    #[inline(always)]
+    unsafe fn load_pairs(at: *const f32, span: __mmask16) -> __m512 {
+        unsafe {
+            // Twice as many numbers as lanes.
+            let lanes = span.count_ones();
+            let numbers = (1_u64 << (2 * lanes)) - 1;
+            let low = _mm512_maskz_loadu_ps(numbers as u16, at);
+            let high = _mm512_maskz_loadu_ps((numbers >> 16) as u16, at.wrapping_add(16));
+            std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
+        }
+    }
 
     #[inline(always)]
     unsafe fn store_narrowed(at: *mut f32, span: __mmask16, vector: __m512) {
@@ -171,6 +238,11 @@ impl Pairs<f32> for Avx512 {
 
 impl Pairs<Bf16> for Avx512 {
     dot!();
+
+    #[inline(always)]
+    unsafe fn load_pairs(at: *const Bf16, span: __mmask16) -> __m512 {
+        unsafe { _mm512_maskz_loadu_ps(span, at.cast()) }
+    }
 
     #[inline(always)]
     unsafe fn store_narrowed(at: *mut Bf16, span: __mmask16, vector: __m512) {

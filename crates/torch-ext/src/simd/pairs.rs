@@ -9,6 +9,12 @@ pub(crate) trait Pairs<E: Element>: Simd<E> {
     /// `sums + a.0 * b.0 + a.1 * b.1` in each lane, in fp32.
     unsafe fn dot(a: Self::Vector, b: Self::Vector, sums: Self::Vector) -> Self::Vector;
 
+    /// Each number of `first`, rounded, and the one of `second` beside it.
+    unsafe fn interleave(first: Self::Vector, second: Self::Vector) -> Self::Vector;
+
+    /// Neighbours in memory, rounded: two numbers for each lane of the span.
+    unsafe fn load_pairs(at: *const E, span: Self::Span) -> Self::Vector;
+
     /// As [`Simd::store`] by the set's own instruction for bf16, which makes zeros of numbers below 1.2e-38.
     unsafe fn store_narrowed(at: *mut E, span: Self::Span, vector: Self::Vector);
 }

@@ -53,6 +53,10 @@ macro_rules! plain {
                 unsafe { [*at; 8] }
             }
             #[inline(always)]
+            unsafe fn transpose(square: [[$number; 8]; 16]) -> [[$number; 8]; 16] {
+                array::from_fn(|row| array::from_fn(|lane| square[lane][row % 8]))
+            }
+            #[inline(always)]
             fn prefetch(_at: *const u8) {}
             #[inline(always)]
             fn prefetch_near(_at: *const u8) {}

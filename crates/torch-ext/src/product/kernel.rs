@@ -1,9 +1,10 @@
-//! The matrix product: six pixels by four vectors of columns in registers, from the first factor to the last.
+//! The matrix product: six rows by four vectors of columns in registers, from the first factor to the last.
 //!
 //! A factor is an fp32 number or a pair of bf16 numbers; either way it fills a lane of 32 bits.
-//! It reaches what the CPU can multiply as long as the weights are near. They are not: each tile walks through all of
-//! them, and no cache that is near holds them. So every few steps a line of the block that comes next is asked for,
-//! and while one block is multiplied the next one arrives. Sums go from the registers through [`Finish`] to the map.
+//! It reaches what the CPU can multiply as long as the columns are near. Where they are packed weights they are not:
+//! each tile of rows walks through all of them, and no cache that is near holds them. So every few steps a line of the
+//! panel that comes next is asked for, and while one is multiplied the next one arrives. Sums go from the registers
+//! through [`Finish`] to where they belong.
 
 use std::marker::PhantomData;
 
@@ -18,28 +19,38 @@ const LINE: usize = 64;
 /// Factors between two lines that are asked for.
 const PACE: usize = 4;
 
-/// A tile's rows times one block of columns, factors by [`Single`] or [`Pair`].
-pub(super) struct Product<'a, E: Element, F> {
-    /// `[pixels, k]`
-    pub(super) rows: Shared<f32>,
-    pub(super) pixels: usize,
-    pub(super) k: usize,
-    /// `[k, width]`, and behind it the blocks that follow.
-    pub(super) panel: &'a [f32],
+/// Rows times a panel of columns, factors by [`Single`] or [`Pair`]. Every count is one of factors, not of numbers.
+pub(crate) struct Product<'a, E: Element, F> {
+    pub(crate) rows: Rows,
+    /// Of a row and of a column.
+    pub(crate) k: usize,
+    /// `[k, width]`, and behind it the panel that follows, if any.
+    pub(crate) panel: &'a [f32],
     /// A multiple of 16.
-    pub(super) width: usize,
-    pub(super) finish: Finish<E>,
-    pub(super) factors: PhantomData<F>,
+    pub(crate) width: usize,
+    pub(crate) finish: Finish<E>,
+    pub(crate) factors: PhantomData<F>,
+}
+
+/// The left side of a product.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows {
+    pub(crate) start: Shared<f32>,
+    pub(crate) count: usize,
+    /// From a row to the next.
+    pub(crate) row_step: usize,
+    /// From a factor of a row to the next.
+    pub(crate) factor_step: usize,
 }
 
 /// One fp32 number a lane.
-pub(super) struct Single;
+pub(crate) struct Single;
 
 /// Two bf16 numbers a lane.
-pub(super) struct Pair;
+pub(crate) struct Pair;
 
 /// How factors are multiplied, and sums stored where the instructions for that are at hand.
-pub(super) trait Multiply<E: Element, S: Simd<E>> {
+pub(crate) trait Multiply<E: Element, S: Simd<E>> {
     /// `a * b + sums`
     unsafe fn multiply(a: S::Vector, b: S::Vector, sums: S::Vector) -> S::Vector;
     unsafe fn store(at: *mut E, span: S::Span, sums: S::Vector);
@@ -130,50 +141,51 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
         }
     }
 
-    /// All pixels under `V` vectors of columns, six at a time.
+    /// All rows under `V` vectors of columns, six at a time.
     #[inline(always)]
     unsafe fn columns<S: Simd<E>, const V: usize>(&self, column: usize, ahead: &mut Ahead)
     where
         F: Multiply<E, S>,
     {
-        let mut pixel = 0;
+        let (mut row, rows) = (0, self.rows.count);
         // SAFETY: the caller's.
         unsafe {
-            while pixel + 6 <= self.pixels {
-                self.block::<S, 6, V>(pixel, column, ahead);
-                pixel += 6;
+            while row + 6 <= rows {
+                self.block::<S, 6, V>(row, column, ahead);
+                row += 6;
             }
-            // One pixel costs a third of what six do.
-            let left = self.pixels - pixel;
-            if left > 2 && self.pixels >= 6 {
-                self.block::<S, 6, V>(self.pixels - 6, column, ahead);
-            } else {
-                for pixel in pixel..self.pixels {
-                    self.block::<S, 1, V>(pixel, column, ahead);
-                }
+            match rows - row {
+                0 => {}
+                1 => self.block::<S, 1, V>(row, column, ahead),
+                2 => self.block::<S, 2, V>(row, column, ahead),
+                3 => self.block::<S, 3, V>(row, column, ahead),
+                4 => self.block::<S, 4, V>(row, column, ahead),
+                _ => self.block::<S, 5, V>(row, column, ahead),
             }
         }
     }
 
-    /// `P` pixels by `V` vectors of columns.
+    /// `P` rows by `V` vectors of columns.
     #[inline(always)]
     unsafe fn block<S: Simd<E>, const P: usize, const V: usize>(
         &self,
-        pixel: usize,
+        row: usize,
         column: usize,
         ahead: &mut Ahead,
     ) where
         F: Multiply<E, S>,
     {
         let Self { rows, k, panel, width, .. } = *self;
+        let Rows { start, row_step, factor_step, .. } = rows;
         let whole = S::span(S::LANES);
         // SAFETY: the caller's.
         unsafe {
             let mut sums = [[S::zero(); V]; P];
-            (0..P).for_each(|p| self.finish.ask::<S>(pixel + p, column));
-            let rows = rows.0.add(pixel * k).cast_const();
+            (0..P).for_each(|p| self.finish.ask::<S>(row + p, column));
+            let rows: [*const f32; P] =
+                std::array::from_fn(|p| start.0.add((row + p) * row_step).cast_const());
             let mut columns = panel.as_ptr().add(column);
-            let mut at = 0;
+            let (mut at, mut factor_at) = (0, 0);
             while at < k {
                 ahead.step::<E, S>();
                 let stop = (at + PACE).min(k);
@@ -183,18 +195,19 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
                         *weight = S::load_numbers(columns.add(v * S::LANES), whole);
                     }
                     for (p, sums) in sums.iter_mut().enumerate() {
-                        let factor = S::broadcast(rows.add(p * k + at));
+                        let factor = S::broadcast(rows[p].add(factor_at));
                         for (sum, weight) in sums.iter_mut().zip(weights) {
                             *sum = F::multiply(factor, weight, *sum);
                         }
                     }
                     columns = columns.add(width);
                     at += 1;
+                    factor_at += factor_step;
                 }
             }
             for (p, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
-                    self.finish.put::<S, F>(pixel + p, column + v * S::LANES, sum);
+                    self.finish.put::<S, F>(row + p, column + v * S::LANES, sum);
                 }
             }
         }

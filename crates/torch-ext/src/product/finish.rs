@@ -1,31 +1,31 @@
-//! What happens to a block's sums on their way out: shift, residual, ReLU.
+//! What happens to a product's sums on their way out: shift, residual, ReLU.
 
-use super::product::{Multiply, Single};
+use super::kernel::{Multiply, Single};
 use crate::parallel::Shared;
 use crate::simd::{Element, Kernel, Simd};
 
 /// One block of columns of one tile of pixels.
-pub(super) struct Finish<E: Element> {
+pub(crate) struct Finish<E: Element> {
     /// What is added to each column, filled up to whole vectors.
-    pub(super) bias: Shared<f32>,
+    pub(crate) bias: Shared<f32>,
     /// A map of the output's shape that is added.
-    pub(super) residual: Option<Shared<E>>,
-    pub(super) residual_relu: bool,
-    pub(super) relu: bool,
+    pub(crate) residual: Option<Shared<E>>,
+    pub(crate) residual_relu: bool,
+    pub(crate) relu: bool,
     /// The tile's first pixel at the block's first column.
-    pub(super) to: Shared<E>,
+    pub(crate) to: Shared<E>,
     /// The place of that number in the whole map.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// Columns that exist.
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
     /// Numbers between two pixels.
-    pub(super) c_out: usize,
+    pub(crate) c_out: usize,
 }
 
 impl<E: Element<Number = f32>> Finish<E> {
     /// Asks for what is added to columns `c` and on of the tile's `pixel`, to be there when the sums are.
     #[inline(always)]
-    pub(super) fn ask<S: Simd<E>>(&self, pixel: usize, c: usize) {
+    pub(crate) fn ask<S: Simd<E>>(&self, pixel: usize, c: usize) {
         if let Some(residual) = self.residual {
             let at = residual.0.wrapping_add(self.first + pixel * self.c_out + c);
             S::prefetch(at.cast_const().cast());
@@ -38,7 +38,7 @@ impl<E: Element<Number = f32>> Finish<E> {
     /// # Safety
     /// The pixel belongs to the tile, and the column to the block's vectors.
     #[inline(always)]
-    pub(super) unsafe fn put<S: Simd<E>, F: Multiply<E, S>>(
+    pub(crate) unsafe fn put<S: Simd<E>, F: Multiply<E, S>>(
         &self,
         pixel: usize,
         c: usize,
@@ -61,11 +61,11 @@ impl<E: Element<Number = f32>> Finish<E> {
 }
 
 /// Finishes sums that lie in memory, `[pixels, width]`.
-pub(super) struct Sums<E: Element> {
-    pub(super) sums: Shared<f32>,
-    pub(super) width: usize,
-    pub(super) pixels: usize,
-    pub(super) finish: Finish<E>,
+pub(crate) struct Sums<E: Element> {
+    pub(crate) sums: Shared<f32>,
+    pub(crate) width: usize,
+    pub(crate) pixels: usize,
+    pub(crate) finish: Finish<E>,
 }
 
 impl<E: Element<Number = f32>> Kernel<E> for Sums<E> {
