@@ -111,8 +111,14 @@ fn taps_by_channel<N: Number>(ws: &Tensor) -> Vec<N> {
 
 /// The transpose of a matrix of rows of `columns` numbers.
 fn turned<N: Number>(matrix: &[N], columns: usize) -> Vec<N> {
-    let column = |index| matrix.iter().skip(index).step_by(columns).copied();
-    (0..columns).flat_map(column).collect()
+    let mut turned = vec![N::default(); matrix.len()];
+    let rows = matrix.len() / columns.max(1);
+    for (row, numbers) in matrix.chunks_exact(columns.max(1)).enumerate() {
+        for (column, number) in numbers.iter().enumerate() {
+            turned[column * rows + row] = *number;
+        }
+    }
+    turned
 }
 
 #[cfg(test)]

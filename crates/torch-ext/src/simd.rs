@@ -136,6 +136,8 @@ pub(crate) trait Simd<E: Element> {
     fn prefetch(at: *const u8);
     /// As [`Self::prefetch`], as near as can be.
     fn prefetch_near(at: *const u8);
+    /// As [`Self::prefetch_near`], to be written to.
+    fn prefetch_to_write(at: *const u8);
 }
 
 /// An instruction set that kernels are compiled for.

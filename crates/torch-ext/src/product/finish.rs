@@ -23,9 +23,14 @@ pub(crate) struct Finish<E: Element> {
 }
 
 impl<E: Element<Number = f32>> Finish<E> {
-    /// Asks for what is added to columns `c` and on of the tile's `pixel`, to be there when the sums are.
+    /// Asks for what columns `c` and on of the tile's `pixel` are written over, and for what is added to them, to be
+    /// there when the sums are.
     #[inline(always)]
     pub(crate) fn ask<S: Simd<E>>(&self, pixel: usize, c: usize) {
+        let to = self.to.0.wrapping_add(pixel * self.c_out + c).cast_const().cast::<u8>();
+        for line in 0..4 * size_of::<E>() / 4 {
+            S::prefetch_to_write(to.wrapping_add(64 * line));
+        }
         if let Some(residual) = self.residual {
             let at = residual.0.wrapping_add(self.first + pixel * self.c_out + c);
             S::prefetch(at.cast_const().cast());

@@ -11,6 +11,9 @@ use crate::simd::{Element, Kernel, Simd};
 /// Columns that panels are filled up to a multiple of, with zeros: those of one AVX-512 vector.
 pub(super) const VECTOR: usize = 16;
 
+/// Rows that are asked for ahead of those that are read: they lie too far apart for the CPU to guess.
+const AHEAD: usize = 16;
+
 /// How factors are made and multiplied: [`Single`] or [`Pair`].
 pub(crate) trait Scheme: Sized {
     /// Numbers in a factor.
@@ -97,7 +100,9 @@ impl<T: Element<Number = f32>> Kernel<T> for FromRows<T> {
                 let span = S::span(columns.saturating_sub(c));
                 // SAFETY: `columns` numbers of the row, and `width` of the panel's.
                 unsafe {
-                    let factors = S::load(numbers.0.wrapping_add(at * step + c), span);
+                    let row = numbers.0.wrapping_add(at * step + c).cast_const();
+                    S::prefetch_near(row.wrapping_add(AHEAD * step).cast());
+                    let factors = S::load(row, span);
                     S::store_numbers(to.0.add(at * width + c), S::span(S::LANES), factors);
                 }
             }
@@ -117,6 +122,9 @@ impl<T: Element<Number = f32>> PairKernel<T> for FromRows<T> {
                 // panel's.
                 unsafe {
                     let row = numbers.0.wrapping_add(at * step + c).cast_const();
+                    for ahead in [AHEAD, AHEAD + 1] {
+                        S::prefetch_near(row.wrapping_add(ahead * step).cast());
+                    }
                     let first = S::load(row, span);
                     let second =
                         if at + 1 < k { S::load(row.wrapping_add(step), span) } else { S::zero() };
@@ -161,6 +169,7 @@ impl FromColumns {
                     let mut square = [S::zero(); 16];
                     for (row, column) in square.iter_mut().zip(c..columns).take(S::LANES) {
                         let from = numbers.0.add(column * step + at * numbers_a_factor);
+                        S::prefetch_near(from.wrapping_add(2 * S::LANES * numbers_a_factor).cast());
                         *row = load(from, factors - at);
                     }
                     let square = S::transpose(square);

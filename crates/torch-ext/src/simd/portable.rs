@@ -61,6 +61,8 @@ macro_rules! plain {
             #[inline(always)]
             fn prefetch_near(_at: *const u8) {}
             #[inline(always)]
+            fn prefetch_to_write(_at: *const u8) {}
+            #[inline(always)]
             unsafe fn add(a: [$number; 8], b: [$number; 8]) -> [$number; 8] {
                 array::from_fn(|lane| a[lane] + b[lane])
             }
