@@ -22,7 +22,7 @@ use pack::Columns;
 pub enum Factors {
     /// fp32, which every CPU multiplies quickly.
     Fp32,
-    /// bf16, for CPUs with a matrix unit for it.
+    /// bf16, for CPUs with instructions or a matrix unit for it.
     Bf16,
 }
 
@@ -30,7 +30,7 @@ impl Factors {
     /// The best factors for maps of `kind` on this CPU; `None` for kinds that are not packed.
     pub fn suited_to(kind: Kind) -> Option<Self> {
         match kind {
-            Kind::BFloat16 if pairs::available() => Some(Self::Bf16),
+            Kind::BFloat16 if multiplies_pairs() => Some(Self::Bf16),
             Kind::BFloat16 if crate::has_bf16_matrix_unit() && matrix_kernel::available() => {
                 Some(Self::Bf16)
             }
@@ -38,6 +38,11 @@ impl Factors {
             _ => None,
         }
     }
+}
+
+/// Whether bf16 is multiplied in pairs by our own kernel; libtorch's is the faster one where there is a matrix unit.
+fn multiplies_pairs() -> bool {
+    pairs::available() && !crate::has_bf16_matrix_unit()
 }
 
 /// A depthwise convolution ahead of a pointwise one, `[C, 1, kh, kw]` and `[C]`.

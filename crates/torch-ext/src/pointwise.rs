@@ -1,15 +1,19 @@
 //! The channel half of a separable convolution: a 1×1 convolution is a matrix product over the pixels.
 //!
 //! libtorch's convolution kernels reach half of the CPU's matrix rate on such shapes, and in bf16 much less in the
-//! backward pass; its matrix product reaches nearly all of it, three times: output, input gradient, weight gradient.
+//! backward pass. A matrix product reaches nearly all of it, three times: output, input gradient, weight gradient.
 
-use tch::{Device, Kind, Tensor};
+mod multiplier;
+
+use tch::{Kind, Tensor};
 
 use crate::FeatureMap;
 use crate::autograd::{Incoming, record};
 use crate::nhwc::{Nhwc, covers, laid_out};
-use crate::product::{self, Sizes, with_trained};
+use crate::product::Sizes;
 use crate::subsample::every;
+
+use multiplier::{Multiplier, pixels};
 
 /// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in, 1, 1]` at every `stride`-th pixel and adds `bs: [c_out]`.
 ///
@@ -45,99 +49,36 @@ pub fn pointwise_conv2d(
 fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>, input: Nhwc) -> Tensor {
     let output = Nhwc { c: ws.size()[0] as usize, ..input };
     let sizes = Sizes { rows: input.pixels(), k: input.c, columns: output.c };
-    let by = if product::is_faster() && product::covers(xs.kind(), sizes) {
-        Multiplier::Ours
-    } else {
-        Multiplier::Libtorchs
-    };
-    product_by(by, xs, ws, bs, [input, output])
-}
-
-/// Whose matrix product it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Multiplier {
-    Ours,
-    Libtorchs,
-}
-
-fn product_by(
-    by: Multiplier,
-    xs: &Tensor,
-    ws: &Tensor,
-    bs: Option<&Tensor>,
-    [input, output]: [Nhwc; 2],
-) -> Tensor {
-    let sizes = Sizes { rows: input.pixels(), k: input.c, columns: output.c };
-    // As the product reads them, once for both passes: libtorch's wants what the map holds, ours rounds on the way.
-    let read_as = if by == Multiplier::Ours { Kind::Float } else { xs.kind() };
-    let matrix = weights(&ws.detach().to_kind(read_as).contiguous());
+    let multiplier = Multiplier::fastest(xs.kind(), sizes);
+    let matrix = multiplier.matrix(ws, xs.kind());
     let ys = tch::no_grad(|| {
         let ys = output.empty(xs);
-        match by {
-            Multiplier::Ours => with_trained!(xs.kind(), E => {
-                product::forward::<E>(sizes, xs, &matrix, bs, &ys);
-            }),
-            Multiplier::Libtorchs => {
-                let (rows, factor, result) = (pixels(xs, input), matrix.tr(), pixels(&ys, output));
-                drop(match bs {
-                    Some(bs) => bs.to_kind(xs.kind()).addmm_out(&result, &rows, &factor),
-                    None => rows.mm_out(&result, &factor),
-                });
-            }
-        }
+        multiplier.forward(sizes, xs, &matrix, bs, &ys);
         ys
     });
     let inputs: Vec<&Tensor> = [xs, ws].into_iter().chain(bs).collect();
     let kinds: Vec<Kind> = inputs.iter().map(|input| input.kind()).collect();
     record(&inputs, &[&ys], &[xs, &matrix], move |Incoming { saved, gradients, needed }| {
         let Some(gradient) = &gradients[0] else { return kinds.iter().map(|_| None).collect() };
-        let gradient = laid_out(gradient);
-        let (xs, matrix, rows) = (&saved[0], &saved[1], pixels(&gradient, output));
-        let parts = |index: usize| match (index, by) {
-            (0, Multiplier::Ours) => {
+        let (gradient, xs, matrix) = (laid_out(gradient), &saved[0], &saved[1]);
+        let parts = |index: usize| match index {
+            0 => {
                 let part = input.empty(xs);
-                with_trained!(xs.kind(), E => {
-                    product::input_gradient::<E>(sizes, &gradient, matrix, &part);
-                });
+                multiplier.input_gradient(sizes, &gradient, matrix, &part);
                 part
             }
-            (0, Multiplier::Libtorchs) => {
-                let part = input.empty(xs);
-                drop(rows.mm_out(&pixels(&part, input), matrix));
-                part
-            }
-            (1, Multiplier::Ours) => {
-                let part = Tensor::empty(
-                    [sizes.columns as i64, sizes.k as i64, 1, 1],
-                    (Kind::Float, Device::Cpu),
-                );
-                with_trained!(xs.kind(), E => {
-                    product::weight_gradient::<E>(sizes, &gradient, xs, &part);
-                });
-                part
-            }
-            (1, Multiplier::Libtorchs) => {
-                rows.tr().mm(&pixels(xs, input)).view([output.c as i64, input.c as i64, 1, 1])
-            }
-            _ => rows.sum_dim_intlist([0].as_slice(), false, sum_kind(kinds[index])),
+            1 => multiplier.weight_gradient(sizes, &gradient, xs).unsqueeze(-1).unsqueeze(-1),
+            _ => pixels(&gradient, output.c).sum_dim_intlist(
+                [0].as_slice(),
+                false,
+                sum_kind(kinds[index]),
+            ),
         };
         (0..kinds.len())
             .map(|index| needed[index].then(|| parts(index).to_kind(kinds[index])))
             .collect()
     });
     ys
-}
-
-/// A map that lies as [`laid_out`] says, as a matrix `[pixels, C]`.
-fn pixels(map: &Tensor, sizes: Nhwc) -> Tensor {
-    let [pixels, c] = [sizes.pixels(), sizes.c].map(|size| size as i64);
-    map.as_strided([pixels, c], [c, 1], None)
-}
-
-/// Kernels `[c_out, c_in, 1, 1]` as the matrix that they are.
-fn weights(kernels: &Tensor) -> Tensor {
-    let shape = kernels.size();
-    kernels.view([shape[0], shape[1]])
 }
 
 /// Biases are summed over many pixels: in fp32 at least.

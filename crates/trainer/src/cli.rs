@@ -92,7 +92,7 @@ pub struct WeightsArgs {
     /// The network, for files that do not say it themselves
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
-    /// Numbers to compute in; auto is bf16 where the CPU multiplies it in hardware
+    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
 }
@@ -195,7 +195,7 @@ pub struct BenchArgs {
     /// Multiplies the channels of every layer; for preset cifar, the one that scales
     #[arg(long, value_name = "FACTOR")]
     pub width: Option<f64>,
-    /// Numbers to compute in; auto is bf16 where the CPU multiplies it in hardware
+    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
     /// Timed steps, of which the median counts; two more warm up

@@ -109,8 +109,10 @@ impl Inference {
             most = most.max(size.iter().product::<i64>() + output.iter().product::<i64>());
             size = output.to_vec();
         }
-        let bytes = most * self.kind.elt_size_in_bytes() as i64;
-        xs.split((MAPS / bytes).max(1), 0)
+        let most = (MAPS / (most * self.kind.elt_size_in_bytes() as i64)).max(1);
+        // Parts of one size, as far as that goes.
+        let (count, parts) = (xs.size()[0], (xs.size()[0] as u64).div_ceil(most as u64).max(1));
+        xs.split((count as u64).div_ceil(parts).max(1) as i64, 0)
     }
 
     /// As [`Self::logits`], telling `watcher` of every layer, and all pictures at once.
@@ -272,6 +274,19 @@ mod tests {
         check(Preset::NotebookCifar10, 32);
         check(Preset::PlainShared, 32);
         check(Preset::Cifar, 32);
+    }
+
+    #[test]
+    fn a_batch_goes_in_parts_that_fit_a_cache() {
+        let (model, _, _) = compared(Preset::Cifar, 32);
+        let packed = Inference::new(&model, Kind::Float).unwrap();
+        let pictures = |side| Tensor::randn([3, 3, side, side], (Kind::Float, Device::Cpu));
+        assert_eq!(packed.parts(&pictures(32)).len(), 1);
+        let large = pictures(224);
+        assert_eq!(packed.parts(&large).len(), 3);
+        let whole = packed.logits_watched(&large, &Watcher::default());
+        let off = (packed.logits(&large) - &whole).abs().max().double_value(&[]);
+        assert!(off < 1e-5 * whole.abs().max().double_value(&[]), "{off:e}");
     }
 
     #[test]

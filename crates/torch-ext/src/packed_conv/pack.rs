@@ -2,13 +2,8 @@
 
 use super::Factors;
 use crate::memory::LargePages;
+use crate::product::{BLOCK, VECTOR};
 use crate::simd::Bf16;
-
-/// Columns of a block: four AVX-512 vectors, or four AMX tiles, of sums.
-pub(super) const BLOCK: usize = 64;
-
-/// Columns that the last block is filled up to a multiple of: one AVX-512 vector.
-const VECTOR: usize = 16;
 
 /// A matrix `[K, c_out]` in blocks of columns, each contiguous, the last filled up with zeros.
 #[derive(Debug)]

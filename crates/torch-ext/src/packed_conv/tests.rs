@@ -92,6 +92,7 @@ fn check(shape: [i64; 4], c_out: i64, geometry: Geometry) {
             let residual = residual.map(rounded);
             let got = packed.run(&rounded(&xs), around(bits, residual.as_ref()));
             assert_eq!((got.size(), got.kind()), (expected.size(), kind));
+            assert_eq!(packed.output_size(&shape)[..], got.size());
             let scale = expected.abs().max().double_value(&[]).max(1.0);
             let off = (got.to_kind(Kind::Double) - expected).abs().max().double_value(&[]) / scale;
             assert!(

@@ -1,20 +1,19 @@
 //! Tile by tile: fill, multiply, finish.
 
 use std::cell::RefCell;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use tch::Tensor;
 
-use super::pack::{BLOCK, Packed};
+use super::pack::Packed;
 use super::{Around, FirstHalf, PackedConv};
 use crate::depthwise::{Outputs, Plan, pixels_of};
 use crate::feature_map::Prologue;
 use crate::matrix_kernel::{self, Block};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each_range, share_out};
-use crate::product::{Finish, Pair, Product, Rows, Single, Sums};
-use crate::simd::{Bf16, Element, Kernel, Simd, pairs};
+use crate::product::{BLOCK, Finish, Pair, Product, Rows, Single, Sums};
+use crate::simd::{Bf16, Element, Kernel, Simd};
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
 const PIXELS: usize = 192;
@@ -139,43 +138,22 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
         let columns = &self.conv.columns;
         let (k, c_out) = (columns.k, columns.c_out);
         let (start, width) = columns.block(block);
+        let exist = start..(start + width).min(c_out);
         let finish = Finish {
-            bias: Shared::reading(&columns.bias[start..]),
             residual: self.residual,
             residual_relu: self.residual_relu,
             relu: self.closes_with_relu,
-            // SAFETY: the tile's first pixel, and the block's first column.
-            to: unsafe { self.to.offset(pixels.start * c_out + start) },
-            first: pixels.start * c_out + start,
-            columns: width.min(c_out - start),
-            c_out,
+            ..Finish::plain(self.to, c_out, pixels.start, exist, &columns.bias[start..])
         };
+        let factors = |k| Rows { start: rows, count: pixels.len(), row_step: k, factor_step: 1 };
         match &columns.numbers {
             Packed::Fp32(numbers) => {
-                let (panel, rows) = (
-                    &numbers[start * k..],
-                    Rows { start: rows, count: pixels.len(), row_step: k, factor_step: 1 },
-                );
-                E::run(Product::<E, Single> {
-                    rows,
-                    k,
-                    panel,
-                    width,
-                    finish,
-                    factors: PhantomData,
-                });
+                let panel = &numbers[start * k..];
+                E::run(Product::<E, Single>::new(factors(k), k, panel, width, finish));
             }
-            Packed::Bf16(numbers) if !crate::has_bf16_matrix_unit() && pairs::available() => {
-                let (panel, k) = (as_pairs(&numbers[start * k..]), k / 2);
-                let rows = Rows { start: rows, count: pixels.len(), row_step: k, factor_step: 1 };
-                E::run_pairs(Product::<E, Pair> {
-                    rows,
-                    k,
-                    panel,
-                    width,
-                    finish,
-                    factors: PhantomData,
-                });
+            Packed::Bf16(numbers) if super::multiplies_pairs() => {
+                let panel = as_pairs(&numbers[start * k..]);
+                E::run_pairs(Product::<E, Pair>::new(factors(k / 2), k / 2, panel, width, finish));
             }
             Packed::Bf16(numbers) => {
                 sums.resize(sums.len().max(pixels.len() * BLOCK), 0.0);

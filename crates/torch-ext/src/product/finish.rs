@@ -1,6 +1,8 @@
 //! What happens to a product's sums on their way out: shift, residual, ReLU.
 
-use super::kernel::{Multiply, Single};
+use std::ops::Range;
+
+use super::kernel::{LINE, Multiply, Single};
 use crate::parallel::Shared;
 use crate::simd::{Element, Kernel, Simd};
 
@@ -22,19 +24,42 @@ pub(crate) struct Finish<E: Element> {
     pub(crate) c_out: usize,
 }
 
-impl<E: Element<Number = f32>> Finish<E> {
-    /// Asks for what columns `c` and on of the tile's `pixel` are written over, and for what is added to them, to be
-    /// there when the sums are.
-    #[inline(always)]
-    pub(crate) fn ask<S: Simd<E>>(&self, pixel: usize, c: usize) {
-        let to = self.to.0.wrapping_add(pixel * self.c_out + c).cast_const().cast::<u8>();
-        for line in 0..4 * size_of::<E>() / 4 {
-            S::prefetch_to_write(to.wrapping_add(64 * line));
+impl<E: Element> Finish<E> {
+    /// Nothing but a bias: sums go to the rows from `row` on, and the columns `columns`, of a matrix that is `c_out`
+    /// wide and starts at `matrix`.
+    pub(crate) fn plain(
+        matrix: Shared<E>,
+        c_out: usize,
+        row: usize,
+        columns: Range<usize>,
+        bias: &[f32],
+    ) -> Self {
+        let first = row * c_out + columns.start;
+        Self {
+            bias: Shared::reading(bias),
+            residual: None,
+            residual_relu: false,
+            relu: false,
+            to: Shared(matrix.0.wrapping_add(first)),
+            first,
+            columns: columns.len(),
+            c_out,
         }
-        if let Some(residual) = self.residual {
-            let at = residual.0.wrapping_add(self.first + pixel * self.c_out + c);
-            S::prefetch(at.cast_const().cast());
-            S::prefetch(at.cast_const().cast::<u8>().wrapping_add(64));
+    }
+}
+
+impl<E: Element<Number = f32>> Finish<E> {
+    /// Asks for what the `count` columns from `c` on of the tile's `pixel` are written over, and for what is added to
+    /// them, to be there when the sums are.
+    #[inline(always)]
+    pub(super) fn ask<S: Simd<E>>(&self, pixel: usize, c: usize, count: usize) {
+        let at = pixel * self.c_out + c;
+        for line in (0..count * size_of::<E>()).step_by(LINE) {
+            S::prefetch_to_write(self.to.0.wrapping_add(at).wrapping_byte_add(line).cast());
+            if let Some(residual) = self.residual {
+                let from = residual.0.wrapping_add(self.first + at);
+                S::prefetch(from.wrapping_byte_add(line).cast());
+            }
         }
     }
 

@@ -14,22 +14,33 @@ use crate::simd::pairs::{PairKernel, Pairs};
 use crate::simd::{Element, Kernel, Simd};
 
 /// Bytes that the caches move at a time.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// Factors between two lines that are asked for.
 const PACE: usize = 4;
 
 /// Rows times a panel of columns, factors by [`Single`] or [`Pair`]. Every count is one of factors, not of numbers.
 pub(crate) struct Product<'a, E: Element, F> {
-    pub(crate) rows: Rows,
-    /// Of a row and of a column.
-    pub(crate) k: usize,
-    /// `[k, width]`, and behind it the panel that follows, if any.
-    pub(crate) panel: &'a [f32],
-    /// A multiple of 16.
-    pub(crate) width: usize,
-    pub(crate) finish: Finish<E>,
-    pub(crate) factors: PhantomData<F>,
+    rows: Rows,
+    k: usize,
+    panel: &'a [f32],
+    width: usize,
+    finish: Finish<E>,
+    factors: PhantomData<F>,
+}
+
+impl<'a, E: Element, F> Product<'a, E, F> {
+    /// Rows of `k` factors times `panel: [k, width]`, behind which the panel that follows may lie; `width` is a
+    /// multiple of [`VECTOR`](super::VECTOR).
+    pub(crate) fn new(
+        rows: Rows,
+        k: usize,
+        panel: &'a [f32],
+        width: usize,
+        finish: Finish<E>,
+    ) -> Self {
+        Self { rows, k, panel, width, finish, factors: PhantomData }
+    }
 }
 
 /// The left side of a product.
@@ -181,7 +192,7 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
         // SAFETY: the caller's.
         unsafe {
             let mut sums = [[S::zero(); V]; P];
-            (0..P).for_each(|p| self.finish.ask::<S>(row + p, column));
+            (0..P).for_each(|p| self.finish.ask::<S>(row + p, column, V * S::LANES));
             let rows: [*const f32; P] =
                 std::array::from_fn(|p| start.0.add((row + p) * row_step).cast_const());
             let mut columns = panel.as_ptr().add(column);

@@ -3,13 +3,10 @@
 //! A factor is an fp32 number, or two numbers rounded to bf16. Either way a lane holds it, so that what is laid out
 //! are lanes, and only where they come from differs.
 
-use super::{Pair, Product, Single};
+use super::{Pair, Product, Single, VECTOR};
 use crate::parallel::Shared;
 use crate::simd::pairs::{PairKernel, Pairs};
 use crate::simd::{Element, Kernel, Simd};
-
-/// Columns that panels are filled up to a multiple of, with zeros: those of one AVX-512 vector.
-pub(super) const VECTOR: usize = 16;
 
 /// Rows that are asked for ahead of those that are read: they lie too far apart for the CPU to guess.
 const AHEAD: usize = 16;

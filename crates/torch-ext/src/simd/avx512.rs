@@ -194,6 +194,13 @@ unsafe fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
     }
 }
 
+/// The same lanes, each read as two numbers.
+#[inline(always)]
+unsafe fn bf16(lanes: __m512) -> __m512bh {
+    // SAFETY: both are 512 bits without a meaning of their own.
+    unsafe { std::mem::transmute::<__m512, __m512bh>(lanes) }
+}
+
 /// Numbers rounded to bf16, each in the lower half of its lane.
 #[inline(always)]
 unsafe fn halves(numbers: __m512) -> __m512i {
@@ -207,7 +214,7 @@ macro_rules! dot {
         #[inline(always)]
         unsafe fn dot(a: __m512, b: __m512, sums: __m512) -> __m512 {
             // SAFETY: all three are 512 bits; what the lanes hold is the caller's promise.
-            unsafe { _mm512_dpbf16_ps(sums, std::mem::transmute(a), std::mem::transmute(b)) }
+            unsafe { _mm512_dpbf16_ps(sums, bf16(a), bf16(b)) }
         }
         #[inline(always)]
         unsafe fn interleave(first: __m512, second: __m512) -> __m512 {
@@ -231,7 +238,7 @@ impl Pairs<f32> for Avx512 {
             let numbers = (1_u64 << (2 * lanes)) - 1;
             let low = _mm512_maskz_loadu_ps(numbers as u16, at);
             let high = _mm512_maskz_loadu_ps((numbers >> 16) as u16, at.wrapping_add(16));
-            std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
+            std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(high, low))
         }
     }
 

@@ -123,6 +123,13 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_of_a_batch_add_up() {
+        let part = |forward| vec![LayerTime { name: "fc".into(), forward, backward: None }];
+        assert_eq!(sums([part(1.0), part(2.5)].into_iter()), part(3.5));
+        assert_eq!(sums(std::iter::empty()), []);
+    }
+
+    #[test]
     fn one_slow_pass_does_not_show() {
         let pass = |forward, backward| vec![LayerTime { name: "fc".into(), forward, backward }];
         let passes = [pass(1.0, Some(2.0)), pass(9.0, Some(9.0)), pass(1.0, Some(2.0))];

@@ -1,0 +1,76 @@
+//! Whose matrix product a pointwise convolution is: ours or libtorch's, whichever is faster on this CPU.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::product::{self, Sizes, with_trained};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Multiplier {
+    Ours,
+    Libtorchs,
+}
+
+impl Multiplier {
+    /// For maps of `kind`.
+    pub(super) fn fastest(kind: Kind, sizes: Sizes) -> Self {
+        if product::is_faster() && product::covers(kind, sizes) {
+            Self::Ours
+        } else {
+            Self::Libtorchs
+        }
+    }
+
+    /// Kernels `[c_out, c_in, 1, 1]` as the matrix that both passes read: ours rounds on the way, libtorch's wants
+    /// what the map holds.
+    pub(super) fn matrix(self, kernels: &Tensor, kind: Kind) -> Tensor {
+        let kind = if self == Self::Ours { Kind::Float } else { kind };
+        kernels.detach().to_kind(kind).contiguous().flatten(1, 3)
+    }
+
+    /// `ys = xs * matrixᵀ + bs`, pixel by pixel.
+    pub(super) fn forward(
+        self,
+        sizes: Sizes,
+        xs: &Tensor,
+        matrix: &Tensor,
+        bs: Option<&Tensor>,
+        ys: &Tensor,
+    ) {
+        let kind = xs.kind();
+        if self == Self::Ours {
+            return with_trained!(kind, E => product::forward::<E>(sizes, xs, matrix, bs, ys));
+        }
+        let (rows, result) = (pixels(xs, sizes.k), pixels(ys, sizes.columns));
+        drop(match bs {
+            Some(bs) => bs.to_kind(kind).addmm_out(&result, &rows, &matrix.tr()),
+            None => rows.mm_out(&result, &matrix.tr()),
+        });
+    }
+
+    /// `xs = ys * matrix`, pixel by pixel: the gradient in the input, given that in the output.
+    pub(super) fn input_gradient(self, sizes: Sizes, ys: &Tensor, matrix: &Tensor, xs: &Tensor) {
+        if self == Self::Ours {
+            return with_trained!(xs.kind(), E => {
+                product::input_gradient::<E>(sizes, ys, matrix, xs)
+            });
+        }
+        drop(pixels(ys, sizes.columns).mm_out(&pixels(xs, sizes.k), matrix));
+    }
+
+    /// `ysᵀ * xs`, summed over the pixels: the gradient in the matrix.
+    pub(super) fn weight_gradient(self, sizes: Sizes, ys: &Tensor, xs: &Tensor) -> Tensor {
+        if self == Self::Ours {
+            let shape = [sizes.columns, sizes.k].map(|size| size as i64);
+            let ws = Tensor::empty(shape, (Kind::Float, Device::Cpu));
+            with_trained!(xs.kind(), E => product::weight_gradient::<E>(sizes, ys, xs, &ws));
+            return ws;
+        }
+        pixels(ys, sizes.columns).tr().mm(&pixels(xs, sizes.k))
+    }
+}
+
+/// A map that lies as [`laid_out`](crate::nhwc::laid_out) says, as a matrix `[pixels, C]`.
+pub(super) fn pixels(map: &Tensor, c: usize) -> Tensor {
+    let (c, count) = (c as i64, map.numel() as i64);
+    map.as_strided([count / c.max(1), c], [c, 1], None)
+}
