@@ -7,6 +7,7 @@
 mod backward;
 mod forward;
 mod geometry;
+mod paired;
 
 use tch::Tensor;
 
@@ -14,11 +15,12 @@ use crate::FeatureMap;
 use crate::feature_map::{backward_of_masked, record_on};
 use crate::nhwc::{Nhwc, covers, laid_out, with_element};
 use crate::numbers::{self, number_kind};
-use crate::simd::Number;
+use crate::simd::{Element, Number};
 
 pub(crate) use forward::{Outputs, pixels_of};
 pub use geometry::DepthwiseGeometry;
 pub(crate) use geometry::Plan;
+pub(crate) use paired::PairedTaps;
 
 /// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in / groups, kh, kw]` and adds `bs: [c_out]`.
 ///
@@ -71,26 +73,26 @@ fn one_kernel_a_channel(
     geometry: DepthwiseGeometry,
 ) -> Tensor {
     let plan = Plan::new(Nhwc::of(xs.values()), &ws.size(), geometry);
+    with_element!(xs.values().kind(), E => run::<E>(xs, ws, bs, plan))
+}
+
+fn run<E: Element>(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan: Plan) -> Tensor {
+    let taps: Vec<E::Number> = taps_by_channel(ws);
     let ys = tch::no_grad(|| {
         let xs = xs.tail().of(&laid_out(&xs.values().detach()));
         let ys = plan.output.empty(xs.values());
-        with_element!(ys.kind(), E => {
-            let (taps, bs) = (taps_by_channel(ws), bs.map(numbers::read));
-            forward::run::<E>(&xs, &taps, bs.as_deref(), &ys, &plan);
-        });
+        forward::run::<E>(&xs, &taps, bs.map(numbers::read).as_deref(), &ys, &plan);
         ys
     });
     let more: Vec<&Tensor> = std::iter::once(ws).chain(bs).collect();
+    // The weights are kept although the taps are, so that libtorch notices if somebody writes to them in between.
     record_on(&[xs], &more, &[], &ys, move |maps, weights, gradient, needed| {
         let (xs, ws) = (&maps[0], &weights[0]);
-        let mut gradients = with_element!(gradient.kind(), E => {
-            let backward::Gradients { map, taps, sums } =
-                backward::run::<E>(xs, &taps_by_channel(ws), gradient, &plan);
-            let mut gradients = backward_of_masked::<E>(xs, map, sums.as_ref());
-            let taps = turned(&taps, plan.input.c);
-            gradients.push(Some(numbers::tensor(&taps, &ws.size(), ws.kind())));
-            gradients
-        });
+        let backward::Gradients { map, taps, sums } =
+            backward::run::<E>(xs, &taps, gradient, &plan);
+        let mut gradients = backward_of_masked::<E>(xs, map, sums.as_ref());
+        let taps = turned(&taps, plan.input.c);
+        gradients.push(Some(numbers::tensor(&taps, &ws.size(), ws.kind())));
         if let Some(bs) = weights.get(1) {
             let asked = needed.last() == Some(&true);
             let sum =

@@ -10,7 +10,7 @@ mod tile;
 
 use tch::{Kind, Tensor};
 
-use crate::depthwise::Plan;
+use crate::depthwise::{PairedTaps, Plan};
 use crate::nhwc::{Nhwc, covers, laid_out};
 use crate::simd::{Bf16, pairs};
 use crate::{DepthwiseGeometry, matrix_kernel};
@@ -98,8 +98,15 @@ pub struct PackedConv {
 /// How a tile is filled.
 #[derive(Debug)]
 enum FirstHalf {
-    /// With the depthwise convolution: kernels `[kh * kw, C]` fp32, bias `[C]` fp32.
-    Depthwise { taps: Vec<f32>, size: [i64; 2], bias: Option<Vec<f32>>, relu: bool },
+    /// With the depthwise convolution: kernels `[kh * kw, C]` fp32, bias `[C]` fp32; both once more in pairs, where
+    /// the CPU multiplies those and knows the geometry.
+    Depthwise {
+        taps: Vec<f32>,
+        size: [i64; 2],
+        bias: Option<Vec<f32>>,
+        paired: Option<PairedTaps>,
+        relu: bool,
+    },
     /// With the windows of the picture, one in a row.
     Windows { size: [i64; 2] },
 }
@@ -119,13 +126,14 @@ impl PackedConv {
                 if shape[2..] != [1, 1] || kernels[0] != shape[1] || kernels[1] != 1 {
                     return None;
                 }
-                let first = FirstHalf::Depthwise {
-                    taps: list(&half.weight.flatten(1, 3).transpose(0, 1)),
-                    size: [kernels[2], kernels[3]],
-                    bias: half.bias.as_ref().map(list),
-                    relu: half.relu,
-                };
-                (first, kernels[0])
+                let taps = list(&half.weight.flatten(1, 3).transpose(0, 1));
+                let (size, bias) = ([kernels[2], kernels[3]], half.bias.as_ref().map(list));
+                let in_pairs = factors == Factors::Bf16
+                    && pairs::available()
+                    && (size, *stride, *dilation) == ([3, 3], [1, 1], [1, 1]);
+                let paired = in_pairs.then(|| PairedTaps::new(&taps, bias.as_deref()));
+                let relu = half.relu;
+                (FirstHalf::Depthwise { taps, size, bias, paired, relu }, kernels[0])
             }
             None => (FirstHalf::Windows { size: [shape[2], shape[3]] }, shape[1]),
         };

@@ -89,7 +89,7 @@ pub(crate) fn covers(kind: Kind, sizes: Sizes) -> bool {
 /// Whether that is faster than libtorch's product on this CPU. It was measured on AMD's; on Intel's, MKL's fp32 and
 /// oneDNN's bf16 products are as fast.
 pub(crate) fn is_faster() -> bool {
-    crate::cpu::is_amds() && chosen() == InstructionSet::Avx512
+    crate::cpu::is_amds() && chosen() >= InstructionSet::Avx512
 }
 
 thread_local! {

@@ -149,6 +149,9 @@ pub enum InstructionSet {
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 16 numbers at a time.
     Avx512,
+    /// AVX-512 with BF16, which rounds to bf16 and multiplies pairs of such numbers. It takes numbers below 1.2e-38
+    /// for zeros.
+    Avx512Bf16,
 }
 
 impl InstructionSet {
@@ -160,6 +163,9 @@ impl InstructionSet {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
+            if avx512 && is_x86_feature_detected!("avx512bf16") {
+                return Self::Avx512Bf16;
+            }
             if avx512 {
                 return Self::Avx512;
             }
@@ -182,11 +188,13 @@ pub(crate) fn chosen() -> InstructionSet {
 }
 
 macro_rules! run_on_the_best_set {
-    () => {
+    ($with_bf16:ident) => {
         fn run<K: Kernel<Self>>(kernel: K) {
             // SAFETY: the set was detected; the pointers are the kernel's own promise.
             unsafe {
                 match chosen() {
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx512Bf16 => avx512::$with_bf16::<Self, K>(kernel),
                     #[cfg(target_arch = "x86_64")]
                     InstructionSet::Avx512 => avx512::enter::<Self, K>(kernel),
                     #[cfg(target_arch = "x86_64")]
@@ -209,12 +217,13 @@ macro_rules! run_on_the_best_set {
 
 impl Element for f32 {
     type Number = f32;
-    run_on_the_best_set!();
+    // There is nothing to round.
+    run_on_the_best_set!(enter);
 }
 
 impl Element for Bf16 {
     type Number = f32;
-    run_on_the_best_set!();
+    run_on_the_best_set!(enter_bf16);
 }
 
 /// fp64 is for checking the others: it has no fast path.

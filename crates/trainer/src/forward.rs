@@ -30,7 +30,7 @@ pub(crate) struct Forward<M> {
 
 enum Network<M> {
     /// The weights, copied and packed.
-    Packed(Inference),
+    Packed(Box<Inference>),
     /// The model itself, for what cannot be packed.
     Model(M),
 }
@@ -39,9 +39,12 @@ impl<M: Borrow<Xception>> Forward<M> {
     /// Forward passes of `model` in `precision`, most of them over `full_batch` pictures.
     pub(crate) fn new(model: M, precision: Precision, full_batch: usize) -> Self {
         let device = model.borrow().device();
-        let packed = Inference::new(model.borrow(), precision.kind(device));
+        let network = match Inference::new(model.borrow(), precision.kind(device)) {
+            Some(inference) => Network::Packed(Box::new(inference)),
+            None => Network::Model(model),
+        };
         Self {
-            network: packed.map_or_else(|| Network::Model(model), Network::Packed),
+            network,
             device,
             precision,
             captured: None,

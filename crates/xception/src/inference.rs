@@ -159,8 +159,10 @@ impl PackedModule {
         let mut ys = xs.shallow_clone();
         let mut opens_with_relu = self.opens_with_relu;
         for separable in others {
-            ys = separable.run(&ys, opening(opens_with_relu), watcher);
-            opens_with_relu = true;
+            // The next one's ReLU, on the way out, where it costs nothing.
+            let around = Around { closes_with_relu: true, ..opening(opens_with_relu) };
+            ys = separable.run(&ys, around, watcher);
+            opens_with_relu = false;
         }
         let (opened, projected) = (opening(opens_with_relu), opening(self.skip_relu));
         // The sum is formed by whichever kernel comes last.

@@ -13,7 +13,7 @@ use crate::simd::{Element, Kernel, Simd};
 
 /// Bytes of output that are walked channel vector by channel vector: with the rows they are made of they stay
 /// in the second-level cache.
-const BAND: usize = 64 << 10;
+pub(super) const BAND: usize = 64 << 10;
 
 /// Fills `ys` with the convolution of `xs` and the kernels `taps: [kh * kw, C]`.
 pub(super) fn run<E: Element>(
@@ -68,7 +68,7 @@ pub(crate) fn pixels_of<E: Element>(
 }
 
 /// A vector of any element, zero in each lane.
-static ZEROS: [u64; 8] = [0; 8];
+pub(super) static ZEROS: [u64; 8] = [0; 8];
 
 struct Loops<E: Element> {
     values: Shared<E>,

@@ -13,7 +13,7 @@ use crate::matrix_kernel::{self, Block};
 use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each_range, share_out};
 use crate::product::{BLOCK, Finish, Pair, Product, Rows, Single, Sums};
-use crate::simd::{Bf16, Element, Kernel, Simd};
+use crate::simd::{Bf16, Element, Kernel, Simd, pairs};
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
 const PIXELS: usize = 192;
@@ -175,11 +175,17 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
         let widen = matches!(conv.columns.numbers, Packed::Fp32(_));
         let prologue = Prologue { affine: None, relu };
         match &conv.first {
-            FirstHalf::Depthwise { taps, bias, relu, .. } => {
-                let outputs = Outputs { to: rows.0.cast(), ld: k, widen, relu: *relu };
+            FirstHalf::Depthwise { taps, bias, paired, relu: closing, .. } => {
+                let outputs = Outputs { to: rows.0.cast(), ld: k, widen, relu: *closing };
                 let (taps, bias) = (Shared::reading(taps), bias.as_deref().map(Shared::reading));
                 let count = pixels.len();
-                pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs);
+                match paired {
+                    // Packed in bf16, so that is what the map holds.
+                    Some(paired) if pairs::available() => {
+                        paired.pixels_of(Shared(values.0.cast()), relu, plan, pixels, outputs);
+                    }
+                    _ => pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs),
+                }
                 // bf16 rows are filled up to an even length; the weight there is zero, what it meets must be a number.
                 if k > plan.input.c {
                     let row = |row| rows.0.cast::<u16>().wrapping_add(row * k - 1);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::kernel::{LINE, Multiply, Single};
+use super::kernel::LINE;
 use crate::parallel::Shared;
 use crate::simd::{Element, Kernel, Simd};
 
@@ -68,12 +68,7 @@ impl<E: Element<Number = f32>> Finish<E> {
     /// # Safety
     /// The pixel belongs to the tile, and the column to the block's vectors.
     #[inline(always)]
-    pub(crate) unsafe fn put<S: Simd<E>, F: Multiply<E, S>>(
-        &self,
-        pixel: usize,
-        c: usize,
-        sum: S::Vector,
-    ) {
+    pub(crate) unsafe fn put<S: Simd<E>>(&self, pixel: usize, c: usize, sum: S::Vector) {
         let Some(columns) = self.columns.checked_sub(c).filter(|&columns| columns > 0) else {
             return;
         };
@@ -85,7 +80,7 @@ impl<E: Element<Number = f32>> Finish<E> {
                 let x = S::load(residual.0.add(self.first + at), span);
                 y = S::add(y, if self.residual_relu { S::relu(x) } else { x });
             }
-            F::store(self.to.0.add(at), span, if self.relu { S::relu(y) } else { y });
+            S::store(self.to.0.add(at), span, if self.relu { S::relu(y) } else { y });
         }
     }
 }
@@ -107,7 +102,7 @@ impl<E: Element<Number = f32>> Kernel<E> for Sums<E> {
                 unsafe {
                     let at = self.sums.0.add(pixel * self.width + c);
                     let sum = S::load_numbers(at, S::span(S::LANES));
-                    self.finish.put::<S, Single>(pixel, c, sum);
+                    self.finish.put::<S>(pixel, c, sum);
                 }
             }
         }

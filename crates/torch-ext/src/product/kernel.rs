@@ -2,8 +2,8 @@
 //!
 //! A factor is an fp32 number or a pair of bf16 numbers; either way it fills a lane of 32 bits.
 //! It reaches what the CPU can multiply as long as the columns are near. Where they are packed weights they are not:
-//! each tile of rows walks through all of them, and no cache that is near holds them. So every few steps a line of the
-//! panel that comes next is asked for, and while one is multiplied the next one arrives. Sums go from the registers
+//! each tile of rows walks through all of them, and no cache that is near holds them. So every few steps some lines of
+//! the panel that comes next are asked for, and while one is multiplied the next one arrives. Sums go from the registers
 //! through [`Finish`] to where they belong.
 
 use std::marker::PhantomData;
@@ -16,7 +16,10 @@ use crate::simd::{Element, Kernel, Simd};
 /// Bytes that the caches move at a time.
 pub(super) const LINE: usize = 64;
 
-/// Factors between two lines that are asked for.
+/// Rows that are multiplied at a time.
+const ROWS: usize = 6;
+
+/// Factors after which the next panel is asked for a bit more.
 const PACE: usize = 4;
 
 /// Rows times a panel of columns, factors by [`Single`] or [`Pair`]. Every count is one of factors, not of numbers.
@@ -60,11 +63,10 @@ pub(crate) struct Single;
 /// Two bf16 numbers a lane.
 pub(crate) struct Pair;
 
-/// How factors are multiplied, and sums stored where the instructions for that are at hand.
+/// How factors are multiplied.
 pub(crate) trait Multiply<E: Element, S: Simd<E>> {
     /// `a * b + sums`
     unsafe fn multiply(a: S::Vector, b: S::Vector, sums: S::Vector) -> S::Vector;
-    unsafe fn store(at: *mut E, span: S::Span, sums: S::Vector);
 }
 
 impl<E: Element, S: Simd<E>> Multiply<E, S> for Single {
@@ -72,12 +74,6 @@ impl<E: Element, S: Simd<E>> Multiply<E, S> for Single {
     unsafe fn multiply(a: S::Vector, b: S::Vector, sums: S::Vector) -> S::Vector {
         // SAFETY: the caller's.
         unsafe { S::fma(a, b, sums) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(at: *mut E, span: S::Span, sums: S::Vector) {
-        // SAFETY: the caller's.
-        unsafe { S::store(at, span, sums) }
     }
 }
 
@@ -87,26 +83,24 @@ impl<E: Element, S: Pairs<E>> Multiply<E, S> for Pair {
         // SAFETY: the caller's.
         unsafe { S::dot(a, b, sums) }
     }
-
-    #[inline(always)]
-    unsafe fn store(at: *mut E, span: S::Span, sums: S::Vector) {
-        // SAFETY: the caller's.
-        unsafe { S::store_narrowed(at, span, sums) }
-    }
 }
 
-/// The part of the next block that has not been asked for yet.
+/// The part of the next panel that has not been asked for yet.
 struct Ahead {
     line: *const u8,
     end: *const u8,
+    /// So that all of it has been when the last row is multiplied.
+    lines_a_step: usize,
 }
 
 impl Ahead {
     #[inline(always)]
     fn step<E: Element, S: Simd<E>>(&mut self) {
-        if self.line < self.end {
-            S::prefetch(self.line);
-            self.line = self.line.wrapping_add(LINE);
+        for _ in 0..self.lines_a_step {
+            if self.line < self.end {
+                S::prefetch(self.line);
+                self.line = self.line.wrapping_add(LINE);
+            }
         }
     }
 }
@@ -135,7 +129,10 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
     {
         let following = self.panel[self.k * self.width..].as_ptr_range();
         let most = following.start.wrapping_add(self.k * self.width).min(following.end);
-        let mut ahead = Ahead { line: following.start.cast(), end: most.cast() };
+        let lines = (self.k * self.width * size_of::<f32>()).div_ceil(LINE);
+        let steps = self.rows.count.div_ceil(ROWS) * self.k.div_ceil(PACE);
+        let lines_a_step = lines.div_ceil(steps.max(1));
+        let mut ahead = Ahead { line: following.start.cast(), end: most.cast(), lines_a_step };
         // AVX-512 has 32 registers; with 16 there is room for half as many columns.
         let vectors = if S::LANES == 16 { 4 } else { 2 };
         for column in (0..self.width).step_by(vectors * S::LANES) {
@@ -152,7 +149,7 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
         }
     }
 
-    /// All rows under `V` vectors of columns, six at a time.
+    /// All rows under `V` vectors of columns.
     #[inline(always)]
     unsafe fn columns<S: Simd<E>, const V: usize>(&self, column: usize, ahead: &mut Ahead)
     where
@@ -161,9 +158,9 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
         let (mut row, rows) = (0, self.rows.count);
         // SAFETY: the caller's.
         unsafe {
-            while row + 6 <= rows {
-                self.block::<S, 6, V>(row, column, ahead);
-                row += 6;
+            while row + ROWS <= rows {
+                self.block::<S, ROWS, V>(row, column, ahead);
+                row += ROWS;
             }
             match rows - row {
                 0 => {}
@@ -218,7 +215,7 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
             }
             for (p, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
-                    self.finish.put::<S, F>(row + p, column + v * S::LANES, sum);
+                    self.finish.put::<S>(row + p, column + v * S::LANES, sum);
                 }
             }
         }

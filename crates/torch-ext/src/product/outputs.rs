@@ -71,7 +71,8 @@ fn outputs<E: Trained>(
         let rows = Rows { start, count: pixels.len(), row_step: factors, factor_step: 1 };
         let finish = Finish::plain(to, columns, pixels.start, range.clone(), &bias[range.start..]);
         let width = range.len().next_multiple_of(VECTOR);
-        E::Factors::multiply(Product::new(rows, factors, room, width, finish));
+        let laid_out = &room[..factors * width];
+        E::Factors::multiply(Product::new(rows, factors, laid_out, width, finish));
     };
     share_out(chunks * blocks, &|tasks| {
         PANELS.with_borrow_mut(|[_, room]| {

@@ -83,6 +83,7 @@ impl<E: Trained> WeightGradient<E> {
                 let finish = Finish { residual: (first > 0).then_some(to), ..finish };
                 let rows = Rows { start, count: rows.len(), row_step: 1, factor_step: width };
                 let width = range.len().next_multiple_of(VECTOR);
+                let panel = &panel[..factors * width];
                 E::Factors::multiply(Product::new(rows, factors, panel, width, finish));
             }
         }

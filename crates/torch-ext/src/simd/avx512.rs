@@ -5,17 +5,29 @@ use std::arch::x86_64::*;
 use super::pairs::{PairKernel, Pairs};
 use super::{Bf16, Element, Kernel, Simd};
 
-pub(super) struct Avx512;
+/// With AVX512-BF16 or without.
+pub(super) struct Avx512<const BF16: bool>;
 
 /// # Safety
 /// The CPU has these features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn enter<E: Element, K: Kernel<E>>(kernel: K)
 where
-    Avx512: Simd<E>,
+    Avx512<false>: Simd<E>,
 {
     // SAFETY: the features are the caller's promise.
-    unsafe { kernel.run::<Avx512>() }
+    unsafe { kernel.run::<Avx512<false>>() }
+}
+
+/// # Safety
+/// The CPU has these features.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn enter_bf16<E: Element, K: Kernel<E>>(kernel: K)
+where
+    Avx512<true>: Simd<E>,
+{
+    // SAFETY: the features are the caller's promise.
+    unsafe { kernel.run::<Avx512<true>>() }
 }
 
 /// # Safety
@@ -23,10 +35,10 @@ where
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn enter_pairs<E: Element, K: PairKernel<E>>(kernel: K)
 where
-    Avx512: Pairs<E>,
+    Avx512<true>: Pairs<E>,
 {
     // SAFETY: the features are the caller's promise.
-    unsafe { kernel.run::<Avx512>() }
+    unsafe { kernel.run::<Avx512<true>>() }
 }
 
 macro_rules! arithmetic {
@@ -121,7 +133,7 @@ macro_rules! arithmetic {
     };
 }
 
-impl Simd<f32> for Avx512 {
+impl<const BF16: bool> Simd<f32> for Avx512<BF16> {
     arithmetic!();
 
     #[inline(always)]
@@ -134,7 +146,7 @@ impl Simd<f32> for Avx512 {
     }
 }
 
-impl Simd<Bf16> for Avx512 {
+impl<const BF16: bool> Simd<Bf16> for Avx512<BF16> {
     arithmetic!();
 
     #[inline(always)]
@@ -147,7 +159,11 @@ impl Simd<Bf16> for Avx512 {
     #[inline(always)]
     unsafe fn store(at: *mut Bf16, span: __mmask16, vector: __m512) {
         unsafe {
-            // To nearest, ties to even, as Bf16::narrow does it; the AVX512-BF16 instruction would flush denormals.
+            if BF16 {
+                let halves = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(vector));
+                return _mm256_mask_storeu_epi16(at.cast(), span, halves);
+            }
+            // To nearest, ties to even, as Bf16::narrow does it.
             let bits = _mm512_castps_si512(vector);
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
             let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
@@ -209,26 +225,25 @@ unsafe fn halves(numbers: __m512) -> __m512i {
     }
 }
 
-macro_rules! dot {
-    () => {
-        #[inline(always)]
-        unsafe fn dot(a: __m512, b: __m512, sums: __m512) -> __m512 {
-            // SAFETY: all three are 512 bits; what the lanes hold is the caller's promise.
-            unsafe { _mm512_dpbf16_ps(sums, bf16(a), bf16(b)) }
-        }
-        #[inline(always)]
-        unsafe fn interleave(first: __m512, second: __m512) -> __m512 {
-            // SAFETY: the caller's.
-            unsafe {
-                let (first, second) = (halves(first), halves(second));
-                _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
-            }
-        }
-    };
-}
+impl<E> Pairs<E> for Avx512<true>
+where
+    E: Element<Number = f32>,
+    Self: Simd<E, Vector = __m512, Span = __mmask16>,
+{
+    #[inline(always)]
+    unsafe fn dot(a: __m512, b: __m512, sums: __m512) -> __m512 {
+        // SAFETY: all three are 512 bits; what the lanes hold is the caller's promise.
+        unsafe { _mm512_dpbf16_ps(sums, bf16(a), bf16(b)) }
+    }
 
-impl Pairs<f32> for Avx512 {
-    dot!();
+    #[inline(always)]
+    unsafe fn interleave(first: __m512, second: __m512) -> __m512 {
+        // SAFETY: the caller's.
+        unsafe {
+            let (first, second) = (halves(first), halves(second));
+            _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
+        }
+    }
 
     #[inline(always)]
     unsafe fn load_pairs(at: *const f32, span: __mmask16) -> __m512 {
@@ -243,24 +258,43 @@ impl Pairs<f32> for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn store_narrowed(at: *mut f32, span: __mmask16, vector: __m512) {
-        unsafe { <Self as Simd<f32>>::store(at, span, vector) }
+    unsafe fn load_row(at: *const Bf16, count: usize) -> __m512 {
+        unsafe { _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(first(count), at.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn relu_row(row: __m512) -> __m512 {
+        unsafe {
+            let row = _mm512_castps_si512(row);
+            // As an integer the negative infinity is -128; what is not a number lies above it, whatever its sign.
+            let kept = _mm512_cmpgt_epi16_mask(row, _mm512_set1_epi16(-128));
+            _mm512_castsi512_ps(_mm512_maskz_mov_epi16(kept, row))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn zip_rows(above: __m512, below: __m512) -> [__m512; 2] {
+        unsafe {
+            let (above, below) = (_mm512_castps_si512(above), _mm512_castps_si512(below));
+            [_mm512_unpacklo_epi16(above, below), _mm512_unpackhi_epi16(above, below)]
+                .map(|pairs| _mm512_castsi512_ps(pairs))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_row(at: *mut Bf16, count: usize, [low, high]: [__m512; 2]) {
+        unsafe {
+            // Four numbers of one half, four of the other, and so on: the order that zip_rows takes them out in.
+            let order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
+            let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            let row = _mm512_permutexvar_epi64(order, halves);
+            _mm512_mask_storeu_epi16(at.cast(), first(count), row);
+        }
     }
 }
 
-impl Pairs<Bf16> for Avx512 {
-    dot!();
-
-    #[inline(always)]
-    unsafe fn load_pairs(at: *const Bf16, span: __mmask16) -> __m512 {
-        unsafe { _mm512_maskz_loadu_ps(span, at.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_narrowed(at: *mut Bf16, span: __mmask16, vector: __m512) {
-        unsafe {
-            let halves = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(vector));
-            _mm256_mask_storeu_epi16(at.cast(), span, halves);
-        }
-    }
+/// The mask of the first `count` of 32 numbers.
+#[inline(always)]
+fn first(count: usize) -> __mmask32 {
+    if count >= 32 { u32::MAX } else { (1 << count) - 1 }
 }

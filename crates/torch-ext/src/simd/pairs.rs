@@ -2,7 +2,7 @@
 //!
 //! Only AVX512-BF16 has such an instruction, so a kernel that needs it is entered for that set or not at all.
 
-use super::{Element, Simd};
+use super::{Bf16, Element, InstructionSet, Simd, chosen};
 
 /// Vectors whose lanes can be read as two bf16 numbers.
 pub(crate) trait Pairs<E: Element>: Simd<E> {
@@ -13,10 +13,28 @@ pub(crate) trait Pairs<E: Element>: Simd<E> {
     unsafe fn interleave(first: Self::Vector, second: Self::Vector) -> Self::Vector;
 
     /// Neighbours in memory, rounded: two numbers for each lane of the span.
-    unsafe fn load_pairs(at: *const E, span: Self::Span) -> Self::Vector;
+    unsafe fn load_pairs(at: *const f32, span: Self::Span) -> Self::Vector;
 
-    /// As [`Simd::store`] by the set's own instruction for bf16, which makes zeros of numbers below 1.2e-38.
-    unsafe fn store_narrowed(at: *mut E, span: Self::Span, vector: Self::Vector);
+    /// [`ROW`] neighbours in memory as they lie, zeros behind the first `count`.
+    unsafe fn load_row(at: *const Bf16, count: usize) -> Self::Vector;
+
+    /// `max(x, 0)` of each number of a row; NaN stays NaN.
+    unsafe fn relu_row(row: Self::Vector) -> Self::Vector;
+
+    /// The numbers of two rows that lie at one place, paired; [`place_in_zipped`] tells which pair is where.
+    unsafe fn zip_rows(above: Self::Vector, below: Self::Vector) -> [Self::Vector; 2];
+
+    /// Stores the first `count` of a row whose numbers lie as those of [`Self::zip_rows`] do, rounded.
+    unsafe fn store_row(at: *mut Bf16, count: usize, zipped: [Self::Vector; 2]);
+}
+
+/// Numbers of bf16 in a vector.
+pub(crate) const ROW: usize = 32;
+
+/// The lane of both vectors of [`Pairs::zip_rows`], counted through, that the `index`-th pair of a row comes to.
+pub(crate) fn place_in_zipped(index: usize) -> usize {
+    let (eight, within) = (index / 8, index % 8);
+    within / 4 * 16 + eight * 4 + within % 4
 }
 
 /// As [`Kernel`](super::Kernel), for kernels that multiply pairs.
@@ -30,11 +48,5 @@ pub(crate) trait PairKernel<E: Element> {
 
 /// Whether this CPU multiplies pairs.
 pub(crate) fn available() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        // The macro remembers its answer.
-        super::chosen() == super::InstructionSet::Avx512 && is_x86_feature_detected!("avx512bf16")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    chosen() == InstructionSet::Avx512Bf16
 }

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::pairs::{PairKernel, Pairs, ROW};
 use super::*;
 
 /// Makes every kernel run on one instruction set. The sets agree but for the last digits: tests that compare bits
@@ -11,8 +12,12 @@ pub(crate) struct Forced(AtomicU8);
 
 pub(crate) static FORCED: Forced = Forced(AtomicU8::new(0));
 
-const SETS: [InstructionSet; 3] =
-    [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512];
+const SETS: [InstructionSet; 4] = [
+    InstructionSet::Portable,
+    InstructionSet::Avx2,
+    InstructionSet::Avx512,
+    InstructionSet::Avx512Bf16,
+];
 
 impl Forced {
     pub(super) fn get(&self) -> Option<InstructionSet> {
@@ -64,6 +69,70 @@ impl<E: Element> Kernel<E> for Exercise<E> {
     }
 }
 
+/// A row of numbers with a ReLU, zipped with a row of zeros, taken apart again and stored.
+struct ThroughPairs {
+    from: *const Bf16,
+    to: *mut Bf16,
+    count: usize,
+}
+
+impl PairKernel<Bf16> for ThroughPairs {
+    #[inline(always)]
+    unsafe fn run<S: Pairs<Bf16>>(self) {
+        // SAFETY: the test's own arrays.
+        unsafe {
+            let zipped = S::zip_rows(S::relu_row(S::load_row(self.from, self.count)), S::zero());
+            // One times the number, and whatever times the zero beside it.
+            let ones = S::interleave(S::splat(1.0), S::splat(1.0));
+            let sums = [S::dot(zipped[0], ones, S::zero()), S::dot(zipped[1], ones, S::zero())];
+            S::store_row(self.to, self.count, sums);
+        }
+    }
+}
+
+#[test]
+fn rows_come_back_from_pairs_in_order() {
+    let numbers: Vec<Bf16> = (0..ROW)
+        .map(|i| match i {
+            3 => f32::NAN,
+            // As the CPU itself makes them, with a sign.
+            4 => -f32::NAN,
+            5 => f32::INFINITY,
+            6 => f32::NEG_INFINITY,
+            7 => -0.0,
+            _ => i as f32 - 20.0,
+        })
+        .map(|number: f32| Bf16((number.to_bits() >> 16) as u16))
+        .collect();
+    on_every_set(|_| {
+        for count in [ROW, 31, 17, 16, 1] {
+            if !pairs::available() {
+                continue;
+            }
+            let mut got = vec![Bf16(7); ROW];
+            let (from, to) = (numbers.as_ptr(), got.as_mut_ptr());
+            Bf16::run_pairs(ThroughPairs { from, to, count });
+            for (index, (got, number)) in got.iter().zip(&numbers).enumerate() {
+                let (got, number) = (got.widen(), number.widen());
+                let expected = if number < 0.0 { 0.0 } else { number };
+                let same = got == expected || got.is_nan() && expected.is_nan();
+                assert!(
+                    if index < count { same } else { got == Bf16(7).widen() },
+                    "{index}: {got}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn every_pair_of_a_row_has_a_place_of_its_own() {
+    let mut places: Vec<usize> = (0..ROW).map(pairs::place_in_zipped).collect();
+    assert_eq!(places[..9], [0, 1, 2, 3, 16, 17, 18, 19, 4]);
+    places.sort_unstable();
+    assert!(places.into_iter().eq(0..ROW));
+}
+
 #[test]
 fn bf16_rounds_to_nearest_even_on_every_set() {
     let numbers: Vec<f32> = (0..1003)
@@ -78,9 +147,11 @@ fn bf16_rounds_to_nearest_even_on_every_set() {
     on_every_set(|set| {
         let mut got = vec![Bf16(7); numbers.len()];
         Bf16::run(Exercise { from: narrow.as_ptr(), to: got.as_mut_ptr(), count: got.len() });
-        let got: Vec<u16> = got.iter().map(|x| if x.0 == 0x8000 { 0 } else { x.0 }).collect();
-        let expected: Vec<u16> =
-            expected.iter().map(|&x| if x == 0x8000 { 0 } else { x }).collect();
+        // A zero is a zero; where the set says so, numbers too small to be normal are, too.
+        let flushes = set == InstructionSet::Avx512Bf16;
+        let plain = |x: u16| if x == 0x8000 || flushes && x < 0x0080 { 0 } else { x };
+        let got: Vec<u16> = got.iter().map(|x| plain(x.0)).collect();
+        let expected: Vec<u16> = expected.iter().map(|&x| plain(x)).collect();
         assert_eq!(got, expected, "{set:?}");
     });
 }
