@@ -22,6 +22,7 @@ fn main() {
         .file("cpp/operators.cpp")
         .file("cpp/matrix_kernel.cpp")
         .file("cpp/memory.cpp")
+        .file("cpp/optimizers.cpp")
         .file("cpp/parallel.cpp");
     let cuda = env::var_os("CARGO_FEATURE_CUDA").is_some();
     if cuda {

@@ -1,4 +1,4 @@
-//! The declarations of `cpp/torch_ext.cpp` and the one way to call them.
+//! The declarations of `cpp/` and the one way to call them.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
@@ -27,8 +27,8 @@ unsafe extern "C" {
         gradients: *const *mut C_tensor,
         means: *const *mut C_tensor,
         variances: *const *mut C_tensor,
-        steps: *const *mut C_tensor,
         count: usize,
+        steps: *mut C_tensor,
         learning_rate: f64,
         learning_rate_tensor: *const C_tensor,
         beta1: f64,
@@ -36,6 +36,17 @@ unsafe extern "C" {
         weight_decay: f64,
         eps: f64,
         decoupled: bool,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_fused_sgd(
+        parameters: *const *mut C_tensor,
+        gradients: *const *mut C_tensor,
+        velocities: *const *mut C_tensor,
+        count: usize,
+        learning_rate: f64,
+        learning_rate_tensor: *const C_tensor,
+        momentum: f64,
+        weight_decay: f64,
+        nesterov: bool,
     ) -> *mut c_char;
     pub(crate) fn torch_ext_multiply_bf16(
         m: i64,

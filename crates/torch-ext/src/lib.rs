@@ -21,7 +21,7 @@ mod depthwise;
 mod error;
 mod feature_map;
 mod ffi;
-mod fused_adam;
+mod fused_optimizers;
 mod matrix_kernel;
 mod max_pool;
 mod memory;
@@ -40,7 +40,9 @@ pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
 pub use feature_map::{BatchNorm, FeatureMap, Statistics, add};
-pub use fused_adam::{AdamState, AdamStep, LearningRate, WeightDecay, fused_adam};
+pub use fused_optimizers::{
+    AdamMemory, AdamStep, LearningRate, SgdStep, WeightDecay, fused_adam, fused_sgd, sgd_velocities,
+};
 pub use max_pool::{PoolGeometry, max_pool2d};
 pub use memory::keep_memory;
 pub use memory_format::{channels_last, is_channels_last};

@@ -1,8 +1,10 @@
-//! Adam and AdamW on tensors of our own, by libtorch's fused kernels: the state can be looked at and kept.
+//! Optimizers on tensors of our own, by libtorch's fused kernels: what they remember can be looked at and kept.
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn::VarStore};
-use torch_ext::{AdamState, AdamStep, LearningRate, WeightDecay, fused_adam};
+use torch_ext::{
+    AdamMemory, AdamStep, LearningRate, SgdStep, WeightDecay, fused_adam, fused_sgd, sgd_velocities,
+};
 
 use crate::Error;
 
@@ -36,6 +38,17 @@ pub enum OptimizerConfig {
         /// What decays.
         decays: Decays,
     },
+    /// Decay as part of the gradient. PyTorch: `torch.optim.SGD`.
+    Sgd {
+        /// What is left of the velocity from step to step; 0 for none.
+        momentum: f64,
+        /// Whether the step looks ahead along the velocity.
+        nesterov: bool,
+        /// Strength of the decay.
+        weight_decay: f64,
+        /// What decays.
+        decays: Decays,
+    },
 }
 
 /// Which parameters weight decay pulls on.
@@ -55,51 +68,84 @@ impl OptimizerConfig {
         Self::Adam { beta1, beta2, eps, weight_decay: 0.0, decays: Decays::All }
     }
 
-    /// The numbers of a step, and what decays.
-    fn numbers(&self) -> (AdamStep, Decays) {
-        let (decay, (beta1, beta2, eps, weight_decay, decays)) = match *self {
-            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, decays } => {
-                (WeightDecay::InGradient, (beta1, beta2, eps, weight_decay, decays))
+    fn decays(&self) -> Decays {
+        match *self {
+            OptimizerConfig::Adam { decays, .. }
+            | OptimizerConfig::AdamW { decays, .. }
+            | OptimizerConfig::Sgd { decays, .. } => decays,
+        }
+    }
+
+    /// The rule for `parameters`, which decay or do not, and its memory ahead of the first step.
+    fn rule(&self, parameters: &[Tensor], decay: bool) -> Rule {
+        let applied = |weight_decay| if decay { weight_decay } else { 0.0 };
+        let adam = |step| Rule::Adam(step, AdamMemory::new(parameters));
+        match *self {
+            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. } => {
+                let (weight_decay, decay) = (applied(weight_decay), WeightDecay::InGradient);
+                adam(AdamStep { beta1, beta2, eps, weight_decay, decay })
             }
-            OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, decays } => {
-                (WeightDecay::Decoupled, (beta1, beta2, eps, weight_decay, decays))
+            OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => {
+                let (weight_decay, decay) = (applied(weight_decay), WeightDecay::Decoupled);
+                adam(AdamStep { beta1, beta2, eps, weight_decay, decay })
             }
-        };
-        (AdamStep { beta1, beta2, eps, weight_decay, decay }, decays)
+            OptimizerConfig::Sgd { momentum, nesterov, weight_decay, .. } => {
+                let step = SgdStep { momentum, nesterov, weight_decay: applied(weight_decay) };
+                Rule::Sgd(step, sgd_velocities(parameters))
+            }
+        }
     }
 
     /// What is wrong with the numbers, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
-        let (AdamStep { beta1, beta2, eps, weight_decay, .. }, _) = self.numbers();
-        let in_range = [
-            ("optimizer.beta1", beta1, (0.0..1.0).contains(&beta1), "at least 0 and below 1"),
-            ("optimizer.beta2", beta2, (0.0..1.0).contains(&beta2), "at least 0 and below 1"),
-            ("optimizer.eps", eps, eps.is_finite() && eps > 0.0, "above 0"),
-            (
-                "optimizer.weight_decay",
-                weight_decay,
-                weight_decay.is_finite() && weight_decay >= 0.0,
-                "0 or more",
-            ),
-        ];
-        in_range
+        let below_one =
+            |name, value: f64| (name, value, (0.0..1.0).contains(&value), "at least 0 and below 1");
+        let not_negative =
+            |name, value: f64| (name, value, value.is_finite() && value >= 0.0, "0 or more");
+        let positive =
+            |name, value: f64| (name, value, value.is_finite() && value > 0.0, "above 0");
+        let numbers = match *self {
+            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
+            | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => vec![
+                below_one("optimizer.beta1", beta1),
+                below_one("optimizer.beta2", beta2),
+                positive("optimizer.eps", eps),
+                not_negative("optimizer.weight_decay", weight_decay),
+            ],
+            OptimizerConfig::Sgd { nesterov: true, momentum: 0.0, .. } => {
+                return Some(
+                    "optimizer.nesterov looks ahead along a velocity, and an optimizer.momentum of 0 has none; set \
+                     one or the other"
+                        .into(),
+                );
+            }
+            OptimizerConfig::Sgd { momentum, weight_decay, .. } => vec![
+                below_one("optimizer.momentum", momentum),
+                not_negative("optimizer.weight_decay", weight_decay),
+            ],
+        };
+        numbers
             .into_iter()
             .find(|(_, _, fits, _)| !fits)
             .map(|(name, value, _, accepted)| format!("{name} must be {accepted}, got {value}"))
     }
 }
 
-/// Parameters that are treated alike, with what Adam remembers of each.
+/// The numbers of a step, and what is remembered from one to the next.
+enum Rule {
+    Adam(AdamStep, AdamMemory),
+    Sgd(SgdStep, Vec<Tensor>),
+}
+
+/// Parameters that are treated alike.
 struct Group {
     parameters: Vec<Tensor>,
-    states: Vec<AdamState>,
-    decays: bool,
+    rule: Rule,
 }
 
 /// The parameters of a network, in order of creation, and the optimizer's memory of them.
 pub(crate) struct Optimizer {
-    config: OptimizerConfig,
-    groups: Vec<Group>,
+    groups: [Group; 2],
 }
 
 impl Optimizer {
@@ -107,13 +153,11 @@ impl Optimizer {
     pub(crate) fn new(store: &VarStore, config: OptimizerConfig) -> Self {
         let (kernels, rest): (Vec<_>, Vec<_>) =
             store.trainable_variables().into_iter().partition(|parameter| parameter.dim() > 1);
-        let (_, decays) = config.numbers();
-        let group = |parameters: Vec<Tensor>, decays| Group {
-            states: parameters.iter().map(AdamState::new).collect(),
+        let group = |parameters: Vec<Tensor>, decay| Group {
+            rule: config.rule(&parameters, decay),
             parameters,
-            decays,
         };
-        Self { config, groups: vec![group(kernels, true), group(rest, decays == Decays::All)] }
+        Self { groups: [group(kernels, true), group(rest, config.decays() == Decays::All)] }
     }
 
     /// The gradient of `loss` in every parameter, group by group in order of creation.
@@ -130,13 +174,17 @@ impl Optimizer {
         learning_rate: impl Into<LearningRate<'a>>,
     ) -> Result<(), Error> {
         let learning_rate = learning_rate.into();
-        let (step, _) = self.config.numbers();
         let mut rest = gradients;
-        for Group { parameters, states, decays } in &mut self.groups {
+        for Group { parameters, rule } in &mut self.groups {
             let (gradients, others) = rest.split_at(parameters.len());
-            let weight_decay = if *decays { step.weight_decay } else { 0.0 };
-            let step = AdamStep { weight_decay, ..step };
-            fused_adam(parameters, gradients, states, step, learning_rate)?;
+            match rule {
+                Rule::Adam(step, memory) => {
+                    fused_adam(parameters, gradients, memory, *step, learning_rate)?;
+                }
+                Rule::Sgd(step, velocities) => {
+                    fused_sgd(parameters, gradients, velocities, *step, learning_rate)?;
+                }
+            }
             rest = others;
         }
         Ok(())
@@ -149,17 +197,10 @@ mod tests {
     use tch::{Device, Kind, nn};
 
     /// A kernel and a bias, both 2, under a loss that pulls on neither.
-    fn decayed(decays: Decays) -> (f64, f64) {
+    fn decayed(config: OptimizerConfig) -> (f64, f64) {
         let store = VarStore::new(Device::Cpu);
         let kernel = store.root().var("kernel", &[1, 1], nn::Init::Const(2.0));
         let bias = store.root().var("bias", &[1], nn::Init::Const(2.0));
-        let config = OptimizerConfig::AdamW {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.5,
-            decays,
-        };
         let mut optimizer = Optimizer::new(&store, config);
         let gradients = optimizer.gradients(&((&kernel + &bias) * 0.0).sum(Kind::Float)).unwrap();
         optimizer.step(&gradients, 0.1).unwrap();
@@ -174,8 +215,14 @@ mod tests {
                 "{kernel} {bias}"
             );
         };
-        near(decayed(Decays::All), (1.9, 1.9));
-        near(decayed(Decays::Weights), (1.9, 2.0));
+        let (beta1, beta2, eps, weight_decay) = (0.9, 0.999, 1e-8, 0.5);
+        let adamw = |decays| OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, decays };
+        let (momentum, nesterov) = (0.9, false);
+        let sgd = |decays| OptimizerConfig::Sgd { momentum, nesterov, weight_decay, decays };
+        near(decayed(adamw(Decays::All)), (1.9, 1.9));
+        near(decayed(adamw(Decays::Weights)), (1.9, 2.0));
+        near(decayed(sgd(Decays::All)), (1.9, 1.9));
+        near(decayed(sgd(Decays::Weights)), (1.9, 2.0));
     }
 
     #[test]
@@ -205,5 +252,14 @@ mod tests {
         };
         assert_eq!(bad.problem().unwrap(), "optimizer.beta1 must be at least 0 and below 1, got 1");
         assert_eq!(OptimizerConfig::adam().problem(), None);
+        let sgd = |momentum, nesterov| {
+            let decays = Decays::Weights;
+            OptimizerConfig::Sgd { momentum, nesterov, weight_decay: 1e-4, decays }.problem()
+        };
+        assert_eq!(sgd(0.9, true), None);
+        assert_eq!(sgd(0.0, false), None);
+        assert!(sgd(0.0, true).unwrap().contains("optimizer.momentum of 0 has none"));
+        let expected = "optimizer.momentum must be at least 0 and below 1, got 1.5";
+        assert_eq!(sgd(1.5, false).unwrap(), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! Every recipe parses, builds and says where its figures come from; every slip is named.
 
 use super::*;
+use crate::optimizer::Decays;
 
 fn arguments(recipe: &str, set: &[&str]) -> TrainArgs {
     TrainArgs {
@@ -81,6 +82,19 @@ fn another_preset_leaves_the_scale_behind() {
 }
 
 #[test]
+fn a_whole_table_can_be_replaced() {
+    let sgd = "optimizer={ name = 'sgd', momentum = 0.9, nesterov = true, weight_decay = 5e-4, decays = 'weights' }";
+    let recipe = Recipe::resolve(&arguments("quick", &[sgd])).unwrap();
+    let expected = OptimizerConfig::Sgd {
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+        decays: Decays::Weights,
+    };
+    assert_eq!(recipe.optimizer, expected);
+}
+
+#[test]
 fn slips_are_named() {
     refused(&["epocs=3"], "unknown field `epocs`");
     refused(&["schedule.peek=3"], "unknown field `peek`");
@@ -93,7 +107,9 @@ fn slips_are_named() {
     refused(&["epochs.first=3"], "'epochs' is a value, it has nothing inside");
     refused(&["schedule.peak=-1"], "schedule.peak must be above 0, got -1");
     refused(&["optimizer.beta1=1.0"], "optimizer.beta1 must be at least 0 and below 1, got 1");
-    refused(&["optimizer.name=sgd"], "unknown variant `sgd`");
+    refused(&["optimizer.name=adagrad"], "unknown variant `adagrad`");
+    // Another optimizer has other keys, and the recipe's own do not fit it.
+    refused(&["optimizer.name=sgd"], "unknown field `beta1`");
     refused(&["label_smoothing=1.5"], "label_smoothing must be at least 0 and below 1, got 1.5");
     refused(&["normalization.std=[0.0, 1.0, 1.0]"], "normalization.std must be above 0, got 0");
     refused(&["model.preset=resnet"], "unknown preset 'resnet'");

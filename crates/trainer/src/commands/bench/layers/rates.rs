@@ -7,6 +7,12 @@ use torch_ext::{Around, Factors, PackedConv, PackedConvConfig};
 
 use crate::Error;
 
+/// Of a product so large that what comes ahead of the multiplications does not show.
+const CHANNELS: i64 = 1024;
+
+/// Rows and columns of its picture.
+const SIDE: i64 = 48;
+
 /// What this machine does at best.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Rates {
@@ -23,16 +29,16 @@ impl Rates {
         let on_cpu = (Kind::Float, Device::Cpu);
         let config = PackedConvConfig {
             depthwise: None,
-            weight: Tensor::f_randn([256, 256, 1, 1], on_cpu)?,
-            bias: Tensor::f_zeros([256], on_cpu)?,
+            weight: Tensor::f_randn([CHANNELS, CHANNELS, 1, 1], on_cpu)?,
+            bias: Tensor::f_zeros([CHANNELS], on_cpu)?,
             stride: [1, 1],
             padding: [0, 0],
             dilation: [1, 1],
         };
         let product = PackedConv::new(&config, factors).expect("a 1×1 convolution packs");
-        let picture = Tensor::f_randn([1, 256, 96, 96], on_cpu)?;
+        let picture = Tensor::f_randn([1, CHANNELS, SIDE, SIDE], on_cpu)?;
         let picture = torch_ext::channels_last(&picture)?.to_kind(kind);
-        let macs = (96 * 96 * 256 * 256) as f64;
+        let macs = (SIDE * SIDE * CHANNELS * CHANNELS) as f64;
         let product = best(20, || drop(product.run(&picture, Around::default())));
         // In place: a copy would read its destination too, which nobody sees.
         let mut block = Tensor::f_zeros([32 << 20], on_cpu)?;

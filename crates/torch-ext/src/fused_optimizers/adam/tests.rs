@@ -37,10 +37,10 @@ fn by_hand(step: AdamStep) -> f64 {
 fn check(decay: WeightDecay) {
     let step = AdamStep { decay, ..STEP };
     let parameters = [Tensor::from_slice(&[2.0_f64; 5])];
-    let mut states = [AdamState::new(&parameters[0])];
+    let mut memory = AdamMemory::new(&parameters);
     for gradient in [1.0, -2.0, 0.5] {
         let gradients = [Tensor::from_slice(&[gradient; 5])];
-        fused_adam(&parameters, &gradients, &mut states, step, RATE.into()).unwrap();
+        fused_adam(&parameters, &gradients, &mut memory, step, RATE.into()).unwrap();
     }
     assert!(
         (parameters[0].double_value(&[4]) - by_hand(step)).abs() < 1e-12,
@@ -67,13 +67,13 @@ fn follows_a_tensor(device: Device, decay: WeightDecay) {
     let moved = |as_tensor: bool| {
         let parameters = [Tensor::ones([5], (Kind::Float, device))];
         let gradients = [Tensor::full([5], 0.3, (Kind::Float, device))];
-        let mut states = [AdamState::new(&parameters[0])];
+        let mut memory = AdamMemory::new(&parameters);
         let mut tensor = Tensor::zeros([], (Kind::Float, device));
         // Rates that a float holds exactly, so that both forms compute with the same number.
         for rate in [0.125, 0.25] {
             drop(tensor.fill_(rate));
             let rate = if as_tensor { LearningRate::Tensor(&tensor) } else { rate.into() };
-            fused_adam(&parameters, &gradients, &mut states, step, rate).unwrap();
+            fused_adam(&parameters, &gradients, &mut memory, step, rate).unwrap();
         }
         parameters[0].double_value(&[4])
     };
@@ -99,8 +99,8 @@ fn the_rate_may_be_a_tensor_on_a_gpu() {
 fn a_gradient_of_another_layout_lands_on_its_own_weight() {
     let parameters = [Tensor::zeros([2, 3], (Kind::Double, Device::Cpu))];
     let gradient = Tensor::from_slice(&[1.0_f64, 0., 0., 0., 0., -1.]).view([3, 2]).tr();
-    let mut states = [AdamState::new(&parameters[0])];
-    fused_adam(&parameters, &[gradient], &mut states, STEP, RATE.into()).unwrap();
+    let mut memory = AdamMemory::new(&parameters);
+    fused_adam(&parameters, &[gradient], &mut memory, STEP, RATE.into()).unwrap();
     let moved: Vec<f64> = (&parameters[0] * 10).round().flatten(0, 1).try_into().unwrap();
     assert_eq!(moved, [-1., 0., 0., 0., 0., 1.]);
 }
@@ -108,14 +108,14 @@ fn a_gradient_of_another_layout_lands_on_its_own_weight() {
 #[test]
 fn a_missing_gradient_is_named() {
     let parameters = [Tensor::zeros([2], (Kind::Float, Device::Cpu))];
-    let mut states = [AdamState::new(&parameters[0])];
+    let mut memory = AdamMemory::new(&parameters);
     let error =
-        fused_adam(&parameters, &[Tensor::new()], &mut states, STEP, RATE.into()).unwrap_err();
+        fused_adam(&parameters, &[Tensor::new()], &mut memory, STEP, RATE.into()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "libtorch refused a fused Adam step: parameter 0 has no gradient"
     );
-    assert_eq!(states[0].steps.double_value(&[]), 0.0, "a refused step must not count");
+    assert_eq!(memory.steps.double_value(&[]), 0.0, "a refused step must not count");
 }
 
 #[test]
@@ -123,10 +123,10 @@ fn lists_that_do_not_pair_up_are_refused() {
     let error = fused_adam(
         &[Tensor::zeros([2], (Kind::Float, Device::Cpu))],
         &[],
-        &mut [],
+        &mut AdamMemory::new(&[]),
         STEP,
         RATE.into(),
     )
     .unwrap_err();
-    assert!(error.message.contains("1 parameters, 0 gradients and 0 states"), "{error}");
+    assert!(error.message.contains("1 parameters, 0 gradients and the memory of 0"), "{error}");
 }
