@@ -2,7 +2,7 @@
 //!
 //! The golden values are the original's in float64. In float64, in the layout that training uses, we must agree to
 //! nearly the last digit, which leaves no room for another network; in float32, in the original's layout, to the
-//! tolerance that the project promises.
+//! tolerance that the project promises, but for what lies behind a kink.
 
 use std::collections::BTreeMap;
 
@@ -71,7 +71,7 @@ impl Subject {
     }
 }
 
-/// Largest relative errors.
+/// Largest relative errors, and how many may be larger.
 #[derive(Clone, Copy)]
 struct Tolerance {
     /// Of logits, loss and running statistics.
@@ -90,7 +90,7 @@ const BEHIND_A_KINK: f64 = 5e-3;
 /// Nearly the last digit of float64.
 const EXACT: Tolerance = Tolerance { forward: 1e-9, gradients: 1e-9, behind_kinks: 0.0 };
 /// What the project promises in float32.
-const PROMISED: Tolerance = Tolerance { forward: 1e-5, gradients: 1e-5, behind_kinks: 0.25 };
+const PROMISED: Tolerance = Tolerance { forward: 1e-5, gradients: 1e-5, behind_kinks: 0.05 };
 /// Where norm follows norm, the original's own float32 gradients are up to 1.1e-5 away from its float64 ones when it
 /// computes channels-last, as our kernels always do, and 1.6e-5 with depthwise kernels between the norms
 /// (`make_golden.py --conditioning`): no implementation can promise less than that.
@@ -98,7 +98,7 @@ const NORM_AFTER_NORM: Tolerance = Tolerance { gradients: 5e-5, ..PROMISED };
 /// Told float64, Keras agrees to seven digits only; which of its operations is less exact we have not traced.
 const KERAS_EXACT: Tolerance = Tolerance { forward: 1e-6, gradients: 1e-5, behind_kinks: 0.0 };
 /// What the project promises for it.
-const KERAS: Tolerance = Tolerance { forward: 1e-4, gradients: 1e-4, behind_kinks: 0.25 };
+const KERAS: Tolerance = Tolerance { forward: 1e-4, gradients: 1e-4, behind_kinks: 0.05 };
 
 /// Checks one preset within the first tolerance in float64, within the second in float32.
 #[track_caller]
@@ -167,6 +167,8 @@ fn check_case(
     let part = errors.found.len() as f64 / errors.compared as f64;
     if part > tolerance.behind_kinks || errors.largest > BEHIND_A_KINK {
         found.extend(errors.found);
+    } else if !errors.found.is_empty() {
+        eprintln!("taken to lie behind a kink, {:?}:\n{}", case.input, errors.found.join("\n"));
     }
     found
 }

@@ -81,7 +81,8 @@ fn run<E: Element>(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan: Plan
     let ys = tch::no_grad(|| {
         let xs = xs.tail().of(&laid_out(&xs.values().detach()));
         let ys = plan.output.empty(xs.values());
-        forward::run::<E>(&xs, &taps, bs.map(numbers::read).as_deref(), &ys, &plan);
+        let bs = bs.map(|bs| numbers::read_channels(bs, plan.output.c));
+        forward::run::<E>(&xs, &taps, bs.as_deref(), &ys, &plan);
         ys
     });
     let more: Vec<&Tensor> = std::iter::once(ws).chain(bs).collect();

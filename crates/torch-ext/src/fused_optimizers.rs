@@ -12,7 +12,7 @@ use torch_sys::C_tensor;
 use crate::Error;
 
 pub use adam::{AdamMemory, AdamStep, WeightDecay, fused_adam};
-pub use sgd::{SgdStep, fused_sgd, sgd_velocities};
+pub use sgd::{SgdMemory, SgdStep, fused_sgd};
 
 /// The size of one step.
 #[derive(Debug, Clone, Copy)]

@@ -2,8 +2,8 @@
 //!
 //! The first are kernels for a CPU: [`depthwise_conv2d`], [`pointwise_conv2d`], [`max_pool2d`] and [`add`] on
 //! [`FeatureMap`]s, which carry a pending norm and ReLU to whoever reads them next, and [`PackedConv`] for inference.
-//! They are Rust, compiled for AVX-512, for AVX2 and for anything else ([`InstructionSet`]), differentiable, and run on
-//! libtorch's own threads. On other devices the same functions call libtorch's.
+//! They are Rust, compiled for each [`InstructionSet`] and for anything else, differentiable, and run on libtorch's own
+//! threads. On other devices the same functions call libtorch's.
 //! The second are memory formats, fused optimizer steps, CUDA graphs and the CPU's abilities.
 //!
 //! This is the only crate of the workspace with `unsafe` code and the only one with C++. The C++ (`cpp/`) is glue: it
@@ -41,7 +41,7 @@ pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
 pub use feature_map::{BatchNorm, FeatureMap, Statistics, add};
 pub use fused_optimizers::{
-    AdamMemory, AdamStep, LearningRate, SgdStep, WeightDecay, fused_adam, fused_sgd, sgd_velocities,
+    AdamMemory, AdamStep, LearningRate, SgdMemory, SgdStep, WeightDecay, fused_adam, fused_sgd,
 };
 pub use max_pool::{PoolGeometry, max_pool2d};
 pub use memory::keep_memory;

@@ -62,13 +62,11 @@ pub fn max_pool2d(xs: &FeatureMap, geometry: PoolGeometry) -> Option<Tensor> {
         (ys, winners)
     });
     let Some(winners) = winners else { return Some(ys) };
-    record_on(
-        &[xs],
-        &[],
-        &[&winners],
-        &ys,
-        move |maps, kept, gradient, _| with_element!(gradient.kind(), E => backward::run::<E>(&maps[0], &kept[0], gradient, plan)),
-    );
+    record_on(&[xs], &[], &[&winners], &ys, move |maps, kept, gradient, _| {
+        with_element!(gradient.kind(), E => {
+            backward::run::<E>(&maps[0], &kept[0], gradient, plan)
+        })
+    });
     Some(ys)
 }
 

@@ -41,6 +41,17 @@ pub(crate) fn read<N: Number>(tensor: &Tensor) -> Vec<N> {
     }
 }
 
+/// As [`read`], of a tensor that has a number for each of `c` channels; panics where it does not.
+pub(crate) fn read_channels<N: Number>(tensor: &Tensor, c: usize) -> Vec<N> {
+    assert!(
+        tensor.size() == [c as i64] && tensor.device() == Device::Cpu,
+        "expected a number for each of {c} channels on the CPU, got {:?} on {:?}",
+        tensor.size(),
+        tensor.device()
+    );
+    read(tensor)
+}
+
 fn widened<From: Number, To: Number>(numbers: &[From]) -> Vec<To> {
     numbers.iter().map(|number| To::from_f64(number.to_f64())).collect()
 }
@@ -101,6 +112,14 @@ mod tests {
             assert_eq!(read::<f64>(&turned), list, "{kind:?}");
         }
         assert!(read::<f32>(&tensor(&[], &[0], Kind::Float)).is_empty());
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "expected a number for each of 3 channels on the CPU, got [1] on Cpu"
+    )]
+    fn a_bias_that_does_not_fit_is_refused() {
+        drop(read_channels::<f32>(&tensor(&[1.0], &[1], Kind::Float), 3));
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub struct PackedConv {
 #[derive(Debug)]
 enum FirstHalf {
     /// With the depthwise convolution: kernels `[kh * kw, C]` fp32, bias `[C]` fp32; both once more in pairs, where
-    /// the CPU multiplies those and knows the geometry.
+    /// the CPU multiplies those.
     Depthwise {
         taps: Vec<f32>,
         size: [i64; 2],
@@ -128,9 +128,7 @@ impl PackedConv {
                 }
                 let taps = list(&half.weight.flatten(1, 3).transpose(0, 1));
                 let (size, bias) = ([kernels[2], kernels[3]], half.bias.as_ref().map(list));
-                let in_pairs = factors == Factors::Bf16
-                    && pairs::available()
-                    && (size, *stride, *dilation) == ([3, 3], [1, 1], [1, 1]);
+                let in_pairs = factors == Factors::Bf16 && pairs::available() && size == [3, 3];
                 let paired = in_pairs.then(|| PairedTaps::new(&taps, bias.as_deref()));
                 let relu = half.relu;
                 (FirstHalf::Depthwise { taps, size, bias, paired, relu }, kernels[0])

@@ -117,9 +117,16 @@ mod tests {
     #[test]
     fn products_agree_with_libtorchs_convolution() {
         tch::manual_seed(0);
-        for (stride, h, w) in [(1, 5, 4), (2, 5, 4), (2, 7, 7), (3, 8, 2), (1, 1, 1)] {
+        let geometries = [(1, 5, 4), (2, 5, 4), (2, 7, 7), (3, 8, 2), (1, 1, 1)];
+        // Odd channels do not go in pairs.
+        let channels = [(19, 23), (18, 24)];
+        for ((stride, h, w), (c_in, c_out)) in geometries
+            .into_iter()
+            .flat_map(|geometry| channels.map(|channels| (geometry, channels)))
+        {
             let noise = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu));
-            let tensors = [noise(&[3, 19, h, w]).relu(), noise(&[23, 19, 1, 1]), noise(&[23])];
+            let tensors =
+                [noise(&[3, c_in, h, w]).relu(), noise(&[c_out, c_in, 1, 1]), noise(&[c_out])];
             let expected = run(Kind::Double, &tensors, |xs, ws, bs| {
                 xs.relu().conv2d(ws, Some(bs), [stride; 2], [0, 0], [1, 1], 1)
             });

@@ -1,4 +1,5 @@
-//! Vectors of channels: one kernel source, compiled for AVX-512, for AVX2 with FMA, and for anything else.
+//! Vectors of channels: one kernel source, compiled for AVX-512 with BF16 and without, for AVX2 with FMA, and for
+//! anything else.
 //!
 //! A kernel is a [`Kernel`], generic over the instruction set. [`Element::run`] picks the best set that the CPU has
 //! at run time and enters the kernel's copy for it. Numbers are stored as fp32, bf16 or fp64 and computed in fp32
@@ -211,6 +212,8 @@ macro_rules! run_on_the_best_set {
             unsafe {
                 avx512::enter_pairs::<Self, K>(kernel)
             }
+            #[cfg(not(target_arch = "x86_64"))]
+            drop(kernel);
         }
     };
 }

@@ -25,13 +25,11 @@ pub(crate) fn every(xs: &FeatureMap, stride: [i64; 2]) -> Tensor {
         with_element!(ys.kind(), E => forward::<E>(&xs, &ys, plan));
         ys
     });
-    record_on(
-        &[xs],
-        &[],
-        &[],
-        &ys,
-        move |maps, _, gradient, _| with_element!(gradient.kind(), E => backward::<E>(&maps[0], gradient, plan)),
-    );
+    record_on(&[xs], &[], &[], &ys, move |maps, _, gradient, _| {
+        with_element!(gradient.kind(), E => {
+            backward::<E>(&maps[0], gradient, plan)
+        })
+    });
     ys
 }
 

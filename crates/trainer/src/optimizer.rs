@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn::VarStore};
 use torch_ext::{
-    AdamMemory, AdamStep, LearningRate, SgdStep, WeightDecay, fused_adam, fused_sgd, sgd_velocities,
+    AdamMemory, AdamStep, LearningRate, SgdMemory, SgdStep, WeightDecay, fused_adam, fused_sgd,
 };
 
 use crate::Error;
@@ -76,22 +76,23 @@ impl OptimizerConfig {
         }
     }
 
-    /// The rule for `parameters`, which decay or do not, and its memory ahead of the first step.
-    fn rule(&self, parameters: &[Tensor], decay: bool) -> Rule {
-        let applied = |weight_decay| if decay { weight_decay } else { 0.0 };
-        let adam = |step| Rule::Adam(step, AdamMemory::new(parameters));
+    /// The rule for `parameters`, which the weight decay pulls on or spares, and its memory ahead of the first step.
+    fn rule(&self, parameters: &[Tensor], pulls: bool) -> Rule {
+        let pull = |weight_decay| if pulls { weight_decay } else { 0.0 };
         match *self {
-            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. } => {
-                let (weight_decay, decay) = (applied(weight_decay), WeightDecay::InGradient);
-                adam(AdamStep { beta1, beta2, eps, weight_decay, decay })
-            }
-            OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => {
-                let (weight_decay, decay) = (applied(weight_decay), WeightDecay::Decoupled);
-                adam(AdamStep { beta1, beta2, eps, weight_decay, decay })
+            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
+            | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => {
+                let decay = match self {
+                    OptimizerConfig::AdamW { .. } => WeightDecay::Decoupled,
+                    _ => WeightDecay::InGradient,
+                };
+                let weight_decay = pull(weight_decay);
+                let step = AdamStep { beta1, beta2, eps, weight_decay, decay };
+                Rule::Adam(step, AdamMemory::new(parameters))
             }
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay, .. } => {
-                let step = SgdStep { momentum, nesterov, weight_decay: applied(weight_decay) };
-                Rule::Sgd(step, sgd_velocities(parameters))
+                let step = SgdStep { momentum, nesterov, weight_decay: pull(weight_decay) };
+                Rule::Sgd(step, SgdMemory::new(parameters, step))
             }
         }
     }
@@ -134,7 +135,7 @@ impl OptimizerConfig {
 /// The numbers of a step, and what is remembered from one to the next.
 enum Rule {
     Adam(AdamStep, AdamMemory),
-    Sgd(SgdStep, Vec<Tensor>),
+    Sgd(SgdStep, SgdMemory),
 }
 
 /// Parameters that are treated alike.
@@ -153,8 +154,8 @@ impl Optimizer {
     pub(crate) fn new(store: &VarStore, config: OptimizerConfig) -> Self {
         let (kernels, rest): (Vec<_>, Vec<_>) =
             store.trainable_variables().into_iter().partition(|parameter| parameter.dim() > 1);
-        let group = |parameters: Vec<Tensor>, decay| Group {
-            rule: config.rule(&parameters, decay),
+        let group = |parameters: Vec<Tensor>, pulls| Group {
+            rule: config.rule(&parameters, pulls),
             parameters,
         };
         Self { groups: [group(kernels, true), group(rest, config.decays() == Decays::All)] }
@@ -181,8 +182,8 @@ impl Optimizer {
                 Rule::Adam(step, memory) => {
                     fused_adam(parameters, gradients, memory, *step, learning_rate)?;
                 }
-                Rule::Sgd(step, velocities) => {
-                    fused_sgd(parameters, gradients, velocities, *step, learning_rate)?;
+                Rule::Sgd(step, memory) => {
+                    fused_sgd(parameters, gradients, memory, *step, learning_rate)?;
                 }
             }
             rest = others;

@@ -58,7 +58,8 @@ struct PackedModule {
 impl Inference {
     /// Packs the weights of `model` for pictures of `kind`.
     ///
-    /// `None` where the kernels do not serve: other devices and kinds, and tables with ELU or with an activation at the end of a separable convolution. The model itself does then.
+    /// `None` where the kernels do not serve: other devices and kinds, and tables with ELU or with an activation at the
+    /// end of a separable convolution. The model itself does then.
     pub fn new(model: &Xception, kind: Kind) -> Option<Self> {
         if model.device() != tch::Device::Cpu {
             return None;
@@ -102,14 +103,15 @@ impl Inference {
     pub fn parts(&self, xs: &Tensor) -> Vec<Tensor> {
         // The maps ahead of the first pool are the largest.
         let convs = self.stem.iter().chain(&self.modules[self.order[0]].separables);
-        let (mut size, mut most) = (xs.size(), 1_i64);
+        let (mut size, mut largest) = (xs.size(), 1_i64);
         size[0] = 1;
         for Step { conv, .. } in convs {
             let output = conv.output_size(&size);
-            most = most.max(size.iter().product::<i64>() + output.iter().product::<i64>());
+            let numbers = size.iter().product::<i64>() + output.iter().product::<i64>();
+            largest = largest.max(numbers);
             size = output.to_vec();
         }
-        let most = (MAPS / (most * self.kind.elt_size_in_bytes() as i64)).max(1);
+        let most = (MAPS / (largest * self.kind.elt_size_in_bytes() as i64)).max(1);
         // Parts of one size, as far as that goes.
         let (count, parts) = (xs.size()[0], (xs.size()[0] as u64).div_ceil(most as u64).max(1));
         xs.split((count as u64).div_ceil(parts).max(1) as i64, 0)

@@ -2,7 +2,8 @@
 //!
 //! For inference: the taps are rounded to bf16, and a map comes without a normalisation. Numbers are read as they lie,
 //! 32 channels to a vector, and none is widened. In each column of the picture the first two rows are a pair, and the
-//! third row pairs up with its neighbour on the right: five multiplications of pairs do the work of nine.
+//! third row pairs up with its neighbour on the right: five multiplications of pairs do the work of nine. One tap is a
+//! zero beside a number that counts elsewhere, so what is infinite may come out as not a number.
 
 use std::ops::Range;
 

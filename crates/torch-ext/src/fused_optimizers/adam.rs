@@ -64,7 +64,9 @@ pub fn fused_adam(
     learning_rate: LearningRate<'_>,
 ) -> Result<(), Error> {
     let operation = "a fused Adam step";
-    check(operation, parameters, gradients, memory.means.len().min(memory.variances.len()))?;
+    for remembered in [&memory.means, &memory.variances] {
+        check(operation, parameters, gradients, remembered.len())?;
+    }
     if parameters.is_empty() {
         return Ok(());
     }

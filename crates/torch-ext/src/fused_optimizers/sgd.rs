@@ -16,24 +16,36 @@ pub struct SgdStep {
     pub weight_decay: f64,
 }
 
-/// The velocities ahead of the first step of `parameters`: zeros, each shaped like its parameter.
-pub fn sgd_velocities(parameters: &[Tensor]) -> Vec<Tensor> {
-    zeros_like(parameters)
+/// What is remembered of a list of parameters from step to step.
+#[derive(Debug)]
+pub struct SgdMemory {
+    /// Each shaped like its parameter; none at all without momentum.
+    pub velocities: Vec<Tensor>,
+}
+
+impl SgdMemory {
+    /// The memory ahead of the first of such steps of `parameters`.
+    pub fn new(parameters: &[Tensor], step: SgdStep) -> Self {
+        let moves = step.momentum != 0.0;
+        Self { velocities: if moves { zeros_like(parameters) } else { Vec::new() } }
+    }
 }
 
 /// Moves every parameter by one step along its gradient.
 ///
-/// Parameters, gradients and velocities run in parallel; a parameter's gradient must be defined.
+/// Parameters, gradients and memory run in parallel; a parameter's gradient must be defined.
 /// PyTorch: `torch._fused_sgd_` and its `tensor_lr` form, without dampening.
 pub fn fused_sgd(
     parameters: &[Tensor],
     gradients: &[Tensor],
-    velocities: &mut [Tensor],
+    memory: &mut SgdMemory,
     step: SgdStep,
     learning_rate: LearningRate<'_>,
 ) -> Result<(), Error> {
     let operation = "a fused SGD step";
-    check(operation, parameters, gradients, velocities.len())?;
+    let velocities = &memory.velocities;
+    let remembered = if step.momentum == 0.0 { parameters.len() } else { velocities.len() };
+    check(operation, parameters, gradients, remembered)?;
     if step.nesterov && step.momentum == 0.0 {
         let message = "Nesterov's form looks ahead along a velocity, and a momentum of 0 has none";
         return Err(Error { operation, message: message.into() });
@@ -83,10 +95,10 @@ mod tests {
     #[track_caller]
     fn check(step: SgdStep) {
         let parameters = [Tensor::from_slice(&[2.0_f64; 5])];
-        let mut velocities = sgd_velocities(&parameters);
+        let mut memory = SgdMemory::new(&parameters, step);
         for gradient in [1.0, -2.0, 0.5] {
             let gradients = [Tensor::from_slice(&[gradient; 5])];
-            fused_sgd(&parameters, &gradients, &mut velocities, step, RATE.into()).unwrap();
+            fused_sgd(&parameters, &gradients, &mut memory, step, RATE.into()).unwrap();
         }
         let moved = parameters[0].double_value(&[4]);
         assert!((moved - by_hand(step)).abs() < 1e-12, "{moved} {} {step:?}", by_hand(step));
@@ -104,9 +116,9 @@ mod tests {
         let step = SgdStep { momentum: 0.5, nesterov: true, weight_decay: 0.0 };
         let moved = |rate: LearningRate| {
             let parameters = [Tensor::ones([3], (Kind::Float, Device::Cpu))];
-            let mut velocities = sgd_velocities(&parameters);
+            let mut memory = SgdMemory::new(&parameters, step);
             let gradients = [Tensor::ones([3], (Kind::Float, Device::Cpu))];
-            fused_sgd(&parameters, &gradients, &mut velocities, step, rate).unwrap();
+            fused_sgd(&parameters, &gradients, &mut memory, step, rate).unwrap();
             parameters[0].double_value(&[0])
         };
         assert_eq!(moved(LearningRate::Tensor(&Tensor::from(0.25_f32))), 1.0 - 0.25 * 1.5);
@@ -116,7 +128,8 @@ mod tests {
     #[test]
     fn looking_ahead_needs_a_velocity() {
         let step = SgdStep { momentum: 0.0, nesterov: true, weight_decay: 0.0 };
-        let error = fused_sgd(&[], &[], &mut [], step, RATE.into()).unwrap_err();
+        let error =
+            fused_sgd(&[], &[], &mut SgdMemory::new(&[], step), step, RATE.into()).unwrap_err();
         assert!(error.message.contains("a momentum of 0 has none"), "{error}");
     }
 }

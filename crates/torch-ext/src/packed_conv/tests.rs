@@ -74,8 +74,9 @@ fn check(shape: [i64; 4], c_out: i64, geometry: Geometry) {
     let residual = noise(&bare.size());
     for (bits, residual) in [(0, None), (3, None), (4, Some(&residual)), (7, Some(&residual))] {
         let near = |kind: Kind, factors: Factors, bound: f64| {
-            let Some(packed) = (factors == Factors::Fp32 || matrix_kernel::available())
-                .then(|| PackedConv::new(&config, factors).expect("a shape that packs"))
+            let Some(packed) =
+                (factors == Factors::Fp32 || multiplies_pairs() || matrix_kernel::available())
+                    .then(|| PackedConv::new(&config, factors).expect("a shape that packs"))
             else {
                 return;
             };
@@ -120,6 +121,7 @@ fn every_shape_of_the_network_agrees_with_libtorch() {
     check([2, 33, 1, 1], 8, (3, 1, 1, 1, 1));
     check([1, 70, 2, 5], 9, (3, 1, 1, 2, 1));
     check([1, 31, 3, 4], 6, (3, 1, 1, 0, 1));
+    check([2, 16, 4, 5], 6, (3, 1, 1, 3, 1));
     // Shortcuts and stem.
     check([2, 64, 9, 9], 128, (0, 1, 2, 0, 1));
     check([2, 3, 13, 12], 32, (0, 3, 2, 0, 1));

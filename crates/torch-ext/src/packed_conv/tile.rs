@@ -28,7 +28,7 @@ const BYTES: usize = 768 << 10;
 struct Scratch {
     /// For tiles.
     rows: Vec<f32>,
-    /// For the sums of one block, in bf16.
+    /// For the sums of one block, where libtorch's kernel multiplies.
     sums: Vec<f32>,
 }
 
@@ -145,15 +145,16 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
             relu: self.closes_with_relu,
             ..Finish::plain(self.to, c_out, pixels.start, exist, &columns.bias[start..])
         };
-        let factors = |k| Rows { start: rows, count: pixels.len(), row_step: k, factor_step: 1 };
+        let rows_of =
+            |factors| Rows { start: rows, count: pixels.len(), row_step: factors, factor_step: 1 };
         match &columns.numbers {
             Packed::Fp32(numbers) => {
                 let panel = &numbers[start * k..];
-                E::run(Product::<E, Single>::new(factors(k), k, panel, width, finish));
+                E::run(Product::<E, Single>::new(rows_of(k), k, panel, width, finish));
             }
             Packed::Bf16(numbers) if super::multiplies_pairs() => {
                 let panel = as_pairs(&numbers[start * k..]);
-                E::run_pairs(Product::<E, Pair>::new(factors(k / 2), k / 2, panel, width, finish));
+                E::run_pairs(Product::<E, Pair>::new(rows_of(k / 2), k / 2, panel, width, finish));
             }
             Packed::Bf16(numbers) => {
                 sums.resize(sums.len().max(pixels.len() * BLOCK), 0.0);
@@ -181,7 +182,7 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
                 let count = pixels.len();
                 match paired {
                     // Packed in bf16, so that is what the map holds.
-                    Some(paired) if pairs::available() => {
+                    Some(paired) if pairs::available() && plan.is_3x3(1) => {
                         paired.pixels_of(Shared(values.0.cast()), relu, plan, pixels, outputs);
                     }
                     _ => pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs),

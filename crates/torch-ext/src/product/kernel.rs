@@ -130,12 +130,13 @@ impl<E: Element<Number = f32>, F> Product<'_, E, F> {
         let following = self.panel[self.k * self.width..].as_ptr_range();
         let most = following.start.wrapping_add(self.k * self.width).min(following.end);
         let lines = (self.k * self.width * size_of::<f32>()).div_ceil(LINE);
-        let steps = self.rows.count.div_ceil(ROWS) * self.k.div_ceil(PACE);
-        let lines_a_step = lines.div_ceil(steps.max(1));
-        let mut ahead = Ahead { line: following.start.cast(), end: most.cast(), lines_a_step };
         // AVX-512 has 32 registers; with 16 there is room for half as many columns.
         let vectors = if S::LANES == 16 { 4 } else { 2 };
-        for column in (0..self.width).step_by(vectors * S::LANES) {
+        let columns = vectors * S::LANES;
+        let blocks = self.rows.count.div_ceil(ROWS) * self.width.div_ceil(columns);
+        let lines_a_step = lines.div_ceil((blocks * self.k.div_ceil(PACE)).max(1));
+        let mut ahead = Ahead { line: following.start.cast(), end: most.cast(), lines_a_step };
+        for column in (0..self.width).step_by(columns) {
             let vectors = vectors.min((self.width - column) / S::LANES);
             // SAFETY: rows and panel have these sizes.
             unsafe {

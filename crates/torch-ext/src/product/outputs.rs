@@ -26,7 +26,8 @@ pub(crate) fn forward<E: Trained>(
 ) {
     let Sizes { rows, k, columns } = sizes;
     let ws = elements::<f32>(ws);
-    let mut bias: Vec<f32> = bs.map(numbers::read).unwrap_or_default();
+    let bias = bs.map(|bs| numbers::read_channels(bs, columns));
+    let mut bias: Vec<f32> = bias.unwrap_or_default();
     bias.resize(columns.next_multiple_of(BLOCK), 0.0);
     let panel = |range: Range<usize>, to| {
         // SAFETY: rows of the weights.
