@@ -7,12 +7,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ffi;
+#[cfg(test)]
+use crate::simd::{InstructionSet, tests::FORCED};
 
 type Panic = Box<dyn std::any::Any + Send>;
 
 struct Job<'a> {
     body: &'a (dyn Fn(Range<usize>) + Sync),
     panic: Mutex<Option<Panic>>,
+    #[cfg(test)]
+    set: Option<InstructionSet>,
 }
 
 /// Calls `body` with every index below `count`, each once, in any order and on any thread of the pool.
@@ -106,7 +110,12 @@ impl Left {
 
 /// Calls `body` with ranges that cover every index below `count` once, one range a thread.
 fn on_threads(count: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
-    let job = Job { body, panic: Mutex::new(None) };
+    let job = Job {
+        body,
+        panic: Mutex::new(None),
+        #[cfg(test)]
+        set: FORCED.get(),
+    };
     // SAFETY: `job` outlives the call, which returns when every index is done.
     let text = unsafe {
         ffi::torch_ext_parallel_for(count as i64, run_range, (&raw const job).cast_mut().cast())
@@ -121,6 +130,8 @@ fn on_threads(count: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
 unsafe extern "C" fn run_range(context: *mut c_void, begin: i64, end: i64) {
     // SAFETY: `on_threads` passes its job, alive until the loop is over.
     let job = unsafe { &*context.cast::<Job>() };
+    #[cfg(test)]
+    FORCED.set(job.set);
     // A panic must not unwind through C++; it waits for the caller.
     let work = || (job.body)(begin as usize..end as usize);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {

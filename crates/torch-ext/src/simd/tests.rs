@@ -1,16 +1,9 @@
 //! Every instruction set that this CPU has agrees with plain Rust.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::cell::Cell;
 
 use super::pairs::{PairKernel, Pairs, ROW};
 use super::*;
-
-/// Makes every kernel run on one instruction set. The sets agree but for the last digits: tests that compare bits
-/// run [`on_one_set`].
-pub(crate) struct Forced(AtomicU8);
-
-pub(crate) static FORCED: Forced = Forced(AtomicU8::new(0));
 
 const SETS: [InstructionSet; 4] = [
     InstructionSet::Portable,
@@ -19,32 +12,19 @@ const SETS: [InstructionSet; 4] = [
     InstructionSet::Avx512Bf16,
 ];
 
-impl Forced {
-    pub(super) fn get(&self) -> Option<InstructionSet> {
-        let index = self.0.load(Ordering::Relaxed);
-        (index > 0).then(|| SETS[index as usize - 1])
-    }
-}
-
-/// Held while a test depends on which set is in use.
-static CHOICE: Mutex<()> = Mutex::new(());
-
-/// Calls `body` while no other test changes the instruction set.
-pub(crate) fn on_one_set<T>(body: impl FnOnce() -> T) -> T {
-    let _choice = CHOICE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    body()
+thread_local! {
+    /// The one set that kernels on this thread run on. A loop's threads take over their caller's: tests run beside
+    /// each other, and none may change another's set between two of its steps.
+    pub(crate) static FORCED: Cell<Option<InstructionSet>> = const { Cell::new(None) };
 }
 
 /// Calls `body` once on each instruction set of this CPU.
 pub(crate) fn on_every_set(mut body: impl FnMut(InstructionSet)) {
-    let _choice = CHOICE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for (index, set) in (1..).zip(SETS) {
-        if set <= InstructionSet::detected() {
-            FORCED.0.store(index, Ordering::Relaxed);
-            body(set);
-        }
+    for set in SETS.into_iter().filter(|&set| set <= InstructionSet::detected()) {
+        FORCED.set(Some(set));
+        body(set);
     }
-    FORCED.0.store(0, Ordering::Relaxed);
+    FORCED.set(None);
 }
 
 /// `relu(x)`, `x` where positive, and `x` stored once more, over an odd number of lanes.
