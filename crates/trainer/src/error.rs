@@ -61,6 +61,19 @@ pub enum Error {
         /// At that step.
         learning_rate: f64,
     },
+    /// What a run was to go on from does not fit it.
+    #[error(
+        "the saved state does not fit the {what} in {count} places; go on with the recipe that it was saved under:\n  \
+         {problems}"
+    )]
+    State {
+        /// What the state belongs to.
+        what: &'static str,
+        /// How many problems there are.
+        count: usize,
+        /// The first of them, a line each.
+        problems: String,
+    },
     /// libtorch's fused kernels refused something.
     #[error(transparent)]
     TorchExt(#[from] torch_ext::Error),
@@ -97,7 +110,9 @@ impl Error {
                 | xception::Error::Import(_) => 3,
                 xception::Error::File { .. } | xception::Error::Torch(_) => 1,
             },
-            Error::NoData(_) | Error::Datasets(_) | Error::Picture { .. } => 3,
+            Error::NoData(_) | Error::Datasets(_) | Error::Picture { .. } | Error::State { .. } => {
+                3
+            }
             Error::NonFiniteLoss { .. } => 5,
             Error::OutOfMemory { .. } => 6,
             Error::File { .. } | Error::TorchExt(_) | Error::Internal(_) => 1,

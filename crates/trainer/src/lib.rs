@@ -20,6 +20,7 @@ mod progress;
 pub mod recipe;
 mod run_folder;
 mod schedule;
+mod state;
 mod table;
 mod training;
 mod world;

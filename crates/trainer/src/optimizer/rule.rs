@@ -1,0 +1,75 @@
+//! The numbers of an optimizer's step joined with what it remembers of a list of parameters.
+
+use tch::Tensor;
+use torch_ext::{
+    AdamMemory, AdamStep, LearningRate, SgdMemory, SgdStep, WeightDecay, fused_adam, fused_sgd,
+};
+
+use super::OptimizerConfig;
+use crate::Error;
+
+/// How a list of parameters moves.
+pub(super) enum Rule {
+    Adam(AdamStep, AdamMemory),
+    Sgd(SgdStep, SgdMemory),
+}
+
+impl Rule {
+    /// The rule of `config` for `parameters`, which its weight decay pulls on or spares, ahead of the first step.
+    pub(super) fn new(config: OptimizerConfig, parameters: &[Tensor], pulls: bool) -> Self {
+        let pull = |weight_decay| if pulls { weight_decay } else { 0.0 };
+        match config {
+            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
+            | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => {
+                let decay = match config {
+                    OptimizerConfig::AdamW { .. } => WeightDecay::Decoupled,
+                    _ => WeightDecay::InGradient,
+                };
+                let weight_decay = pull(weight_decay);
+                let step = AdamStep { beta1, beta2, eps, weight_decay, decay };
+                Rule::Adam(step, AdamMemory::new(parameters))
+            }
+            OptimizerConfig::Sgd { momentum, nesterov, weight_decay, .. } => {
+                let step = SgdStep { momentum, nesterov, weight_decay: pull(weight_decay) };
+                Rule::Sgd(step, SgdMemory::new(parameters, step))
+            }
+        }
+    }
+
+    /// Moves `parameters` against `gradients`, which run in parallel.
+    pub(super) fn step(
+        &mut self,
+        parameters: &[Tensor],
+        gradients: &[Tensor],
+        learning_rate: LearningRate<'_>,
+    ) -> Result<(), Error> {
+        match self {
+            Rule::Adam(step, memory) => {
+                fused_adam(parameters, gradients, memory, *step, learning_rate)?;
+            }
+            Rule::Sgd(step, memory) => {
+                fused_sgd(parameters, gradients, memory, *step, learning_rate)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tensors that this remembers of the parameters called `names`, by name: themselves, not copies.
+    pub(super) fn remembered(&self, names: &[String]) -> Vec<(String, Tensor)> {
+        let (lists, steps): (Vec<(&str, &[Tensor])>, Option<&Tensor>) = match self {
+            Rule::Adam(_, memory) => (
+                vec![("mean", &memory.means), ("variance", &memory.variances)],
+                Some(&memory.steps),
+            ),
+            Rule::Sgd(_, memory) => (vec![("velocity", &memory.velocities)], None),
+        };
+        let of_parameters = lists.into_iter().flat_map(|(what, tensors)| {
+            let named = move |(name, tensor): (&String, &Tensor)| {
+                (format!("{what}.{name}"), tensor.shallow_clone())
+            };
+            names.iter().zip(tensors).map(named)
+        });
+        let of_all = steps.map(|steps| ("steps".to_string(), steps.shallow_clone()));
+        of_parameters.chain(of_all).collect()
+    }
+}

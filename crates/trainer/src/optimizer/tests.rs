@@ -1,0 +1,201 @@
+//! A step goes where its formula says; what is remembered can be taken out and put back.
+
+use super::*;
+use tch::{Device, Kind, nn};
+use xception::weights;
+
+/// A kernel and a bias, both 2, under a loss that pulls on neither.
+fn decayed(config: OptimizerConfig) -> (f64, f64) {
+    let store = VarStore::new(Device::Cpu);
+    let kernel = store.root().var("kernel", &[1, 1], nn::Init::Const(2.0));
+    let bias = store.root().var("bias", &[1], nn::Init::Const(2.0));
+    let mut optimizer = Optimizer::new(&store, config);
+    let gradients = optimizer.gradients(&((&kernel + &bias) * 0.0).sum(Kind::Float)).unwrap();
+    optimizer.step(&gradients, 0.1).unwrap();
+    (kernel.double_value(&[0, 0]), bias.double_value(&[0]))
+}
+
+#[test]
+fn decay_spares_biases_where_asked() {
+    let near = |(kernel, bias): (f64, f64), expected: (f64, f64)| {
+        assert!(
+            (kernel - expected.0).abs() < 1e-6 && (bias - expected.1).abs() < 1e-6,
+            "{kernel} {bias}"
+        );
+    };
+    let (beta1, beta2, eps, weight_decay) = (0.9, 0.999, 1e-8, 0.5);
+    let adamw = |decays| OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, decays };
+    let (momentum, nesterov) = (0.9, false);
+    let sgd = |decays| OptimizerConfig::Sgd { momentum, nesterov, weight_decay, decays };
+    near(decayed(adamw(Decays::All)), (1.9, 1.9));
+    near(decayed(adamw(Decays::Weights)), (1.9, 2.0));
+    near(decayed(sgd(Decays::All)), (1.9, 1.9));
+    near(decayed(sgd(Decays::Weights)), (1.9, 2.0));
+}
+
+#[test]
+fn a_step_goes_downhill_and_gradients_do_not_pile_up() {
+    let store = VarStore::new(Device::Cpu);
+    let weight = store.root().var("w", &[1, 1], nn::Init::Const(1.0));
+    let mut optimizer = Optimizer::new(&store, OptimizerConfig::adam());
+    for _ in 0..3 {
+        let gradients = optimizer.gradients(&(&weight * 3.0).sum(Kind::Float)).unwrap();
+        assert_eq!(gradients[0].double_value(&[0, 0]), 3.0);
+        optimizer.step(&gradients, 0.1).unwrap();
+    }
+    assert!(
+        (weight.double_value(&[0, 0]) - 0.7).abs() < 1e-5,
+        "three steps of 0.1 against a constant slope"
+    );
+}
+
+#[test]
+fn numbers_out_of_range_are_named() {
+    let bad = OptimizerConfig::Adam {
+        beta1: 1.0,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.0,
+        decays: Decays::All,
+    };
+    assert_eq!(bad.problem().unwrap(), "optimizer.beta1 must be at least 0 and below 1, got 1");
+    assert_eq!(OptimizerConfig::adam().problem(), None);
+    let sgd = |momentum, nesterov| {
+        let decays = Decays::Weights;
+        OptimizerConfig::Sgd { momentum, nesterov, weight_decay: 1e-4, decays }.problem()
+    };
+    assert_eq!(sgd(0.9, true), None);
+    assert_eq!(sgd(0.0, false), None);
+    assert!(sgd(0.0, true).unwrap().contains("optimizer.momentum of 0 has none"));
+    let expected = "optimizer.momentum must be at least 0 and below 1, got 1.5";
+    assert_eq!(sgd(1.5, false).unwrap(), expected);
+}
+
+/// A small network of every kind of variable: dense and depthwise kernels, a norm's scale, shift and statistics, a
+/// classifier.
+pub(super) fn network(seed: i64) -> VarStore {
+    tch::manual_seed(seed);
+    let store = VarStore::new(Device::Cpu);
+    let root = store.root();
+    let noise = nn::Init::Randn { mean: 0.0, stdev: 0.5 };
+    let kernel = |layer: &str, shape: &[i64]| drop((&root / layer).var("weight", shape, noise));
+    let vector = |layer: &str, name, value, size| {
+        drop((&root / layer).var(name, &[size], nn::Init::Const(value)));
+    };
+    kernel("conv1", &[6, 3, 3, 3]);
+    kernel("depthwise", &[6, 1, 3, 3]);
+    kernel("pointwise", &[8, 6, 1, 1]);
+    vector("bn", "weight", 1.0, 8);
+    vector("bn", "bias", 0.0, 8);
+    drop((&root / "bn").zeros_no_train("running_mean", &[8]));
+    kernel("fc", &[5, 8]);
+    vector("fc", "bias", 0.0, 5);
+    store
+}
+
+/// The loss of `network` at a step.
+pub(super) fn loss(store: &VarStore, step: i64) -> Tensor {
+    let of: BTreeMap<_, _> = store.variables().into_iter().collect();
+    let conv = |xs: &Tensor, name: &str, groups| {
+        let kernel = &of[name];
+        let padding = kernel.size()[2] / 2;
+        xs.conv2d(kernel, None::<Tensor>, [1, 1], [padding, padding], [1, 1], groups)
+    };
+    let xs = (Tensor::arange(4 * 3 * 36, (Kind::Float, Device::Cpu)) * 0.37 + step as f64).sin();
+    let xs = conv(&xs.view([4, 3, 6, 6]), "conv1.weight", 1).relu();
+    let xs = conv(&conv(&xs, "depthwise.weight", 6), "pointwise.weight", 1);
+    let xs = xs * of["bn.weight"].view([1, 8, 1, 1]) + of["bn.bias"].view([1, 8, 1, 1]);
+    let logits = xs
+        .relu()
+        .mean_dim([2, 3].as_slice(), false, Kind::Float)
+        .linear(&of["fc.weight"], Some(&of["fc.bias"]));
+    let labels = Tensor::arange(4, (Kind::Int64, Device::Cpu));
+    logits.cross_entropy_for_logits(&labels)
+}
+
+fn train(store: &VarStore, optimizer: &mut Optimizer, steps: std::ops::Range<i64>) {
+    for step in steps {
+        let gradients = optimizer.gradients(&loss(store, step)).unwrap();
+        optimizer.step(&gradients, 0.01 / (step + 1) as f64).unwrap();
+    }
+}
+
+/// One optimizer of each kind, and every variation that remembers something else.
+fn every_optimizer() -> Vec<OptimizerConfig> {
+    let (beta1, beta2, eps, weight_decay) = (0.9, 0.99, 1e-8, 0.1);
+    let sgd = |momentum, nesterov| OptimizerConfig::Sgd {
+        momentum,
+        nesterov,
+        weight_decay,
+        decays: Decays::All,
+    };
+    vec![
+        OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, decays: Decays::All },
+        OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, decays: Decays::Weights },
+        sgd(0.0, false),
+        sgd(0.9, false),
+        sgd(0.9, true),
+    ]
+}
+
+#[test]
+fn a_restored_optimizer_goes_on_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    for config in every_optimizer() {
+        let store = network(0);
+        let mut optimizer = Optimizer::new(&store, config);
+        train(&store, &mut optimizer, 0..3);
+        weights::write(&path, &optimizer.state(), &BTreeMap::new()).unwrap();
+        let weights = weights::snapshot(&store);
+        train(&store, &mut optimizer, 3..6);
+
+        let other = network(1);
+        let mut restored = Optimizer::new(&other, config);
+        // A step of its own, whose traces must all be overwritten.
+        train(&other, &mut restored, 7..8);
+        let addresses = |optimizer: &Optimizer| -> Vec<_> {
+            optimizer.remembered().iter().map(|(_, tensor)| tensor.data_ptr()).collect()
+        };
+        let before = addresses(&restored);
+        weights::load(&other, &weights).unwrap();
+        restored.restore(&weights::read(&path).unwrap().0).unwrap();
+        assert_eq!(addresses(&restored), before, "{config:?}");
+        train(&other, &mut restored, 3..6);
+
+        let (expected, got) = (weights::snapshot(&store), weights::snapshot(&other));
+        for (name, expected) in &expected {
+            assert!(got[name].equal(expected), "{name} under {config:?}");
+        }
+        assert!(!weights["fc.weight"].equal(&expected["fc.weight"]), "{config:?} moved nothing");
+        for (name, tensor) in optimizer.state() {
+            assert!(restored.state()[&name].equal(&tensor), "{name} under {config:?}");
+        }
+    }
+}
+
+#[test]
+fn state_is_named_after_the_parameters() {
+    let store = network(0);
+    let adam = Optimizer::new(&store, OptimizerConfig::adam()).state();
+    let mut expected: Vec<String> = parameters(&store)
+        .into_iter()
+        .flat_map(|(name, _)| [format!("mean.{name}"), format!("variance.{name}")])
+        .chain(["steps".to_string()])
+        .collect();
+    expected.sort();
+    assert_eq!(adam.keys().cloned().collect::<Vec<_>>(), expected);
+    assert_eq!(expected.len(), 2 * 7 + 1);
+    assert_eq!(adam["mean.pointwise.weight"].size(), [8, 6, 1, 1]);
+}
+
+#[test]
+fn the_state_of_another_optimizer_is_refused() {
+    let store = network(0);
+    let sgd = every_optimizer()[3];
+    let mut optimizer = Optimizer::new(&store, OptimizerConfig::adam());
+    let error = optimizer.restore(&Optimizer::new(&store, sgd).state()).unwrap_err().to_string();
+    for part in ["does not fit the optimizer in 22 places", "mean.bn.bias is missing"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
