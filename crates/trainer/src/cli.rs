@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::precision::Precision;
+use crate::run_folder::CONFIG;
 
 /// Xception and depthwise separable convolution on libtorch.
 #[derive(Debug, Parser)]
@@ -66,9 +67,9 @@ pub enum Command {
 /// Flags of `xception train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// A recipe by name (quick, notebook) or a TOML file
-    #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
-    pub recipe: String,
+    /// A recipe by name (quick, notebook) or a TOML file [default: quick]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
     /// The network, in place of the recipe's
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
@@ -78,9 +79,23 @@ pub struct TrainArgs {
     /// The run's folder, new or empty [default: runs/<recipe>-<data>, numbered]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Go on with the run in this folder from its newest checkpoint; its recipe is the run's
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub resume: Option<PathBuf>,
     /// Change one value of the recipe, such as epochs=3 or schedule.peak=0.01; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+impl TrainArgs {
+    /// The recipe that is asked for: of a run that is resumed its own, unless another is named.
+    pub fn recipe_name(&self) -> String {
+        match (&self.recipe, &self.resume) {
+            (Some(name), _) => name.clone(),
+            (None, Some(run)) => run.join(CONFIG).display().to_string(),
+            (None, None) => "quick".to_string(),
+        }
+    }
 }
 
 /// Which weights, and how to compute with them.

@@ -3,8 +3,11 @@
 use std::any::Any;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::SaveError;
+use crate::stop::Signal;
+
 /// Why a command did not finish. Exit codes: 1 failed, 2 usage or configuration, 3 data or weights that cannot be
-/// trusted, 5 a loss that is not finite, 6 out of memory.
+/// trusted, 4 no valid checkpoint, 5 a loss that is not finite, 6 out of memory, 130 and 143 interrupted and saved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag or argument that cannot be meant.
@@ -47,9 +50,8 @@ pub enum Error {
     },
     /// Training went astray.
     #[error(
-        "the loss became {loss} in epoch {epoch}, step {step}, at learning rate {learning_rate:.3e}; the weights of \
-         the last finished epoch are in the run folder; try a lower learning rate (--set schedule.peak=… or \
-         --set schedule.learning_rate=…)"
+        "the loss became {loss} in epoch {epoch}, step {step}, at learning rate {learning_rate:.3e}{context}; try a lower learning rate (--set schedule.peak=… or --set \
+         schedule.learning_rate=…), or let such batches pass (--set non_finite.action=…)"
     )]
     NonFiniteLoss {
         /// What it was.
@@ -60,6 +62,42 @@ pub enum Error {
         step: u64,
         /// At that step.
         learning_rate: f64,
+        /// The pictures of the batch, and where to go back to, once that is known.
+        context: String,
+    },
+    /// Data that nothing can be learned from.
+    #[error("{0}")]
+    DeadData(String),
+    /// A run was asked to go on as another one.
+    #[error(
+        "this is not the run that was begun:\n  {0}\nleave the changes out, or begin a new run with another --out"
+    )]
+    OtherRun(String),
+    /// There are checkpoints, and none of them is what was written.
+    #[error(
+        "no valid checkpoint: {0} and nothing older; begin again in a new folder, or put a good copy of one in its place"
+    )]
+    NoCheckpoint(String),
+    /// A checkpoint could not be saved.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    /// A run ends because it cannot be saved.
+    #[error("the run cannot be saved, and {newest}")]
+    NotSaved {
+        /// Why.
+        source: Box<Error>,
+        /// What there is instead.
+        newest: String,
+    },
+    /// Asked to stop, the run was saved.
+    #[error("{} after step {step}: saved; go on with `xception train --resume {}`", signal.name(), folder.display())]
+    Interrupted {
+        /// Who asked.
+        signal: Signal,
+        /// Steps behind it.
+        step: u64,
+        /// The run's.
+        folder: PathBuf,
     },
     /// What a run was to go on from does not fit it.
     #[error(
@@ -98,7 +136,7 @@ impl Error {
     /// The exit code of this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) | Error::Recipe { .. } => 2,
+            Error::Usage(_) | Error::Recipe { .. } | Error::OtherRun(_) => 2,
             Error::Xception(error) => match error {
                 xception::Error::UnknownPreset { .. }
                 | xception::Error::Option { .. }
@@ -110,12 +148,20 @@ impl Error {
                 | xception::Error::Import(_) => 3,
                 xception::Error::File { .. } | xception::Error::Torch(_) => 1,
             },
-            Error::NoData(_) | Error::Datasets(_) | Error::Picture { .. } | Error::State { .. } => {
-                3
-            }
+            Error::NoData(_)
+            | Error::Datasets(_)
+            | Error::Picture { .. }
+            | Error::DeadData(_)
+            | Error::State { .. } => 3,
+            Error::NoCheckpoint(_) => 4,
             Error::NonFiniteLoss { .. } => 5,
             Error::OutOfMemory { .. } => 6,
-            Error::File { .. } | Error::TorchExt(_) | Error::Internal(_) => 1,
+            Error::Interrupted { signal, .. } => signal.exit_code(),
+            Error::NotSaved { .. }
+            | Error::Save(_)
+            | Error::File { .. }
+            | Error::TorchExt(_)
+            | Error::Internal(_) => 1,
         }
     }
 

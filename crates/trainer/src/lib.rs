@@ -4,6 +4,7 @@
 //! is written, and leaves a folder that says how it was made.
 
 mod captured;
+mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod data;
@@ -21,6 +22,7 @@ pub mod recipe;
 mod run_folder;
 mod schedule;
 mod state;
+mod stop;
 mod table;
 mod training;
 mod world;

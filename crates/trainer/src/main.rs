@@ -16,6 +16,10 @@ fn main() -> ExitCode {
     let ended = panic::catch_unwind(move || trainer::commands::run(cli));
     match ended.unwrap_or_else(|payload| Err(trainer::Error::from_panic(payload.as_ref()))) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ trainer::Error::Interrupted { .. }) => {
+            tracing::warn!("{error}");
+            ExitCode::from(error.exit_code())
+        }
         Err(error) => {
             let code = error.exit_code();
             tracing::error!("{:#}", anyhow::Error::from(error));

@@ -1,6 +1,7 @@
 //! A recipe is everything that makes a run what it is: every number written, no defaults, unknown keys refused.
 
 mod named;
+mod safety;
 
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use crate::schedule::Schedule;
 use crate::{Error, cli::TrainArgs};
 
 pub use named::{NAMED, named};
+pub use safety::{CheckpointRecipe, NonFinite};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,10 @@ pub struct Recipe {
     pub augmentation: AugmentationRecipe,
     /// From bytes to what the network sees.
     pub normalization: NormalizationRecipe,
+    /// How often the run is saved.
+    pub checkpoints: CheckpointRecipe,
+    /// What becomes of a loss that is not finite.
+    pub non_finite: NonFinite,
 }
 
 /// The network of a recipe.
@@ -108,9 +114,10 @@ pub struct NormalizationRecipe {
 }
 
 impl Recipe {
-    /// The recipe that `arguments` ask for: a named one or a file, with the changes that were typed.
+    /// The recipe that `arguments` ask for: a named one, a file or the run's that is resumed, with the changes that were
+    /// typed.
     pub fn resolve(arguments: &TrainArgs) -> Result<Self, Error> {
-        let name = &arguments.recipe;
+        let name = &arguments.recipe_name();
         let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
         let complain = |error: toml::de::Error| refuse(error.to_string().trim_end().to_string());
         let text = text_of(name).map_err(refuse)?;
@@ -134,6 +141,14 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The resolved recipe in the file `config.toml` of a run.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
+        let text = text_of(&name).map_err(refuse)?;
+        toml::from_str(&text).map_err(|error| refuse(error.to_string().trim_end().to_string()))
+    }
+
     fn validate(&self) -> Result<(), String> {
         let at_least_one = [
             ("epochs", self.epochs),
@@ -155,7 +170,13 @@ impl Recipe {
         {
             return Err(format!("normalization.std must be above 0, got {std}"));
         }
-        if let Some(problem) = self.optimizer.problem().or_else(|| self.schedule.problem()) {
+        let problems = [
+            self.optimizer.problem(),
+            self.schedule.problem(),
+            self.checkpoints.problem(),
+            self.non_finite.problem(),
+        ];
+        if let Some(problem) = problems.into_iter().flatten().next() {
             return Err(problem);
         }
         let preset: Preset =

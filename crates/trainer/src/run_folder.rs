@@ -1,6 +1,7 @@
 //! The folder that a run leaves: how it was made, what was measured, and the weights.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -8,19 +9,31 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::recipe::Recipe;
 
-/// An existing folder that belongs to one run.
+/// An existing folder that belongs to one run, and to this process alone as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
+    /// The lock goes when it is closed, however the process ends.
+    _lock: File,
 }
+
+/// The file that is locked. It holds the number of the process that has it.
+const LOCK: &str = ".lock";
+/// The resolved recipe.
+pub(crate) const CONFIG: &str = "config.toml";
+const ENVIRONMENT: &str = "env.json";
 
 impl RunFolder {
     /// Makes `asked`, which must be new or empty, or else `runs/<name>`, numbered if that is taken.
     pub(crate) fn create(asked: Option<&Path>, name: &str) -> Result<Self, Error> {
         let path = match asked {
             Some(path) if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) => {
+                let resumable = match path.join(CONFIG).is_file() {
+                    true => format!(", or go on with what is there (--resume {})", path.display()),
+                    false => String::new(),
+                };
                 return Err(Error::Usage(format!(
-                    "--out {}: the folder is not empty; give a new one",
+                    "--out {}: the folder is not empty; give a new one{resumable}",
                     path.display()
                 )));
             }
@@ -30,7 +43,45 @@ impl RunFolder {
             }
             None => Self::create_numbered(Path::new("runs"), name)?,
         };
-        Ok(Self { path })
+        Self::locked(path)
+    }
+
+    /// The folder of a run that was begun.
+    pub(crate) fn reopen(path: &Path) -> Result<Self, Error> {
+        if !path.join(CONFIG).is_file() {
+            return Err(Error::Usage(format!(
+                "--resume {}: there is no {CONFIG}, so it is not the folder of a run",
+                path.display()
+            )));
+        }
+        Self::locked(path.to_path_buf())
+    }
+
+    fn locked(path: PathBuf) -> Result<Self, Error> {
+        let place = path.join(LOCK);
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(&place)
+            .map_err(Error::file("create", &place))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&place).unwrap_or_default();
+                return Err(Error::Usage(format!(
+                    "{} is in use by process {}; wait for it or end it",
+                    path.display(),
+                    holder.trim()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::file("lock", &place)(error)),
+        }
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(Error::file("write", &place))?;
+        Ok(Self { path, _lock: lock })
     }
 
     fn create_numbered(runs: &Path, name: &str) -> Result<PathBuf, Error> {
@@ -60,19 +111,50 @@ impl RunFolder {
     /// Writes the recipe with everything resolved.
     pub(crate) fn write_config(&self, recipe: &Recipe) -> Result<(), Error> {
         let text = toml::to_string(recipe).expect("a recipe is a table of plain values");
-        let path = self.file("config.toml");
-        fs::write(&path, text).map_err(Error::file("write", &path))
+        let path = self.file(CONFIG);
+        write_whole(&path, text.as_bytes()).map_err(Error::file("write", &path))
+    }
+
+    /// The file that [`RunFolder::write_config`] wrote.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.file(CONFIG)
+    }
+
+    /// Writes what the run is made with.
+    pub(crate) fn write_environment(&self, seed: u64) -> Result<(), Error> {
+        self.write_json(ENVIRONMENT, &environment(seed))
+    }
+
+    /// Adds what the run goes on with from `step` to what it was begun with.
+    pub(crate) fn extend_environment(&self, seed: u64, step: u64) -> Result<(), Error> {
+        let text = fs::read_to_string(self.file(ENVIRONMENT)).unwrap_or_default();
+        let mut document = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
+        let mut now = environment(seed);
+        now["from_step"] = json!(step);
+        match document["resumed"].as_array_mut() {
+            Some(resumed) => resumed.push(now),
+            None => document["resumed"] = json!([now]),
+        }
+        self.write_json(ENVIRONMENT, &document)
     }
 
     /// Writes a JSON document.
     pub(crate) fn write_json(&self, name: &str, document: &Value) -> Result<(), Error> {
         let path = self.file(name);
-        fs::write(&path, format!("{document:#}\n")).map_err(Error::file("write", &path))
+        write_whole(&path, format!("{document:#}\n").as_bytes())
+            .map_err(Error::file("write", &path))
     }
 }
 
+/// Writes beside `path` and renames: a reader sees the old file or the new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("tmp");
+    fs::write(&beside, bytes)?;
+    fs::rename(&beside, path)
+}
+
 /// What a run was made with: versions, threads, CPU, the command.
-pub(crate) fn environment(seed: u64) -> Value {
+fn environment(seed: u64) -> Value {
     let command: Vec<String> = std::env::args().collect();
     json!({
         "xception": env!("CARGO_PKG_VERSION"),
@@ -114,6 +196,34 @@ mod tests {
         fs::write(folder.path().join("precious"), "").unwrap();
         let error = RunFolder::create(Some(folder.path()), "any").unwrap_err();
         assert!(error.to_string().ends_with("the folder is not empty; give a new one"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_run_has_one_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = RunFolder::create(Some(folder.path()), "any").unwrap();
+        fs::write(first.config(), "").unwrap();
+        let error = RunFolder::reopen(folder.path()).unwrap_err().to_string();
+        let own = std::process::id();
+        assert!(
+            error.ends_with(&format!("is in use by process {own}; wait for it or end it")),
+            "{error}"
+        );
+        drop(first);
+        RunFolder::reopen(folder.path()).expect("the lock went with the value");
+    }
+
+    #[test]
+    fn what_was_never_a_run_cannot_be_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = RunFolder::reopen(folder.path()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("there is no config.toml, so it is not the folder of a run"),
+            "{error}"
+        );
         assert_eq!(error.exit_code(), 2);
     }
 

@@ -1,39 +1,45 @@
 //! The training loop: one readable column from pictures to weights.
 
+mod checks;
+mod measuring;
+mod not_finite;
+mod origin;
+mod resuming;
 mod running;
+mod saving;
+mod setup;
 mod step;
 
 use std::time::Instant;
 
-use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Order};
-use tch::{Device, Tensor, nn::VarStore};
-use xception::Xception;
-use xception::weights::{self, Description};
+use datasets::{Batch, Loader};
+use tch::{Tensor, nn::VarStore};
+use xception::weights::Description;
 
 use crate::Error;
-use crate::data::Data;
+use crate::checkpoint::{Best, State, Sums};
 use crate::evaluation::Evaluation;
-use crate::forward::Views;
 use crate::metrics::Metrics;
-use crate::optimizer::Optimizer;
 use crate::precision::Precision;
 use crate::progress::Progress;
-use crate::recipe::{AppliesTo, Recipe};
+use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
+use crate::stop::StopRequest;
 use crate::world::World;
 
+pub(crate) use self::origin::recipe_differences;
 pub(crate) use self::step::cross_entropy;
 
-use self::running::{Running, Unread};
-use self::step::{Launch, Learner, Moment, Stepper};
-
-/// Batches that are made ready while the network is busy.
-const PREFETCH: usize = 2;
+use self::not_finite::Passage;
+use self::running::{Running, Speed};
+use self::saving::Saver;
+use self::step::{Moment, Stepper};
 
 /// Everything that a run holds.
 pub(crate) struct Training<'a> {
     recipe: &'a Recipe,
     folder: &'a RunFolder,
+    stop: StopRequest,
     world: World,
     precision: Precision,
     description: Description,
@@ -42,205 +48,205 @@ pub(crate) struct Training<'a> {
     train: Loader,
     test: Loader,
     metrics: Metrics,
+    saver: Saver,
+    /// Where the run is. Its sums are those of the last look; `epoch` and `unlogged` have them up to date.
+    state: State,
+    epoch: Running,
+    unlogged: Running,
+    passage: Passage,
+    /// Of this epoch, since it was begun or resumed.
+    speed: Speed,
+    /// Seconds that earlier parts of the run took.
+    spent: f64,
+    since: Instant,
 }
 
 /// What a run ends with.
 pub(crate) struct Outcome {
     /// The test set under the last weights.
     pub(crate) last: Evaluation,
-    /// The best top-1 of any epoch. It was chosen on the test set, so it flatters.
-    pub(crate) best: (u64, f64),
-    /// Wall clock of training and evaluation.
+    /// The best of the epochs. It was chosen on the test set, so it flatters.
+    pub(crate) best: Best,
+    /// Wall clock of training and evaluation, all parts of the run together.
     pub(crate) seconds: f64,
 }
 
-impl<'a> Training<'a> {
-    /// Builds network, optimizer and loaders; nothing has been trained yet.
-    pub(crate) fn new(
-        recipe: &'a Recipe,
-        data: &Data,
-        folder: &'a RunFolder,
-    ) -> Result<Self, Error> {
-        let device = Device::cuda_if_available();
-        let spec = recipe.spec(data.class_names().len() as i64)?;
-        tch::manual_seed(recipe.seed as i64);
-        let store = VarStore::new(device);
-        let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
-        let loader = |pictures, batch_size, order, augmentation| {
-            let (seed, normalization) = (recipe.seed, recipe.normalization());
-            let last_batch = LastBatch::Keep;
-            let config = LoaderConfig {
-                batch_size,
-                order,
-                seed,
-                augmentation,
-                normalization,
-                last_batch,
-                prefetch: PREFETCH,
-            };
-            Loader::new(pictures, config)
-        };
-        let test_augmentation = match recipe.augmentation.applies_to {
-            AppliesTo::Training => Augmentation::default(),
-            AppliesTo::TrainingAndTest => recipe.augmentation(),
-        };
-        let description = Description {
-            spec,
-            class_names: data.class_names().to_vec(),
-            input: data.train.width() as i64,
-            mean: recipe.normalization.mean,
-            std: recipe.normalization.std,
-            data: data.name.to_string(),
-        };
-        let (world, precision) = (World::single(), recipe.precision.resolved(device));
-        let optimizer = Optimizer::new(&store, recipe.optimizer);
-        let learner = Learner::new(model, optimizer, world, recipe.label_smoothing);
-        Ok(Self {
-            recipe,
-            folder,
-            world,
-            precision,
-            description,
-            store,
-            stepper: Stepper::new(learner, precision, Launch::best(recipe.batch_size)),
-            train: loader(
-                data.train.clone(),
-                recipe.batch_size,
-                Order::Shuffled,
-                recipe.augmentation(),
-            )?,
-            test: loader(
-                data.test.clone(),
-                recipe.eval_batch_size,
-                Order::Sequential,
-                test_augmentation,
-            )?,
-            metrics: Metrics::create(&folder.file("metrics.jsonl"))?,
-        })
-    }
-
+impl Training<'_> {
     /// One line a person reads before it starts: sizes, steps, numbers computed in.
     pub(crate) fn headline(&self) -> String {
         let parameters: usize = self.store.trainable_variables().iter().map(Tensor::numel).sum();
-        let steps = self.recipe.epochs * self.train.batches_per_epoch() as u64;
+        let done = match self.state.step {
+            0 => String::new(),
+            step => format!(", {step} of them done"),
+        };
         format!(
-            "{} · {:.2} M parameters · {} epochs of {} pictures in batches of {} × {} rank · {steps} steps · {} on {:?}, {} threads",
+            "{} · {:.2} M parameters · {} epochs of {} pictures in batches of {} × {} rank · {} steps{done} · {} on {:?}, {} threads",
             self.recipe.model.preset,
             parameters as f64 / 1e6,
             self.recipe.epochs,
             self.train.pictures_per_epoch(),
             self.recipe.batch_size,
             self.world.size(),
+            self.steps(),
             self.precision.name(),
             self.store.device(),
             tch::get_num_threads(),
         )
     }
 
-    /// Trains to the end, evaluating and saving after every epoch.
+    /// Trains to the end, saving now and then, and measuring after every epoch.
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
         self.world.broadcast(&self.store.trainable_variables());
-        let started = Instant::now();
         let progress = Progress::new(self.recipe.epochs * self.train.pictures_per_epoch() as u64);
-        let mut best = (0, f64::NEG_INFINITY);
-        let mut last = None;
-        for epoch in 1..=self.recipe.epochs {
-            let trained = self.train_epoch(epoch, &progress)?;
-            let evaluation = Evaluation::of(
-                self.stepper.model(),
-                &self.test,
-                self.precision,
-                Views::One,
-                |_| {},
-            )?;
-            let step = epoch * self.train.batches_per_epoch() as u64;
-            let measured = [
-                ("val/loss", evaluation.loss),
-                ("val/acc1", evaluation.top1),
-                ("val/acc5", evaluation.top5),
-            ];
-            self.metrics.log(step, epoch, &measured)?;
-            self.save("last.safetensors")?;
-            let better = evaluation.top1 > best.1;
-            if better {
-                best = (epoch, evaluation.top1);
-                self.save("best.safetensors")?;
+        self.save_if_gone_back_to()?;
+        loop {
+            // A checkpoint at the end of an epoch is of the moment ahead of this: a resumed run measures again.
+            let measured = match self.at_end_of_epoch() {
+                true => Some(self.measure_epoch(&progress)?),
+                false => None,
+            };
+            if let (Some(last), true) = (measured, self.state.step == self.steps()) {
+                self.world.barrier();
+                let best = self.state.best.expect("the last epoch was measured");
+                return Ok(Outcome { last, best, seconds: self.seconds() });
             }
-            progress.line(&format!(
-                "epoch {epoch:>2}/{} · train loss {:.4} acc {:5.2} % · test loss {:.4} acc {:5.2} %{} · {:.0} img/s · {}",
-                self.recipe.epochs,
-                trained.loss,
-                trained.accuracy * 100.0,
-                evaluation.loss,
-                evaluation.top1 * 100.0,
-                if better { " (best)" } else { "" },
-                trained.images_per_second,
-                clock(started.elapsed().as_secs_f64()),
-            ));
-            last = Some(evaluation);
+            self.train_epoch(&progress)?;
         }
-        self.world.barrier();
-        let last = last.expect("a recipe has at least one epoch");
-        Ok(Outcome { last, best, seconds: started.elapsed().as_secs_f64() })
     }
 
-    /// One pass over the training set.
+    /// The rest of the epoch, or up to where the run has to go back to a checkpoint.
     ///
     /// On a CPU every loss is checked ahead of its update. On a GPU looking at a loss would make the CPU wait, so the
-    /// sums since the last look are checked when they are logged (`log_every`) and at the end of the epoch, ahead of
-    /// saving: the error then names the step at which it was seen, and the mean loss up to it.
-    fn train_epoch(&mut self, epoch: u64, progress: &Progress) -> Result<Running, Error> {
-        let per_epoch = self.train.batches_per_epoch() as u64;
-        let steps = self.recipe.epochs * per_epoch;
-        let done = (epoch - 1) * self.train.pictures_per_epoch() as u64;
-        let (mut whole, mut logged) = (Running::start(), Running::start());
-        let mut unread = Unread::new(self.store.device());
-        let looking_is_free = !self.store.device().is_cuda();
-        progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
-        for (step, batch) in (((epoch - 1) * per_epoch)..).zip(self.train.epoch(epoch)) {
-            let learning_rate = self.recipe.schedule.learning_rate(step, steps);
-            let moment = Moment { epoch, step: step + 1, learning_rate };
-            let stepped = self.stepper.step(&batch, moment)?;
-            unread.add(batch.indices.len(), &stepped);
-            let logs = (step + 1) % self.recipe.log_every == 0 || (step + 1) % per_epoch == 0;
-            if !logs && !looking_is_free {
+    /// sums are checked when they are logged (`log_every`) and ahead of saving: the error then names the step at which
+    /// it was seen, and the mean loss up to it.
+    fn train_epoch(&mut self, progress: &Progress) -> Result<(), Error> {
+        let (epoch, first) = self.place();
+        let done = epoch * self.train.pictures_per_epoch() as u64;
+        let mut unlogged = Speed::start();
+        self.speed = Speed::start();
+        progress.prefix(format!("epoch {}/{}", epoch + 1, self.recipe.epochs));
+        for batch in self.train.epoch_from(epoch, first as usize) {
+            if let Err(error) = self.step(&batch) {
+                if self.passes(error, &batch)?.goes_back() {
+                    return Ok(());
+                }
                 continue;
             }
-            let (images, loss, right) = unread.read();
-            moment.check(loss)?;
-            for running in [&mut whole, &mut logged] {
-                running.add(images, loss, right);
+            self.speed.add(batch.indices.len());
+            unlogged.add(batch.indices.len());
+            if !self.store.device().is_cuda() {
+                progress.update(done + self.state.epoch.images, self.so_far());
             }
-            if logs {
-                let values = [
-                    ("train/loss", logged.loss),
-                    ("train/acc1", logged.accuracy),
-                    ("lr", learning_rate),
-                    ("perf/images_per_s", logged.images_per_second),
-                ];
-                self.metrics.log(step + 1, epoch, &values)?;
-                logged = Running::start();
+            if self.logs() {
+                progress.update(done + self.state.epoch.images, self.so_far());
+                self.log(&unlogged);
+                unlogged = Speed::start();
             }
-            let text = format!(
-                "loss {:.3} acc {:4.1} % {:4.0} img/s",
-                whole.loss,
-                whole.accuracy * 100.0,
-                whole.images_per_second
-            );
-            progress.update(done + whole.images, text);
-        }
-        Ok(whole)
-    }
-
-    fn save(&self, name: &str) -> Result<(), Error> {
-        if self.world.leads() {
-            weights::write(
-                &self.folder.file(name),
-                &weights::snapshot(&self.store),
-                &self.description.to_metadata(),
-            )?;
+            if self.saves() {
+                self.save()?;
+            }
         }
         Ok(())
+    }
+
+    /// One step over `batch`, unless it is to be passed over; on an error the run is where it was.
+    fn step(&mut self, batch: &Batch) -> Result<(), Error> {
+        let moment = self.moment();
+        if !self.state.passed_over.contains(&moment.step) {
+            self.passage.remember();
+            let stepped = self.stepper.step(batch, moment)?;
+            if moment.step == 1 {
+                checks::first_loss(
+                    stepped.loss.double_value(&[]),
+                    self.description.class_names.len(),
+                );
+            }
+            self.epoch.add(batch.indices.len(), &stepped);
+            self.unlogged.add(batch.indices.len(), &stepped);
+        }
+        self.state.step += 1;
+        match !self.store.device().is_cuda() || self.logs() || self.saves() {
+            true => self.look(),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits for the device, and takes its sums over; refuses those that are not finite.
+    fn look(&mut self) -> Result<(), Error> {
+        self.state.epoch = self.epoch.read();
+        self.state.unlogged = self.unlogged.read();
+        self.moment_behind().check(self.state.unlogged.loss)
+    }
+
+    /// A line of `metrics.jsonl` over the steps since the last one.
+    fn log(&mut self, speed: &Speed) {
+        let Moment { epoch, step, learning_rate } = self.moment_behind();
+        let sums = self.state.unlogged;
+        let values = [
+            ("train/loss", sums.mean_loss()),
+            ("train/acc1", sums.accuracy()),
+            ("lr", learning_rate),
+            ("perf/images_per_s", speed.images_per_second()),
+        ];
+        self.metrics.log(step, epoch, &values);
+        self.unlogged.clear();
+        self.state.unlogged = Sums::default();
+    }
+
+    fn logs(&self) -> bool {
+        self.state.step.is_multiple_of(self.recipe.log_every) || self.at_end_of_epoch()
+    }
+
+    fn saves(&self) -> bool {
+        self.stop.received().is_some() || self.at_end_of_epoch() || self.saver.due()
+    }
+
+    fn so_far(&self) -> String {
+        format!(
+            "loss {:.3} acc {:4.1} % {:4.0} img/s",
+            self.state.epoch.mean_loss(),
+            self.state.epoch.accuracy() * 100.0,
+            self.speed.images_per_second(),
+        )
+    }
+
+    /// Batches behind the run, in the epoch of the next one (from 0).
+    fn place(&self) -> (u64, u64) {
+        (self.state.step / self.per_epoch(), self.state.step % self.per_epoch())
+    }
+
+    /// The step that comes next.
+    fn moment(&self) -> Moment {
+        self.moment_of(self.state.step)
+    }
+
+    /// The step that was taken last.
+    fn moment_behind(&self) -> Moment {
+        self.moment_of(self.state.step.saturating_sub(1))
+    }
+
+    fn moment_of(&self, before: u64) -> Moment {
+        Moment {
+            epoch: before / self.per_epoch() + 1,
+            step: before + 1,
+            learning_rate: self.recipe.schedule.learning_rate(before, self.steps()),
+        }
+    }
+
+    fn at_end_of_epoch(&self) -> bool {
+        self.state.step > 0 && self.state.step.is_multiple_of(self.per_epoch())
+    }
+
+    fn per_epoch(&self) -> u64 {
+        self.train.batches_per_epoch() as u64
+    }
+
+    fn steps(&self) -> u64 {
+        self.recipe.epochs * self.per_epoch()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.spent + self.since.elapsed().as_secs_f64()
     }
 }
 

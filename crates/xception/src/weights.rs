@@ -9,7 +9,7 @@ mod file;
 mod mismatch;
 
 pub use description::Description;
-pub use file::{Tensors, read, write};
+pub use file::{Tensors, parse, read, serialize, write};
 pub use mismatch::{Mismatch, Problem};
 
 use tch::nn::VarStore;

@@ -1,5 +1,7 @@
 //! `xception train`: resolves the recipe, finds the data, trains, and says what came of it.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::print;
@@ -7,25 +9,40 @@ use crate::Error;
 use crate::cli::TrainArgs;
 use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::recipe::Recipe;
-use crate::run_folder::{RunFolder, environment};
+use crate::run_folder::RunFolder;
+use crate::stop::StopRequest;
 use crate::table;
-use crate::training::{Outcome, Training, clock};
+use crate::training::{Outcome, Training, clock, recipe_differences};
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
+    // Locked ahead of everything: what is read must stay as it is.
+    let begun = arguments.resume.as_deref().map(RunFolder::reopen).transpose()?;
     let mut recipe = Recipe::resolve(arguments)?;
     let data = Data::load(&recipe.data.parse::<DataSpec>()?)?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }
     recipe.data = data.name.to_string();
-    let folder = RunFolder::create(
-        arguments.out.as_deref(),
-        &format!("{}-{}", recipe_name(&arguments.recipe), data.name),
-    )?;
-    folder.write_config(&recipe)?;
-    folder.write_json("env.json", &environment(recipe.seed))?;
-
-    let training = Training::new(&recipe, &data, &folder)?;
+    let stop = StopRequest::listen()?;
+    let training;
+    let folder;
+    match begun {
+        Some(run) => {
+            folder = run;
+            check_recipe(&recipe, &folder)?;
+            let mut resumed = Training::new(&recipe, &data, &folder, stop)?;
+            resumed.resume()?;
+            folder.extend_environment(recipe.seed, resumed.steps_done())?;
+            training = resumed;
+        }
+        None => {
+            let name = format!("{}-{}", recipe_name(&arguments.recipe_name()), data.name);
+            folder = RunFolder::create(arguments.out.as_deref(), &name)?;
+            folder.write_config(&recipe)?;
+            folder.write_environment(recipe.seed)?;
+            training = Training::new(&recipe, &data, &folder, stop)?;
+        }
+    }
     tracing::info!(
         "{} ({}) · {} training and {} test pictures",
         data.name,
@@ -39,9 +56,18 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     report(&outcome, &recipe, &data, &folder)
 }
 
+/// Refuses to go on with a run as another one, also where it has no checkpoint yet.
+fn check_recipe(recipe: &Recipe, folder: &RunFolder) -> Result<(), Error> {
+    let begun = Recipe::read(&folder.config())?;
+    match recipe_differences(&begun, recipe) {
+        differences if differences.is_empty() => Ok(()),
+        differences => Err(Error::OtherRun(differences.join("\n  "))),
+    }
+}
+
 /// `quick` of `quick`, `mine` of `recipes/mine.toml`.
 fn recipe_name(recipe: &str) -> &str {
-    std::path::Path::new(recipe).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run")
+    Path::new(recipe).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run")
 }
 
 fn report(
@@ -59,7 +85,7 @@ fn report(
         .collect();
     let document = json!({
         "data": data.name, "epochs": recipe.epochs, "seconds": seconds, "last": last.to_json(),
-        "best": { "epoch": best.0, "top1": best.1 }, "per_class": per_class, "confusion": last.confusion,
+        "best": { "epoch": best.epoch, "top1": best.top1 }, "per_class": per_class, "confusion": last.confusion,
     });
     folder.write_json("results.json", &document)?;
 
@@ -86,8 +112,8 @@ fn report(
     ))?;
     print(&format!(
         "best epoch {}: {:.2} % (chosen on the test set, so it flatters)",
-        best.0,
-        best.1 * 100.0
+        best.epoch,
+        best.top1 * 100.0
     ))?;
     print(&format!("weights and metrics: {}", folder.path().display()))
 }

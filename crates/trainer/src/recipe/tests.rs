@@ -5,10 +5,11 @@ use crate::optimizer::Decays;
 
 fn arguments(recipe: &str, set: &[&str]) -> TrainArgs {
     TrainArgs {
-        recipe: recipe.to_string(),
+        recipe: Some(recipe.to_string()),
         preset: None,
         data: None,
         out: None,
+        resume: None,
         set: set.iter().map(ToString::to_string).collect(),
     }
 }

@@ -1,23 +1,28 @@
-//! Means over the pictures so far, and the sums on the device that they are made from when somebody looks.
+//! Sums over the pictures so far, kept on the device until somebody looks, and how fast they go by.
 
 use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
 use super::step::Stepped;
+use crate::checkpoint::Sums;
 
-/// Sums over the steps since they were last read. Adding waits for nothing; reading waits for the device.
-pub(super) struct Unread {
+/// Sums of a stretch of training. Adding waits for nothing; reading waits for the device and changes nothing, so when
+/// somebody looks has no part in the numbers.
+pub(super) struct Running {
     images: u64,
     loss: Tensor,
     right: Tensor,
 }
 
-impl Unread {
-    /// Nothing yet, to be summed on `device`.
-    pub(super) fn new(device: Device) -> Self {
-        let zero = |kind| Tensor::zeros([], (kind, device));
-        Self { images: 0, loss: zero(Kind::Double), right: zero(Kind::Int64) }
+impl Running {
+    /// `sums`, to be added to on `device`.
+    pub(super) fn from(sums: Sums, device: Device) -> Self {
+        Self {
+            images: sums.images,
+            loss: Tensor::from(sums.loss).to_device(device),
+            right: Tensor::from(sums.right).to_device(device),
+        }
     }
 
     /// Adds a step over `images` pictures.
@@ -27,46 +32,50 @@ impl Unread {
         self.right += &stepped.right;
     }
 
-    /// Pictures, their mean loss and how many were recognised; begins anew.
-    pub(super) fn read(&mut self) -> (u64, f64, i64) {
-        let loss = self.loss.double_value(&[]) / self.images as f64;
-        let read = (self.images, loss, self.right.int64_value(&[]));
-        *self = Self::new(self.loss.device());
-        read
+    /// The sums so far.
+    pub(super) fn read(&self) -> Sums {
+        let (loss, right) = (self.loss.double_value(&[]), self.right.int64_value(&[]));
+        Sums { images: self.images, loss, right }
+    }
+
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        *self = Self::from(Sums::default(), self.loss.device());
     }
 }
 
-/// Means over the pictures since it was started.
-pub(super) struct Running {
-    since: Instant,
-    pub(super) images: u64,
-    right: i64,
-    pub(super) loss: f64,
-    pub(super) accuracy: f64,
-    pub(super) images_per_second: f64,
+impl Sums {
+    /// Mean loss of a picture.
+    pub(super) fn mean_loss(&self) -> f64 {
+        self.loss / self.images as f64
+    }
+
+    /// Part of the pictures that were recognised.
+    pub(super) fn accuracy(&self) -> f64 {
+        self.right as f64 / self.images as f64
+    }
 }
 
-impl Running {
+/// Pictures a second since it was started. A resumed run starts it anew: the time in between is nobody's.
+pub(super) struct Speed {
+    since: Instant,
+    images: u64,
+}
+
+impl Speed {
     /// Starts the clock.
     pub(super) fn start() -> Self {
-        Self {
-            since: Instant::now(),
-            images: 0,
-            right: 0,
-            loss: 0.0,
-            accuracy: 0.0,
-            images_per_second: 0.0,
-        }
+        Self { since: Instant::now(), images: 0 }
     }
 
-    /// Adds `images` pictures of this mean loss, `right` of them recognised.
-    pub(super) fn add(&mut self, images: u64, loss: f64, right: i64) {
-        let before = self.images as f64;
-        self.images += images;
-        self.right += right;
-        self.loss = (self.loss * before + loss * images as f64) / self.images as f64;
-        self.accuracy = self.right as f64 / self.images as f64;
-        self.images_per_second = self.images as f64 / self.since.elapsed().as_secs_f64();
+    /// Counts `images` more.
+    pub(super) fn add(&mut self, images: usize) {
+        self.images += images as u64;
+    }
+
+    /// Pictures a second; 0 ahead of the first.
+    pub(super) fn images_per_second(&self) -> f64 {
+        self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9)
     }
 }
 
@@ -74,31 +83,40 @@ impl Running {
 mod tests {
     use super::*;
 
-    #[test]
-    fn means_weigh_batches_by_their_size() {
-        let mut running = Running::start();
-        running.add(3, 1.0, 3);
-        running.add(1, 5.0, 0);
-        assert_eq!((running.loss, running.accuracy, running.images), (2.0, 0.75, 4));
+    fn stepped(loss: f32, right: i64) -> Stepped {
+        Stepped { loss: loss.into(), right: right.into() }
     }
 
     #[test]
-    fn sums_weigh_batches_by_their_size_and_begin_anew() {
-        let stepped = |loss: f32, right: i64| Stepped { loss: loss.into(), right: right.into() };
-        let mut unread = Unread::new(Device::Cpu);
-        unread.add(3, &stepped(1.0, 3));
-        unread.add(1, &stepped(5.0, 0));
-        assert_eq!(unread.read(), (4, 2.0, 3));
-        unread.add(2, &stepped(0.5, 1));
-        assert_eq!(unread.read(), (2, 0.5, 1));
+    fn means_weigh_batches_by_their_size() {
+        let mut running = Running::from(Sums::default(), Device::Cpu);
+        running.add(3, &stepped(1.0, 3));
+        running.add(1, &stepped(5.0, 0));
+        let sums = running.read();
+        assert_eq!((sums.images, sums.mean_loss(), sums.accuracy()), (4, 2.0, 0.75));
+        running.clear();
+        assert_eq!(running.read(), Sums::default());
+    }
+
+    #[test]
+    fn looking_and_going_on_elsewhere_change_no_bit() {
+        let losses = [0.1_f32, 1.7, 3.3, 0.2];
+        let mut straight = Running::from(Sums::default(), Device::Cpu);
+        let mut resumed = Running::from(Sums::default(), Device::Cpu);
+        for loss in losses {
+            straight.add(7, &stepped(loss, 1));
+            resumed.add(7, &stepped(loss, 1));
+            resumed = Running::from(resumed.read(), Device::Cpu);
+        }
+        assert_eq!(straight.read().loss.to_bits(), resumed.read().loss.to_bits());
     }
 
     #[test]
     fn one_loss_that_is_not_finite_shows_in_the_sum() {
-        let mut unread = Unread::new(Device::Cpu);
-        for loss in [1.0_f32, f32::NAN, 1.0] {
-            unread.add(1, &Stepped { loss: loss.into(), right: 0_i64.into() });
+        let mut running = Running::from(Sums::default(), Device::Cpu);
+        for loss in [1.0, f32::NAN, 1.0] {
+            running.add(1, &stepped(loss, 0));
         }
-        assert!(unread.read().1.is_nan());
+        assert!(running.read().loss.is_nan());
     }
 }

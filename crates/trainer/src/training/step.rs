@@ -29,7 +29,7 @@ impl Moment {
         if loss.is_finite() {
             return Ok(());
         }
-        Err(Error::NonFiniteLoss { loss, epoch, step, learning_rate })
+        Err(Error::NonFiniteLoss { loss, epoch, step, learning_rate, context: String::new() })
     }
 }
 
@@ -132,6 +132,16 @@ impl Stepper {
     /// The network as it is now.
     pub(super) fn model(&self) -> &Xception {
         &self.learner.model
+    }
+
+    /// What moves the network.
+    pub(super) fn optimizer(&self) -> &Optimizer {
+        &self.learner.optimizer
+    }
+
+    /// The same, to be put back to where it was.
+    pub(super) fn optimizer_mut(&mut self) -> &mut Optimizer {
+        &mut self.learner.optimizer
     }
 
     /// One step over `batch`.

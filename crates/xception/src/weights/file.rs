@@ -32,10 +32,15 @@ pub fn read(path: &Path) -> Result<(Tensors, BTreeMap<String, String>), Error> {
         path: path.to_path_buf(),
         source,
     })?;
+    parse(path, &bytes)
+}
+
+/// [`read`] of a file whose bytes are here already; `path` is for messages.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), Error> {
     let format = |reason: String| Error::Format { path: path.to_path_buf(), reason };
     let (_, header) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
+        SafeTensors::read_metadata(bytes).map_err(|error| format(error.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
     let mut tensors = Tensors::new();
     for (name, view) in file.iter() {
         let (_, kind) =
@@ -55,6 +60,19 @@ pub fn write(
     tensors: &Tensors,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
+    write_atomically(path, &serialize(path, tensors, metadata)?).map_err(|source| Error::File {
+        action: "write",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// The bytes that [`write`] writes: equal tensors and metadata are equal bytes. `path` is for messages.
+pub fn serialize(
+    path: &Path,
+    tensors: &Tensors,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, Error> {
     let mut parts = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let (dtype, _) =
@@ -90,11 +108,7 @@ pub fn write(
     header.insert("format".to_string(), "pt".to_string());
     let mut bytes = safetensors::serialize(views, Some(header)).map_err(format)?;
     sort_header(&mut bytes);
-    write_atomically(path, &bytes).map_err(|source| Error::File {
-        action: "write",
-        path: path.to_path_buf(),
-        source,
-    })
+    Ok(bytes)
 }
 
 /// The library writes metadata in the order of a hash map. Sorted, equal weights are equal bytes.

@@ -1,0 +1,76 @@
+//! Signs at the start that a run cannot come to anything, ahead of the hours that it would take.
+
+use datasets::Pictures;
+
+use crate::Error;
+
+/// Refuses pictures that nothing can be learned from; warns of what is odd.
+pub(super) fn data(train: &Pictures) -> Result<(), Error> {
+    let classes = train.class_names().len();
+    let mut counts = vec![0_u64; classes];
+    for &label in train.labels() {
+        counts[label as usize] += 1;
+    }
+    let present = counts.iter().filter(|&&count| count > 0).count();
+    if present < 2 {
+        let class = counts.iter().position(|&count| count > 0).unwrap_or(0);
+        return Err(Error::DeadData(format!(
+            "every training picture is of class '{}': there is nothing to tell apart",
+            train.class_names()[class]
+        )));
+    }
+    let first = train.picture(0);
+    if (1..train.len()).all(|index| train.picture(index) == first) {
+        return Err(Error::DeadData(format!(
+            "all {} training pictures are the same: there is nothing to see",
+            train.len()
+        )));
+    }
+    let missing: Vec<&str> = (0..classes)
+        .filter(|&class| counts[class] == 0)
+        .map(|class| train.class_names()[class].as_str())
+        .collect();
+    if !missing.is_empty() {
+        tracing::warn!("no training picture is of class {}", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Warns of a first loss far from that of a network that knows nothing and says so, `ln(classes)`.
+pub(super) fn first_loss(loss: f64, classes: usize) {
+    let expected = (classes as f64).ln();
+    if !(expected / 2.0..=expected * 2.0).contains(&loss) {
+        tracing::warn!(
+            "the first loss is {loss:.3}, where a network that knows nothing of {classes} classes has {expected:.3}: \
+             normalisation, labels or initialisation may be off"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pictures(pixels: [u8; 3], labels: [u32; 3]) -> Pictures {
+        let pixels = pixels.iter().flat_map(|&pixel| [pixel; 12]).collect();
+        let names = ["cat", "dog", "owl"].map(String::from);
+        Pictures::new(pixels, labels.to_vec(), 2, 2, names.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn pictures_that_teach_nothing_are_refused() {
+        data(&pictures([1, 2, 3], [0, 1, 2])).unwrap();
+        data(&pictures([1, 1, 3], [0, 1, 1])).expect("a class may be missing");
+        let refused = |pixels, labels| data(&pictures(pixels, labels)).unwrap_err();
+        let error = refused([1, 2, 3], [1, 1, 1]);
+        assert_eq!(
+            error.to_string(),
+            "every training picture is of class 'dog': there is nothing to tell apart"
+        );
+        assert_eq!(error.exit_code(), 3);
+        assert_eq!(
+            refused([9, 9, 9], [0, 1, 2]).to_string(),
+            "all 3 training pictures are the same: there is nothing to see"
+        );
+    }
+}

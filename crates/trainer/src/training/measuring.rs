@@ -1,0 +1,64 @@
+//! The end of an epoch: the test set, the line that a person reads, and the weights for others to use.
+
+use xception::weights;
+
+use super::{Training, clock};
+use crate::Error;
+use crate::checkpoint::{Best, Sums};
+use crate::evaluation::Evaluation;
+use crate::forward::Views;
+use crate::progress::Progress;
+
+impl Training<'_> {
+    /// Measures the epoch that was just trained, writes its weights, and begins the sums of the next.
+    pub(super) fn measure_epoch(&mut self, progress: &Progress) -> Result<Evaluation, Error> {
+        let model = self.stepper.model();
+        let evaluation = Evaluation::of(model, &self.test, self.precision, Views::One, |_| {})?;
+        let epoch = self.state.step / self.per_epoch();
+        let measured = [
+            ("val/loss", evaluation.loss),
+            ("val/acc1", evaluation.top1),
+            ("val/acc5", evaluation.top5),
+        ];
+        self.metrics.log(self.state.step, epoch, &measured);
+        let better = self.state.best.is_none_or(|best| evaluation.top1 > best.top1);
+        self.write_weights("last.safetensors")?;
+        if better {
+            self.state.best = Some(Best { epoch, top1: evaluation.top1 });
+            self.write_weights("best.safetensors")?;
+        }
+        self.say(epoch, &evaluation, better, progress);
+        self.epoch.clear();
+        self.state.epoch = Sums::default();
+        if self.stop.received().is_some() {
+            self.save()?;
+        }
+        Ok(evaluation)
+    }
+
+    fn say(&self, epoch: u64, evaluation: &Evaluation, better: bool, progress: &Progress) {
+        let trained = self.state.epoch;
+        progress.line(&format!(
+            "epoch {epoch:>2}/{} · train loss {:.4} acc {:5.2} % · test loss {:.4} acc {:5.2} %{} · {:.0} img/s · {}",
+            self.recipe.epochs,
+            trained.mean_loss(),
+            trained.accuracy() * 100.0,
+            evaluation.loss,
+            evaluation.top1 * 100.0,
+            if better { " (best)" } else { "" },
+            self.speed.images_per_second(),
+            clock(self.seconds()),
+        ));
+    }
+
+    /// Writes the weights beside their place and renames them. A disk that refuses does not end the run.
+    fn write_weights(&mut self, name: &str) -> Result<(), Error> {
+        if !self.world.leads() {
+            return Ok(());
+        }
+        let path = self.folder.file(name);
+        let written =
+            weights::write(&path, &weights::snapshot(&self.store), &self.description.to_metadata());
+        self.saver.bear_weights(written)
+    }
+}

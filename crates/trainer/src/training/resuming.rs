@@ -1,0 +1,76 @@
+//! From a run to a checkpoint and back, such that nothing of what follows tells whether it was interrupted.
+
+use std::time::Instant;
+
+use xception::weights;
+
+use super::running::Running;
+use super::saving::Need;
+use super::{Training, origin};
+use crate::Error;
+use crate::checkpoint::{Checkpoint, Logs, State};
+
+impl Training<'_> {
+    /// Goes on from the newest good checkpoint of the run's folder, if there is one.
+    pub(crate) fn resume(&mut self) -> Result<(), Error> {
+        match self.saver.read()? {
+            Some(checkpoint) => {
+                origin::check(&checkpoint.state.origin, &self.state.origin)?;
+                self.restore(checkpoint)
+            }
+            None => self.restart_logs(Logs::default()),
+        }
+    }
+
+    /// Steps behind the run.
+    pub(crate) fn steps_done(&self) -> u64 {
+        self.state.step
+    }
+
+    /// Saves the run as it is between two steps. Asked to stop, it ends here.
+    pub(super) fn save(&mut self) -> Result<(), Error> {
+        self.look()?;
+        let stopped = self.stop.received();
+        if self.world.leads() {
+            let need = if stopped.is_some() { Need::Last } else { Need::Routine };
+            let checkpoint = self.checkpoint()?;
+            self.saver.save(&checkpoint, need)?;
+        }
+        match stopped {
+            Some(signal) => {
+                let (step, folder) = (self.state.step, self.folder.path().to_path_buf());
+                Err(Error::Interrupted { signal, step, folder })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        Ok(Checkpoint {
+            state: self.state.clone(),
+            logs: Logs { metrics: self.metrics.synced_length(), seconds: self.seconds() },
+            model: weights::snapshot(&self.store),
+            optimizer: self.stepper.optimizer().state(),
+            average: weights::Tensors::new(),
+        })
+    }
+
+    /// Puts everything back to where it was at `checkpoint`.
+    pub(super) fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
+        weights::load(&self.store, &checkpoint.model)?;
+        self.stepper.optimizer_mut().restore(&checkpoint.optimizer)?;
+        // The origin is this process's: a checkpoint from here on was rounded as here.
+        let origin = self.state.origin.clone();
+        self.state = State { origin, ..checkpoint.state };
+        let device = self.store.device();
+        self.epoch = Running::from(self.state.epoch, device);
+        self.unlogged = Running::from(self.state.unlogged, device);
+        self.restart_logs(checkpoint.logs)
+    }
+
+    fn restart_logs(&mut self, logs: Logs) -> Result<(), Error> {
+        self.spent = logs.seconds;
+        self.since = Instant::now();
+        self.metrics.cut_back(logs.metrics)
+    }
+}

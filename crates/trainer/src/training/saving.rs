@@ -1,0 +1,106 @@
+//! When a run is saved, and what a disk that refuses means to it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::checkpoint::{Checkpoint, Checkpoints, Found, PassedOver};
+use crate::recipe::CheckpointRecipe;
+
+/// Attempts that may fail one after the other while training goes on: a disk that is full now may not be later.
+const ATTEMPTS: u32 = 3;
+
+/// Whether a run can go on without this checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// There will be another.
+    Routine,
+    /// The program ends with it.
+    Last,
+}
+
+/// Saves a run from time to time.
+pub(super) struct Saver {
+    checkpoints: Checkpoints,
+    interval: Duration,
+    last: Instant,
+    newest: Option<PathBuf>,
+    failures: u32,
+}
+
+impl Saver {
+    /// Saves to `checkpoints` as `recipe` says.
+    pub(super) fn new(checkpoints: Checkpoints, recipe: CheckpointRecipe) -> Self {
+        let interval = Duration::from_secs_f64(recipe.every_minutes * 60.0);
+        Self { checkpoints, interval, last: Instant::now(), newest: None, failures: 0 }
+    }
+
+    /// Whether it is time again.
+    pub(super) fn due(&self) -> bool {
+        self.last.elapsed() >= self.interval
+    }
+
+    /// The newest good checkpoint that this process has seen.
+    pub(super) fn newest(&self) -> Option<&Path> {
+        self.newest.as_deref()
+    }
+
+    /// Reads the newest good checkpoint; says why newer ones were passed over.
+    pub(super) fn read(&mut self) -> Result<Option<Checkpoint>, Error> {
+        let Found { newest, passed_over } = self.checkpoints.newest()?;
+        for PassedOver { folder, reason } in &passed_over {
+            tracing::warn!("passed over {}: {reason}", folder.display());
+        }
+        if newest.is_none() && !passed_over.is_empty() {
+            let folders = passed_over.into_iter().map(|passed| passed.folder.display().to_string());
+            return Err(Error::NoCheckpoint(folders.collect::<Vec<_>>().join(", ")));
+        }
+        Ok(newest.map(|(place, checkpoint)| {
+            self.newest = Some(place);
+            checkpoint
+        }))
+    }
+
+    /// Saves. Where that fails the run is told and goes on, unless it failed some times in a row or there is nothing to
+    /// go on to.
+    pub(super) fn save(&mut self, checkpoint: &Checkpoint, need: Need) -> Result<(), Error> {
+        self.last = Instant::now();
+        match self.checkpoints.save(checkpoint) {
+            Ok(place) => {
+                self.failures = 0;
+                self.newest = Some(place);
+                Ok(())
+            }
+            Err(error) => self.bear(Error::from(error), need),
+        }
+    }
+
+    /// Weights beside the checkpoints that could not be written are borne as those are.
+    pub(super) fn bear_weights(
+        &mut self,
+        written: Result<(), xception::Error>,
+    ) -> Result<(), Error> {
+        match written {
+            Err(error @ xception::Error::File { .. }) => self.bear(error.into(), Need::Routine),
+            other => Ok(other?),
+        }
+    }
+
+    fn bear(&mut self, error: Error, need: Need) -> Result<(), Error> {
+        self.failures += 1;
+        if need == Need::Last || self.failures >= ATTEMPTS {
+            let newest = match &self.newest {
+                Some(place) => format!("the newest good one is {}", place.display()),
+                None => "there is no good one yet".to_string(),
+            };
+            return Err(Error::NotSaved { source: Box::new(error), newest });
+        }
+        tracing::warn!(
+            "{:#}; training goes on, and it is tried again in {} s (attempt {} of {ATTEMPTS})",
+            anyhow::Error::from(error),
+            self.interval.as_secs(),
+            self.failures,
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! A run ahead of its first step: network, optimizer and loaders, built as the recipe says.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Order, Pictures};
+use tch::{Device, nn::VarStore};
+use xception::Xception;
+use xception::weights::Description;
+
+use super::not_finite::Passage;
+use super::running::{Running, Speed};
+use super::saving::Saver;
+use super::step::{Launch, Learner, Stepper};
+use super::{Training, checks, origin};
+use crate::Error;
+use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
+use crate::data::Data;
+use crate::metrics::Metrics;
+use crate::optimizer::Optimizer;
+use crate::recipe::{AppliesTo, Recipe};
+use crate::run_folder::RunFolder;
+use crate::stop::StopRequest;
+use crate::world::World;
+
+/// Batches that are made ready while the network is busy.
+const PREFETCH: usize = 2;
+
+impl<'a> Training<'a> {
+    /// Builds everything; nothing has been trained yet.
+    pub(crate) fn new(
+        recipe: &'a Recipe,
+        data: &Data,
+        folder: &'a RunFolder,
+        stop: StopRequest,
+    ) -> Result<Self, Error> {
+        checks::data(&data.train)?;
+        let device = Device::cuda_if_available();
+        let spec = recipe.spec(data.class_names().len() as i64)?;
+        tch::manual_seed(recipe.seed as i64);
+        let store = VarStore::new(device);
+        let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
+        let (world, precision) = (World::single(), recipe.precision.resolved(device));
+        let optimizer = Optimizer::new(&store, recipe.optimizer);
+        let learner = Learner::new(model, optimizer, world, recipe.label_smoothing);
+        let state = State {
+            origin: origin::origin(recipe, data, precision, device),
+            step: 0,
+            best: None,
+            epoch: Sums::default(),
+            unlogged: Sums::default(),
+            passed_over: Vec::new(),
+            roll_backs: 0,
+        };
+        let checkpoints =
+            Checkpoints::open(RealDisk, folder.file("checkpoints"), recipe.checkpoints.keep)?;
+        let test_augmentation = match recipe.augmentation.applies_to {
+            AppliesTo::Training => Augmentation::default(),
+            AppliesTo::TrainingAndTest => recipe.augmentation(),
+        };
+        Ok(Self {
+            recipe,
+            folder,
+            stop,
+            world,
+            precision,
+            description: Description {
+                spec,
+                class_names: data.class_names().to_vec(),
+                input: data.train.width() as i64,
+                mean: recipe.normalization.mean,
+                std: recipe.normalization.std,
+                data: data.name.to_string(),
+            },
+            stepper: Stepper::new(learner, precision, Launch::best(recipe.batch_size)),
+            train: loader(recipe, &data.train, Order::Shuffled, recipe.augmentation())?,
+            test: loader(recipe, &data.test, Order::Sequential, test_augmentation)?,
+            metrics: Metrics::open(&folder.file("metrics.jsonl"))?,
+            saver: Saver::new(checkpoints, recipe.checkpoints),
+            epoch: Running::from(state.epoch, device),
+            unlogged: Running::from(state.unlogged, device),
+            state,
+            passage: Passage::new(recipe.non_finite, &store),
+            store,
+            speed: Speed::start(),
+            spent: 0.0,
+            since: Instant::now(),
+        })
+    }
+}
+
+fn loader(
+    recipe: &Recipe,
+    pictures: &Arc<Pictures>,
+    order: Order,
+    augmentation: Augmentation,
+) -> Result<Loader, Error> {
+    let batch_size = match order {
+        Order::Shuffled => recipe.batch_size,
+        Order::Sequential => recipe.eval_batch_size,
+    };
+    let config = LoaderConfig {
+        batch_size,
+        order,
+        seed: recipe.seed,
+        augmentation,
+        normalization: recipe.normalization(),
+        last_batch: LastBatch::Keep,
+        prefetch: PREFETCH,
+    };
+    Ok(Loader::new(Arc::clone(pictures), config)?)
+}
