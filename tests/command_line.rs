@@ -2,6 +2,7 @@
 
 mod bench;
 mod refusals;
+mod resuming;
 mod training;
 
 use std::io::Write;

@@ -54,7 +54,9 @@ fn a_run_leaves_what_it_promises_and_its_weights_can_be_used() {
     assert_eq!(
         names,
         [
+            ".lock",
             "best.safetensors",
+            "checkpoints",
             "config.toml",
             "env.json",
             "last.safetensors",

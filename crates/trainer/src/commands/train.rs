@@ -18,6 +18,9 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     // Locked ahead of everything: what is read must stay as it is.
     let begun = arguments.resume.as_deref().map(RunFolder::reopen).transpose()?;
     let mut recipe = Recipe::resolve(arguments)?;
+    if let Some(run) = &begun {
+        check_recipe(&recipe, run)?;
+    }
     let data = Data::load(&recipe.data.parse::<DataSpec>()?)?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
@@ -29,7 +32,7 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     match begun {
         Some(run) => {
             folder = run;
-            check_recipe(&recipe, &folder)?;
+            check_data(&recipe, &folder)?;
             let mut resumed = Training::new(&recipe, &data, &folder, stop)?;
             resumed.resume()?;
             folder.extend_environment(recipe.seed, resumed.steps_done())?;
@@ -56,12 +59,21 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     report(&outcome, &recipe, &data, &folder)
 }
 
-/// Refuses to go on with a run as another one, also where it has no checkpoint yet.
-fn check_recipe(recipe: &Recipe, folder: &RunFolder) -> Result<(), Error> {
-    let begun = Recipe::read(&folder.config())?;
-    match recipe_differences(&begun, recipe) {
-        differences if differences.is_empty() => Ok(()),
-        differences => Err(Error::OtherRun(differences.join("\n  "))),
+/// Refuses to go on with a run as another one, also where it has no checkpoint yet. The data are compared when they are
+/// there: where they lie may have changed.
+fn check_recipe(recipe: &Recipe, run: &RunFolder) -> Result<(), Error> {
+    let begun = Recipe::read(&run.config())?;
+    refuse_other(recipe_differences(&begun, &Recipe { data: begun.data.clone(), ..recipe.clone() }))
+}
+
+fn check_data(recipe: &Recipe, run: &RunFolder) -> Result<(), Error> {
+    refuse_other(recipe_differences(&Recipe::read(&run.config())?, recipe))
+}
+
+fn refuse_other(differences: Vec<String>) -> Result<(), Error> {
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Error::OtherRun(differences.join("\n  "))),
     }
 }
 
