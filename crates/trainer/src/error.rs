@@ -121,6 +121,9 @@ pub enum Error {
         /// How much more was asked for, where that is known.
         asked: String,
     },
+    /// A batch that would not fit.
+    #[error("{0}")]
+    TooLarge(String),
     /// libtorch refused something, or this program is wrong.
     #[error("internal error: {0} (RUST_LOG=debug shows more)")]
     Internal(String),
@@ -155,7 +158,7 @@ impl Error {
             | Error::State { .. } => 3,
             Error::NoCheckpoint(_) => 4,
             Error::NonFiniteLoss { .. } => 5,
-            Error::OutOfMemory { .. } => 6,
+            Error::OutOfMemory { .. } | Error::TooLarge(_) => 6,
             Error::Interrupted { signal, .. } => signal.exit_code(),
             Error::NotSaved { .. }
             | Error::Save(_)

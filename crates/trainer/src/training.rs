@@ -2,6 +2,7 @@
 
 mod checks;
 mod measuring;
+mod memory;
 mod not_finite;
 mod origin;
 mod resuming;
@@ -30,6 +31,7 @@ use crate::world::World;
 pub(crate) use self::origin::recipe_differences;
 pub(crate) use self::step::cross_entropy;
 
+use self::memory::Needs;
 use self::not_finite::Passage;
 use self::running::{Running, Speed};
 use self::saving::Saver;
@@ -54,6 +56,7 @@ pub(crate) struct Training<'a> {
     epoch: Running,
     unlogged: Running,
     passage: Passage,
+    needs: Needs,
     /// Of this epoch, since it was begun or resumed.
     speed: Speed,
     /// Seconds that earlier parts of the run took.
@@ -154,7 +157,8 @@ impl Training<'_> {
         let moment = self.moment();
         if !self.state.passed_over.contains(&moment.step) {
             self.passage.remember();
-            let stepped = self.stepper.step(batch, moment)?;
+            let stepped =
+                self.stepper.step(batch, moment).map_err(|error| self.explained(error))?;
             if moment.step == 1 {
                 checks::first_loss(
                     stepped.loss.double_value(&[]),
@@ -168,6 +172,17 @@ impl Training<'_> {
         match !self.store.device().is_cuda() || self.logs() || self.saves() {
             true => self.look(),
             false => Ok(()),
+        }
+    }
+
+    /// Memory that ran out says how much it should have been.
+    fn explained(&self, error: Error) -> Error {
+        match error {
+            Error::OutOfMemory { asked } => {
+                let needs = self.needs.explain(self.recipe.batch_size as u64);
+                Error::OutOfMemory { asked: format!("{asked}: {needs}") }
+            }
+            other => other,
         }
     }
 

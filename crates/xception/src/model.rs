@@ -22,6 +22,8 @@ pub struct Xception {
     pub(crate) exit_flow: ResidualModule,
     pub(crate) exit_separables: Vec<Normed<SeparableConv2d>>,
     pub(crate) head: nn::Linear,
+    /// Probability with which training blanks each of the head's inputs.
+    dropout: f64,
     pub(crate) table: Architecture,
 }
 
@@ -92,8 +94,23 @@ impl Xception {
             exit_flow,
             exit_separables,
             head,
+            dropout: 0.0,
             table,
         })
+    }
+
+    /// The same network, which in training blanks each input of its head with `probability` and scales the others up.
+    ///
+    /// The paper trains with 0.5 on ImageNet and with none on JFT (section 4.3). PyTorch: `nn.Dropout` ahead of `fc`.
+    pub fn with_dropout(self, probability: f64) -> Result<Self, Error> {
+        if !(0.0..1.0).contains(&probability) {
+            return Err(Error::Option {
+                option: "dropout",
+                accepted: "at least 0 and below 1",
+                value: probability.to_string(),
+            });
+        }
+        Ok(Self { dropout: probability, ..self })
     }
 
     /// The feature map ahead of the global pool: `[N, 3, H, W]` to `[N, C, H / 32, W / 32]` in the published network.
@@ -123,7 +140,14 @@ impl Xception {
 
     /// Global average pool and linear layer: `[N, C, h, w]` to logits `[N, classes]`, in the weights' kind.
     pub fn logits(&self, features: &Tensor) -> Tensor {
-        features.mean_dim([2_i64, 3].as_slice(), false, self.kind()).apply(&self.head)
+        self.logits_t(features, false)
+    }
+
+    /// As [`Self::logits`], in training with the dropout that the network was given.
+    pub fn logits_t(&self, features: &Tensor, train: bool) -> Tensor {
+        let pooled = features.mean_dim([2_i64, 3].as_slice(), false, self.kind());
+        let kept = if self.dropout > 0.0 { pooled.dropout(self.dropout, train) } else { pooled };
+        kept.apply(&self.head)
     }
 
     /// Where the weights live, and the pictures must.
@@ -142,7 +166,7 @@ impl ModuleT for Xception {
     ///
     /// The feature maps are of the kind of the pictures: bf16 pictures compute in bf16 on fp32 weights.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        self.logits(&self.features_t(xs, train))
+        self.logits_t(&self.features_t(xs, train), train)
     }
 }
 

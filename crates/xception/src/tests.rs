@@ -41,6 +41,26 @@ fn every_preset_is_as_large_as_its_original() {
 }
 
 #[test]
+fn dropout_works_in_training_alone_and_by_the_seed() {
+    let scale = CifarScale { width: 0.1, middle_modules: 0, ..CifarScale::default() };
+    let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
+    let (_store, model) = build(&spec);
+    let features = Tensor::ones([4, 205, 1, 1], (Kind::Float, Device::Cpu));
+    let features = features.narrow(1, 0, model.head.ws.size()[1]);
+    let plain = model.logits(&features);
+    let model = model.with_dropout(0.5).unwrap();
+    let trained = |seed| {
+        tch::manual_seed(seed);
+        model.logits_t(&features, true)
+    };
+    assert!(model.logits_t(&features, false).equal(&plain));
+    assert!(!trained(0).equal(&plain) && !trained(0).equal(&trained(1)));
+    assert!(trained(0).equal(&trained(0)));
+    let error = model.with_dropout(1.0).unwrap_err();
+    assert_eq!(error.to_string(), "dropout must be at least 0 and below 1, got 1");
+}
+
+#[test]
 fn the_names_are_the_published_checkpoints() {
     let published: BTreeMap<String, String> = include_str!("../published_names.txt")
         .lines()

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Order, Pictures};
-use tch::{Device, nn::VarStore};
+use tch::{Device, Tensor, nn::VarStore};
 use xception::Xception;
-use xception::weights::Description;
+use xception::summary::Summary;
+use xception::weights::{Description, Tensors};
 
+use super::memory::{self, Needs};
 use super::not_finite::Passage;
 use super::running::{Running, Speed};
 use super::saving::Saver;
@@ -37,11 +39,17 @@ impl<'a> Training<'a> {
         checks::data(&data.train)?;
         let device = Device::cuda_if_available();
         let spec = recipe.spec(data.class_names().len() as i64)?;
+        let (world, precision) = (World::single(), recipe.precision.resolved(device));
         tch::manual_seed(recipe.seed as i64);
         let store = VarStore::new(device);
         let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
-        let (world, precision) = (World::single(), recipe.precision.resolved(device));
         let optimizer = Optimizer::new(&store, recipe.optimizer);
+        let input = data.train.height().max(data.train.width()) as i64;
+        let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
+        let needs = Needs::of(&network, precision, bytes_of(&optimizer.state()));
+        if !device.is_cuda() {
+            needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
+        }
         let learner = Learner::new(model, optimizer, world, recipe.label_smoothing);
         let state = State {
             origin: origin::origin(recipe, data, precision, device),
@@ -80,6 +88,7 @@ impl<'a> Training<'a> {
             epoch: Running::from(state.epoch, device),
             unlogged: Running::from(state.unlogged, device),
             state,
+            needs,
             passage: Passage::new(recipe.non_finite, &store),
             store,
             speed: Speed::start(),
@@ -87,6 +96,11 @@ impl<'a> Training<'a> {
             since: Instant::now(),
         })
     }
+}
+
+fn bytes_of(tensors: &Tensors) -> u64 {
+    let bytes = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
+    tensors.values().map(bytes).sum::<usize>() as u64
 }
 
 fn loader(

@@ -1,0 +1,172 @@
+//! Whether a batch will fit, ahead of the first one: a system that runs out of memory ends programs without a word.
+
+use std::fs;
+
+use xception::summary::{LayerKind, Summary};
+
+use crate::Error;
+use crate::precision::Precision;
+
+/// libtorch, the program and what it works with: bytes that every run has, by measurement.
+const PROGRAM: u64 = 200 << 20;
+/// Outputs of layers are kept for the way back. What else a picture needs on top of them, by measurement (fp32 and bf16,
+/// 32 and 299 pixels).
+const KEPT: f64 = 1.15;
+
+/// Bytes that training needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Whatever the batch.
+    fixed: u64,
+    /// For each picture of a batch.
+    each: u64,
+}
+
+impl Needs {
+    /// Of a network whose optimizer remembers `remembered` bytes.
+    pub(super) fn of(network: &Summary, precision: Precision, remembered: u64) -> Self {
+        let kept = network.layers.iter().filter(|layer| {
+            use LayerKind::{Conv, Depthwise, MaxPool, Pointwise};
+            matches!(layer.kind, Conv | Depthwise | Pointwise | MaxPool)
+        });
+        let numbers: i64 = kept.map(|layer| layer.output.iter().product::<i64>()).sum();
+        let bytes = if precision == Precision::Bf16 { 2.0 } else { 4.0 };
+        Self {
+            // The weights and their gradients are fp32.
+            fixed: PROGRAM + network.params_trainable() * 8 + remembered,
+            each: (numbers as f64 * bytes * KEPT) as u64,
+        }
+    }
+
+    fn of_batch(self, batch_size: u64) -> u64 {
+        self.fixed.saturating_add(self.each.saturating_mul(batch_size))
+    }
+
+    /// Refuses a batch that does not fit into `free` bytes, and says what would.
+    pub(super) fn check(self, batch_size: u64, free: Option<u64>) -> Result<(), Error> {
+        let Some(free) = free.filter(|&free| self.of_batch(batch_size) > free) else {
+            return Ok(());
+        };
+        let fits = free.saturating_sub(self.fixed) / self.each.max(1);
+        let cure = match fits {
+            0 => "not even one picture fits: a smaller network or a machine with more memory is needed".to_string(),
+            fits => format!("batch_size={fits} would fit (--set batch_size={fits})"),
+        };
+        Err(Error::TooLarge(format!(
+            "a batch of {batch_size} needs about {} of memory, and {} are free; {cure}",
+            gibibytes(self.of_batch(batch_size)),
+            gibibytes(free)
+        )))
+    }
+
+    /// What a person wants to know when memory ran out all the same.
+    pub(super) fn explain(self, batch_size: u64) -> String {
+        format!(
+            "a batch of {batch_size} needs about {}, one of {} about {}",
+            gibibytes(self.of_batch(batch_size)),
+            (batch_size / 2).max(1),
+            gibibytes(self.of_batch((batch_size / 2).max(1)))
+        )
+    }
+}
+
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// Bytes that this process may still take: the machine's, or its control group's where that is less. `None` where the
+/// system does not say.
+pub(super) fn free() -> Option<u64> {
+    let machine = available(&fs::read_to_string("/proc/meminfo").ok()?)?;
+    Some(group().map_or(machine, |group| group.min(machine)))
+}
+
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// Of a container: its limit less what it uses and could not give back.
+fn group() -> Option<u64> {
+    let path = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = path.lines().find_map(|line| line.strip_prefix("0::"))?.trim().to_string();
+    let number = |name: &str| -> Option<u64> {
+        let own = fs::read_to_string(format!("/sys/fs/cgroup{path}/{name}"));
+        own.or_else(|_| fs::read_to_string(format!("/sys/fs/cgroup/{name}")))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    };
+    // "max" is no number: no limit.
+    let limit = number("memory.max")?;
+    Some(limit.saturating_sub(number("memory.current")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use xception::{ModelSpec, Preset};
+
+    use super::*;
+
+    /// Largest resident size in MiB of `xception bench --mode train --steps 2` with Adam, commit c2b3b61, x86-64.
+    const MEASURED: [(Preset, i64, Precision, u64, u64); 8] = [
+        (Preset::NotebookCifar10, 32, Precision::Fp32, 1, 459),
+        (Preset::NotebookCifar10, 32, Precision::Fp32, 128, 663),
+        (Preset::NotebookCifar10, 32, Precision::Fp32, 256, 909),
+        (Preset::NotebookCifar10, 32, Precision::Bf16, 128, 634),
+        (Preset::Xception, 299, Precision::Fp32, 1, 626),
+        (Preset::Xception, 299, Precision::Fp32, 8, 1803),
+        (Preset::Xception, 299, Precision::Bf16, 8, 1123),
+        (Preset::DenseCifar100Depthwise, 32, Precision::Bf16, 64, 689),
+    ];
+
+    fn needs(preset: Preset, input: i64, precision: Precision) -> Needs {
+        let spec = ModelSpec::new(preset);
+        let network = Summary::new(&spec.architecture().unwrap(), spec.classes, input).unwrap();
+        // Adam's two.
+        Needs::of(&network, precision, network.params_trainable() * 8)
+    }
+
+    #[test]
+    fn estimates_are_near_what_was_measured() {
+        for (preset, input, precision, batch_size, measured) in MEASURED {
+            let estimate = needs(preset, input, precision).of_batch(batch_size) >> 20;
+            let ratio = estimate as f64 / measured as f64;
+            assert!(
+                (0.8..1.4).contains(&ratio),
+                "{preset} {precision:?} {batch_size}: {estimate}, measured {measured}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_what_would() {
+        let needs = needs(Preset::Xception, 299, Precision::Fp32);
+        needs.check(64, None).expect("where the system does not say, nothing is refused");
+        needs.check(8, Some(4 << 30)).unwrap();
+        let error = needs.check(64, Some(4 << 30)).unwrap_err();
+        assert_eq!(error.exit_code(), 6);
+        assert_eq!(
+            error.to_string(),
+            "a batch of 64 needs about 10.8 GiB of memory, and 4.0 GiB are free; batch_size=21 would fit (--set \
+             batch_size=21)"
+        );
+        needs.check(21, Some(4 << 30)).expect("what it says fits");
+        assert!(needs.check(22, Some(4 << 30)).is_err());
+        assert!(
+            needs
+                .check(1, Some(1 << 20))
+                .unwrap_err()
+                .to_string()
+                .contains("not even one picture fits")
+        );
+    }
+
+    #[test]
+    fn free_memory_is_read() {
+        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
+        assert_eq!(available("MemTotal: 9 kB\n"), None);
+    }
+}
