@@ -45,8 +45,8 @@ fn dropout_works_in_training_alone_and_by_the_seed() {
     let scale = CifarScale { width: 0.1, middle_modules: 0, ..CifarScale::default() };
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let (_store, model) = build(&spec);
-    let features = Tensor::ones([4, 205, 1, 1], (Kind::Float, Device::Cpu));
-    let features = features.narrow(1, 0, model.head.ws.size()[1]);
+    let channels = model.head.ws.size()[1];
+    let features = Tensor::ones([4, channels, 1, 1], (Kind::Float, Device::Cpu));
     let plain = model.logits(&features);
     let model = model.with_dropout(0.5).unwrap();
     let trained = |seed| {

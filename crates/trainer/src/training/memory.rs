@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use xception::summary::{LayerKind, Summary};
+use xception::summary::{LayerKind, LayerRow, Summary};
 
 use crate::Error;
 use crate::precision::Precision;
@@ -25,11 +25,17 @@ pub(super) struct Needs {
 impl Needs {
     /// Of a network whose optimizer remembers `remembered` bytes.
     pub(super) fn of(network: &Summary, precision: Precision, remembered: u64) -> Self {
+        let outputs = |layer: &LayerRow| layer.output.iter().product::<i64>();
         let kept = network.layers.iter().filter(|layer| {
             use LayerKind::{Conv, Depthwise, MaxPool, Pointwise};
             matches!(layer.kind, Conv | Depthwise | Pointwise | MaxPool)
         });
-        let numbers: i64 = kept.map(|layer| layer.output.iter().product::<i64>()).sum();
+        // A product reads numbers from memory: a norm ahead of it is written out.
+        let written_out = network.layers.windows(2).filter(|pair| {
+            (pair[0].kind, pair[1].kind) == (LayerKind::BatchNorm, LayerKind::Pointwise)
+        });
+        let numbers =
+            kept.map(outputs).sum::<i64>() + written_out.map(|pair| outputs(&pair[0])).sum::<i64>();
         let bytes = if precision == Precision::Bf16 { 2.0 } else { 4.0 };
         Self {
             // The weights and their gradients are fp32.
