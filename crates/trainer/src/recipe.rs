@@ -11,7 +11,7 @@ use xception::{CifarScale, ModelSpec, Preset};
 
 use crate::optimizer::OptimizerConfig;
 use crate::precision::Precision;
-use crate::schedule::Schedule;
+use crate::schedule::{Position, Schedule, Warmup};
 use crate::{Error, cli::TrainArgs};
 
 pub use named::{NAMED, named};
@@ -42,6 +42,9 @@ pub struct Recipe {
     pub optimizer: OptimizerConfig,
     /// The learning rate.
     pub schedule: Schedule,
+    /// What the learning rate is multiplied with at the start of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Warmup>,
     /// Random changes to the pictures.
     pub augmentation: AugmentationRecipe,
     /// From bytes to what the network sees.
@@ -155,7 +158,12 @@ impl Recipe {
         {
             return Err(format!("normalization.std must be above 0, got {std}"));
         }
-        if let Some(problem) = self.optimizer.problem().or_else(|| self.schedule.problem()) {
+        let problems = [
+            self.optimizer.problem(),
+            self.schedule.problem(),
+            self.warmup.and_then(|warmup| warmup.problem()),
+        ];
+        if let Some(problem) = problems.into_iter().flatten().next() {
             return Err(problem);
         }
         let preset: Preset =
@@ -173,6 +181,12 @@ impl Recipe {
     pub fn spec(&self, classes: i64) -> Result<ModelSpec, Error> {
         let preset = self.model.preset.parse()?;
         Ok(ModelSpec { preset, classes, scale: self.model.scale.unwrap_or_default() })
+    }
+
+    /// The learning rate of the step at `position`, warm-up included.
+    pub(crate) fn learning_rate(&self, position: &Position) -> f64 {
+        let factor = self.warmup.map_or(1.0, |warmup| warmup.factor(position));
+        factor * self.schedule.learning_rate(position)
     }
 
     /// The changes to the training pictures.

@@ -20,6 +20,7 @@ use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::{AppliesTo, Recipe};
 use crate::run_folder::RunFolder;
+use crate::schedule::Position;
 use crate::world::World;
 
 pub(crate) use self::step::cross_entropy;
@@ -192,13 +193,15 @@ impl<'a> Training<'a> {
     fn train_epoch(&mut self, epoch: u64, progress: &Progress) -> Result<Running, Error> {
         let per_epoch = self.train.batches_per_epoch() as u64;
         let steps = self.recipe.epochs * per_epoch;
+        let batch_size = (self.recipe.batch_size * self.world.size()) as u64;
         let done = (epoch - 1) * self.train.pictures_per_epoch() as u64;
         let (mut whole, mut logged) = (Running::start(), Running::start());
         let mut unread = Unread::new(self.store.device());
         let looking_is_free = !self.store.device().is_cuda();
         progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
         for (step, batch) in (((epoch - 1) * per_epoch)..).zip(self.train.epoch(epoch)) {
-            let learning_rate = self.recipe.schedule.learning_rate(step, steps);
+            let position = Position { step, steps, steps_per_epoch: per_epoch, batch_size };
+            let learning_rate = self.recipe.learning_rate(&position);
             let moment = Moment { epoch, step: step + 1, learning_rate };
             let stepped = self.stepper.step(&batch, moment)?;
             unread.add(batch.indices.len(), &stepped);
