@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelSpec, Preset};
 
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
 use crate::precision::Precision;
 use crate::schedule::{Position, Schedule, Warmup};
 use crate::{Error, cli::TrainArgs};
@@ -40,6 +40,9 @@ pub struct Recipe {
     pub model: ModelRecipe,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
+    /// Layers that have their own factor to the learning rate and the weight decay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<LayerGroup>,
     /// The learning rate.
     pub schedule: Schedule,
     /// What the learning rate is multiplied with at the start of the run.
@@ -160,6 +163,7 @@ impl Recipe {
         }
         let problems = [
             self.optimizer.problem(),
+            problem_of_groups(&self.groups),
             self.schedule.problem(),
             self.warmup.and_then(|warmup| warmup.problem()),
         ];

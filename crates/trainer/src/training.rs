@@ -94,7 +94,7 @@ impl<'a> Training<'a> {
             data: data.name.to_string(),
         };
         let (world, precision) = (World::single(), recipe.precision.resolved(device));
-        let optimizer = Optimizer::new(&store, recipe.optimizer);
+        let optimizer = Optimizer::with_groups(&store, &recipe.optimizer, &recipe.groups)?;
         let learner = Learner::new(model, optimizer, world, recipe.label_smoothing);
         Ok(Self {
             recipe,
