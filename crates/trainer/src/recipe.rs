@@ -12,6 +12,7 @@ use xception::{CifarScale, ModelSpec, Preset};
 use crate::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
 use crate::precision::Precision;
 use crate::schedule::{Position, Schedule, Warmup};
+use crate::training::{Clipping, StepOptions};
 use crate::{Error, cli::TrainArgs};
 
 pub use named::{NAMED, named};
@@ -28,6 +29,8 @@ pub struct Recipe {
     pub epochs: u64,
     /// Pictures a step.
     pub batch_size: usize,
+    /// Micro-batches that a step passes them in, one after the other; batch norm sees these. 1 for all at once.
+    pub accumulation: usize,
     /// Pictures at a time in evaluation, which does not change results.
     pub eval_batch_size: usize,
     /// Numbers to compute in.
@@ -48,6 +51,9 @@ pub struct Recipe {
     /// What the learning rate is multiplied with at the start of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
+    /// What becomes of gradients that are too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clipping: Option<Clipping>,
     /// Random changes to the pictures.
     pub augmentation: AugmentationRecipe,
     /// From bytes to what the network sees.
@@ -144,11 +150,18 @@ impl Recipe {
         let at_least_one = [
             ("epochs", self.epochs),
             ("batch_size", self.batch_size as u64),
+            ("accumulation", self.accumulation as u64),
             ("eval_batch_size", self.eval_batch_size as u64),
             ("log_every", self.log_every),
         ];
         if let Some((name, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(format!("{name} must be at least 1, got 0"));
+        }
+        if !self.batch_size.is_multiple_of(self.accumulation) {
+            return Err(format!(
+                "accumulation must divide batch_size, got {} micro-batches of {} pictures",
+                self.accumulation, self.batch_size
+            ));
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return Err(format!(
@@ -166,6 +179,7 @@ impl Recipe {
             problem_of_groups(&self.groups),
             self.schedule.problem(),
             self.warmup.and_then(|warmup| warmup.problem()),
+            self.clipping.and_then(Clipping::problem),
         ];
         if let Some(problem) = problems.into_iter().flatten().next() {
             return Err(problem);
@@ -185,6 +199,12 @@ impl Recipe {
     pub fn spec(&self, classes: i64) -> Result<ModelSpec, Error> {
         let preset = self.model.preset.parse()?;
         Ok(ModelSpec { preset, classes, scale: self.model.scale.unwrap_or_default() })
+    }
+
+    /// What a step does beside going forth, back and downhill.
+    pub(crate) fn step_options(&self) -> StepOptions {
+        let &Recipe { label_smoothing, clipping, accumulation, .. } = self;
+        StepOptions { label_smoothing, clipping, accumulation }
     }
 
     /// The learning rate of the step at `position`, warm-up included.

@@ -23,7 +23,7 @@ use crate::run_folder::RunFolder;
 use crate::schedule::Position;
 use crate::world::World;
 
-pub(crate) use self::step::cross_entropy;
+pub(crate) use self::step::{Clipping, StepOptions, cross_entropy};
 
 use self::running::{Running, Unread};
 use self::step::{Launch, Learner, Moment, Stepper};
@@ -95,7 +95,7 @@ impl<'a> Training<'a> {
         };
         let (world, precision) = (World::single(), recipe.precision.resolved(device));
         let optimizer = Optimizer::with_groups(&store, &recipe.optimizer, &recipe.groups)?;
-        let learner = Learner::new(model, optimizer, world, recipe.label_smoothing);
+        let learner = Learner::new(model, optimizer, world, recipe.step_options());
         Ok(Self {
             recipe,
             folder,
