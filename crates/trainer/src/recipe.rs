@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelSpec, Preset};
 
+use crate::average::AverageConfig;
 use crate::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
 use crate::precision::Precision;
 use crate::schedule::{Position, Schedule, Warmup};
@@ -54,6 +55,9 @@ pub struct Recipe {
     /// What becomes of gradients that are too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clipping: Option<Clipping>,
+    /// The average of the weights that is evaluated in place of the last ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageConfig>,
     /// Random changes to the pictures.
     pub augmentation: AugmentationRecipe,
     /// From bytes to what the network sees.
@@ -180,6 +184,7 @@ impl Recipe {
             self.schedule.problem(),
             self.warmup.and_then(|warmup| warmup.problem()),
             self.clipping.and_then(Clipping::problem),
+            self.average.and_then(|average| average.problem(self.epochs)),
         ];
         if let Some(problem) = problems.into_iter().flatten().next() {
             return Err(problem);
