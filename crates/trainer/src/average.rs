@@ -18,8 +18,8 @@ use crate::{Error, state};
 pub enum AverageConfig {
     /// A running mean that forgets exponentially.
     ///
-    /// It is what "Polyak averaging" meant in the TensorFlow code of the paper's time:
-    /// `tf.train.ExponentialMovingAverage`, there of 0.9999. PyTorch: `AveragedModel(multi_avg_fn=
+    /// TensorFlow code of the paper's time did its "Polyak averaging" this way, with
+    /// `tf.train.ExponentialMovingAverage(0.9999)`; the paper itself does not say. PyTorch: `AveragedModel(multi_avg_fn=
     /// get_ema_multi_avg_fn(decay), use_buffers=True)`.
     Ema {
         /// What the average keeps from update to update.
