@@ -19,6 +19,7 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .file("cpp/torch_ext.cpp")
+        .file("cpp/foreach.cpp")
         .file("cpp/operators.cpp")
         .file("cpp/matrix_kernel.cpp")
         .file("cpp/memory.cpp")

@@ -1,23 +1,17 @@
-// A whole step of an optimizer by one of libtorch's fused kernels.
+// A whole step of an optimizer over lists of tensors, by a fused kernel of libtorch where it has one.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
 #include <vector>
 
 #include "guarded.h"
+#include "lists.h"
 
 namespace {
 
 using torch_ext::guarded;
-
-using Pointers = at::Tensor* const*;
-
-std::vector<at::Tensor> list(Pointers tensors, size_t count) {
-  std::vector<at::Tensor> copies;
-  copies.reserve(count);
-  for (size_t i = 0; i < count; ++i) copies.push_back(*tensors[i]);
-  return copies;
-}
+using torch_ext::list;
+using torch_ext::Pointers;
 
 // The kernels walk all lists in memory order, so a gradient must lie as its parameter does.
 std::vector<at::Tensor> laid_out_as(const std::vector<at::Tensor>& parameters, Pointers gradients) {
@@ -84,6 +78,33 @@ char* torch_ext_fused_sgd(Pointers parameters, Pointers gradients, Pointers velo
       at::_fused_sgd_(self, grads, buffers, weight_decay, momentum, rate, /*dampening=*/0.0, nesterov,
                       /*maximize=*/false, /*is_first_step=*/false, std::nullopt, std::nullopt);
     });
+  });
+}
+
+// The same for RMSprop in TensorFlow's form, which libtorch has no fused kernel for. The rate goes into the velocity,
+// and eps into the root.
+char* torch_ext_rms_prop(Pointers parameters, Pointers gradients, Pointers mean_squares, Pointers velocities,
+                         size_t count, double learning_rate, const at::Tensor* learning_rate_tensor, double rho,
+                         double momentum, double weight_decay, double eps) {
+  return guarded([&] {
+    c10::NoGradGuard no_grad;
+    auto self = list(parameters, count);
+    auto grads = laid_out_as(self, gradients);
+    auto squares = list(mean_squares, count);
+    auto buffers = list(velocities, momentum == 0 ? 0 : count);
+    if (weight_decay != 0) grads = at::_foreach_add(grads, self, weight_decay);
+    at::_foreach_mul_(squares, rho);
+    at::_foreach_addcmul_(squares, grads, grads, 1 - rho);
+    auto updates = at::_foreach_add(squares, eps);
+    at::_foreach_sqrt_(updates);
+    updates = at::_foreach_div(grads, updates);
+    by_rate(learning_rate, learning_rate_tensor, [&](const auto& rate) { at::_foreach_mul_(updates, rate); });
+    if (momentum != 0) {
+      at::_foreach_mul_(buffers, momentum);
+      at::_foreach_add_(buffers, updates, 1);
+      updates = buffers;
+    }
+    at::_foreach_sub_(self, updates, 1);
   });
 }
 

@@ -48,6 +48,31 @@ unsafe extern "C" {
         weight_decay: f64,
         nesterov: bool,
     ) -> *mut c_char;
+    pub(crate) fn torch_ext_rms_prop(
+        parameters: *const *mut C_tensor,
+        gradients: *const *mut C_tensor,
+        mean_squares: *const *mut C_tensor,
+        velocities: *const *mut C_tensor,
+        count: usize,
+        learning_rate: f64,
+        learning_rate_tensor: *const C_tensor,
+        rho: f64,
+        momentum: f64,
+        weight_decay: f64,
+        eps: f64,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_clip_gradients(
+        gradients: *const *mut C_tensor,
+        count: usize,
+        max_norm: f64,
+        norm: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub(crate) fn torch_ext_lerp(
+        starts: *const *mut C_tensor,
+        ends: *const *mut C_tensor,
+        count: usize,
+        weight: f64,
+    ) -> *mut c_char;
     pub(crate) fn torch_ext_multiply_bf16(
         m: i64,
         n: i64,

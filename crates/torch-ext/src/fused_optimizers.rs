@@ -1,9 +1,10 @@
-//! One pass over memory for a whole step of an optimizer, by libtorch's fused kernels.
+//! A whole step of an optimizer in one call: in one pass over memory where libtorch has a fused kernel for it.
 //!
 //! tch's optimizers hide their state, so that a run could not be resumed, and walk the parameters one
 //! elementary operation at a time. Here the state is the caller's, and a step is one call.
 
 mod adam;
+mod rms_prop;
 mod sgd;
 
 use tch::Tensor;
@@ -12,6 +13,7 @@ use torch_sys::C_tensor;
 use crate::Error;
 
 pub use adam::{AdamMemory, AdamStep, WeightDecay, fused_adam};
+pub use rms_prop::{RmsPropMemory, RmsPropStep, rms_prop};
 pub use sgd::{SgdMemory, SgdStep, fused_sgd};
 
 /// The size of one step.

@@ -21,6 +21,7 @@ mod depthwise;
 mod error;
 mod feature_map;
 mod ffi;
+mod foreach;
 mod fused_optimizers;
 mod matrix_kernel;
 mod max_pool;
@@ -40,8 +41,10 @@ pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
 pub use feature_map::{BatchNorm, FeatureMap, Statistics, add};
+pub use foreach::{clip_gradients, lerp};
 pub use fused_optimizers::{
-    AdamMemory, AdamStep, LearningRate, SgdMemory, SgdStep, WeightDecay, fused_adam, fused_sgd,
+    AdamMemory, AdamStep, LearningRate, RmsPropMemory, RmsPropStep, SgdMemory, SgdStep,
+    WeightDecay, fused_adam, fused_sgd, rms_prop,
 };
 pub use max_pool::{PoolGeometry, max_pool2d};
 pub use memory::keep_memory;

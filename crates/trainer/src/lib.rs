@@ -3,6 +3,7 @@
 //! Start at [`commands`], one module a subcommand. A run is described by a [`recipe::Recipe`] in which every number
 //! is written, and leaves a folder that says how it was made.
 
+mod average;
 mod captured;
 mod checkpoint;
 pub mod cli;

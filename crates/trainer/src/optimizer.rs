@@ -1,6 +1,8 @@
 //! Optimizers on tensors of our own, by libtorch's fused kernels: what they remember can be looked at and kept.
 
 mod config;
+mod layer_groups;
+mod muon;
 mod rule;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use xception::weights::Tensors;
 use crate::{Error, state};
 
 pub(crate) use self::config::{Decays, OptimizerConfig};
+pub(crate) use self::layer_groups::{LayerGroup, problem as problem_of_groups};
 
 use self::rule::Rule;
 
@@ -20,6 +23,18 @@ struct Group {
     names: Vec<String>,
     parameters: Vec<Tensor>,
     rule: Rule,
+    learning_rate_factor: f64,
+}
+
+/// In what parameters are treated alike, in the order of the optimizer's groups.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Treatment {
+    /// Not one of those that Muon is for.
+    other: bool,
+    /// Weight decay spares them.
+    spared: bool,
+    /// The recipe's group, or as many as it has for none.
+    layer_group: usize,
 }
 
 /// The parameters of a network, in order of creation, and the optimizer's memory of them.
@@ -30,17 +45,56 @@ pub(crate) struct Optimizer {
 impl Optimizer {
     /// An optimizer ahead of its first step, for every trainable variable of `store`.
     pub(crate) fn new(store: &VarStore, config: OptimizerConfig) -> Self {
-        let (kernels, rest): (Vec<_>, Vec<_>) =
-            parameters(store).into_iter().partition(|(_, parameter)| parameter.dim() > 1);
-        let groups = [(kernels, true), (rest, config.decays() == Decays::All)]
-            .into_iter()
-            // An empty group would take no steps, and so disagree with the others on how many there were.
-            .filter(|(members, _)| !members.is_empty())
-            .map(|(members, pulls)| {
-                let (names, parameters): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-                Group { rule: Rule::new(config, &parameters, pulls), names, parameters }
-            });
-        Self { groups: groups.collect() }
+        Self::with_groups(store, &config, &[]).expect("only a group can fail")
+    }
+
+    /// The same with `layer_groups` treated apart.
+    ///
+    /// # Errors
+    /// A group that is left with no parameter.
+    pub(crate) fn with_groups(
+        store: &VarStore,
+        config: &OptimizerConfig,
+        layer_groups: &[LayerGroup],
+    ) -> Result<Self, Error> {
+        let parameters = parameters(store);
+        let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+        let assigned = layer_groups::assign(layer_groups, &names)?;
+        let (others, others_factor) = match config {
+            OptimizerConfig::Muon { others, others_learning_rate_factor, .. } => {
+                (&**others, *others_learning_rate_factor)
+            }
+            config => (config, 1.0),
+        };
+        let only_muon_moves = |parameter: &Tensor| {
+            matches!(config, OptimizerConfig::Muon { .. }) && muon::moves(parameter)
+        };
+        let mut treated: BTreeMap<Treatment, (Vec<String>, Vec<Tensor>)> = BTreeMap::new();
+        for ((name, parameter), layer_group) in parameters.into_iter().zip(assigned) {
+            let other = !only_muon_moves(&parameter);
+            let spared = parameter.dim() <= 1 && others.decays() == Decays::Weights;
+            let (names, parameters) =
+                treated.entry(Treatment { other, spared, layer_group }).or_default();
+            names.push(name);
+            parameters.push(parameter);
+        }
+        let groups = treated.into_iter().map(|(treatment, (names, parameters))| {
+            let layers = layer_groups.get(treatment.layer_group);
+            let (config, factor) =
+                if treatment.other { (others, others_factor) } else { (config, 1.0) };
+            let decay_factor = match treatment.spared {
+                true => 0.0,
+                false => layers.map_or(1.0, |layers| layers.weight_decay_factor),
+            };
+            Group {
+                rule: Rule::new(config, &parameters, decay_factor),
+                names,
+                parameters,
+                learning_rate_factor: factor
+                    * layers.map_or(1.0, |layers| layers.learning_rate_factor),
+            }
+        });
+        Ok(Self { groups: groups.collect() })
     }
 
     /// The gradient of `loss` in every parameter, group by group in order of creation.
@@ -58,8 +112,19 @@ impl Optimizer {
     ) -> Result<(), Error> {
         let learning_rate = learning_rate.into();
         let mut rest = gradients;
-        for Group { parameters, rule, .. } in &mut self.groups {
+        for Group { parameters, rule, learning_rate_factor, .. } in &mut self.groups {
             let (gradients, others) = rest.split_at(parameters.len());
+            let scaled;
+            let learning_rate = match learning_rate {
+                unscaled if *learning_rate_factor == 1.0 => unscaled,
+                LearningRate::Number(number) => {
+                    LearningRate::Number(number * *learning_rate_factor)
+                }
+                LearningRate::Tensor(tensor) => {
+                    scaled = tensor.f_mul_scalar(*learning_rate_factor)?;
+                    LearningRate::Tensor(&scaled)
+                }
+            };
             rule.step(parameters, gradients, learning_rate)?;
             rest = others;
         }
@@ -67,7 +132,8 @@ impl Optimizer {
     }
 
     /// Detached copies of everything that the next step depends on, beside the parameters and the learning rate:
-    /// `mean.PARAMETER`, `variance.PARAMETER` and `steps` of Adam and AdamW, `velocity.PARAMETER` of SGD with momentum.
+    /// `mean.PARAMETER`, `variance.PARAMETER` and `steps` of Adam and AdamW, `velocity.PARAMETER` of SGD with momentum and
+    /// of RMSprop, `mean_square.PARAMETER` of the latter, `momentum.PARAMETER` of Muon.
     ///
     /// PyTorch: `Optimizer.state_dict()["state"]`, by the parameters' names instead of their positions.
     #[cfg_attr(

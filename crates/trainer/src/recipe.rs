@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelSpec, Preset};
 
-use crate::optimizer::OptimizerConfig;
+use crate::average::AverageConfig;
+use crate::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
 use crate::precision::Precision;
-use crate::schedule::Schedule;
+use crate::schedule::{Position, Schedule, Warmup};
+use crate::training::{Clipping, StepOptions};
 use crate::{Error, cli::TrainArgs};
 
 pub use named::{NAMED, named};
@@ -30,6 +32,8 @@ pub struct Recipe {
     pub epochs: u64,
     /// Pictures a step.
     pub batch_size: usize,
+    /// Micro-batches that a step passes them in, one after the other; batch norm sees these. 1 for all at once.
+    pub accumulation: usize,
     /// Pictures at a time in evaluation, which does not change results.
     pub eval_batch_size: usize,
     /// Numbers to compute in.
@@ -42,8 +46,20 @@ pub struct Recipe {
     pub model: ModelRecipe,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
+    /// Layers that have their own factor to the learning rate and the weight decay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<LayerGroup>,
     /// The learning rate.
     pub schedule: Schedule,
+    /// What the learning rate is multiplied with at the start of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Warmup>,
+    /// What becomes of gradients that are too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clipping: Option<Clipping>,
+    /// The average of the weights that is evaluated in place of the last ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageConfig>,
     /// Random changes to the pictures.
     pub augmentation: AugmentationRecipe,
     /// From bytes to what the network sees.
@@ -153,11 +169,18 @@ impl Recipe {
         let at_least_one = [
             ("epochs", self.epochs),
             ("batch_size", self.batch_size as u64),
+            ("accumulation", self.accumulation as u64),
             ("eval_batch_size", self.eval_batch_size as u64),
             ("log_every", self.log_every),
         ];
         if let Some((name, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(format!("{name} must be at least 1, got 0"));
+        }
+        if !self.batch_size.is_multiple_of(self.accumulation) {
+            return Err(format!(
+                "accumulation must divide batch_size, got {} micro-batches of {} pictures",
+                self.accumulation, self.batch_size
+            ));
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return Err(format!(
@@ -172,7 +195,11 @@ impl Recipe {
         }
         let problems = [
             self.optimizer.problem(),
+            problem_of_groups(&self.groups),
             self.schedule.problem(),
+            self.warmup.and_then(|warmup| warmup.problem()),
+            self.clipping.and_then(Clipping::problem),
+            self.average.and_then(|average| average.problem(self.epochs)),
             self.checkpoints.problem(),
             self.non_finite.problem(),
         ];
@@ -194,6 +221,18 @@ impl Recipe {
     pub fn spec(&self, classes: i64) -> Result<ModelSpec, Error> {
         let preset = self.model.preset.parse()?;
         Ok(ModelSpec { preset, classes, scale: self.model.scale.unwrap_or_default() })
+    }
+
+    /// What a step does beside going forth, back and downhill.
+    pub(crate) fn step_options(&self) -> StepOptions {
+        let &Recipe { label_smoothing, clipping, accumulation, .. } = self;
+        StepOptions { label_smoothing, clipping, accumulation }
+    }
+
+    /// The learning rate of the step at `position`, warm-up included.
+    pub(crate) fn learning_rate(&self, position: &Position) -> f64 {
+        let factor = self.warmup.map_or(1.0, |warmup| warmup.factor(position));
+        factor * self.schedule.learning_rate(position)
     }
 
     /// The changes to the training pictures.

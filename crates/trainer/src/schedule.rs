@@ -1,11 +1,17 @@
 //! The learning rate as a function of how far a run is.
 
+mod position;
+mod warmup;
+
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::position::{Position, Span};
+pub(crate) use self::warmup::Warmup;
+
 /// A schedule and its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
     /// The same throughout.
@@ -26,21 +32,89 @@ pub enum Schedule {
         /// The last learning rate, as a part of the peak.
         end: f64,
     },
+    /// Down at given epochs, each time by the same factor. PyTorch: `MultiStepLR(gamma=factor)`.
+    Step {
+        /// The first learning rate.
+        learning_rate: f64,
+        /// Epochs done when the learning rate goes down, in ascending order.
+        milestones: Vec<f64>,
+        /// What it is multiplied with.
+        factor: f64,
+    },
+    /// Down by the same factor every so often.
+    ///
+    /// Of the paper, section 4.3: `factor = 0.94, every = { epochs = 2 }` on ImageNet, and `factor = 0.9,
+    /// every = { samples = 3_000_000 }` on JFT. PyTorch: `StepLR` in a staircase, `ExponentialLR` smoothly.
+    /// TensorFlow: `tf.train.exponential_decay(staircase=…)`.
+    Exponential {
+        /// The first learning rate.
+        learning_rate: f64,
+        /// What is left of it after each stretch.
+        factor: f64,
+        /// The stretch.
+        every: Span,
+        /// The way down.
+        form: Form,
+    },
+    /// Down along half a cosine. PyTorch: `CosineAnnealingLR(T_max=steps - 1, eta_min=learning_rate * end)`.
+    Cosine {
+        /// The first learning rate.
+        learning_rate: f64,
+        /// That of the last step, as a part of the first.
+        end: f64,
+    },
+    /// Down along a line. PyTorch: `LinearLR(start_factor=1, end_factor=end, total_iters=steps - 1)`.
+    Linear {
+        /// The first learning rate.
+        learning_rate: f64,
+        /// That of the last step, as a part of the first.
+        end: f64,
+    },
+}
+
+/// How an exponential schedule goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// At the end of each stretch.
+    Staircase,
+    /// A little with every step.
+    Smooth,
 }
 
 impl Schedule {
-    /// The learning rate of step `step` (from 0) among `steps`.
-    pub(crate) fn learning_rate(&self, step: u64, steps: u64) -> f64 {
+    /// The learning rate of the step at `position`.
+    pub(crate) fn learning_rate(&self, position: &Position) -> f64 {
         match *self {
             Schedule::Constant { learning_rate } => learning_rate,
             Schedule::OneCycle { peak, warmup, start, end } => {
-                let (at, last) = (step as f64, steps.saturating_sub(1) as f64);
-                let top = (warmup * steps as f64 - 1.0).clamp(0.0, last);
+                let (at, steps) = (position.step as f64, position.steps as f64);
+                let last = (steps - 1.0).max(0.0);
+                let top = (warmup * steps - 1.0).clamp(0.0, last);
                 if at < top {
                     cosine(peak * start, peak, at / top)
                 } else {
                     cosine(peak, peak * end, (at - top) / (last - top).max(1.0))
                 }
+            }
+            Schedule::Step { learning_rate, ref milestones, factor } => {
+                let passed = |milestone: &&f64| Span::Epochs(**milestone).times(position) >= 1.0;
+                learning_rate * factor.powi(milestones.iter().filter(passed).count() as i32)
+            }
+            Schedule::Exponential { learning_rate, factor, every, form } => {
+                let times = every.times(position);
+                learning_rate
+                    * factor.powf(match form {
+                        // A quotient that misses a whole number by rounding has reached it.
+                        Form::Staircase => (times * (1.0 + 1e-12)).floor(),
+                        Form::Smooth => times,
+                    })
+            }
+            Schedule::Cosine { learning_rate, end } => {
+                cosine(learning_rate, learning_rate * end, position.part())
+            }
+            Schedule::Linear { learning_rate, end } => {
+                learning_rate * (1.0 + (end - 1.0) * position.part().min(1.0))
             }
         }
     }
@@ -48,19 +122,40 @@ impl Schedule {
     /// What is wrong with the numbers, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         let (rate, parts) = match *self {
-            Schedule::Constant { learning_rate } => {
-                (("schedule.learning_rate", learning_rate), vec![])
+            Schedule::Constant { learning_rate } => (learning_rate, vec![]),
+            Schedule::OneCycle { peak, warmup, start, end } => {
+                (peak, vec![("warmup", warmup), ("start", start), ("end", end)])
             }
-            Schedule::OneCycle { peak, warmup, start, end } => (
-                ("schedule.peak", peak),
-                vec![("schedule.warmup", warmup), ("schedule.start", start), ("schedule.end", end)],
-            ),
+            Schedule::Step { learning_rate, factor, .. }
+            | Schedule::Exponential { learning_rate, factor, .. } => {
+                (learning_rate, vec![("factor", factor)])
+            }
+            Schedule::Cosine { learning_rate, end } | Schedule::Linear { learning_rate, end } => {
+                (learning_rate, vec![("end", end)])
+            }
         };
-        if !(rate.1.is_finite() && rate.1 > 0.0) {
-            return Some(format!("{} must be above 0, got {}", rate.0, rate.1));
+        if !(rate.is_finite() && rate > 0.0) {
+            let name = match self {
+                Schedule::OneCycle { .. } => "peak",
+                _ => "learning_rate",
+            };
+            return Some(format!("schedule.{name} must be above 0, got {rate}"));
         }
-        let outside = parts.into_iter().find(|(_, part)| !(0.0..=1.0).contains(part));
-        outside.map(|(name, part)| format!("{name} must be between 0 and 1, got {part}"))
+        if let Some((name, part)) = parts.into_iter().find(|(_, part)| !(0.0..=1.0).contains(part))
+        {
+            return Some(format!("schedule.{name} must be between 0 and 1, got {part}"));
+        }
+        match self {
+            Schedule::Step { milestones, .. } => {
+                let above = std::iter::once(&0.0).chain(milestones).zip(milestones);
+                let ascend = above.into_iter().all(|(below, above)| below < above);
+                (!ascend || milestones.is_empty()).then(|| {
+                    format!("schedule.milestones must be epochs above 0 in ascending order, got {milestones:?}")
+                })
+            }
+            Schedule::Exponential { every, .. } => every.problem("schedule.every"),
+            _ => None,
+        }
     }
 }
 
@@ -70,47 +165,4 @@ fn cosine(from: f64, to: f64, part: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `OneCycleLR(SGD, max_lr=0.1, total_steps=11, pct_start=0.2, div_factor=25, final_div_factor=1e4)` of PyTorch
-    /// 2.13, `get_last_lr()` ahead of each step.
-    #[test]
-    fn one_cycle_is_pytorchs() {
-        let schedule = Schedule::OneCycle { peak: 0.1, warmup: 0.2, start: 0.04, end: 4e-6 };
-        let rates: Vec<f64> = (0..11).map(|step| schedule.learning_rate(step, 11)).collect();
-        for (ours, theirs) in rates.iter().zip(ONE_CYCLE) {
-            assert!((ours - theirs).abs() < 1e-12, "{rates:?}");
-        }
-    }
-
-    const ONE_CYCLE: [f64; 11] = [
-        0.0040000000000000036,
-        0.09356921938165305,
-        0.09797465678213016,
-        0.09002710193796984,
-        0.0770321327446164,
-        0.06062842196459093,
-        0.0428844865493034,
-        0.026037846513794524,
-        0.012212872432201975,
-        0.0031529011399569207,
-        4e-07,
-    ];
-
-    #[test]
-    fn a_run_of_one_step_has_a_rate() {
-        let schedule = Schedule::OneCycle { peak: 0.1, warmup: 0.3, start: 0.04, end: 0.0 };
-        assert!(schedule.learning_rate(0, 1).is_finite());
-    }
-
-    #[test]
-    fn numbers_out_of_range_are_named() {
-        let problem =
-            |peak, warmup| Schedule::OneCycle { peak, warmup, start: 0.1, end: 0.0 }.problem();
-        assert_eq!(problem(0.1, 0.3), None);
-        assert_eq!(problem(-1.0, 0.3).unwrap(), "schedule.peak must be above 0, got -1");
-        assert_eq!(problem(f64::NAN, 0.3).unwrap(), "schedule.peak must be above 0, got NaN");
-        assert_eq!(problem(0.1, 30.0).unwrap(), "schedule.warmup must be between 0 and 1, got 30");
-    }
-}
+mod tests;

@@ -25,11 +25,12 @@ use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
+use crate::schedule::Position;
 use crate::stop::StopRequest;
 use crate::world::World;
 
 pub(crate) use self::origin::recipe_differences;
-pub(crate) use self::step::cross_entropy;
+pub(crate) use self::step::{Clipping, StepOptions, cross_entropy};
 
 use self::memory::Needs;
 use self::not_finite::Passage;
@@ -241,10 +242,16 @@ impl Training<'_> {
     }
 
     fn moment_of(&self, before: u64) -> Moment {
+        let position = Position {
+            step: before,
+            steps: self.steps(),
+            steps_per_epoch: self.per_epoch(),
+            batch_size: (self.recipe.batch_size * self.world.size()) as u64,
+        };
         Moment {
             epoch: before / self.per_epoch() + 1,
             step: before + 1,
-            learning_rate: self.recipe.schedule.learning_rate(before, self.steps()),
+            learning_rate: self.recipe.learning_rate(&position),
         }
     }
 

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::precision::Precision;
+
 /// An optimizer and its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerConfig {
     /// Decay as part of the gradient. PyTorch: `torch.optim.Adam`.
@@ -43,6 +45,42 @@ pub enum OptimizerConfig {
         /// What decays.
         decays: Decays,
     },
+    /// Decay as part of the gradient. TensorFlow: `tf.compat.v1.train.RMSPropOptimizer`, which PyTorch's is not
+    /// ([`torch_ext::rms_prop`]).
+    RmsProp {
+        /// Decay of the mean of the squared gradients.
+        rho: f64,
+        /// What is left of the velocity from step to step; 0 for none.
+        momentum: f64,
+        /// Added under the root of the mean.
+        eps: f64,
+        /// The mean ahead of the first step: 1 in TensorFlow 1, 0 in Keras.
+        initial_mean_square: f64,
+        /// Strength of the decay.
+        weight_decay: f64,
+        /// What decays.
+        decays: Decays,
+    },
+    /// Orthogonalised momentum for the kernels of dense convolutions, 1×1 ones above all, and another optimizer for
+    /// everything else: depthwise kernels, norms, the classifier. Decay apart from the gradient.
+    ///
+    /// Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". PyTorch: `torch.optim.Muon`.
+    Muon {
+        /// What the mean of the gradients keeps from step to step.
+        momentum: f64,
+        /// Whether the step looks ahead along the mean.
+        nesterov: bool,
+        /// Newton–Schulz iterations; five in the original.
+        iterations: u32,
+        /// What they compute in; bf16 in the original.
+        precision: Precision,
+        /// Strength of the decay of the kernels.
+        weight_decay: f64,
+        /// From the learning rate of the schedule, which is the kernels', to that of everything else.
+        others_learning_rate_factor: f64,
+        /// The optimizer of everything else.
+        others: Box<OptimizerConfig>,
+    },
 }
 
 /// Which parameters weight decay pulls on.
@@ -67,41 +105,98 @@ impl OptimizerConfig {
         match *self {
             OptimizerConfig::Adam { decays, .. }
             | OptimizerConfig::AdamW { decays, .. }
-            | OptimizerConfig::Sgd { decays, .. } => decays,
+            | OptimizerConfig::Sgd { decays, .. }
+            | OptimizerConfig::RmsProp { decays, .. } => decays,
+            OptimizerConfig::Muon { .. } => Decays::Weights,
         }
     }
 
     /// What is wrong with the numbers, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
+        self.problem_in("optimizer")
+    }
+
+    /// What is wrong with the numbers in the table called `table`.
+    fn problem_in(&self, table: &str) -> Option<String> {
         let below_one =
             |name, value: f64| (name, value, (0.0..1.0).contains(&value), "at least 0 and below 1");
         let not_negative =
             |name, value: f64| (name, value, value.is_finite() && value >= 0.0, "0 or more");
         let positive =
             |name, value: f64| (name, value, value.is_finite() && value > 0.0, "above 0");
-        let numbers = match *self {
-            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
-            | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => vec![
-                below_one("optimizer.beta1", beta1),
-                below_one("optimizer.beta2", beta2),
-                positive("optimizer.eps", eps),
-                not_negative("optimizer.weight_decay", weight_decay),
-            ],
-            OptimizerConfig::Sgd { nesterov: true, momentum: 0.0, .. } => {
-                return Some(
-                    "optimizer.nesterov looks ahead along a velocity, and an optimizer.momentum of 0 has none; set \
-                     one or the other"
-                        .into(),
-                );
-            }
-            OptimizerConfig::Sgd { momentum, weight_decay, .. } => vec![
-                below_one("optimizer.momentum", momentum),
-                not_negative("optimizer.weight_decay", weight_decay),
-            ],
+        let blind = |nesterov: bool, momentum: f64| {
+            (nesterov && momentum == 0.0).then(|| {
+                format!(
+                    "{table}.nesterov looks ahead along a velocity, and an {table}.momentum of 0 has none; set one or \
+                     the other"
+                )
+            })
         };
-        numbers
-            .into_iter()
-            .find(|(_, _, fits, _)| !fits)
-            .map(|(name, value, _, accepted)| format!("{name} must be {accepted}, got {value}"))
+        let (numbers, problem) = match *self {
+            OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
+            | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => {
+                let numbers = vec![
+                    below_one("beta1", beta1),
+                    below_one("beta2", beta2),
+                    positive("eps", eps),
+                    not_negative("weight_decay", weight_decay),
+                ];
+                (numbers, None)
+            }
+            OptimizerConfig::Sgd { nesterov, momentum, weight_decay, .. } => {
+                let numbers = vec![
+                    below_one("momentum", momentum),
+                    not_negative("weight_decay", weight_decay),
+                ];
+                (numbers, blind(nesterov, momentum))
+            }
+            OptimizerConfig::RmsProp {
+                rho,
+                momentum,
+                eps,
+                initial_mean_square,
+                weight_decay,
+                ..
+            } => {
+                let numbers = vec![
+                    below_one("rho", rho),
+                    below_one("momentum", momentum),
+                    positive("eps", eps),
+                    not_negative("initial_mean_square", initial_mean_square),
+                    not_negative("weight_decay", weight_decay),
+                ];
+                (numbers, None)
+            }
+            OptimizerConfig::Muon {
+                momentum,
+                nesterov,
+                iterations,
+                weight_decay,
+                others_learning_rate_factor,
+                ref others,
+                ..
+            } => {
+                let numbers = vec![
+                    below_one("momentum", momentum),
+                    positive("iterations", iterations.into()),
+                    not_negative("weight_decay", weight_decay),
+                    positive("others_learning_rate_factor", others_learning_rate_factor),
+                ];
+                let table = format!("{table}.others");
+                let problem = match **others {
+                    OptimizerConfig::Muon { .. } => Some(format!(
+                        "{table} moves what Muon cannot; {table}.name must be adam, adamw, sgd or rmsprop, got muon"
+                    )),
+                    ref others => others.problem_in(&table),
+                };
+                (numbers, blind(nesterov, momentum).or(problem))
+            }
+        };
+        let outside = numbers.into_iter().find(|(_, _, fits, _)| !fits);
+        outside
+            .map(|(name, value, _, accepted)| {
+                format!("{table}.{name} must be {accepted}, got {value}")
+            })
+            .or(problem)
     }
 }

@@ -2,36 +2,64 @@
 
 use tch::Tensor;
 use torch_ext::{
-    AdamMemory, AdamStep, LearningRate, SgdMemory, SgdStep, WeightDecay, fused_adam, fused_sgd,
+    AdamMemory, AdamStep, LearningRate, RmsPropMemory, RmsPropStep, SgdMemory, SgdStep,
+    WeightDecay, fused_adam, fused_sgd, rms_prop,
 };
 
 use super::OptimizerConfig;
+use super::muon::{self, MuonMemory, MuonStep};
 use crate::Error;
 
 /// How a list of parameters moves.
 pub(super) enum Rule {
     Adam(AdamStep, AdamMemory),
     Sgd(SgdStep, SgdMemory),
+    RmsProp(RmsPropStep, RmsPropMemory),
+    Muon(MuonStep, MuonMemory),
 }
 
 impl Rule {
-    /// The rule of `config` for `parameters`, which its weight decay pulls on or spares, ahead of the first step.
-    pub(super) fn new(config: OptimizerConfig, parameters: &[Tensor], pulls: bool) -> Self {
-        let pull = |weight_decay| if pulls { weight_decay } else { 0.0 };
-        match config {
+    /// The rule of `config` for `parameters`, with its weight decay times `decay_factor`, ahead of the first step.
+    pub(super) fn new(config: &OptimizerConfig, parameters: &[Tensor], decay_factor: f64) -> Self {
+        match *config {
             OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
             | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => {
                 let decay = match config {
                     OptimizerConfig::AdamW { .. } => WeightDecay::Decoupled,
                     _ => WeightDecay::InGradient,
                 };
-                let weight_decay = pull(weight_decay);
+                let weight_decay = weight_decay * decay_factor;
                 let step = AdamStep { beta1, beta2, eps, weight_decay, decay };
                 Rule::Adam(step, AdamMemory::new(parameters))
             }
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay, .. } => {
-                let step = SgdStep { momentum, nesterov, weight_decay: pull(weight_decay) };
+                let weight_decay = weight_decay * decay_factor;
+                let step = SgdStep { momentum, nesterov, weight_decay };
                 Rule::Sgd(step, SgdMemory::new(parameters, step))
+            }
+            OptimizerConfig::RmsProp {
+                rho,
+                momentum,
+                eps,
+                initial_mean_square,
+                weight_decay,
+                ..
+            } => {
+                let weight_decay = weight_decay * decay_factor;
+                let step = RmsPropStep { rho, momentum, eps, weight_decay };
+                Rule::RmsProp(step, RmsPropMemory::new(parameters, step, initial_mean_square))
+            }
+            OptimizerConfig::Muon {
+                momentum,
+                nesterov,
+                iterations,
+                precision,
+                weight_decay,
+                ..
+            } => {
+                let weight_decay = weight_decay * decay_factor;
+                let step = MuonStep { momentum, nesterov, iterations, precision, weight_decay };
+                Rule::Muon(step, MuonMemory::new(parameters))
             }
         }
     }
@@ -50,6 +78,12 @@ impl Rule {
             Rule::Sgd(step, memory) => {
                 fused_sgd(parameters, gradients, memory, *step, learning_rate)?;
             }
+            Rule::RmsProp(step, memory) => {
+                rms_prop(parameters, gradients, memory, *step, learning_rate)?;
+            }
+            Rule::Muon(step, memory) => {
+                muon::step(parameters, gradients, memory, *step, learning_rate)?;
+            }
         }
         Ok(())
     }
@@ -62,6 +96,12 @@ impl Rule {
                 Some(&memory.steps),
             ),
             Rule::Sgd(_, memory) => (vec![("velocity", &memory.velocities)], None),
+            Rule::RmsProp(_, memory) => {
+                let lists: Vec<(&str, &[Tensor])> =
+                    vec![("mean_square", &memory.mean_squares), ("velocity", &memory.velocities)];
+                (lists, None)
+            }
+            Rule::Muon(_, memory) => (vec![("momentum", &memory.momenta)], None),
         };
         let of_parameters = lists.into_iter().flat_map(|(what, tensors)| {
             let named = move |(name, tensor): (&String, &Tensor)| {

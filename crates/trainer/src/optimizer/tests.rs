@@ -4,6 +4,8 @@ use super::*;
 use tch::{Device, Kind, nn};
 use xception::weights;
 
+use crate::precision::Precision;
+
 /// A kernel and a bias, both 2, under a loss that pulls on neither.
 fn decayed(config: OptimizerConfig) -> (f64, f64) {
     let store = VarStore::new(Device::Cpu);
@@ -135,7 +137,39 @@ fn every_optimizer() -> Vec<OptimizerConfig> {
         sgd(0.0, false),
         sgd(0.9, false),
         sgd(0.9, true),
+        rms_prop(0.0),
+        rms_prop(0.9),
+        muon(Precision::Fp32, sgd(0.9, true)),
+        muon(Precision::Bf16, OptimizerConfig::adam()),
     ]
+}
+
+fn rms_prop(momentum: f64) -> OptimizerConfig {
+    let (rho, eps, initial_mean_square, weight_decay) = (0.9, 0.1, 1.0, 0.1);
+    let decays = Decays::Weights;
+    OptimizerConfig::RmsProp { rho, momentum, eps, initial_mean_square, weight_decay, decays }
+}
+
+fn muon(precision: Precision, others: OptimizerConfig) -> OptimizerConfig {
+    OptimizerConfig::Muon {
+        momentum: 0.95,
+        nesterov: true,
+        iterations: 5,
+        precision,
+        weight_decay: 0.1,
+        others_learning_rate_factor: 0.1,
+        others: Box::new(others),
+    }
+}
+
+/// A classifier and norms that are treated apart.
+fn apart() -> [LayerGroup; 2] {
+    let group = |parameters: &str, learning_rate_factor, weight_decay_factor| LayerGroup {
+        parameters: parameters.into(),
+        learning_rate_factor,
+        weight_decay_factor,
+    };
+    [group("fc", 2.0, 0.5), group("bn.*", 0.5, 0.0)]
 }
 
 #[test]
@@ -144,14 +178,14 @@ fn a_restored_optimizer_goes_on_bit_for_bit() {
     let path = folder.path().join("state.safetensors");
     for config in every_optimizer() {
         let store = network(0);
-        let mut optimizer = Optimizer::new(&store, config);
+        let mut optimizer = Optimizer::with_groups(&store, &config, &apart()).unwrap();
         train(&store, &mut optimizer, 0..3);
         weights::write(&path, &optimizer.state(), &BTreeMap::new()).unwrap();
         let weights = weights::snapshot(&store);
         train(&store, &mut optimizer, 3..6);
 
         let other = network(1);
-        let mut restored = Optimizer::new(&other, config);
+        let mut restored = Optimizer::with_groups(&other, &config, &apart()).unwrap();
         // A step of its own, whose traces must all be overwritten.
         train(&other, &mut restored, 7..8);
         let addresses = |optimizer: &Optimizer| -> Vec<_> {
@@ -192,10 +226,117 @@ fn state_is_named_after_the_parameters() {
 #[test]
 fn the_state_of_another_optimizer_is_refused() {
     let store = network(0);
-    let sgd = every_optimizer()[3];
+    let sgd = every_optimizer().swap_remove(3);
     let mut optimizer = Optimizer::new(&store, OptimizerConfig::adam());
     let error = optimizer.restore(&Optimizer::new(&store, sgd).state()).unwrap_err().to_string();
     for part in ["does not fit the optimizer in 22 places", "mean.bn.bias is missing"] {
         assert!(error.contains(part), "{error}");
     }
+}
+
+/// One step of SGD at 0.1 under a gradient of 1 and a decay of 0.5, from 2 everywhere.
+#[test]
+fn layer_groups_have_their_own_rate_and_decay() {
+    let moved = |as_tensor: bool| {
+        let store = VarStore::new(Device::Cpu);
+        let twos = nn::Init::Const(2.0);
+        let parameters = ["conv1", "fc", "bn"].map(|layer| {
+            (&store.root() / layer).var("weight", if layer == "bn" { &[1] } else { &[1, 1] }, twos)
+        });
+        let decays = Decays::Weights;
+        let sgd =
+            OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5, decays };
+        let mut optimizer = Optimizer::with_groups(&store, &sgd, &apart()).unwrap();
+        let sum =
+            parameters.iter().map(|parameter| parameter.sum(Kind::Float)).reduce(|a, b| a + b);
+        let gradients = optimizer.gradients(&sum.unwrap()).unwrap();
+        let rate = Tensor::from(0.1_f32);
+        match as_tensor {
+            true => optimizer.step(&gradients, LearningRate::Tensor(&rate)).unwrap(),
+            false => optimizer.step(&gradients, 0.1).unwrap(),
+        }
+        parameters.map(|parameter| parameter.sum(Kind::Double).double_value(&[]))
+    };
+    // conv1: 0.1 · (1 + 0.5 · 2); fc: 0.2 · (1 + 0.25 · 2); bn: 0.05 · 1
+    for (got, expected) in moved(false).iter().zip([1.8, 1.7, 1.95]) {
+        assert!((got - expected).abs() < 1e-6, "{got} {expected}");
+    }
+    assert_eq!(moved(true), moved(false));
+}
+
+#[test]
+fn a_layer_group_of_nothing_is_refused() {
+    let group = LayerGroup { parameters: "head".into(), ..apart()[0].clone() };
+    let adam = OptimizerConfig::adam();
+    let error = Optimizer::with_groups(&network(0), &adam, &[group]).err().unwrap().to_string();
+    assert!(
+        error.contains("\"head\" matches no parameter; there are 7 such as conv1.weight"),
+        "{error}"
+    );
+}
+
+/// Muon's kernels go by its rule and the rest by the other optimizer at its own rate.
+#[test]
+fn muon_leaves_the_rest_to_another_optimizer() {
+    let others = OptimizerConfig::Sgd {
+        momentum: 0.0,
+        nesterov: false,
+        weight_decay: 0.0,
+        decays: Decays::All,
+    };
+    let (store, by_sgd) = (network(0), network(0));
+    // Other tests draw from the same generator meanwhile, so a seed does not make twins.
+    weights::load(&by_sgd, &weights::snapshot(&store)).unwrap();
+    let step = |store: &VarStore, config, rate: f64| {
+        let mut optimizer = Optimizer::new(store, config);
+        let gradients = optimizer.gradients(&loss(store, 0)).unwrap();
+        optimizer.step(&gradients, rate).unwrap();
+        optimizer.state()
+    };
+    let before = weights::snapshot(&store);
+    let state = step(&store, muon(Precision::Fp32, others.clone()), 0.05);
+    let kernels = ["conv1.weight", "pointwise.weight"];
+    assert_eq!(
+        state.into_keys().collect::<Vec<_>>(),
+        kernels.map(|name| format!("momentum.{name}"))
+    );
+    step(&by_sgd, others, 0.05 * 0.1);
+    let (after, by_sgd) = (weights::snapshot(&store), weights::snapshot(&by_sgd));
+    for (name, after) in &after {
+        assert_eq!(
+            after.allclose(&by_sgd[name], 0.0, 1e-7, false),
+            !kernels.contains(&name.as_str()),
+            "{name}"
+        );
+    }
+    // The update's singular values are about 1, times √(8 / 6) for the shape; the decay is 0.05 · 0.1.
+    let update =
+        (&before["pointwise.weight"] * (1.0 - 0.05 * 0.1) - &after["pointwise.weight"]) / 0.05;
+    let (_, values, _) = update.view([8, 6]).svd(true, false);
+    let values = values / (8.0_f64 / 6.0).sqrt();
+    assert!(
+        values.max().double_value(&[]) < 1.3 && values.max().double_value(&[]) > 0.6,
+        "{values}"
+    );
+}
+
+#[test]
+fn the_numbers_of_muon_and_rmsprop_are_checked() {
+    let adam = OptimizerConfig::adam;
+    assert_eq!(muon(Precision::Auto, adam()).problem(), None);
+    let nested = muon(Precision::Auto, muon(Precision::Auto, adam())).problem().unwrap();
+    let expected = "optimizer.others moves what Muon cannot; optimizer.others.name must be adam, adamw, sgd or rmsprop, \
+                    got muon";
+    assert_eq!(nested, expected);
+    let others = OptimizerConfig::Sgd {
+        momentum: 0.0,
+        nesterov: true,
+        weight_decay: 0.0,
+        decays: Decays::All,
+    };
+    let problem = muon(Precision::Auto, others).problem().unwrap();
+    assert!(problem.contains("optimizer.others.momentum of 0 has none"), "{problem}");
+    assert_eq!(rms_prop(0.9).problem(), None);
+    let expected = "optimizer.momentum must be at least 0 and below 1, got 1";
+    assert_eq!(rms_prop(1.0).problem().unwrap(), expected);
 }

@@ -95,6 +95,56 @@ fn a_whole_table_can_be_replaced() {
     assert_eq!(recipe.optimizer, expected);
 }
 
+/// Every optional table, and every optimizer and schedule with a table inside: they parse, and the recipe that a run
+/// leaves behind says the same again.
+#[test]
+fn optional_tables_survive_being_written_out() {
+    let adamw =
+        "{ name='adamw', beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.05, decays='weights' }";
+    let muon = format!(
+        "optimizer={{ name='muon', momentum=0.95, nesterov=true, iterations=5, precision='auto', weight_decay=0.1, \
+         others_learning_rate_factor=0.05, others={adamw} }}"
+    );
+    let rms_prop = "optimizer={ name='rmsprop', rho=0.9, momentum=0.9, eps=1, initial_mean_square=1, weight_decay=1e-5, \
+                    decays='weights' }";
+    let groups = "groups=[{ parameters='fc', learning_rate_factor=2, weight_decay_factor=0 }, \
+                  { parameters='*.skipbn.*', learning_rate_factor=0.5, weight_decay_factor=1 }]";
+    let exponential = "schedule={ name='exponential', learning_rate=0.02, factor=0.9, every={ samples=3000000 }, \
+                       form='staircase' }";
+    let first = [
+        &muon,
+        groups,
+        exponential,
+        "warmup={ length={ epochs=1 }, start=0.1 }",
+        "clipping={ max_norm=1 }",
+        "accumulation=4",
+        "average={ name='ema', decay=0.9999, every=1, warmup='ramp' }",
+    ];
+    let second = [
+        rms_prop,
+        "schedule={ name='step', learning_rate=0.1, milestones=[3, 6.5], factor=0.1 }",
+        "warmup={ length={ steps=500 }, start=0 }",
+        "average={ name='polyak', from={ epochs=5 }, every=10 }",
+    ];
+    let third = ["schedule={ name='cosine', learning_rate=0.1, end=0 }"];
+    let fourth = ["schedule={ name='linear', learning_rate=0.1, end=0.01 }"];
+    for set in [&first[..], &second, &third, &fourth] {
+        let recipe = Recipe::resolve(&arguments("quick", set)).unwrap();
+        let again: Recipe = toml::from_str(&toml::to_string(&recipe).unwrap()).unwrap();
+        assert_eq!(again, recipe);
+    }
+    let recipe = Recipe::resolve(&arguments("quick", &first)).unwrap();
+    let expected = StepOptions {
+        label_smoothing: 0.1,
+        clipping: Some(Clipping { max_norm: 1.0 }),
+        accumulation: 4,
+    };
+    assert_eq!(recipe.step_options(), expected);
+    // Half of a warm-up over one epoch of ten steps, after 3,200,000 of the samples that the schedule counts.
+    let position = Position { step: 5, steps: 100, steps_per_epoch: 10, batch_size: 640_000 };
+    assert!((recipe.learning_rate(&position) - 0.55 * 0.02 * 0.9).abs() < 1e-12);
+}
+
 #[test]
 fn slips_are_named() {
     refused(&["epocs=3"], "unknown field `epocs`");
@@ -111,6 +161,22 @@ fn slips_are_named() {
     refused(&["optimizer.name=adagrad"], "unknown variant `adagrad`");
     // Another optimizer has other keys, and the recipe's own do not fit it.
     refused(&["optimizer.name=sgd"], "unknown field `beta1`");
+    refused(&["accumulation=0"], "accumulation must be at least 1, got 0");
+    refused(&["accumulation=3"], "accumulation must divide batch_size, got 3 micro-batches of 128");
+    refused(&["clipping.max_norm=0.0"], "clipping.max_norm must be above 0, got 0");
+    refused(&["clipping.norm=1.0"], "unknown field `norm`");
+    refused(&["warmup={ length={ weeks=1 }, start=0.1 }"], "unknown variant `weeks`");
+    refused(
+        &["warmup={ length={ steps=0 }, start=0.1 }"],
+        "warmup.length.steps must be above 0, got 0",
+    );
+    let group = "groups=[{ parameters='fc', learning_rate_factor=-1.0, weight_decay_factor=1.0 }]";
+    refused(&[group], "groups[0].learning_rate_factor must be 0 or more, got -1");
+    refused(&["average={ name='swa' }"], "unknown variant `swa`, expected `ema` or `polyak`");
+    let average = "average={ name='ema', decay=1.0, every=1, warmup='none' }";
+    refused(&[average], "average.decay must be at least 0 and below 1, got 1");
+    let schedule = "schedule={ name='step', learning_rate=0.1, milestones=[], factor=0.1 }";
+    refused(&[schedule], "schedule.milestones must be epochs above 0 in ascending order, got []");
     refused(&["label_smoothing=1.5"], "label_smoothing must be at least 0 and below 1, got 1.5");
     refused(&["normalization.std=[0.0, 1.0, 1.0]"], "normalization.std must be above 0, got 0");
     refused(&["model.preset=resnet"], "unknown preset 'resnet'");

@@ -43,14 +43,14 @@ impl<'a> Training<'a> {
         tch::manual_seed(recipe.seed as i64);
         let store = VarStore::new(device);
         let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
-        let optimizer = Optimizer::new(&store, recipe.optimizer);
+        let optimizer = Optimizer::with_groups(&store, &recipe.optimizer, &recipe.groups)?;
         let input = data.train.height().max(data.train.width()) as i64;
         let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
         let needs = Needs::of(&network, precision, bytes_of(&optimizer.state()));
         if !device.is_cuda() {
             needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
         }
-        let learner = Learner::new(model, optimizer, world, recipe.label_smoothing);
+        let learner = Learner::new(model, optimizer, world, recipe.step_options());
         let state = State {
             origin: origin::origin(recipe, data, precision, device),
             step: 0,

@@ -1,6 +1,7 @@
 //! What a training step is, and the two ways to have one: kernel by kernel, or recorded once and replayed on a GPU.
 
 use datasets::Batch;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor, nn::ModuleT};
 use torch_ext::LearningRate;
 use xception::Xception;
@@ -41,12 +42,44 @@ pub(super) struct Stepped {
     pub(super) right: Tensor,
 }
 
+/// The table `[clipping]` of a recipe: what becomes of gradients that are too long.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clipping {
+    /// The most that the norm of all gradients together may be; longer ones are scaled down to it, all by
+    /// one factor. PyTorch: `clip_grad_norm_`.
+    pub max_norm: f64,
+}
+
+impl Clipping {
+    /// What is wrong with the number, if anything.
+    pub(crate) fn problem(self) -> Option<String> {
+        let fits = self.max_norm.is_finite() && self.max_norm > 0.0;
+        (!fits).then(|| format!("clipping.max_norm must be above 0, got {}", self.max_norm))
+    }
+}
+
+/// What a step does beside going forth, back and downhill.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct StepOptions {
+    /// Part of each label that is spread over all classes.
+    pub(crate) label_smoothing: f64,
+    /// What becomes of gradients that are too long.
+    pub(crate) clipping: Option<Clipping>,
+    /// Micro-batches that a batch is passed in, so that fewer feature maps are in memory at a time.
+    ///
+    /// Each counts by its part of the batch, so loss and gradients are those of the whole batch as far as pictures do
+    /// not see each other. In batch norm they do: it normalises by the statistics of a micro-batch, and moves its
+    /// running ones once for each.
+    pub(crate) accumulation: usize,
+}
+
 /// The network and what moves it.
 pub(super) struct Learner {
     model: Xception,
     optimizer: Optimizer,
     world: World,
-    label_smoothing: f64,
+    options: StepOptions,
     /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
     rate: Option<Tensor>,
 }
@@ -57,11 +90,11 @@ impl Learner {
         model: Xception,
         optimizer: Optimizer,
         world: World,
-        label_smoothing: f64,
+        options: StepOptions,
     ) -> Self {
         let device = model.device();
         let rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
-        Self { model, optimizer, world, label_smoothing, rate }
+        Self { model, optimizer, world, options, rate }
     }
 
     /// The step: forward, backward, update, on pictures and labels that are where the network is. Nothing else in this
@@ -75,20 +108,57 @@ impl Learner {
         labels: &Tensor,
         moment: Moment,
     ) -> Result<Stepped, Error> {
-        let logits = self.model.forward_t(images, true);
-        let loss = cross_entropy(&logits, labels, self.label_smoothing);
-        if !loss.device().is_cuda() {
-            moment.check(loss.f_double_value(&[])?)?;
+        let (stepped, gradients) = self.pass_all(images, labels)?;
+        if !stepped.loss.device().is_cuda() {
+            moment.check(stepped.loss.f_double_value(&[])?)?;
         }
-        let gradients = self.optimizer.gradients(&loss)?;
         self.world.all_reduce(&gradients);
+        if let Some(Clipping { max_norm }) = self.options.clipping {
+            drop(torch_ext::clip_gradients(&gradients, max_norm)?);
+        }
         let rate = match &self.rate {
             Some(tensor) => LearningRate::Tensor(tensor),
             None => LearningRate::Number(moment.learning_rate),
         };
         self.optimizer.step(&gradients, rate)?;
-        let right = logits.detach().argmax(1, false).eq_tensor(labels).sum(Kind::Int64);
-        Ok(Stepped { loss: loss.detach(), right })
+        Ok(stepped)
+    }
+
+    /// Forward and backward over a batch, micro-batch by micro-batch.
+    fn pass_all(&self, images: &Tensor, labels: &Tensor) -> Result<(Stepped, Vec<Tensor>), Error> {
+        let size = labels.size()[0];
+        let micro = (size as u64).div_ceil(self.options.accumulation as u64) as i64;
+        let (mut total, mut sums) = self.pass(images, labels, 0, micro)?;
+        for start in (micro..size).step_by(micro as usize) {
+            let (stepped, gradients) = self.pass(images, labels, start, micro)?;
+            drop((total.loss.f_add_(&stepped.loss)?, total.right.f_add_(&stepped.right)?));
+            for (sum, gradient) in sums.iter_mut().zip(&gradients) {
+                drop(sum.f_add_(gradient)?);
+            }
+        }
+        Ok((total, sums))
+    }
+
+    /// Forward and backward over the micro-batch of `micro` pictures that begins at `start`, or of those that are left:
+    /// its part in the loss and in the gradients of the batch.
+    fn pass(
+        &self,
+        images: &Tensor,
+        labels: &Tensor,
+        start: i64,
+        micro: i64,
+    ) -> Result<(Stepped, Vec<Tensor>), Error> {
+        let size = labels.size()[0];
+        let count = micro.min(size - start);
+        let [images, labels] = [images, labels].map(|whole| whole.narrow(0, start, count));
+        let logits = self.model.forward_t(&images, true);
+        let mut loss = cross_entropy(&logits, &labels, self.options.label_smoothing);
+        if count < size {
+            loss *= count as f64 / size as f64;
+        }
+        let gradients = self.optimizer.gradients(&loss)?;
+        let right = logits.detach().argmax(1, false).eq_tensor(&labels).sum(Kind::Int64);
+        Ok((Stepped { loss: loss.detach(), right }, gradients))
     }
 }
 

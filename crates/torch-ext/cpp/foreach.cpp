@@ -1,0 +1,35 @@
+// Operations over whole lists of tensors, a few kernels for all of them on a GPU.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include "guarded.h"
+#include "lists.h"
+
+using torch_ext::guarded;
+using torch_ext::list;
+using torch_ext::Pointers;
+
+extern "C" {
+
+// Scales `gradients` together so that their norm is no more than `max_norm`; `norm` becomes what it was.
+char* torch_ext_clip_gradients(Pointers gradients, size_t count, double max_norm, at::Tensor** norm) {
+  return guarded([&] {
+    c10::NoGradGuard no_grad;
+    auto all = list(gradients, count);
+    auto total = at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2)));
+    auto factor = at::clamp_max(at::reciprocal(total + 1e-6) * max_norm, 1.0);
+    // Looking is free on a CPU, and a pass over the gradients is not. On a GPU it would wait for the device.
+    if (!total.is_cpu() || factor.item<double>() != 1.0) at::_foreach_mul_(all, factor);
+    *norm = new at::Tensor(total);
+  });
+}
+
+// Moves each of `starts` by `weight` of the way to its counterpart in `ends`.
+char* torch_ext_lerp(Pointers starts, Pointers ends, size_t count, double weight) {
+  return guarded([&] {
+    c10::NoGradGuard no_grad;
+    at::_foreach_lerp_(list(starts, count), list(ends, count), weight);
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,34 @@
+//! The gentle start of a run: a factor to the learning rate that grows to one, whatever the schedule.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Position, Span};
+
+/// Learning rates below the schedule's at the start of a run, growing along a line.
+///
+/// Goyal et al. 2017, section 2.2. PyTorch: `LinearLR(start_factor=start, end_factor=1, total_iters=length)`, chained
+/// with the schedule (`ChainedScheduler`), which therefore does not wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Warmup {
+    /// When the schedule's learning rate is reached.
+    pub length: Span,
+    /// The first learning rate, as a part of the schedule's.
+    pub start: f64,
+}
+
+impl Warmup {
+    /// What the schedule's learning rate is to be multiplied with.
+    pub(crate) fn factor(&self, position: &Position) -> f64 {
+        let part = self.length.times(position).min(1.0);
+        self.start + (1.0 - self.start) * part
+    }
+
+    /// What is wrong with the numbers, if anything.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if !(0.0..=1.0).contains(&self.start) {
+            return Some(format!("warmup.start must be between 0 and 1, got {}", self.start));
+        }
+        self.length.problem("warmup.length")
+    }
+}
