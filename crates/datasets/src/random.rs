@@ -18,6 +18,8 @@ pub enum Purpose {
     Augment = 2,
     /// Drawing one synthetic picture.
     Synthetic = 3,
+    /// The seed of one step's dropout.
+    Dropout = 9,
 }
 
 /// The random stream of one thing: ChaCha8 whose 32-byte key is `seed`, `purpose`, `epoch` and 0 as

@@ -53,7 +53,6 @@ pub enum DecayWarmup {
 
 impl AverageConfig {
     /// How far the average moves to the weights, after `updates` moves. The first one always goes all the way.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the training loop does not keep one yet"))]
     fn weight(self, updates: u64) -> f64 {
         let taken = updates as f64;
         match self {
@@ -67,7 +66,6 @@ impl AverageConfig {
     }
 
     /// Whether the weights after the step at `position` count.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the training loop does not keep one yet"))]
     fn counts(self, position: &Position) -> bool {
         let done = position.step + 1;
         match self {
@@ -102,7 +100,6 @@ impl AverageConfig {
 /// The running means and variances of batch norms are averaged like the parameters: those that belong to averaged
 /// weights are near the average of those that belonged to the weights, and a pass over the training set to find them
 /// exactly is saved. (PyTorch: `use_buffers=True`; TensorFlow's slim averages `moving_average_variables` too.)
-#[cfg_attr(not(test), allow(dead_code, reason = "the training loop does not keep one yet"))]
 pub(crate) struct Average {
     config: AverageConfig,
     names: Vec<String>,
@@ -110,8 +107,6 @@ pub(crate) struct Average {
     averages: Vec<Tensor>,
     updates: u64,
 }
-
-#[cfg_attr(not(test), allow(dead_code, reason = "the training loop does not keep one yet"))]
 impl Average {
     /// The average of the variables of `store`, none of which has counted yet.
     pub(crate) fn new(store: &VarStore, config: AverageConfig) -> Self {

@@ -136,10 +136,6 @@ impl Optimizer {
     /// of RMSprop, `mean_square.PARAMETER` of the latter, `momentum.PARAMETER` of Muon.
     ///
     /// PyTorch: `Optimizer.state_dict()["state"]`, by the parameters' names instead of their positions.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for checkpoints, which the training loop does not write yet")
-    )]
     pub(crate) fn state(&self) -> Tensors {
         self.remembered().into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect()
     }
@@ -149,10 +145,6 @@ impl Optimizer {
     ///
     /// Names, shapes and kinds must be exactly this optimizer's; otherwise nothing is copied and the error lists every
     /// problem.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for checkpoints, which the training loop does not read yet")
-    )]
     pub(crate) fn restore(&mut self, tensors: &Tensors) -> Result<(), Error> {
         state::restore("optimizer", &self.remembered(), tensors)
     }

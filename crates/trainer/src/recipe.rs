@@ -76,6 +76,9 @@ pub struct Recipe {
 pub struct ModelRecipe {
     /// Its name.
     pub preset: String,
+    /// Probability with which training blanks each input of the head; absent for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
     /// Its scale: for `cifar` only, and there needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<CifarScale>,
@@ -205,6 +208,9 @@ impl Recipe {
         ];
         if let Some(problem) = problems.into_iter().flatten().next() {
             return Err(problem);
+        }
+        if let Some(dropout) = self.model.dropout.filter(|dropout| !(0.0..1.0).contains(dropout)) {
+            return Err(format!("model.dropout must be at least 0 and below 1, got {dropout}"));
         }
         let preset: Preset =
             self.model.preset.parse().map_err(|error: xception::Error| error.to_string())?;

@@ -13,11 +13,13 @@ mod step;
 
 use std::time::Instant;
 
+use datasets::random::{Purpose, below, stream};
 use datasets::{Batch, Loader};
 use tch::{Tensor, nn::VarStore};
 use xception::weights::Description;
 
 use crate::Error;
+use crate::average::Average;
 use crate::checkpoint::{Best, State, Sums};
 use crate::evaluation::Evaluation;
 use crate::metrics::Metrics;
@@ -56,6 +58,7 @@ pub(crate) struct Training<'a> {
     state: State,
     epoch: Running,
     unlogged: Running,
+    average: Option<Average>,
     passage: Passage,
     needs: Needs,
     /// Of this epoch, since it was begun or resumed.
@@ -158,6 +161,7 @@ impl Training<'_> {
         let moment = self.moment();
         if !self.state.passed_over.contains(&moment.step) {
             self.passage.remember();
+            self.seed_dropout();
             let stepped =
                 self.stepper.step(batch, moment).map_err(|error| self.explained(error))?;
             if moment.step == 1 {
@@ -166,6 +170,10 @@ impl Training<'_> {
                     self.description.class_names.len(),
                 );
             }
+            let position = self.position_of(self.state.step);
+            if let Some(average) = &mut self.average {
+                average.update(&position)?;
+            }
             self.epoch.add(batch.indices.len(), &stepped);
             self.unlogged.add(batch.indices.len(), &stepped);
         }
@@ -173,6 +181,14 @@ impl Training<'_> {
         match !self.store.device().is_cuda() || self.logs() || self.saves() {
             true => self.look(),
             false => Ok(()),
+        }
+    }
+
+    /// What dropout blanks follows from the step alone: a resumed run blanks the same.
+    fn seed_dropout(&self) {
+        if self.recipe.model.dropout.is_some() {
+            let mut stream = stream(self.recipe.seed, Purpose::Dropout, 0, self.state.step);
+            tch::manual_seed(below(&mut stream, 1 << 62) as i64);
         }
     }
 
@@ -242,16 +258,19 @@ impl Training<'_> {
     }
 
     fn moment_of(&self, before: u64) -> Moment {
-        let position = Position {
+        Moment {
+            epoch: before / self.per_epoch() + 1,
+            step: before + 1,
+            learning_rate: self.recipe.learning_rate(&self.position_of(before)),
+        }
+    }
+
+    fn position_of(&self, before: u64) -> Position {
+        Position {
             step: before,
             steps: self.steps(),
             steps_per_epoch: self.per_epoch(),
             batch_size: (self.recipe.batch_size * self.world.size()) as u64,
-        };
-        Moment {
-            epoch: before / self.per_epoch() + 1,
-            step: before + 1,
-            learning_rate: self.recipe.learning_rate(&position),
         }
     }
 

@@ -12,8 +12,13 @@ use crate::progress::Progress;
 impl Training<'_> {
     /// Measures the epoch that was just trained, writes its weights, and begins the sums of the next.
     pub(super) fn measure_epoch(&mut self, progress: &Progress) -> Result<Evaluation, Error> {
-        let model = self.stepper.model();
-        let evaluation = Evaluation::of(model, &self.test, self.precision, Views::One, |_| {})?;
+        let mut average = self.average.take();
+        let measured = match &mut average {
+            Some(average) => average.during(|| self.measure_weights()),
+            None => self.measure_weights(),
+        };
+        self.average = average;
+        let (evaluation, better) = measured?;
         let epoch = self.state.step / self.per_epoch();
         let measured = [
             ("val/loss", evaluation.loss),
@@ -21,11 +26,8 @@ impl Training<'_> {
             ("val/acc5", evaluation.top5),
         ];
         self.metrics.log(self.state.step, epoch, &measured);
-        let better = self.state.best.is_none_or(|best| evaluation.top1 > best.top1);
-        self.write_weights("last.safetensors")?;
         if better {
             self.state.best = Some(Best { epoch, top1: evaluation.top1 });
-            self.write_weights("best.safetensors")?;
         }
         self.say(epoch, &evaluation, better, progress);
         self.epoch.clear();
@@ -34,6 +36,18 @@ impl Training<'_> {
             self.save()?;
         }
         Ok(evaluation)
+    }
+
+    /// The test set under the weights as they are now, which are written for others to use; whether it was the best.
+    fn measure_weights(&mut self) -> Result<(Evaluation, bool), Error> {
+        let model = self.stepper.model();
+        let evaluation = Evaluation::of(model, &self.test, self.precision, Views::One, |_| {})?;
+        let better = self.state.best.is_none_or(|best| evaluation.top1 > best.top1);
+        self.write_weights("last.safetensors")?;
+        if better {
+            self.write_weights("best.safetensors")?;
+        }
+        Ok((evaluation, better))
     }
 
     fn say(&self, epoch: u64, evaluation: &Evaluation, better: bool, progress: &Progress) {

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use xception::weights;
+use xception::weights::{self, Tensors};
 
 use super::running::Running;
 use super::saving::Need;
 use super::{Training, origin};
 use crate::Error;
+use crate::average::Average;
 use crate::checkpoint::{Checkpoint, Logs, State};
 
 impl Training<'_> {
@@ -51,7 +52,7 @@ impl Training<'_> {
             logs: Logs { metrics: self.metrics.synced_length(), seconds: self.seconds() },
             model: weights::snapshot(&self.store),
             optimizer: self.stepper.optimizer().state(),
-            average: weights::Tensors::new(),
+            average: self.average.as_ref().map_or_else(Tensors::new, Average::tensors),
         })
     }
 
@@ -59,6 +60,9 @@ impl Training<'_> {
     pub(super) fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
         weights::load(&self.store, &checkpoint.model)?;
         self.stepper.optimizer_mut().restore(&checkpoint.optimizer)?;
+        if let Some(average) = &mut self.average {
+            average.restore(&checkpoint.average)?;
+        }
         // The origin is this process's: a checkpoint from here on was rounded as here.
         let origin = self.state.origin.clone();
         self.state = State { origin, ..checkpoint.state };

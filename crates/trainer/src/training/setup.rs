@@ -16,6 +16,7 @@ use super::saving::Saver;
 use super::step::{Launch, Learner, Stepper};
 use super::{Training, checks, origin};
 use crate::Error;
+use crate::average::Average;
 use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
 use crate::metrics::Metrics;
@@ -42,7 +43,8 @@ impl<'a> Training<'a> {
         let (world, precision) = (World::single(), recipe.precision.resolved(device));
         tch::manual_seed(recipe.seed as i64);
         let store = VarStore::new(device);
-        let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
+        let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?
+            .with_dropout(recipe.model.dropout.unwrap_or(0.0))?;
         let optimizer = Optimizer::with_groups(&store, &recipe.optimizer, &recipe.groups)?;
         let input = data.train.height().max(data.train.width()) as i64;
         let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
@@ -50,6 +52,11 @@ impl<'a> Training<'a> {
         if !device.is_cuda() {
             needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
         }
+        // A recorded step would blank the same each time.
+        let launch = match recipe.model.dropout {
+            Some(_) => Launch::KernelByKernel,
+            None => Launch::best(recipe.batch_size),
+        };
         let learner = Learner::new(model, optimizer, world, recipe.step_options());
         let state = State {
             origin: origin::origin(recipe, data, precision, device),
@@ -80,7 +87,7 @@ impl<'a> Training<'a> {
                 std: recipe.normalization.std,
                 data: data.name.to_string(),
             },
-            stepper: Stepper::new(learner, precision, Launch::best(recipe.batch_size)),
+            stepper: Stepper::new(learner, precision, launch),
             train: loader(recipe, &data.train, Order::Shuffled, recipe.augmentation())?,
             test: loader(recipe, &data.test, Order::Sequential, test_augmentation)?,
             metrics: Metrics::open(&folder.file("metrics.jsonl"))?,
@@ -88,6 +95,7 @@ impl<'a> Training<'a> {
             epoch: Running::from(state.epoch, device),
             unlogged: Running::from(state.unlogged, device),
             state,
+            average: recipe.average.map(|config| Average::new(&store, config)),
             needs,
             passage: Passage::new(recipe.non_finite, &store),
             store,
