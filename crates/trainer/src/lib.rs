@@ -18,10 +18,12 @@ mod pictures;
 mod precision;
 mod progress;
 pub mod recipe;
+mod report;
 mod run_folder;
 mod schedule;
 mod table;
 mod training;
+mod whole_file;
 mod world;
 
 pub use error::Error;

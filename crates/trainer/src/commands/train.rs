@@ -6,6 +6,7 @@ use super::print;
 use crate::Error;
 use crate::cli::TrainArgs;
 use crate::data::{Data, DataSpec, stand_in_banner};
+use crate::evaluation::Details;
 use crate::recipe::Recipe;
 use crate::run_folder::{RunFolder, environment};
 use crate::table;
@@ -62,6 +63,7 @@ fn report(
         "best": { "epoch": best.0, "top1": best.1 }, "per_class": per_class, "confusion": last.confusion,
     });
     folder.write_json("results.json", &document)?;
+    Details::of(last, data, &folder.file("last.safetensors"))?.save(folder)?;
 
     print(&format!(
         "\nAccuracy by class on the {} test set:\n{}",
@@ -89,5 +91,6 @@ fn report(
         best.0,
         best.1 * 100.0
     ))?;
+    print(&format!("report: {}", crate::report::write(folder.path(), None)?.display()))?;
     print(&format!("weights and metrics: {}", folder.path().display()))
 }
