@@ -13,8 +13,6 @@ mod provenance;
 mod reliability;
 mod run;
 mod run_page;
-#[cfg(test)]
-mod tests;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -55,7 +55,7 @@ impl Axis {
         if tick == 0.0 {
             return "0".to_string();
         }
-        if (largest > 0.0 && largest < 1e-2) || largest >= 1e6 {
+        if (largest > 0.0 && largest < 1e-3) || largest >= 1e6 {
             let exponent = largest.log10().floor();
             let digits = (exponent - self.step.log10().floor()).max(0.0) as usize;
             return format!("{:.digits$}e{exponent}", tick / 10_f64.powf(exponent));
@@ -94,7 +94,7 @@ mod tests {
         let around = |values: &[f64]| labels(&Axis::around(values.iter().copied(), 4));
         assert_eq!(around(&[0.31, 2.29]), ["0", "0.5", "1.0", "1.5", "2.0", "2.5"]);
         assert_eq!(around(&[42.1, 81.96]), ["40", "50", "60", "70", "80", "90"]);
-        assert_eq!(around(&[0.0, 0.004]), ["0", "1e-3", "2e-3", "3e-3", "4e-3"]);
+        assert_eq!(around(&[0.0, 0.004]), ["0", "0.001", "0.002", "0.003", "0.004"]);
         assert_eq!(around(&[709.0, 1234.0]), ["600", "800", "1,000", "1,200", "1,400"]);
         assert_eq!(around(&[0.0, 3e7]), ["0", "1e7", "2e7", "3e7"]);
         assert_eq!(around(&[1e-5, 2.5e-5]), ["1.0e-5", "1.5e-5", "2.0e-5", "2.5e-5"]);

@@ -41,7 +41,7 @@ fn numbers(details: &Details) -> Markup {
             colgroup { col.names; @for _ in &details.class_names { col; } }
             thead {
                 tr {
-                    td.none { span.small { "true ↓ taken for →" } }
+                    td.corner { "true ↓ taken for →" }
                     @for name in &details.class_names { th scope="col" { span title=(name) { (name) } } }
                 }
             }

@@ -12,7 +12,8 @@ pub(super) fn markup(details: &Details) -> Markup {
     html! {
         p {
             "The " (details.mistakes.len()) " wrong answers with the highest probability, surest first: mislabelled \
-             pictures, classes that overlap, or a network that looks at the wrong thing."
+             pictures, classes that overlap, or a network that looks at the wrong thing. The number is the picture's place \
+             in the test set, counted from 0."
         }
         ol.gallery { @for pictured in &details.mistakes { (picture(pictured, &details.class_names)) } }
     }
@@ -26,7 +27,7 @@ fn picture(PicturedMistake { mistake, png }: &PicturedMistake, class_names: &[St
                 alt=(format!("Test picture {}: {label}, taken for {predicted}", mistake.index));
             div { (label) }
             div.wrong { "→ " (predicted) }
-            div.small { (format!("{:.1} %", mistake.probability * 100.0)) " · no. " (mistake.index) }
+            div.small { (format!("{:.1} %", mistake.probability * 100.0)) " · #" (mistake.index) }
         }
     }
 }

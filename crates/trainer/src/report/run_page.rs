@@ -113,10 +113,10 @@ fn curves(run: &Run) -> Markup {
             @for chart in charts(&[run]) { (chart.markup()) }
         }
         @if gaps > 0 {
-            p.note { (gaps) " measured values were not finite. They are gaps in the curves." }
+            p.note { "Measured values that were not finite, and are gaps in the curves: " (gaps) "." }
         }
         @if unreadable > 0 {
-            p.note { (unreadable) " lines of metrics.jsonl cannot be read and are left out." }
+            p.note { "Lines of metrics.jsonl that cannot be read, and are left out: " (unreadable) "." }
         }
         details { summary { "The test set, epoch by epoch" } (scrolling("Test figures by epoch", &epochs(run))) }
     }
