@@ -118,7 +118,10 @@ fn an_interrupted_run_shows_what_there_is() {
         &Left { evaluated: false, epochs: 2, planned: 10, broken: true, ..FINISHED },
     );
     let page = page(folder, &xception(folder, &["report", "run"]), "run/report.html");
-    has(&page, &["No final evaluation.", "2 of 10 epochs", "<h1>60.00 % test accuracy</h1>"]);
+    has(
+        &page,
+        &["No final evaluation.", "2 of 10 epochs", "<h1>60.00 % test accuracy so far</h1>"],
+    );
     has(&page, &["and are gaps in the curves: 1.", "and are left out: 1."]);
     for section in ["confusion", "classes", "calibration", "mistakes"] {
         assert!(!page.contains(&format!("id=\"{section}\"")), "{section}");

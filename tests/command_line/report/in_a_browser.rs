@@ -97,7 +97,29 @@ fn pages_fit_and_are_quiet_at_every_width_and_in_light_and_dark() {
     }
 }
 
-/// The test above would pass if nothing was looked at.
+/// What the page's script shows half-way along the first chart.
+const POINT: &str = r#"(() => {
+  const plot = document.querySelector('.chart .plot'), box = plot.getBoundingClientRect();
+  plot.dispatchEvent(new PointerEvent('pointermove', { clientX: box.left + box.width / 2, clientY: box.top + 9 }));
+  return plot.querySelector('.read-out').textContent;
+})()"#;
+
+#[test]
+fn values_can_be_read_off_under_a_pointer() {
+    let Some(program) = find() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    leave(&folder.join("run"), &FINISHED);
+    assert_eq!(xception(folder, &["report", "run"]).code, Some(0));
+    let mut browser = Browser::start(&program);
+    let seen = browser.see(&folder.join("run/report.html"), 1280, "light", POINT);
+    // Half of three epochs of ten steps is step 15, whose loss is 2 / 15; the test set was last measured ahead of it.
+    let read_out = seen.value.as_str().unwrap();
+    assert!(read_out.starts_with("training 0.133") && read_out.ends_with("at 1.5"), "{read_out}");
+    assert!(read_out.contains("\ntest 1 (at 1)\n"), "{read_out}");
+}
+
+/// The tests above would pass if nothing was looked at.
 #[test]
 fn what_is_looked_for_is_seen_where_it_is() {
     let Some(program) = find() else { return };

@@ -97,6 +97,11 @@ impl Run {
         model.and_then(|model| model.get("preset")?.as_str()).unwrap_or("unknown")
     }
 
+    /// Whether training went on to its end, as far as the folder shows.
+    pub(super) fn has_ended(&self) -> bool {
+        self.details.is_some() || self.trained_seconds.is_some()
+    }
+
     /// Epochs that the recipe asks for.
     pub(super) fn planned_epochs(&self) -> Option<u64> {
         self.recipe.get("epochs")?.as_integer()?.try_into().ok()

@@ -43,7 +43,10 @@ fn sections(run: &Run) -> Vec<Section> {
 
 fn headline(run: &Run) -> String {
     match run.top1() {
-        Some(top1) if top1.is_finite() => format!("{} test accuracy", percent(Some(top1))),
+        Some(top1) if top1.is_finite() => {
+            let so_far = if run.has_ended() { "" } else { " so far" };
+            format!("{} test accuracy{so_far}", percent(Some(top1)))
+        }
         Some(_) => "The test accuracy is not finite".to_string(),
         None => "Nothing measured yet".to_string(),
     }
