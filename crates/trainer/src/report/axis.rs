@@ -23,7 +23,9 @@ impl Axis {
             Some((only, _)) => (only - only.abs() / 2.0, only + only.abs() / 2.0),
         };
         let step = round_step((high - low) / ticks.max(1) as f64, f64::MIN_POSITIVE);
-        Self::between((low / step).floor() * step, (high / step).ceil() * step, step)
+        // A value that lies on a tick but for its rounding needs no tick beyond it.
+        let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
+        Self::between(first * step, last * step, step)
     }
 
     /// Exactly from `low` to `high`, with about `ticks` ticks, none closer than `least` to the next.
