@@ -2,6 +2,7 @@
 
 mod bench;
 mod refusals;
+mod report;
 mod resuming;
 mod training;
 

@@ -1,5 +1,6 @@
 //! One binary for every integration test, so that libtorch is linked once.
 
+mod browser;
 mod command_line;
 mod fill;
 mod golden;

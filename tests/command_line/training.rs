@@ -59,8 +59,10 @@ fn a_run_leaves_what_it_promises_and_its_weights_can_be_used() {
             "checkpoints",
             "config.toml",
             "env.json",
+            "evaluation.json",
             "last.safetensors",
             "metrics.jsonl",
+            "report.html",
             "results.json"
         ]
     );
@@ -77,6 +79,7 @@ fn a_run_leaves_what_it_promises_and_its_weights_can_be_used() {
     assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
     assert!(evaluated["top5"].as_f64() >= evaluated["top1"].as_f64());
 
+    check_details(folder, &results, &evaluated);
     check_predictions(folder);
 
     let again = xception(folder, &SMALL);
@@ -109,6 +112,31 @@ fn check_metrics(text: &str, results: &Value) {
     let (first, last) =
         (training[0]["train/loss"].as_f64().unwrap(), training[7]["train/loss"].as_f64().unwrap());
     assert!(last < first, "a network that does not learn: {first} to {last}");
+}
+
+/// The final evaluation is whole, and the page shows it.
+fn check_details(folder: &Path, results: &Value, evaluated: &Value) {
+    let details = read(&folder.join("run/evaluation.json"));
+    for key in ["top1", "top5", "images"] {
+        assert_eq!(details[key], results["last"][key], "{key}");
+    }
+    assert_eq!(details["confusion"], results["confusion"]);
+    let (ours, theirs) = (evaluated["ece"].as_f64().unwrap(), details["ece"].as_f64().unwrap());
+    assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
+    assert_eq!(evaluated["classes"][9]["name"], "checkerboard");
+    assert_eq!(evaluated["classes"][9]["recall"], results["per_class"]["checkerboard"]);
+    let mistakes = details["mistakes"].as_array().unwrap();
+    assert_eq!(mistakes.len(), 32);
+    // Number i of the synthetic set is of class i % 10.
+    assert!(mistakes.iter().all(|mistake| {
+        mistake["index"].as_u64().unwrap() % 10 == mistake["label"].as_u64().unwrap()
+            && mistake["label"] != mistake["predicted"]
+    }));
+    let page = fs::read_to_string(folder.join("run/report.html")).unwrap();
+    let accuracy = results["last"]["top1"].as_f64().unwrap() * 100.0;
+    assert!(page.contains(&format!("<h1>{accuracy:.2} % test accuracy</h1>")));
+    assert!(page.contains("Drawn shapes, not CIFAR-10."));
+    assert_eq!(page.matches("taken for ").count(), 32 + 2, "each mistake says what it is");
 }
 
 /// A picture file and a tensor of the same pixels are one thing to the network.

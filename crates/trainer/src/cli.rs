@@ -62,6 +62,8 @@ pub enum Command {
     Summary(SummaryArgs),
     /// Time training or inference
     Bench(BenchArgs),
+    /// Show a run as one HTML page, or several side by side
+    Report(ReportArgs),
 }
 
 /// Flags of `xception train`.
@@ -230,6 +232,17 @@ pub struct BenchArgs {
     /// Time every layer, and say how far each is from what this machine allows
     #[arg(long, conflicts_with = "on_request")]
     pub layers: bool,
+}
+
+/// Flags of `xception report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The folder of a run; with several, they are compared
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// The page [default: RUN/report.html, or comparison.html for several runs]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// The length of a round in seconds.

@@ -4,6 +4,7 @@ mod bench;
 mod eval;
 mod import;
 mod predict;
+mod report;
 mod summary;
 mod train;
 
@@ -21,6 +22,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Summary(arguments) => summary::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
     }
 }
 

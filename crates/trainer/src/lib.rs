@@ -20,12 +20,14 @@ mod pictures;
 mod precision;
 mod progress;
 pub mod recipe;
+mod report;
 mod run_folder;
 mod schedule;
 mod state;
 mod stop;
 mod table;
 mod training;
+mod whole_file;
 mod world;
 
 pub use error::Error;

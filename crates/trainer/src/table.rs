@@ -52,6 +52,7 @@ mod tests {
             top5: 1.0,
             loss: 1.0,
             confusion: vec![vec![1, 1], vec![1, 2]],
+            ..Evaluation::default()
         }
     }
 

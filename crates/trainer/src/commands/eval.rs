@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         })?;
     drop(progress);
     if arguments.json {
-        return print(&format!("{:#}", evaluation.to_json()));
+        return print(&format!("{:#}", evaluation.to_json_by_class(data.class_names())));
     }
     print(&format!(
         "{} test accuracy: {:.2} % (top-5 {:.2} %, loss {:.4}, {} pictures)",

@@ -8,6 +8,7 @@ use super::print;
 use crate::Error;
 use crate::cli::TrainArgs;
 use crate::data::{Data, DataSpec, stand_in_banner};
+use crate::evaluation::Details;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
@@ -100,6 +101,7 @@ fn report(
         "best": { "epoch": best.epoch, "top1": best.top1 }, "per_class": per_class, "confusion": last.confusion,
     });
     folder.write_json("results.json", &document)?;
+    Details::of(last, data, &folder.file("last.safetensors"))?.save(folder)?;
 
     print(&format!(
         "\nAccuracy by class on the {} test set:\n{}",
@@ -127,5 +129,6 @@ fn report(
         best.epoch,
         best.top1 * 100.0
     ))?;
+    print(&format!("report: {}", crate::report::write(folder.path(), None)?.display()))?;
     print(&format!("weights and metrics: {}", folder.path().display()))
 }

@@ -1,0 +1,110 @@
+//! `evaluation.json`: the final evaluation to the last picture, so that a report needs neither data set nor network.
+
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Evaluation;
+use super::calibration::Bin;
+use super::class_scores::ClassScores;
+use super::first_layer::FirstLayer;
+use super::mistake::Mistake;
+use crate::data::Data;
+use crate::run_folder::RunFolder;
+use crate::{Error, pictures};
+
+/// The file's name in a run's folder.
+pub(crate) const FILE: &str = "evaluation.json";
+
+/// What the file holds. A figure that was not finite is null there and NaN here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Details {
+    /// `cifar10`, `cifar100` or `synthetic`.
+    pub(crate) data: String,
+    /// By label.
+    pub(crate) class_names: Vec<String>,
+    /// Pictures in all.
+    pub(crate) images: u64,
+    /// Part of the pictures whose label has the largest logit.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub(crate) top1: f64,
+    /// Part of the pictures whose label is among the five largest logits.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub(crate) top5: f64,
+    /// Mean cross-entropy.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub(crate) loss: f64,
+    /// Expected calibration error.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub(crate) ece: f64,
+    /// Pictures of class `row` that were taken for class `column`.
+    pub(crate) confusion: Vec<Vec<u64>>,
+    /// By label.
+    pub(crate) classes: Vec<ClassScores>,
+    /// Least confident first.
+    pub(crate) calibration: Vec<Bin>,
+    /// Surest first.
+    pub(crate) mistakes: Vec<PicturedMistake>,
+    /// The filters of the first layer, if it looks at colours.
+    pub(crate) first_layer: Option<FirstLayer>,
+}
+
+/// A mistake and what the network was looking at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PicturedMistake {
+    /// Which.
+    #[serde(flatten)]
+    pub(crate) mistake: Mistake,
+    /// The picture of the test set, before any augmentation, as PNG in base64.
+    pub(crate) png: String,
+}
+
+impl Details {
+    /// Of an evaluation on the test set of `data`, under the weights in `weights_file`.
+    pub(crate) fn of(
+        evaluation: &Evaluation,
+        data: &Data,
+        weights_file: &Path,
+    ) -> Result<Self, Error> {
+        let (width, height) = (data.test.width(), data.test.height());
+        let pictured = |mistake: &Mistake| PicturedMistake {
+            mistake: *mistake,
+            png: pictures::png_base64(data.test.picture(mistake.index as usize), width, height),
+        };
+        Ok(Self {
+            data: data.name.to_string(),
+            class_names: data.class_names().to_vec(),
+            images: evaluation.images,
+            top1: evaluation.top1,
+            top5: evaluation.top5,
+            loss: evaluation.loss,
+            ece: evaluation.calibration.expected_error(),
+            confusion: evaluation.confusion.clone(),
+            classes: ClassScores::of(&evaluation.confusion),
+            calibration: evaluation.calibration.bins(),
+            mistakes: evaluation.mistakes.iter().map(pictured).collect(),
+            first_layer: FirstLayer::read(weights_file)?,
+        })
+    }
+
+    /// Writes [`FILE`] into the folder of the run.
+    pub(crate) fn save(&self, folder: &RunFolder) -> Result<(), Error> {
+        let text = serde_json::to_string(self).expect("plain values are JSON");
+        crate::whole_file::write(&folder.file(FILE), &format!("{text}\n"))
+    }
+
+    /// Whether every list has the length that the others imply, so that nothing has to be checked again.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let classes = self.class_names.len();
+        self.confusion.len() == classes
+            && self.classes.len() == classes
+            && self.confusion.iter().all(|row| row.len() == classes)
+            && self.mistakes.iter().all(|pictured| {
+                pictured.mistake.label < classes && pictured.mistake.predicted < classes
+            })
+    }
+}
+
+fn null_is_nan<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or(f64::NAN))
+}

@@ -1,0 +1,39 @@
+//! What a run's folder says, as one page that needs nothing else: no script, no network, no program but a browser.
+
+mod axis;
+mod chart;
+mod classes;
+mod comparison;
+mod confusion;
+mod curves;
+mod first_layer;
+mod mistakes;
+mod page;
+mod provenance;
+mod reliability;
+mod run;
+mod run_page;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use self::run::Run;
+use crate::{Error, whole_file};
+
+/// The page's name in a run's folder.
+const FILE: &str = "report.html";
+
+/// Writes the report of the run in `folder` to `out`, else into the folder, and says where it is.
+pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf, Error> {
+    let page = run_page::page(&Run::read(folder)?);
+    let path = out.map_or_else(|| folder.join(FILE), Path::to_path_buf);
+    whole_file::write(&path, &page)?;
+    Ok(path)
+}
+
+/// Writes the runs in `folders`, side by side, to `out`.
+pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> Result<(), Error> {
+    let mut runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
+    run::tell_apart(&mut runs, folders);
+    whole_file::write(out, &comparison::page(&runs))
+}

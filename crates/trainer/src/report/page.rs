@@ -1,0 +1,50 @@
+//! What every page shares: the head, the style, and a policy under which a browser asks the network for nothing.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// Colours and type.
+const STYLE: &str = include_str!("page.css");
+/// Reads values off the curves under a pointer. Without it nothing is missing: they stand in tables too.
+const SCRIPT: &str = include_str!("page.js");
+/// Nothing from anywhere but this file.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
+                      script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// A page around `body`.
+pub(super) fn page(title: &str, body: &Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content=(concat!("xception ", env!("CARGO_PKG_VERSION")));
+                title { (title) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main { (body) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// A section that the list of contents can lead to.
+pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
+    html! {
+        section id=(id) aria-labelledby=(format!("{id}-title")) {
+            h2 id=(format!("{id}-title")) { (title) }
+            (body)
+        }
+    }
+}
+
+/// Something that may be wider than a phone: it scrolls by itself, and by keyboard.
+pub(super) fn scrolling(label: &str, body: &Markup) -> Markup {
+    html! { div.scrolling role="region" tabindex="0" aria-label=(label) { (body) } }
+}

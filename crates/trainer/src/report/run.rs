@@ -1,0 +1,178 @@
+//! A run's folder, read: what must be there, and what is there only once training has ended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::curves::Curves;
+use crate::Error;
+use crate::evaluation::{self, Details, FirstLayer};
+
+/// Files that every run has from its first second on.
+const NEEDED: [&str; 3] = ["config.toml", "env.json", "metrics.jsonl"];
+
+/// What a run left.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The folder's name, or its path where two runs share a name.
+    pub(super) name: String,
+    /// `config.toml` as it is.
+    pub(super) recipe_text: String,
+    /// The same, parsed.
+    pub(super) recipe: toml::Table,
+    /// `env.json`.
+    pub(super) environment: Map<String, Value>,
+    /// `metrics.jsonl`.
+    pub(super) curves: Curves,
+    /// `evaluation.json`, of a run that ended.
+    pub(super) details: Option<Details>,
+    /// The first layer's filters, from there or else from the last weights.
+    pub(super) first_layer: Option<FirstLayer>,
+    /// Seconds of training and evaluation, by `results.json`, of a run that ended.
+    trained_seconds: Option<f64>,
+}
+
+impl Run {
+    /// Reads the run in `folder`.
+    pub(super) fn read(folder: &Path) -> Result<Self, Error> {
+        let missing: Vec<&str> =
+            NEEDED.into_iter().filter(|name| !folder.join(name).is_file()).collect();
+        if !missing.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} is not the folder of a run: no {} in it; give a folder that `xception train` made",
+                folder.display(),
+                missing.join(", no ")
+            )));
+        }
+        let recipe_path = folder.join("config.toml");
+        let recipe_text = text(&recipe_path)?;
+        let recipe = recipe_text
+            .parse()
+            .map_err(|error: toml::de::Error| unusable(&recipe_path, error.message()))?;
+        let details_path = folder.join(evaluation::FILE);
+        let details: Option<Details> = document(&details_path)?;
+        if details.as_ref().is_some_and(|details| !details.is_consistent()) {
+            return Err(unusable(&details_path, "its lists are not of one length per class"));
+        }
+        let results: Option<Value> = document(&folder.join("results.json"))?;
+        let last = folder.join("last.safetensors");
+        let first_layer = match &details {
+            Some(details) => details.first_layer.clone(),
+            None if last.is_file() => FirstLayer::read(&last)?,
+            None => None,
+        };
+        Ok(Self {
+            name: name_of(folder),
+            recipe_text,
+            recipe,
+            environment: document(&folder.join("env.json"))?.unwrap_or_default(),
+            curves: Curves::read(&text(&folder.join("metrics.jsonl"))?),
+            details,
+            first_layer,
+            trained_seconds: results.and_then(|results| results["seconds"].as_f64()),
+        })
+    }
+
+    /// The data set, as it is written in prose.
+    pub(super) fn data(&self) -> &str {
+        match self.recipe.get("data").and_then(toml::Value::as_str) {
+            Some("cifar10") => "CIFAR-10",
+            Some("cifar100") => "CIFAR-100",
+            Some("synthetic") => "synthetic shapes",
+            Some(other) => other,
+            None => "unknown data",
+        }
+    }
+
+    /// Whether the pictures were drawn by the program.
+    pub(super) fn is_synthetic(&self) -> bool {
+        self.recipe.get("data").and_then(toml::Value::as_str) == Some("synthetic")
+    }
+
+    /// The network.
+    pub(super) fn preset(&self) -> &str {
+        let model = self.recipe.get("model");
+        model.and_then(|model| model.get("preset")?.as_str()).unwrap_or("unknown")
+    }
+
+    /// Whether training went on to its end, as far as the folder shows.
+    pub(super) fn has_ended(&self) -> bool {
+        self.details.is_some() || self.trained_seconds.is_some()
+    }
+
+    /// Epochs that the recipe asks for.
+    pub(super) fn planned_epochs(&self) -> Option<u64> {
+        self.recipe.get("epochs")?.as_integer()?.try_into().ok()
+    }
+
+    /// Epochs that were measured.
+    pub(super) fn measured_epochs(&self) -> u64 {
+        self.curves.last("val/acc1").map_or(0, |point| point.epoch)
+    }
+
+    /// Part of the test set that the last weights recognise: of the final evaluation, else of the last epoch's.
+    pub(super) fn top1(&self) -> Option<f64> {
+        self.final_or_last(|details| details.top1, "val/acc1")
+    }
+
+    /// Part whose class is among the five most probable.
+    pub(super) fn top5(&self) -> Option<f64> {
+        self.final_or_last(|details| details.top5, "val/acc5")
+    }
+
+    /// Mean cross-entropy on the test set.
+    pub(super) fn loss(&self) -> Option<f64> {
+        self.final_or_last(|details| details.loss, "val/loss")
+    }
+
+    fn final_or_last(&self, of: impl Fn(&Details) -> f64, tag: &str) -> Option<f64> {
+        match &self.details {
+            Some(details) => Some(of(details)),
+            None => self.curves.last(tag).map(|point| point.value),
+        }
+    }
+
+    /// Seconds that training took; of a run that has not ended, those between its first and its last line of metrics.
+    pub(super) fn seconds(&self) -> Option<f64> {
+        self.trained_seconds.or_else(|| self.curves.seconds())
+    }
+}
+
+/// Gives runs that share a name the paths they were asked for by.
+pub(super) fn tell_apart(runs: &mut [Run], folders: &[PathBuf]) {
+    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+    for (run, folder) in runs.iter_mut().zip(folders) {
+        if names.iter().filter(|name| **name == run.name).count() > 1 {
+            run.name = folder.display().to_string();
+        }
+    }
+}
+
+/// The folder's own name, also of `.`.
+fn name_of(folder: &Path) -> String {
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    full.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A JSON document; `None` for a file that is not there.
+fn document<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let document = serde_json::from_str(&text(path)?);
+    document.map(Some).map_err(|error| unusable(path, &error.to_string()))
+}
+
+fn unusable(path: &Path, problem: &str) -> Error {
+    Error::Usage(format!(
+        "{} cannot be used: {problem}; restore the file, or report another run",
+        path.display()
+    ))
+}

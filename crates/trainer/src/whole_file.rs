@@ -1,0 +1,50 @@
+//! A text file that is complete or absent: written beside its place, synced, and renamed.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use crate::Error;
+
+/// Puts `text` at `path`, over what may be there. A reader sees the old file or the new one, never a part.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    let beside = Path::new(&beside);
+    let written = File::create(beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(beside, path)).map_err(|error| {
+        // The half-written file is of no use to anyone; that it cannot be removed is no news beside `error`.
+        fs::remove_file(beside).ok();
+        Error::file("write", path)(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_lies_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.html");
+        write(&path, "old").unwrap();
+        write(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/report.html");
+        let error = write(&path, "").unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write {}", path.display()));
+        let occupied = folder.path().join("folder");
+        fs::create_dir_all(occupied.join("full")).unwrap();
+        write(&occupied, "").unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no partial file is left");
+    }
+}
