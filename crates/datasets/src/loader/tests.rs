@@ -1,5 +1,7 @@
 //! Batches: the same whatever the size, the prefetch and the interruption.
 
+mod whole_batches;
+
 use std::collections::BTreeMap;
 
 use tch::Kind;
