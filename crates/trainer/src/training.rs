@@ -5,7 +5,7 @@ mod step;
 
 use std::time::Instant;
 
-use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Order};
+use datasets::{LastBatch, Loader, LoaderConfig, Order};
 use tch::{Device, Tensor, nn::VarStore};
 use xception::Xception;
 use xception::weights::{self, Description};
@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
 use crate::precision::Precision;
 use crate::progress::Progress;
-use crate::recipe::{AppliesTo, Recipe};
+use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::world::World;
 
@@ -80,10 +80,6 @@ impl<'a> Training<'a> {
             };
             Loader::new(pictures, config)
         };
-        let test_augmentation = match recipe.augmentation.applies_to {
-            AppliesTo::Training => Augmentation::default(),
-            AppliesTo::TrainingAndTest => recipe.augmentation(),
-        };
         let description = Description {
             spec,
             class_names: data.class_names().to_vec(),
@@ -113,7 +109,7 @@ impl<'a> Training<'a> {
                 data.test.clone(),
                 recipe.eval_batch_size,
                 Order::Sequential,
-                test_augmentation,
+                recipe.test_augmentation(),
             )?,
             metrics: Metrics::create(&folder.file("metrics.jsonl"))?,
         })
@@ -197,7 +193,11 @@ impl<'a> Training<'a> {
         let mut unread = Unread::new(self.store.device());
         let looking_is_free = !self.store.device().is_cuda();
         progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
-        for (step, batch) in (((epoch - 1) * per_epoch)..).zip(self.train.epoch(epoch)) {
+        let batches = match self.recipe.side(epoch) {
+            Some(side) => self.train.epoch_at(epoch, 0, side),
+            None => self.train.epoch(epoch),
+        };
+        for (step, batch) in (((epoch - 1) * per_epoch)..).zip(batches) {
             let learning_rate = self.recipe.schedule.learning_rate(step, steps);
             let moment = Moment { epoch, step: step + 1, learning_rate };
             let stepped = self.stepper.step(&batch, moment)?;
