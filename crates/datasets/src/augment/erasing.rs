@@ -106,7 +106,7 @@ mod tests {
             share += gone.len() as f64 / image.len() as f64;
         }
         // Five standard deviations.
-        assert!((erased_pictures as i32 - 2000).abs() < 160, "{erased_pictures}");
+        assert!((erased_pictures - 2000_i32).abs() < 160, "{erased_pictures}");
         let mean = share / f64::from(erased_pictures);
         assert!((mean - 0.175).abs() < 0.01, "{mean}");
     }
