@@ -30,7 +30,9 @@ fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     } else {
         (4. + f64::from(from_green) - f64::from(from_red)) as f32
     };
-    let hue = (f64::from(sixths) / 6. + 1.) % 1.;
+    // -1 sixth at least, which is on the circle from its other end.
+    let turns = f64::from(sixths) / 6. + 1.;
+    let hue = if turns < 1. { turns } else { turns - 1. };
     let byte = |share: f32| (f64::from(share) * 255.) as u8;
     [byte(hue as f32), byte(saturation), value]
 }
@@ -40,14 +42,14 @@ fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
         return [value; 3];
     }
     let sixths = f64::from(hue) * 6. / 255.;
-    let sixth = sixths.floor();
-    let rest = f64::from((sixths - sixth) as f32);
+    let sixth = sixths as u8;
+    let rest = f64::from((sixths - f64::from(sixth)) as f32);
     let saturation = f64::from((f64::from(saturation) / 255.) as f32);
-    let down = |share: f64| (f64::from(value) * (1. - share)).round() as u8;
+    let down = |share: f64| rounded(f64::from(value) * (1. - share));
     let low = down(saturation);
     let falling = down(saturation * rest);
     let rising = down(saturation * (1. - rest));
-    match sixth as u8 % 6 {
+    match sixth % 6 {
         0 => [value, rising, low],
         1 => [falling, value, low],
         2 => [low, value, rising],
@@ -55,4 +57,11 @@ fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
         4 => [rising, low, value],
         _ => [value, low, falling],
     }
+}
+
+/// `x` of 0 to 255 rounded, halves up. `f64::round` is a call for processors without SSE 4.1, which is
+/// what programs are compiled for, and there are three for every pixel.
+fn rounded(x: f64) -> u8 {
+    let whole = x as u8;
+    whole + u8::from(x - f64::from(whole) >= 0.5)
 }
