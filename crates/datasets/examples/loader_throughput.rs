@@ -1,4 +1,5 @@
-//! Images per second of the loader with the notebook's augmentation, in batches of 128.
+//! Images per second of the loader in batches of 128: with the notebook's augmentation, and with each
+//! family of the others beside it.
 //!
 //! `cargo run --release -p datasets --example loader_throughput`
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
@@ -7,33 +8,83 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datasets::{
-    Augmentation, Error, LastBatch, Loader, LoaderConfig, Normalization, Order, Split, synthetic,
+    Augmentation, Erasing, ErasingValue, Error, Jitter, LastBatch, Loader, LoaderConfig, Mix,
+    Normalization, Order, Pictures, Policy, ResizedCrop, Split, synthetic,
 };
 
 fn main() -> Result<(), Error> {
     let pictures = Arc::new(synthetic::pictures(Split::Train, 10_000, 32, 0)?);
+    let notebook = Augmentation::NOTEBOOK;
     for prefetch in [0, 1] {
-        let config = LoaderConfig {
-            batch_size: 128,
-            order: Order::Shuffled,
-            seed: 0,
-            augmentation: Augmentation::NOTEBOOK,
-            normalization: Normalization::CIFAR10_NOTEBOOK,
-            last_batch: LastBatch::Keep,
-            prefetch,
-        };
-        let loader = Loader::new(Arc::clone(&pictures), config)?;
-        let mut fastest = Duration::MAX;
-        for epoch in 0..20 {
-            let start = Instant::now();
-            for batch in loader.epoch(epoch) {
-                drop(batch);
-            }
-            fastest = fastest.min(start.elapsed());
-        }
-        let rate = loader.pictures_per_epoch() as f64 / fastest.as_secs_f64();
-        let batch = fastest / loader.batches_per_epoch() as u32;
-        println!("prefetch {prefetch}: {rate:.0} images/s, {batch:.0?} a batch of 128");
+        measure(&format!("notebook, prefetch {prefetch}"), &pictures, notebook, prefetch, 32)?;
     }
+    let window = ResizedCrop { scale: [0.25, 1.], ratio: [0.75, 4. / 3.] };
+    let value = ErasingValue::Noise;
+    let families = [
+        ("resized crop", Augmentation { crop: None, resized_crop: Some(window), ..notebook }),
+        (
+            "RandAugment of 2",
+            Augmentation {
+                policy: Some(Policy::RandAugment { operations: 2, magnitude: 9 }),
+                ..notebook
+            },
+        ),
+        ("TrivialAugment", Augmentation { policy: Some(Policy::TrivialAugmentWide), ..notebook }),
+        (
+            "jitter",
+            Augmentation {
+                jitter: Some(Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+                ..notebook
+            },
+        ),
+        (
+            "erasing by noise",
+            Augmentation {
+                erasing: Some(Erasing {
+                    probability: 0.25,
+                    scale: [0.02, 0.33],
+                    ratio: [0.3, 3.3],
+                    value,
+                }),
+                ..notebook
+            },
+        ),
+        ("mixup", Augmentation { mix: Some(Mix::Mixup { alpha: 0.2 }), ..notebook }),
+        ("CutMix", Augmentation { mix: Some(Mix::CutMix { alpha: 1. }), ..notebook }),
+    ];
+    for (name, augmentation) in families {
+        measure(name, &pictures, augmentation, 0, 32)?;
+    }
+    measure("notebook at 24 x 24", &pictures, notebook, 0, 24)
+}
+
+fn measure(
+    name: &str,
+    pictures: &Arc<Pictures>,
+    augmentation: Augmentation,
+    prefetch: usize,
+    side: usize,
+) -> Result<(), Error> {
+    let config = LoaderConfig {
+        batch_size: 128,
+        order: Order::Shuffled,
+        seed: 0,
+        augmentation,
+        normalization: Normalization::CIFAR10_NOTEBOOK,
+        last_batch: LastBatch::Keep,
+        prefetch,
+    };
+    let loader = Loader::new(Arc::clone(pictures), config)?;
+    let mut fastest = Duration::MAX;
+    for epoch in 0..10 {
+        let start = Instant::now();
+        for batch in loader.epoch_at(epoch, 0, side) {
+            drop(batch);
+        }
+        fastest = fastest.min(start.elapsed());
+    }
+    let rate = loader.pictures_per_epoch() as f64 / fastest.as_secs_f64();
+    let batch = fastest / loader.batches_per_epoch() as u32;
+    println!("{name}: {rate:.0} images/s, {batch:.0?} a batch of 128");
     Ok(())
 }

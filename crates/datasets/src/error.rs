@@ -177,6 +177,42 @@ pub enum Error {
         value: f64,
     },
 
+    /// A number that an option does not take.
+    #[error("{option} is {value}, expected {accepted}")]
+    OutOfRange {
+        /// Name of the option.
+        option: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it takes.
+        accepted: &'static str,
+    },
+
+    /// Two bounds that bound nothing.
+    #[error(
+        "{option} is [{low}, {high}], expected two numbers above {least}{}, the first not above the second",
+        if .most.is_finite() { format!(" and at most {most}") } else { String::new() }
+    )]
+    Interval {
+        /// Name of the option.
+        option: &'static str,
+        /// The lower bound.
+        low: f64,
+        /// The upper bound.
+        high: f64,
+        /// What both have to lie above.
+        least: f64,
+        /// What neither may lie above.
+        most: f64,
+    },
+
+    /// Two ways to cut one picture.
+    #[error("crop with padding {padding} and resized_crop both cut the picture; take one of them")]
+    TwoCrops {
+        /// Padding of the first in pixels.
+        padding: usize,
+    },
+
     /// Normalising would yield infinities or NaN.
     #[error(
         "normalisation with mean {mean:?} and standard deviation {std:?}: every mean must be finite and every deviation finite and above 0"

@@ -17,7 +17,10 @@ pub mod random;
 pub mod synthetic;
 mod transform;
 
-pub use augment::{Augmentation, Crop, PaddingMode};
+pub use augment::{
+    Augmentation, Crop, Erasing, ErasingValue, FlipSchedule, Jitter, Mix, Mixed, PaddingMode,
+    Policy, ResizedCrop,
+};
 pub use cifar::Cifar;
 pub use error::Error;
 pub use loader::{Batch, Batches, LastBatch, Loader, LoaderConfig, Order};

@@ -2,11 +2,17 @@
 //! was drawn before. A resumed run therefore needs no generator state, and neither batch size nor
 //! threads change a draw.
 //!
-//! Every algorithm between the ChaCha8 stream and a drawn number is written here, because those of
-//! the `rand` crate may change between its versions, and a run's numbers must not.
+//! Every algorithm between the ChaCha8 stream and a drawn number is written here and in
+//! `random/`, because those of the `rand` crate may change between its versions, and a run's numbers
+//! must not.
+
+mod distributions;
+mod elementary;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+pub use distributions::{beta, normals, uniform, uniform_in_log};
 
 /// What a stream is drawn for; no two purposes share numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +24,33 @@ pub enum Purpose {
     Augment = 2,
     /// Drawing one synthetic picture.
     Synthetic = 3,
+    /// The window of one picture's resized crop in one epoch.
+    ResizedCrop = 4,
+    /// The operations of a policy on one picture in one epoch.
+    Policy = 5,
+    /// The colours of one picture in one epoch.
+    Jitter = 6,
+    /// What is erased of one picture in one epoch.
+    Erasing = 7,
+    /// How the pictures of one batch are mixed; the index is the batch's number in its epoch.
+    Mix = 8,
     /// The seed of one step's dropout.
     Dropout = 9,
+}
+
+/// Whose numbers are drawn: those of one picture in one epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counter {
+    pub(crate) seed: u64,
+    pub(crate) epoch: u64,
+    pub(crate) index: u64,
+}
+
+impl Counter {
+    /// What is drawn for `purpose`.
+    pub(crate) fn stream(self, purpose: Purpose) -> ChaCha8Rng {
+        stream(self.seed, purpose, self.epoch, self.index)
+    }
 }
 
 /// The random stream of one thing: ChaCha8 whose 32-byte key is `seed`, `purpose`, `epoch` and 0 as
@@ -85,6 +116,11 @@ mod tests {
             first(1, Purpose::Shuffle, 0, 0),
             first(0, Purpose::Augment, 0, 0),
             first(0, Purpose::Synthetic, 0, 0),
+            first(0, Purpose::ResizedCrop, 0, 0),
+            first(0, Purpose::Policy, 0, 0),
+            first(0, Purpose::Jitter, 0, 0),
+            first(0, Purpose::Erasing, 0, 0),
+            first(0, Purpose::Mix, 0, 0),
             first(0, Purpose::Shuffle, 1, 0),
             first(0, Purpose::Shuffle, 0, 1),
             first(1 << 63, Purpose::Shuffle, 0, 0),

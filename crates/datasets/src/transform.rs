@@ -1,11 +1,10 @@
-//! The one pass from a picture's bytes to its place in a batch: crop, flips, normalisation and
-//! cutout, with no copy in between.
+//! From a picture's bytes to its place in a batch. Crop, flips, normalisation and cutout are one
+//! pass with no copy in between; only what has to see the whole picture makes one.
 
-use rand_chacha::ChaCha8Rng;
-
-use crate::augment::{Draw, PaddingMode};
+use crate::augment::{Canvas, Draw, PaddingMode};
 use crate::normalization::Table;
-use crate::{Augmentation, Error, Normalization};
+use crate::random::{Counter, Purpose};
+use crate::{Augmentation, Error, FlipSchedule, Normalization};
 
 /// An augmentation and a normalisation, checked against the pictures they are for.
 pub(crate) struct Transform {
@@ -13,6 +12,14 @@ pub(crate) struct Transform {
     table: Table,
     height: usize,
     width: usize,
+}
+
+/// Room that the work on one picture takes; kept for the next.
+#[derive(Default)]
+pub(crate) struct Room {
+    window: Canvas,
+    between: Vec<[u8; 3]>,
+    canvas: Canvas,
 }
 
 impl Transform {
@@ -28,15 +35,72 @@ impl Transform {
 
     /// Draws what happens to `picture` and writes the outcome to `image`; both are
     /// `[height, width]`.
-    pub(crate) fn apply(&self, rng: &mut ChaCha8Rng, picture: &[[u8; 3]], image: &mut [[f32; 3]]) {
-        let draw = self.augmentation.draw(rng, self.height, self.width);
-        self.write(picture, draw, image);
+    pub(crate) fn apply(
+        &self,
+        counter: Counter,
+        picture: &[[u8; 3]],
+        image: &mut [[f32; 3]],
+        room: &mut Room,
+    ) {
+        let draw = self.draw(counter);
+        let Augmentation { resized_crop, policy, jitter, erasing, .. } = self.augmentation;
+        if resized_crop.is_none() && policy.is_none() && jitter.is_none() {
+            self.write(picture, draw, image);
+        } else {
+            let Room { window, between, canvas } = room;
+            let mut picture = picture;
+            if let Some(crop) = resized_crop {
+                window.resize(self.height, self.width);
+                let mut rng = counter.stream(Purpose::ResizedCrop);
+                crop.apply(&mut rng, picture, between, window);
+                picture = &window.pixels;
+            }
+            canvas.resize(self.height, self.width);
+            self.gather(picture, draw, &mut canvas.pixels, |pixel| pixel);
+            if let Some(policy) = policy {
+                policy.apply(&mut counter.stream(Purpose::Policy), canvas);
+            }
+            if let Some(jitter) = jitter {
+                jitter.apply(&mut counter.stream(Purpose::Jitter), canvas);
+            }
+            for (pixel, image) in canvas.pixels.iter().zip(&mut *image) {
+                *image = self.normalized(*pixel);
+            }
+            self.cut_out(draw, image);
+        }
+        if let Some(erasing) = erasing {
+            erasing.apply(&mut counter.stream(Purpose::Erasing), image, self.width);
+        }
+    }
+
+    fn draw(&self, counter: Counter) -> Draw {
+        let draw = |counter: Counter| {
+            self.augmentation.draw(&mut counter.stream(Purpose::Augment), self.height, self.width)
+        };
+        let mut drawn = draw(counter);
+        if self.augmentation.flip_schedule == FlipSchedule::Alternating {
+            let [_, first] = draw(Counter { epoch: 0, ..counter }).flips;
+            drawn.flips[1] = first != (counter.epoch % 2 == 1);
+        }
+        drawn
     }
 
     fn write(&self, picture: &[[u8; 3]], draw: Draw, image: &mut [[f32; 3]]) {
+        self.gather(picture, draw, image, |pixel| self.normalized(pixel));
+        self.cut_out(draw, image);
+    }
+
+    /// Writes what crop and flips leave of `picture`, each pixel as `map` has it.
+    fn gather<P: Copy>(
+        &self,
+        picture: &[[u8; 3]],
+        draw: Draw,
+        image: &mut [P],
+        map: impl Fn([u8; 3]) -> P,
+    ) {
         let rows = self.sources(0, self.height, draw);
         let columns = self.sources(1, self.width, draw);
-        let black = self.normalized([0; 3]);
+        let black = map([0; 3]);
         for (row, image) in rows.iter().zip(image.chunks_exact_mut(self.width)) {
             let Some(row) = *row else {
                 image.fill(black);
@@ -45,11 +109,14 @@ impl Transform {
             let row = &picture[row * self.width..][..self.width];
             for (&column, pixel) in columns.iter().zip(image) {
                 *pixel = match column {
-                    Some(column) => self.normalized(row[column]),
+                    Some(column) => map(row[column]),
                     None => black,
                 };
             }
         }
+    }
+
+    fn cut_out(&self, draw: Draw, image: &mut [[f32; 3]]) {
         if let Some(size) = self.augmentation.cutout {
             let [rows, columns] =
                 draw.centre.map(|centre| centre.saturating_sub(size / 2)..centre + size - size / 2);
@@ -88,107 +155,4 @@ impl Transform {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Crop;
-
-    const PLAIN: Draw = Draw { offsets: [0; 2], flips: [false; 2], centre: [0; 2] };
-
-    /// The bytes of `picture` (one channel; the others are 0) after `draw`. Padding is 0, and
-    /// what is cut out -1.
-    fn transformed<const H: usize, const W: usize>(
-        picture: [[u8; W]; H],
-        augmentation: Augmentation,
-        draw: Draw,
-    ) -> [[i32; W]; H] {
-        let shift = Normalization { mean: [-1. / 255., 0., 0.], std: [1.; 3] };
-        let transform = Transform::new(augmentation, shift, H, W).unwrap();
-        let pixels: Vec<_> = picture.as_flattened().iter().map(|&value| [value, 0, 0]).collect();
-        let mut image = vec![[f32::NAN; 3]; H * W];
-        transform.write(&pixels, draw, &mut image);
-        // The mean of -1 makes the cut-out's 0 differ from every byte.
-        std::array::from_fn(|row| {
-            std::array::from_fn(|column| (image[row * W + column][0] * 255.).round() as i32 - 1)
-        })
-    }
-
-    fn crop(padding: usize, mode: PaddingMode) -> Augmentation {
-        Augmentation { crop: Some(Crop { padding, mode }), ..Augmentation::default() }
-    }
-
-    #[test]
-    fn zero_padding_by_hand() {
-        let check = |offsets, expected| {
-            let draw = Draw { offsets, ..PLAIN };
-            let picture = [[1, 2, 3], [4, 5, 6]];
-            assert_eq!(transformed(picture, crop(1, PaddingMode::Zero), draw), expected);
-        };
-        check([1, 1], [[1, 2, 3], [4, 5, 6]]);
-        check([0, 0], [[0, 0, 0], [0, 1, 2]]);
-        check([2, 0], [[0, 4, 5], [0, 0, 0]]);
-        check([0, 2], [[0, 0, 0], [2, 3, 0]]);
-        check([2, 2], [[5, 6, 0], [0, 0, 0]]);
-        check([1, 2], [[2, 3, 0], [5, 6, 0]]);
-    }
-
-    #[test]
-    fn reflect_padding_by_hand() {
-        let check = |padding, offsets, expected| {
-            let draw = Draw { offsets, ..PLAIN };
-            let picture = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
-            assert_eq!(transformed(picture, crop(padding, PaddingMode::Reflect), draw), expected);
-        };
-        check(1, [1, 1], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]);
-        check(1, [0, 0], [[5, 4, 5], [2, 1, 2], [5, 4, 5]]);
-        check(1, [2, 2], [[5, 6, 5], [8, 9, 8], [5, 6, 5]]);
-        check(2, [0, 0], [[9, 8, 7], [6, 5, 4], [3, 2, 1]]);
-        check(2, [4, 4], [[9, 8, 7], [6, 5, 4], [3, 2, 1]]);
-        check(2, [2, 4], [[3, 2, 1], [6, 5, 4], [9, 8, 7]]);
-    }
-
-    #[test]
-    fn flips_by_hand() {
-        let check = |flips, expected| {
-            let draw = Draw { flips, ..PLAIN };
-            let picture = [[1, 2, 3], [4, 5, 6]];
-            assert_eq!(transformed(picture, Augmentation::default(), draw), expected);
-        };
-        check([false, false], [[1, 2, 3], [4, 5, 6]]);
-        check([true, false], [[4, 5, 6], [1, 2, 3]]);
-        check([false, true], [[3, 2, 1], [6, 5, 4]]);
-        check([true, true], [[6, 5, 4], [3, 2, 1]]);
-    }
-
-    #[test]
-    fn the_crop_comes_before_the_flip() {
-        let draw = Draw { offsets: [0, 0], flips: [true, true], ..PLAIN };
-        let image = transformed([[1, 2, 3], [4, 5, 6]], crop(1, PaddingMode::Zero), draw);
-        assert_eq!(image, [[2, 1, 0], [0, 0, 0]]);
-    }
-
-    #[test]
-    fn cutouts_are_clipped_at_the_edges() {
-        let check = |size, centre, expected| {
-            let augmentation = Augmentation { cutout: Some(size), ..Augmentation::default() };
-            let draw = Draw { centre, ..PLAIN };
-            let picture = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
-            assert_eq!(transformed(picture, augmentation, draw), expected);
-        };
-        check(1, [0, 1], [[1, -1, 3], [4, 5, 6], [7, 8, 9]]);
-        check(2, [1, 1], [[-1, -1, 3], [-1, -1, 6], [7, 8, 9]]);
-        check(2, [0, 0], [[-1, 2, 3], [4, 5, 6], [7, 8, 9]]);
-        check(2, [2, 2], [[1, 2, 3], [4, -1, -1], [7, -1, -1]]);
-        check(3, [2, 0], [[1, 2, 3], [-1, -1, 6], [-1, -1, 9]]);
-        check(3, [1, 1], [[-1; 3]; 3]);
-    }
-
-    #[test]
-    fn padding_is_normalised_black_and_channels_keep_their_constants() {
-        let normalization = Normalization::CIFAR10_NOTEBOOK;
-        let transform = Transform::new(crop(1, PaddingMode::Zero), normalization, 2, 2).unwrap();
-        let mut image = [[0.; 3]; 4];
-        transform.write(&[[10, 20, 30]; 4], PLAIN, &mut image);
-        let black = normalization.apply([0; 3]);
-        assert_eq!(image, [black, black, black, normalization.apply([10, 20, 30])]);
-    }
-}
+mod tests;

@@ -67,7 +67,7 @@ pub enum Command {
 }
 
 /// Flags of `xception train`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct TrainArgs {
     /// A recipe by name (quick, notebook) or a TOML file [default: quick]
     #[arg(long, value_name = "NAME|FILE")]

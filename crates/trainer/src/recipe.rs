@@ -1,11 +1,13 @@
 //! A recipe is everything that makes a run what it is: every number written, no defaults, unknown keys refused.
 
+mod augmentation;
 mod named;
+mod progressive;
 mod safety;
 
 use std::path::Path;
 
-use datasets::{Augmentation, Crop, Normalization, PaddingMode};
+use datasets::{Augmentation, Normalization};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelSpec, Preset};
@@ -17,7 +19,12 @@ use crate::schedule::{Position, Schedule, Warmup};
 use crate::training::{Clipping, StepOptions};
 use crate::{Error, cli::TrainArgs};
 
+pub use augmentation::{
+    AppliesTo, AugmentationRecipe, CropMode, ErasingRecipe, ErasingValueRecipe, HorizontalFlip,
+    JitterRecipe, MixRecipe, PolicyRecipe, ResizedCropRecipe,
+};
 pub use named::{NAMED, named};
+pub use progressive::Stage;
 pub use safety::{CheckpointRecipe, NonFinite};
 
 /// How to train.
@@ -68,6 +75,9 @@ pub struct Recipe {
     pub checkpoints: CheckpointRecipe,
     /// What becomes of a loss that is not finite.
     pub non_finite: NonFinite,
+    /// The size of the pictures in the course of the run; none is their own throughout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub progressive: Vec<Stage>,
 }
 
 /// The network of a recipe.
@@ -82,44 +92,6 @@ pub struct ModelRecipe {
     /// Its scale: for `cifar` only, and there needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<CifarScale>,
-}
-
-/// Which pictures are changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AppliesTo {
-    /// Those that are trained on.
-    Training,
-    /// The test set too, as the notebook of seeds/000 did. It lowers what is measured.
-    TrainingAndTest,
-}
-
-/// What fills the border that a crop cuts into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CropMode {
-    /// Black.
-    Zero,
-    /// The picture, mirrored.
-    Reflect,
-}
-
-/// Random changes to the pictures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AugmentationRecipe {
-    /// Which pictures.
-    pub applies_to: AppliesTo,
-    /// Pixels by which a picture is widened before a window of the old size is cut out; 0 is no crop.
-    pub crop_padding: usize,
-    /// What fills them.
-    pub crop_mode: CropMode,
-    /// Probability.
-    pub horizontal_flip: f64,
-    /// Probability.
-    pub vertical_flip: f64,
-    /// Side of a square that is blanked; 0 is none.
-    pub cutout: usize,
 }
 
 /// Colours on the scale 0 to 1 less `mean`, divided by `std`.
@@ -191,6 +163,9 @@ impl Recipe {
                 self.label_smoothing
             ));
         }
+        if let Some(problem) = self.augmentation.problem() {
+            return Err(problem);
+        }
         if let Some(std) =
             self.normalization.std.iter().find(|std| !(std.is_finite() && **std > 0.0))
         {
@@ -220,7 +195,10 @@ impl Recipe {
                 .to_string()),
             (Preset::Cifar, Some(_)) | (_, None) => Ok(()),
             (_, Some(_)) => Err(format!("model.scale is for preset cifar only, not for {preset}; leave it out")),
-        }
+        }?;
+        let spec =
+            ModelSpec { scale: self.model.scale.unwrap_or_default(), ..ModelSpec::new(preset) };
+        progressive::problem(&self.progressive, spec).map_or(Ok(()), Err)
     }
 
     /// The network for `classes` classes.
@@ -243,24 +221,17 @@ impl Recipe {
 
     /// The changes to the training pictures.
     pub fn augmentation(&self) -> Augmentation {
-        let AugmentationRecipe {
-            crop_padding,
-            crop_mode,
-            horizontal_flip,
-            vertical_flip,
-            cutout,
-            ..
-        } = self.augmentation;
-        let mode = match crop_mode {
-            CropMode::Zero => PaddingMode::Zero,
-            CropMode::Reflect => PaddingMode::Reflect,
-        };
-        Augmentation {
-            crop: (crop_padding > 0).then_some(Crop { padding: crop_padding, mode }),
-            vertical_flip,
-            horizontal_flip,
-            cutout: (cutout > 0).then_some(cutout),
-        }
+        self.augmentation.for_training()
+    }
+
+    /// The changes to the test pictures.
+    pub fn test_augmentation(&self) -> Augmentation {
+        self.augmentation.for_test()
+    }
+
+    /// Rows and columns of the training pictures in epoch `epoch`, counted from 1; `None` for their own.
+    pub fn side(&self, epoch: u64) -> Option<usize> {
+        progressive::side(&self.progressive, epoch, self.epochs)
     }
 
     /// The normalisation.

@@ -128,11 +128,15 @@ impl Training<'_> {
     /// it was seen, and the mean loss up to it.
     fn train_epoch(&mut self, progress: &Progress) -> Result<(), Error> {
         let (epoch, first) = self.place();
-        let done = epoch * self.train.pictures_per_epoch() as u64;
+        let done = (epoch - 1) * self.train.pictures_per_epoch() as u64;
         let mut unlogged = Speed::start();
         self.speed = Speed::start();
-        progress.prefix(format!("epoch {}/{}", epoch + 1, self.recipe.epochs));
-        for batch in self.train.epoch_from(epoch, first as usize) {
+        progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
+        let batches = match self.recipe.side(epoch) {
+            Some(side) => self.train.epoch_at(epoch, first, side),
+            None => self.train.epoch_from(epoch, first),
+        };
+        for batch in batches {
             if let Err(error) = self.step(&batch) {
                 if self.passes(error, &batch)?.goes_back() {
                     return Ok(());
@@ -242,9 +246,10 @@ impl Training<'_> {
         )
     }
 
-    /// Batches behind the run, in the epoch of the next one (from 0).
-    fn place(&self) -> (u64, u64) {
-        (self.state.step / self.per_epoch(), self.state.step % self.per_epoch())
+    /// The epoch of the next batch, from 1, and the batch's number in it, from 0.
+    fn place(&self) -> (u64, usize) {
+        let per_epoch = self.per_epoch();
+        (self.state.step / per_epoch + 1, (self.state.step % per_epoch) as usize)
     }
 
     /// The step that comes next.

@@ -7,8 +7,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Batch, Loader, LoaderConfig, Order};
 use crate::Pictures;
-use crate::random::{Purpose, permutation, stream};
-use crate::transform::Transform;
+use crate::augment::{Mixed, Resize};
+use crate::random::{Counter, Purpose, permutation, stream};
+use crate::transform::{Room, Transform};
 
 /// Makes the batches of one epoch, one after the other.
 pub(super) struct Epoch {
@@ -20,12 +21,41 @@ pub(super) struct Epoch {
     order: Vec<u32>,
     /// Numbers of the batches that are still to be made.
     batches: Range<usize>,
-    /// `[n, height, width, 3]`; kept from batch to batch to save its allocation.
-    pixels: Vec<f32>,
+    /// To the size of this epoch, if it has one of its own.
+    resize: Option<Resized>,
+    /// `[n, height, width]` of RGB; kept from batch to batch to save its allocation.
+    pixels: Vec<[f32; 3]>,
+    room: Room,
+}
+
+/// Bringing pictures to another size.
+struct Resized {
+    side: usize,
+    resize: Resize<[f32; 3]>,
+    /// A picture in the set's size, and half way.
+    picture: Vec<[f32; 3]>,
+    between: Vec<[f32; 3]>,
+}
+
+impl Resized {
+    fn new(pictures: &Pictures, side: usize) -> Self {
+        let (height, width) = (pictures.height(), pictures.width());
+        Self {
+            side,
+            resize: Resize::new([height, width], [side; 2]),
+            picture: vec![[0.; 3]; height * width],
+            between: Vec::new(),
+        }
+    }
 }
 
 impl Epoch {
-    pub(super) fn new(loader: &Loader, epoch: u64, batches: Range<usize>) -> Self {
+    pub(super) fn new(
+        loader: &Loader,
+        epoch: u64,
+        batches: Range<usize>,
+        side: Option<usize>,
+    ) -> Self {
         let Loader { pictures, transform, config } = loader;
         // `Pictures` holds no more than 32 bits can count.
         let count = pictures.len() as u32;
@@ -40,7 +70,9 @@ impl Epoch {
             epoch,
             order,
             batches,
+            resize: side.map(|side| Resized::new(pictures, side)),
             pixels: Vec::new(),
+            room: Room::default(),
         }
     }
 }
@@ -49,24 +81,43 @@ impl Iterator for Epoch {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        let start = self.batches.next()? * self.config.batch_size;
+        let number = self.batches.next()?;
+        let start = number * self.config.batch_size;
         let end = self.order.len().min(start + self.config.batch_size);
         let indices = self.order[start..end].to_vec();
 
-        let (height, width) = (self.pictures.height(), self.pictures.width());
-        self.pixels.resize(indices.len() * height * width * 3, 0.);
-        let (pixels, _) = self.pixels.as_chunks_mut::<3>();
-        for (&index, image) in indices.iter().zip(pixels.chunks_exact_mut(height * width)) {
-            let mut rng = stream(self.config.seed, Purpose::Augment, self.epoch, u64::from(index));
-            self.transform.apply(&mut rng, self.pictures.picture(index as usize), image);
+        let [height, width] = match &self.resize {
+            Some(Resized { side, .. }) => [*side; 2],
+            None => [self.pictures.height(), self.pictures.width()],
+        };
+        self.pixels.resize(indices.len() * height * width, [0.; 3]);
+        let LoaderConfig { seed, augmentation, .. } = self.config;
+        for (&index, image) in indices.iter().zip(self.pixels.chunks_exact_mut(height * width)) {
+            let counter = Counter { seed, epoch: self.epoch, index: u64::from(index) };
+            let picture = self.pictures.picture(index as usize);
+            match &mut self.resize {
+                Some(Resized { resize, picture: whole, between, .. }) => {
+                    self.transform.apply(counter, picture, whole, &mut self.room);
+                    resize.apply(whole, self.pictures.width(), between, image);
+                }
+                None => self.transform.apply(counter, picture, image, &mut self.room),
+            }
         }
-        let images = tensor(&self.pixels)
+        let weight = augmentation.mix.map(|mix| {
+            let mut rng = stream(seed, Purpose::Mix, self.epoch, number as u64);
+            mix.apply(&mut rng, &mut self.pixels, [height, width])
+        });
+        let images = tensor(self.pixels.as_flattened())
             .view([indices.len() as i64, height as i64, width as i64, 3])
             .permute([0, 3, 1, 2]);
 
         let label = |&index: &u32| i64::from(self.pictures.labels()[index as usize]);
         let labels: Vec<_> = indices.iter().map(label).collect();
-        Some(Batch { images, labels: Tensor::from_slice(&labels), indices })
+        let mixed = weight.map(|weight| {
+            let partners: Vec<_> = labels.iter().rev().copied().collect();
+            Mixed { partner_labels: Tensor::from_slice(&partners), weight }
+        });
+        Some(Batch { images, labels: Tensor::from_slice(&labels), mixed, indices })
     }
 }
 

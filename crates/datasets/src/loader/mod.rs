@@ -11,7 +11,7 @@ use tch::Tensor;
 use self::epoch::Epoch;
 use crate::prefetch::Prefetch;
 use crate::transform::Transform;
-use crate::{Augmentation, Error, Normalization, Pictures};
+use crate::{Augmentation, Error, Mixed, Normalization, Pictures};
 
 /// What a [`Loader`] does with its pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +59,8 @@ pub struct Batch {
     pub images: Tensor,
     /// `[n]`, int64.
     pub labels: Tensor,
+    /// What other pictures are in these, if any are.
+    pub mixed: Option<Mixed>,
     /// Which pictures of the set these are.
     pub indices: Vec<u32>,
 }
@@ -66,7 +68,8 @@ pub struct Batch {
 /// Yields the batches of an epoch.
 ///
 /// Order and augmentation depend on the seed, the epoch and a picture's index in the set alone: not
-/// on the batch size, on `prefetch`, or on what was loaded before.
+/// on the batch size, on `prefetch`, or on what was loaded before. Only how pictures are mixed
+/// ([`Mix`](crate::Mix)) depends on the batch that they are in.
 pub struct Loader {
     pictures: Arc<Pictures>,
     transform: Arc<Transform>,
@@ -133,9 +136,26 @@ impl Loader {
     ///
     /// With prefetching, when the system has no thread left to give.
     pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> Batches {
+        self.start(epoch, first_batch, None)
+    }
+
+    /// The batches of [`Loader::epoch_from`] in another size: pictures are brought to `side` by `side`
+    /// pixels after all random changes (bilinear, antialiased) and mixed in that size. For progressive
+    /// resizing (Howard 2018; Tan and Le 2021).
+    ///
+    /// # Panics
+    ///
+    /// When `side` is 0; with prefetching, when the system has no thread left to give.
+    pub fn epoch_at(&self, epoch: u64, first_batch: usize, side: usize) -> Batches {
+        assert!(side > 0, "pictures of side 0 were asked for; take 1 or more");
+        let own = [self.pictures.height(), self.pictures.width()] == [side; 2];
+        self.start(epoch, first_batch, (!own).then_some(side))
+    }
+
+    fn start(&self, epoch: u64, first_batch: usize, side: Option<usize>) -> Batches {
         let batches = first_batch.min(self.batches_per_epoch())..self.batches_per_epoch();
         let remaining = batches.len();
-        let epoch = Epoch::new(self, epoch, batches);
+        let epoch = Epoch::new(self, epoch, batches, side);
         let batches: Box<dyn Iterator<Item = Batch> + Send> = match self.config.prefetch {
             0 => Box::new(epoch),
             // The channel reserves its room at once.

@@ -1,5 +1,7 @@
 //! Batches: the same whatever the size, the prefetch and the interruption.
 
+mod whole_batches;
+
 use std::collections::BTreeMap;
 
 use tch::Kind;
@@ -162,6 +164,23 @@ fn augmentation_changes_with_epoch_and_seed_only() {
     // A picture's draw coincides with probability 1 / (25 * 4 * 20).
     assert!(equal(by_index(1, 1, Order::Shuffled)) <= 1);
     assert!(equal(by_index(2, 0, Order::Shuffled)) <= 1);
+}
+
+/// A run's pictures must not change with this program's version.
+#[test]
+fn every_bit_of_a_batch_is_stable() {
+    let hash =
+        images(loader(23, augmented(4)).epoch(2)).iter().fold(
+            0xcbf2_9ce4_8422_2325,
+            // FNV-1a.
+            |hash: u64, (index, image)| {
+                let bytes = image.iter().flat_map(|value| value.to_bits().to_le_bytes());
+                index.to_le_bytes().into_iter().chain(bytes).fold(hash, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                })
+            },
+        );
+    assert_eq!(hash, 12_184_699_242_455_145_995);
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod tests;
 use rand_chacha::ChaCha8Rng;
 
 use self::shape::Shape;
-use crate::random::{Purpose, stream, unit};
+use crate::random::{Purpose, stream, uniform, unit};
 use crate::{Error, Pictures, Split};
 
 /// The smallest side in pixels in which the shapes can be told apart.
@@ -75,7 +75,7 @@ fn draw(split: Split, index: usize, size: usize, seed: u64) -> Vec<u8> {
     let rng = &mut stream(seed, Purpose::Synthetic, epoch, index as u64);
     let [ground, ink] = colours(rng);
     let pose = Pose::draw(rng, size as f64);
-    let noise = between(rng, [0., NOISE]);
+    let noise = uniform(rng, [0., NOISE]);
     let shape = Shape::ALL[index % Shape::ALL.len()];
 
     let mut pixels = Vec::with_capacity(size * size * 3);
@@ -83,7 +83,7 @@ fn draw(split: Split, index: usize, size: usize, seed: u64) -> Vec<u8> {
         for column in 0..size {
             let cover = pose.cover(shape, row, column);
             for (ground, ink) in ground.iter().zip(ink) {
-                let value = ground + (ink - ground) * cover + between(rng, [-noise, noise]);
+                let value = ground + (ink - ground) * cover + uniform(rng, [-noise, noise]);
                 pixels.push(value.round().clamp(0., 255.) as u8);
             }
         }
@@ -94,7 +94,7 @@ fn draw(split: Split, index: usize, size: usize, seed: u64) -> Vec<u8> {
 /// Colours of ground and shape: uniform, but for those that are too close to each other.
 fn colours(rng: &mut ChaCha8Rng) -> [[f64; 3]; 2] {
     loop {
-        let [ground, ink] = [(); 2].map(|()| [(); 3].map(|()| between(rng, [0., 255.])));
+        let [ground, ink] = [(); 2].map(|()| [(); 3].map(|()| uniform(rng, [0., 255.])));
         let squares = [0, 1, 2].map(|channel| {
             let difference: f64 = ground[channel] - ink[channel];
             difference * difference
@@ -119,9 +119,9 @@ struct Pose {
 
 impl Pose {
     fn draw(rng: &mut ChaCha8Rng, size: f64) -> Self {
-        let centre = [(); 2].map(|()| size * (0.5 + between(rng, [-SHIFT, SHIFT])));
-        let scale = size * between(rng, AREA).sqrt();
-        let t = between(rng, [-HALF_ROTATION, HALF_ROTATION]);
+        let centre = [(); 2].map(|()| size * (0.5 + uniform(rng, [-SHIFT, SHIFT])));
+        let scale = size * uniform(rng, AREA).sqrt();
+        let t = uniform(rng, [-HALF_ROTATION, HALF_ROTATION]);
         let (sine, cosine) = (2. * t / (1. + t * t), (1. - t * t) / (1. + t * t));
         Self { centre, scale, sine, cosine, phases: [unit(rng), unit(rng)] }
     }
@@ -139,8 +139,4 @@ impl Pose {
         }
         inside as f64 / (SAMPLES * SAMPLES) as f64
     }
-}
-
-fn between(rng: &mut ChaCha8Rng, [low, high]: [f64; 2]) -> f64 {
-    low + (high - low) * unit(rng)
 }

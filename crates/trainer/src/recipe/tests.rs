@@ -6,11 +6,8 @@ use crate::optimizer::Decays;
 fn arguments(recipe: &str, set: &[&str]) -> TrainArgs {
     TrainArgs {
         recipe: Some(recipe.to_string()),
-        preset: None,
-        data: None,
-        out: None,
-        resume: None,
         set: set.iter().map(ToString::to_string).collect(),
+        ..TrainArgs::default()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
 use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
-use crate::recipe::{AppliesTo, Recipe};
+use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
 use crate::world::World;
@@ -46,7 +46,9 @@ impl<'a> Training<'a> {
         let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?
             .with_dropout(recipe.model.dropout.unwrap_or(0.0))?;
         let optimizer = Optimizer::with_groups(&store, &recipe.optimizer, &recipe.groups)?;
-        let input = data.train.height().max(data.train.width()) as i64;
+        let stored = data.train.height().max(data.train.width());
+        let resized = recipe.progressive.iter().map(|stage| stage.size);
+        let input = resized.max().unwrap_or(0).max(stored) as i64;
         let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
         let needs = Needs::of(&network, precision, bytes_of(&optimizer.state()));
         if !device.is_cuda() {
@@ -69,10 +71,6 @@ impl<'a> Training<'a> {
         };
         let checkpoints =
             Checkpoints::open(RealDisk, folder.file("checkpoints"), recipe.checkpoints.keep)?;
-        let test_augmentation = match recipe.augmentation.applies_to {
-            AppliesTo::Training => Augmentation::default(),
-            AppliesTo::TrainingAndTest => recipe.augmentation(),
-        };
         Ok(Self {
             recipe,
             folder,
@@ -89,7 +87,7 @@ impl<'a> Training<'a> {
             },
             stepper: Stepper::new(learner, precision, launch),
             train: loader(recipe, &data.train, Order::Shuffled, recipe.augmentation())?,
-            test: loader(recipe, &data.test, Order::Sequential, test_augmentation)?,
+            test: loader(recipe, &data.test, Order::Sequential, recipe.test_augmentation())?,
             metrics: Metrics::open(&folder.file("metrics.jsonl"))?,
             saver: Saver::new(checkpoints, recipe.checkpoints),
             epoch: Running::from(state.epoch, device),

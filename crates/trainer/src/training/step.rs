@@ -82,6 +82,8 @@ pub(super) struct Learner {
     options: StepOptions,
     /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
     rate: Option<Tensor>,
+    /// The share of a mixed batch's own labels, where kernels can read it: fp32 scalar, refilled like `rate`.
+    own_share: Tensor,
 }
 
 impl Learner {
@@ -94,11 +96,14 @@ impl Learner {
     ) -> Self {
         let device = model.device();
         let rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
-        Self { model, optimizer, world, options, rate }
+        let own_share = Tensor::ones([], (Kind::Float, device));
+        Self { model, optimizer, world, options, rate, own_share }
     }
 
     /// The step: forward, backward, update, on pictures and labels that are where the network is. Nothing else in this
     /// program defines one.
+    ///
+    /// `labels` are `[n]`, or for a mixed batch `[2, n]`: own ones and partners', in shares of [`Learner::own_share`].
     ///
     /// On a CPU a loss that is not finite ends it ahead of the update. On a GPU nothing here waits for the device, and
     /// the learning rate is what [`Learner::rate`] holds.
@@ -126,7 +131,7 @@ impl Learner {
 
     /// Forward and backward over a batch, micro-batch by micro-batch.
     fn pass_all(&self, images: &Tensor, labels: &Tensor) -> Result<(Stepped, Vec<Tensor>), Error> {
-        let size = labels.size()[0];
+        let size = images.size()[0];
         let micro = (size as u64).div_ceil(self.options.accumulation as u64) as i64;
         let (mut total, mut sums) = self.pass(images, labels, 0, micro)?;
         for start in (micro..size).step_by(micro as usize) {
@@ -148,16 +153,21 @@ impl Learner {
         start: i64,
         micro: i64,
     ) -> Result<(Stepped, Vec<Tensor>), Error> {
-        let size = labels.size()[0];
+        let size = images.size()[0];
         let count = micro.min(size - start);
-        let [images, labels] = [images, labels].map(|whole| whole.narrow(0, start, count));
+        let (images, labels) = (images.narrow(0, start, count), labels.narrow(-1, start, count));
         let logits = self.model.forward_t(&images, true);
-        let mut loss = cross_entropy(&logits, &labels, self.options.label_smoothing);
+        let own_labels = if labels.dim() == 1 { labels.shallow_clone() } else { labels.get(0) };
+        let mut loss = cross_entropy(&logits, &own_labels, self.options.label_smoothing);
+        if labels.dim() == 2 {
+            let partner = cross_entropy(&logits, &labels.get(1), self.options.label_smoothing);
+            loss = partner.lerp_tensor(&loss, &self.own_share);
+        }
         if count < size {
             loss *= count as f64 / size as f64;
         }
         let gradients = self.optimizer.gradients(&loss)?;
-        let right = logits.detach().argmax(1, false).eq_tensor(&labels).sum(Kind::Int64);
+        let right = logits.detach().argmax(1, false).eq_tensor(&own_labels).sum(Kind::Int64);
         Ok((Stepped { loss: loss.detach(), right }, gradients))
     }
 }
@@ -220,12 +230,21 @@ impl Stepper {
         if let Some(rate) = &mut self.learner.rate {
             drop(rate.f_fill_(moment.learning_rate)?);
         }
-        let given = [&batch.images, &batch.labels];
+        // Mixed batches are recorded, too: their labels have a shape of their own, so a recording of others does not
+        // fit them, and their share is read where it is filled in here.
+        let labels = match &batch.mixed {
+            Some(mixed) => {
+                drop(self.learner.own_share.f_fill_(mixed.weight)?);
+                Tensor::stack(&[&batch.labels, &mixed.partner_labels], 0)
+            }
+            None => batch.labels.shallow_clone(),
+        };
+        let given = [&batch.images, &labels];
         if let Some(captured) = self.captured.as_mut().filter(|captured| captured.fits(given)) {
             return Self::replay(captured, &mut self.learner, given, moment);
         }
         let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
-        let labels = batch.labels.to_device(device);
+        let labels = labels.to_device(device);
         match self.launch {
             Launch::Graph { batch_size } if batch_size == batch.indices.len() => {
                 let captured = self.captured.insert(Captured::new([&images, &labels])?);

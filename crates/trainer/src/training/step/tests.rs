@@ -1,5 +1,7 @@
 //! A step's two ways give the same, and a loss that is not finite moves nothing.
 
+mod mixed;
+
 use std::collections::BTreeMap;
 
 use tch::{Device, nn::VarStore};
@@ -43,6 +45,7 @@ fn batch(step: i64, size: i64) -> Batch {
     let images = (images * 0.37 + step as f64).sin().view([size, 3, 32, 32]);
     Batch {
         images: torch_ext::channels_last(&images).unwrap(),
+        mixed: None,
         labels: (Tensor::arange(size, (Kind::Int64, Device::Cpu)) + step).remainder(10),
         indices: (0..size as u32).collect(),
     }

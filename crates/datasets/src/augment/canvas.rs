@@ -1,0 +1,48 @@
+//! A picture's bytes while they are changed, and the room that changing them takes.
+
+/// Bytes of one picture, `[height, width]` of RGB. Kept from picture to picture to save allocations.
+#[derive(Debug, Default)]
+pub(crate) struct Canvas {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(crate) pixels: Vec<[u8; 3]>,
+    /// What an operation writes that cannot write in place.
+    spare: Vec<[u8; 3]>,
+}
+
+impl Canvas {
+    /// Makes room for a picture of this size, whose pixels are the caller's to write.
+    pub(crate) fn resize(&mut self, height: usize, width: usize) {
+        (self.height, self.width) = (height, width);
+        self.pixels.resize(height * width, [0; 3]);
+    }
+
+    /// Replaces every pixel by what `pixel` makes of the picture, the row and the column.
+    pub(super) fn redraw(&mut self, pixel: impl Fn(&[[u8; 3]], usize, usize) -> [u8; 3]) {
+        self.spare.clear();
+        for row in 0..self.height {
+            self.spare.extend((0..self.width).map(|column| pixel(&self.pixels, row, column)));
+        }
+        std::mem::swap(&mut self.pixels, &mut self.spare);
+    }
+
+    /// Replaces every byte by its entry in its channel's table.
+    pub(super) fn look_up(&mut self, tables: &[[u8; 256]; 3]) {
+        for pixel in &mut self.pixels {
+            for (byte, table) in pixel.iter_mut().zip(tables) {
+                *byte = table[usize::from(*byte)];
+            }
+        }
+    }
+
+    /// How often each byte occurs, channel by channel.
+    pub(super) fn histograms(&self) -> [[u32; 256]; 3] {
+        let mut counts = [[0; 256]; 3];
+        for pixel in &self.pixels {
+            for (counts, &byte) in counts.iter_mut().zip(pixel) {
+                counts[usize::from(byte)] += 1;
+            }
+        }
+        counts
+    }
+}

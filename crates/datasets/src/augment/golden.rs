@@ -1,0 +1,136 @@
+//! What torchvision makes of generated pictures, for the tests; `golden/make_golden.py` wrote it.
+
+use serde_json::Value;
+
+use super::canvas::Canvas;
+
+fn section(name: &str) -> Vec<Value> {
+    let values: Value = serde_json::from_str(include_str!("golden/golden.json")).unwrap();
+    values[name].as_array().unwrap().clone()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_string()
+}
+
+fn number(value: &Value) -> usize {
+    value.as_u64().unwrap() as usize
+}
+
+fn hash_in(value: &Value) -> u64 {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let hex = value.as_str().unwrap();
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// A generated picture.
+pub(super) fn picture(name: &str) -> Canvas {
+    let pictures = section("pictures");
+    let row = pictures.iter().find(|row| row[0] == name).unwrap();
+    let mut canvas = Canvas::default();
+    canvas.resize(number(&row[1]), number(&row[2]));
+    canvas.pixels.as_flattened_mut().copy_from_slice(&bytes(&row[3]));
+    canvas
+}
+
+/// FNV-1a of bytes.
+pub(super) struct Hash(u64);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hash {
+    pub(super) fn add(&mut self, canvas: &Canvas) {
+        for &byte in canvas.pixels.as_flattened() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    pub(super) fn value(&self) -> u64 {
+        self.0
+    }
+}
+
+pub(super) fn hash(canvas: &Canvas) -> u64 {
+    let mut hash = Hash::default();
+    hash.add(canvas);
+    hash.value()
+}
+
+/// An operation's outcomes: all strengths, and in each plus before minus.
+pub(super) struct OfOperation {
+    pub(super) policy: String,
+    pub(super) picture: String,
+    pub(super) operation: String,
+    pub(super) hash: u64,
+}
+
+pub(super) fn policies() -> Vec<OfOperation> {
+    let case = |row: &Value| OfOperation {
+        policy: text(&row[0]),
+        picture: text(&row[1]),
+        operation: text(&row[2]),
+        hash: hash_in(&row[3]),
+    };
+    section("policies").iter().map(case).collect()
+}
+
+/// One outcome in full.
+pub(super) struct Shown {
+    pub(super) policy: String,
+    pub(super) picture: Canvas,
+    pub(super) operation: String,
+    pub(super) bin: usize,
+    pub(super) sign: f64,
+    pub(super) bytes: Vec<u8>,
+}
+
+pub(super) fn shown() -> Vec<Shown> {
+    let case = |row: &Value| Shown {
+        policy: text(&row[0]),
+        picture: picture(row[1].as_str().unwrap()),
+        operation: text(&row[2]),
+        bin: number(&row[3]),
+        sign: row[4].as_f64().unwrap(),
+        bytes: bytes(&row[5]),
+    };
+    section("shown").iter().map(case).collect()
+}
+
+/// A window (top, left, height, width) of a picture, resized.
+pub(super) struct Resized {
+    pub(super) picture: Canvas,
+    pub(super) window: [usize; 4],
+    pub(super) size: [usize; 2],
+    pub(super) hash: u64,
+}
+
+pub(super) fn resized() -> Vec<Resized> {
+    let case = |row: &Value| Resized {
+        picture: picture(row[0].as_str().unwrap()),
+        window: std::array::from_fn(|at| number(&row[1][at])),
+        size: std::array::from_fn(|at| number(&row[2][at])),
+        hash: hash_in(&row[3]),
+    };
+    section("resized").iter().map(case).collect()
+}
+
+/// Every colour whose bytes are multiples of 5, under every turn of the hues that was made.
+#[test]
+fn hues_are_torchvisions() {
+    for row in section("hues") {
+        let mut lattice = Canvas::default();
+        lattice.resize(52 * 52, 52);
+        for (n, pixel) in lattice.pixels.iter_mut().enumerate() {
+            *pixel = [n / (52 * 52), n / 52 % 52, n % 52].map(|value| 5 * value as u8);
+        }
+        lattice.hue(row[0].as_f64().unwrap());
+        assert_eq!(hash(&lattice), hash_in(&row[1]), "{}", row[0]);
+    }
+}

@@ -1,0 +1,136 @@
+//! A random window of the picture, brought back to the picture's size.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::canvas::Canvas;
+use super::interval;
+use super::rectangle::{Rectangle, sides};
+use super::resample::Resize;
+use crate::Error;
+
+/// Crops a window of random area and aspect ratio and resizes it to the picture's own size, bilinear
+/// and antialiased (Szegedy et al. 2015). torchvision: `RandomResizedCrop(size, scale, ratio)` of a
+/// PIL picture.
+///
+/// When ten draws do not fit into the picture, the window is the largest in its centre with a ratio
+/// within bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResizedCrop {
+    /// Least and largest area of the window, as shares of the picture's.
+    pub scale: [f64; 2],
+    /// Least and largest ratio of its width to its height.
+    pub ratio: [f64; 2],
+}
+
+impl ResizedCrop {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        interval("resized_crop.scale", self.scale, 0., 1.)?;
+        interval("resized_crop.ratio", self.ratio, 0., f64::INFINITY)
+    }
+
+    fn draw(&self, rng: &mut ChaCha8Rng, height: usize, width: usize) -> Rectangle {
+        let fits = |[w, h]: [usize; 2]| (1..=width).contains(&w) && (1..=height).contains(&h);
+        if let Some([w, h]) = sides(rng, height * width, self.scale, self.ratio, fits) {
+            return Rectangle::placed(rng, [h, w], [height, width]);
+        }
+        let [narrowest, widest] = self.ratio;
+        let own = width as f64 / height as f64;
+        let (mut h, mut w) = (height, width);
+        if own < narrowest {
+            h = (width as f64 / narrowest).round_ties_even().max(1.) as usize;
+        } else if own > widest {
+            w = (height as f64 * widest).round_ties_even().max(1.) as usize;
+        }
+        Rectangle { top: (height - h) / 2, left: (width - w) / 2, height: h, width: w }
+    }
+
+    /// Draws a window of `picture`, which has the size of `canvas`, onto `canvas`. `between` is room.
+    pub(crate) fn apply(
+        &self,
+        rng: &mut ChaCha8Rng,
+        picture: &[[u8; 3]],
+        between: &mut Vec<[u8; 3]>,
+        canvas: &mut Canvas,
+    ) {
+        let window = self.draw(rng, canvas.height, canvas.width);
+        resize_window(picture, window, between, canvas);
+    }
+}
+
+fn resize_window(
+    picture: &[[u8; 3]],
+    window: Rectangle,
+    between: &mut Vec<[u8; 3]>,
+    canvas: &mut Canvas,
+) {
+    let Rectangle { top, left, height, width } = window;
+    let stride = canvas.width;
+    let resize = Resize::new([height, width], [canvas.height, canvas.width]);
+    resize.apply(&picture[top * stride + left..], stride, between, &mut canvas.pixels);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, stream};
+
+    fn windows(crop: ResizedCrop, height: usize, width: usize) -> Vec<Rectangle> {
+        let stream = |index| stream(0, Purpose::ResizedCrop, 0, index);
+        (0..5000).map(|index| crop.draw(&mut stream(index), height, width)).collect()
+    }
+
+    #[test]
+    fn windows_keep_to_scale_and_ratio_and_reach_every_edge() {
+        let crop = ResizedCrop { scale: [0.25, 1.], ratio: [0.75, 4. / 3.] };
+        let windows = windows(crop, 32, 32);
+        for Rectangle { top, left, height, width } in &windows {
+            assert!(top + height <= 32 && left + width <= 32);
+            // Half a pixel of rounding, each way.
+            let (h, w) = (*height as f64, *width as f64);
+            assert!((h + 0.5) * (w + 0.5) >= 256. && (w + 0.5) / (h - 0.5) >= 0.75);
+            assert!((w - 0.5) / (h + 0.5) <= 4. / 3.);
+        }
+        let mean = windows.iter().map(|w| (w.height * w.width) as f64).sum::<f64>() / 5000. / 1024.;
+        // Of the uniform scale 0.625; the largest windows are refused more often.
+        assert!((0.55..0.625).contains(&mean), "{mean}");
+        assert!(windows.iter().any(|w| w.top == 0 && w.height < 32));
+        assert!(windows.iter().any(|w| w.top > 0 && w.top + w.height == 32));
+        assert!(windows.iter().any(|w| w.left == 0 && w.width < 32));
+        assert!(windows.iter().any(|w| w.left > 0 && w.left + w.width == 32));
+    }
+
+    /// torchvision's fallback: a window of the whole area in a picture that is too wide or too high.
+    #[test]
+    fn what_never_fits_is_cut_from_the_centre() {
+        let crop = ResizedCrop { scale: [1., 1.], ratio: [1., 1.] };
+        let all = |expected, height, width| {
+            assert!(windows(crop, height, width).iter().all(|window| *window == expected));
+        };
+        all(Rectangle { top: 0, left: 12, height: 8, width: 8 }, 8, 32);
+        all(Rectangle { top: 12, left: 0, height: 8, width: 8 }, 32, 8);
+        all(Rectangle { top: 0, left: 0, height: 8, width: 8 }, 8, 8);
+    }
+
+    #[test]
+    fn windows_are_resized_as_torchvision_does() {
+        for case in super::super::golden::resized() {
+            let [top, left, height, width] = case.window;
+            let mut canvas = Canvas::default();
+            let resize = Resize::new([height, width], case.size);
+            canvas.resize(case.size[0], case.size[1]);
+            let window = &case.picture.pixels[top * case.picture.width + left..];
+            resize.apply(window, case.picture.width, &mut Vec::new(), &mut canvas.pixels);
+            assert_eq!(super::super::golden::hash(&canvas), case.hash, "{:?}", case.window);
+        }
+    }
+
+    #[test]
+    fn a_window_of_one_pixel_fills_the_picture() {
+        let picture: Vec<_> = (0..20).map(|n| [n, n + 50, n + 100]).collect();
+        let mut canvas = Canvas::default();
+        canvas.resize(4, 5);
+        let window = Rectangle { top: 2, left: 3, height: 1, width: 1 };
+        resize_window(&picture, window, &mut Vec::new(), &mut canvas);
+        assert!(canvas.pixels.iter().all(|&pixel| pixel == picture[13]));
+    }
+}
