@@ -45,6 +45,18 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The events of a run that is to go on are not those that it had written.
+    #[error(
+        "cannot go on with the event file {}: {problem}; put it back as it was, or train from the start in a new \
+         folder",
+        path.display()
+    )]
+    Events {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Training went astray.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}, at learning rate {learning_rate:.3e}; the weights of \
@@ -97,7 +109,10 @@ impl Error {
                 | xception::Error::Import(_) => 3,
                 xception::Error::File { .. } | xception::Error::Torch(_) => 1,
             },
-            Error::NoData(_) | Error::Datasets(_) | Error::Picture { .. } => 3,
+            Error::NoData(_)
+            | Error::Datasets(_)
+            | Error::Picture { .. }
+            | Error::Events { .. } => 3,
             Error::NonFiniteLoss { .. } => 5,
             Error::OutOfMemory { .. } => 6,
             Error::File { .. } | Error::TorchExt(_) | Error::Internal(_) => 1,

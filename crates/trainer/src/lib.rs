@@ -21,6 +21,8 @@ pub mod recipe;
 mod run_folder;
 mod schedule;
 mod table;
+#[cfg_attr(not(test), expect(dead_code, reason = "the training loop is to call it"))]
+mod tensorboard;
 mod training;
 mod world;
 
