@@ -2,6 +2,7 @@
 
 mod bench;
 mod refusals;
+mod terminal;
 mod training;
 
 use std::io::Write;
@@ -41,6 +42,7 @@ fn xception_told(folder: &Path, arguments: &[&str], input: &str) -> Ended {
         .current_dir(folder)
         .env("XCEPTION_CACHE", folder.join("cache"))
         .env_remove("RUST_LOG")
+        .env_remove("CLICOLOR_FORCE")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

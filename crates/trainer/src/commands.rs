@@ -11,6 +11,7 @@ use std::io::Write;
 
 use crate::Error;
 use crate::cli::{Cli, Command};
+use crate::progress::above_bars;
 
 /// Runs what was typed.
 pub fn run(cli: Cli) -> Result<(), Error> {
@@ -26,7 +27,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 /// Prints a result on stdout; a reader that has gone away, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
-    match writeln!(std::io::stdout(), "{text}") {
+    match above_bars(|| writeln!(std::io::stdout(), "{text}")) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::File { action: "write", path: "/dev/stdout".into(), source: error })
         }

@@ -23,6 +23,7 @@ mod schedule;
 mod table;
 #[cfg_attr(not(test), expect(dead_code, reason = "the training loop is to call it"))]
 mod tensorboard;
+mod terminal;
 mod training;
 mod world;
 
