@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::precision::Precision;
 
@@ -61,6 +62,10 @@ pub enum Command {
     Summary(SummaryArgs),
     /// Time training or inference
     Bench(BenchArgs),
+    /// Print what makes a shell complete these commands
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page for every command
+    Man(ManArgs),
 }
 
 /// Flags of `xception train`.
@@ -215,6 +220,22 @@ pub struct BenchArgs {
     /// Time every layer, and say how far each is from what this machine allows
     #[arg(long, conflicts_with = "on_request")]
     pub layers: bool,
+}
+
+/// Flags of `xception completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell; bash reads the script from ~/.local/share/bash-completion/completions/xception
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Flags of `xception man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for xception.1, xception-train.1 and so on, such as ~/.local/share/man/man1
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// The length of a round in seconds.

@@ -1,8 +1,10 @@
 //! The subcommands, one module each.
 
 mod bench;
+mod completions;
 mod eval;
 mod import;
+mod man;
 mod predict;
 mod summary;
 mod train;
@@ -22,6 +24,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Summary(arguments) => summary::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }
 
