@@ -21,10 +21,11 @@ pub mod recipe;
 mod run_folder;
 mod schedule;
 mod table;
-#[cfg_attr(not(test), expect(dead_code, reason = "the training loop is to call it"))]
 mod tensorboard;
 mod terminal;
 mod training;
+#[cfg_attr(not(test), expect(dead_code, reason = "the training loop is to call it"))]
+mod watching;
 mod world;
 
 pub use error::Error;
