@@ -42,7 +42,7 @@ pub fn run(workspace: &Workspace, args: &CheckTensorboardArgs) -> Result<()> {
     let folder = workspace.root().join("xtask/tensorboard");
     let requirements = folder.join("requirements.txt");
     let environment =
-        Environment { name: "tensorboard", size: "150 MB", requirements: &requirements };
+        Environment { name: "tensorboard", size: "180 MB", requirements: &requirements };
     let python = python::ensure(&Cache::from_env()?, &args.python, environment)?;
     let mut reader = workspace.command(&python);
     reader.env("PYTHONDONTWRITEBYTECODE", "1").arg(folder.join("read_events.py")).arg(&events);
