@@ -24,7 +24,6 @@ mod table;
 mod tensorboard;
 mod terminal;
 mod training;
-#[cfg_attr(not(test), expect(dead_code, reason = "the training loop is to call it"))]
 mod watching;
 mod world;
 

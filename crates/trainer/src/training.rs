@@ -14,12 +14,12 @@ use crate::Error;
 use crate::data::Data;
 use crate::evaluation::Evaluation;
 use crate::forward::Views;
-use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
 use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::{AppliesTo, Recipe};
 use crate::run_folder::RunFolder;
+use crate::watching::Watch;
 use crate::world::World;
 
 pub(crate) use self::step::cross_entropy;
@@ -41,7 +41,7 @@ pub(crate) struct Training<'a> {
     stepper: Stepper,
     train: Loader,
     test: Loader,
-    metrics: Metrics,
+    watch: Watch,
 }
 
 /// What a run ends with.
@@ -115,7 +115,7 @@ impl<'a> Training<'a> {
                 Order::Sequential,
                 test_augmentation,
             )?,
-            metrics: Metrics::create(&folder.file("metrics.jsonl"))?,
+            watch: Watch::create(folder.path())?,
         })
     }
 
@@ -159,7 +159,8 @@ impl<'a> Training<'a> {
                 ("val/acc1", evaluation.top1),
                 ("val/acc5", evaluation.top5),
             ];
-            self.metrics.log(step, epoch, &measured)?;
+            self.watch.log(step, epoch, &measured)?;
+            self.watch.weights(step, &self.store)?;
             self.save("last.safetensors")?;
             let better = evaluation.top1 > best.1;
             if better {
@@ -198,6 +199,9 @@ impl<'a> Training<'a> {
         let looking_is_free = !self.store.device().is_cuda();
         progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
         for (step, batch) in (((epoch - 1) * per_epoch)..).zip(self.train.epoch(epoch)) {
+            if step == 0 {
+                self.watch.samples(step, &batch.images, &self.recipe.normalization())?;
+            }
             let learning_rate = self.recipe.schedule.learning_rate(step, steps);
             let moment = Moment { epoch, step: step + 1, learning_rate };
             let stepped = self.stepper.step(&batch, moment)?;
@@ -218,7 +222,7 @@ impl<'a> Training<'a> {
                     ("lr", learning_rate),
                     ("perf/images_per_s", logged.images_per_second),
                 ];
-                self.metrics.log(step + 1, epoch, &values)?;
+                self.watch.log(step + 1, epoch, &values)?;
                 logged = Running::start();
             }
             let text = format!(
