@@ -1,9 +1,11 @@
 //! The binary as a person or a script meets it: output, files, messages, exit codes.
 
 mod bench;
+mod manual;
 mod refusals;
 mod report;
 mod resuming;
+mod terminal;
 mod training;
 
 use std::io::Write;
@@ -43,6 +45,7 @@ fn xception_told(folder: &Path, arguments: &[&str], input: &str) -> Ended {
         .current_dir(folder)
         .env("XCEPTION_CACHE", folder.join("cache"))
         .env_remove("RUST_LOG")
+        .env_remove("CLICOLOR_FORCE")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

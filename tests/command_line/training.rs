@@ -63,9 +63,19 @@ fn a_run_leaves_what_it_promises_and_its_weights_can_be_used() {
             "last.safetensors",
             "metrics.jsonl",
             "report.html",
-            "results.json"
+            "results.json",
+            "tb"
         ]
     );
+
+    // What is in it is for `cargo xtask check-tensorboard` to say.
+    let [events] = &fs::read_dir(folder.join("run/tb")).unwrap().collect::<Vec<_>>()[..] else {
+        panic!("a run has one event file");
+    };
+    let events = fs::read(events.as_ref().unwrap().path()).unwrap();
+    for tag in ["train/loss", "val/acc1", "samples/train", "weights/conv1.weight"] {
+        assert!(events.windows(tag.len()).any(|window| window == tag.as_bytes()), "no {tag}");
+    }
 
     // The saved weights measure as the run did, in fp32 and through any batch size.
     let evaluated = json(&xception(

@@ -31,6 +31,8 @@ pub enum Command {
     Golden(GoldenArgs),
     /// Time this project, PyTorch, torch.compile, ONNX Runtime and OpenVINO in turns
     Peers(PeersArgs),
+    /// Compare a run's TensorBoard events, as TensorBoard's own reader has them, with its metrics.jsonl
+    CheckTensorboard(CheckTensorboardArgs),
 }
 
 /// What `fetch` can get.
@@ -140,6 +142,17 @@ pub struct PeersArgs {
     /// Folder for peers.json, peers.md and what the contenders wrote [default: target/peers, then the date]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Python to make the virtual environment with
+    #[arg(long, value_name = "PY", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+/// Arguments of `check-tensorboard`.
+#[derive(Args, Debug)]
+pub struct CheckTensorboardArgs {
+    /// Folder of the run, with tb/ and metrics.jsonl
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
     /// Python to make the virtual environment with
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,

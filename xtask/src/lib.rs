@@ -5,6 +5,7 @@
 //! libtorch is there.
 
 pub mod cache;
+pub mod check_tensorboard;
 pub mod cli;
 pub mod doctor;
 pub mod durable;
@@ -12,6 +13,7 @@ pub mod failure;
 pub mod fetch;
 pub mod golden;
 pub mod peers;
+pub mod python;
 pub mod test;
 pub mod tidy;
 pub mod train;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
-use xtask::{doctor, failure, fetch, golden, peers, test, tidy, train};
+use xtask::{check_tensorboard, doctor, failure, fetch, golden, peers, test, tidy, train};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&workspace, &args),
         Command::Golden(args) => golden::run(&workspace, &args),
         Command::Peers(args) => peers::run(&workspace, &args),
+        Command::CheckTensorboard(args) => check_tensorboard::run(&workspace, &args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

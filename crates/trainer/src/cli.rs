@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::precision::Precision;
 use crate::run_folder::CONFIG;
@@ -64,6 +65,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// Show a run as one HTML page, or several side by side
     Report(ReportArgs),
+    /// Print what makes a shell complete these commands
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page for every command
+    Man(ManArgs),
 }
 
 /// Flags of `xception train`.
@@ -242,6 +247,22 @@ pub struct ReportArgs {
     pub runs: Vec<PathBuf>,
     /// The page [default: RUN/report.html, or comparison.html for several runs]
     #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Flags of `xception completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell; bash reads the script from ~/.local/share/bash-completion/completions/xception
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Flags of `xception man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for xception.1, xception-train.1 and so on, such as ~/.local/share/man/man1
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 

@@ -1,8 +1,10 @@
 //! The subcommands, one module each.
 
 mod bench;
+mod completions;
 mod eval;
 mod import;
+mod man;
 mod predict;
 mod report;
 mod summary;
@@ -12,6 +14,7 @@ use std::io::Write;
 
 use crate::Error;
 use crate::cli::{Cli, Command};
+use crate::progress::above_bars;
 
 /// Runs what was typed.
 pub fn run(cli: Cli) -> Result<(), Error> {
@@ -23,12 +26,14 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Summary(arguments) => summary::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }
 
 /// Prints a result on stdout; a reader that has gone away, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
-    match writeln!(std::io::stdout(), "{text}") {
+    match above_bars(|| writeln!(std::io::stdout(), "{text}")) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::File { action: "write", path: "/dev/stdout".into(), source: error })
         }

@@ -48,6 +48,18 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The events of a run that is to go on are not those that it had written.
+    #[error(
+        "cannot go on with the event file {}: {problem}; put it back as it was, or train from the start in a new \
+         folder",
+        path.display()
+    )]
+    Events {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Training went astray.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}, at learning rate {learning_rate:.3e}{context}; try a lower learning rate (--set schedule.peak=… or --set \
@@ -155,6 +167,7 @@ impl Error {
             | Error::Datasets(_)
             | Error::Picture { .. }
             | Error::DeadData(_)
+            | Error::Events { .. }
             | Error::State { .. } => 3,
             Error::NoCheckpoint(_) => 4,
             Error::NonFiniteLoss { .. } => 5,

@@ -26,7 +26,10 @@ mod schedule;
 mod state;
 mod stop;
 mod table;
+mod tensorboard;
+mod terminal;
 mod training;
+mod watching;
 mod whole_file;
 mod world;
 

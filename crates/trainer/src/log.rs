@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, Write};
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -11,19 +11,40 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::Verbosity;
+use crate::progress::above_bars;
+use crate::terminal::{Colour, Stderr};
 
-/// Sends log lines to stderr, in colour on a terminal unless `NO_COLOR` is set; `RUST_LOG` overrules `verbosity`.
+/// Sends log lines to stderr, above the progress bar where there is one; `RUST_LOG` overrules `verbosity`.
+///
+/// In colour on a terminal, but for `TERM=dumb`, `NO_COLOR` and `CLICOLOR=0`; with `CLICOLOR_FORCE=1` anywhere.
 pub fn init(verbosity: Verbosity) {
-    let colour =
-        io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let filter = EnvFilter::try_from_default_env();
+    let unusable = filter.as_ref().err().map(ToString::to_string);
     tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(verbosity.level())),
-        )
-        .with_writer(io::stderr)
-        .with_ansi(colour)
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(verbosity.level())))
+        .with_writer(|| AboveBars)
+        .with_ansi(Stderr::of_this_process().colour == Colour::Ansi)
         .event_format(Plain)
         .init();
+    if let (Some(problem), Some(value)) = (unusable, env::var_os(EnvFilter::DEFAULT_ENV)) {
+        let value = value.display();
+        tracing::warn!(
+            "RUST_LOG={value} is passed over: {problem}; levels are error, warn, info, debug, trace"
+        );
+    }
+}
+
+/// stderr, with the bars out of the way. The subscriber writes a whole event at once.
+struct AboveBars;
+
+impl Write for AboveBars {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        above_bars(|| io::stderr().write(text))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// The level as a word, where it is one to notice, then the message.

@@ -1,48 +1,104 @@
-//! A bar where there is a terminal, plain lines where there is none, both on stderr.
+//! Progress on stderr: a bar on a terminal, a line now and then elsewhere, nothing where info is not shown.
+//!
+//! Whatever else goes to the terminal goes through [`above_bars`], which takes the bars away, writes, and draws them
+//! again: a line from any thread is whole, and stands above the bar.
 
-use std::time::Duration;
+mod lines;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use self::lines::Lines;
+use crate::terminal::{Motion, Stderr};
+
+/// The bars that are on the screen.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Runs `write`, which may write to the terminal, while no bar is there. It must not log.
+pub(crate) fn above_bars<R>(write: impl FnOnce() -> R) -> R {
+    BARS.suspend(write)
+}
 
 /// Progress through the pictures of a run.
 pub(crate) struct Progress {
-    bar: ProgressBar,
+    shown: Shown,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines { started: Instant, lines: Mutex<Lines> },
+    Nothing,
 }
 
 impl Progress {
-    /// A bar over `pictures` pictures; it hides itself without a terminal and when info is not shown.
+    /// Progress through `pictures` pictures.
     pub(crate) fn new(pictures: u64) -> Self {
-        let shown = tracing::enabled!(tracing::Level::INFO);
-        let target =
-            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style =
-            ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}% {msg} left {eta}")
-                .expect("the template is constant")
-                .progress_chars("━╸─");
-        let bar = ProgressBar::with_draw_target(Some(pictures), target).with_style(style);
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar }
+        let shown = match Stderr::of_this_process().motion {
+            _ if !tracing::enabled!(tracing::Level::INFO) => Shown::Nothing,
+            Motion::Bar => Shown::Bar(bar(&BARS, pictures)),
+            Motion::Lines => {
+                Shown::Lines { started: Instant::now(), lines: Mutex::new(Lines::new(pictures)) }
+            }
+        };
+        Self { shown }
     }
 
     /// What stands ahead of the bar.
     pub(crate) fn prefix(&self, text: String) {
-        self.bar.set_prefix(text);
+        match &self.shown {
+            Shown::Bar(bar) => bar.set_prefix(text),
+            Shown::Lines { lines, .. } => {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).prefix = text;
+            }
+            Shown::Nothing => {}
+        }
     }
 
     /// Moves on to `pictures`, with `text` behind the bar.
     pub(crate) fn update(&self, pictures: u64, text: String) {
-        self.bar.set_message(text);
-        self.bar.set_position(pictures);
+        match &self.shown {
+            Shown::Bar(bar) => {
+                let first = bar.position() == 0;
+                bar.set_message(text);
+                bar.set_position(pictures);
+                if first {
+                    // A run that goes on in the middle has not just done half of its work.
+                    bar.reset_eta();
+                }
+            }
+            Shown::Lines { started, lines } => {
+                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(line) = lines.update(pictures, &text, started.elapsed()) {
+                    tracing::info!("{line}");
+                }
+            }
+            Shown::Nothing => {}
+        }
     }
 
     /// A line that stays, above the bar or in the log.
     pub(crate) fn line(&self, text: &str) {
-        self.bar.suspend(|| tracing::info!("{text}"));
+        tracing::info!("{text}");
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+            BARS.remove(bar);
+        }
     }
+}
+
+/// A bar among `bars`.
+fn bar(bars: &MultiProgress, pictures: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}% {msg} left {eta}")
+        .expect("the template is constant")
+        .progress_chars("━╸─");
+    let bar = bars.add(ProgressBar::new(pictures).with_style(style));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
 }

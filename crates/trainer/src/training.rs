@@ -22,13 +22,13 @@ use crate::Error;
 use crate::average::Average;
 use crate::checkpoint::{Best, State, Sums};
 use crate::evaluation::Evaluation;
-use crate::metrics::Metrics;
 use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::schedule::Position;
 use crate::stop::StopRequest;
+use crate::watching::Watch;
 use crate::world::World;
 
 pub(crate) use self::origin::recipe_differences;
@@ -52,7 +52,7 @@ pub(crate) struct Training<'a> {
     stepper: Stepper,
     train: Loader,
     test: Loader,
-    metrics: Metrics,
+    watch: Watch,
     saver: Saver,
     /// Where the run is. Its sums are those of the last look; `epoch` and `unlogged` have them up to date.
     state: State,
@@ -164,6 +164,9 @@ impl Training<'_> {
     fn step(&mut self, batch: &Batch) -> Result<(), Error> {
         let moment = self.moment();
         if !self.state.passed_over.contains(&moment.step) {
+            if moment.step == 1 {
+                self.watch.samples(0, &batch.images, &self.recipe.normalization());
+            }
             self.passage.remember();
             self.seed_dropout();
             let stepped =
@@ -224,7 +227,7 @@ impl Training<'_> {
             ("lr", learning_rate),
             ("perf/images_per_s", speed.images_per_second()),
         ];
-        self.metrics.log(step, epoch, &values);
+        self.watch.log(step, epoch, &values);
         self.unlogged.clear();
         self.state.unlogged = Sums::default();
     }

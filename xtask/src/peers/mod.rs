@@ -3,7 +3,6 @@
 //! The peers' side is `xtask/peers/worker.py`; ours is `xception bench --on-request`. Both are
 //! workers that time a round when they are told to; this module decides whose turn it is.
 
-pub mod environment;
 pub mod machine;
 pub mod race;
 pub mod report;
@@ -28,6 +27,7 @@ use crate::cli::PeersArgs;
 use crate::durable;
 use crate::failure::usage;
 use crate::fetch::libtorch;
+use crate::python::{self, Environment};
 use crate::workspace::Workspace;
 
 /// Between two turns: longer than OpenMP's threads and ours spin for more work.
@@ -67,7 +67,10 @@ pub fn run(workspace: &Workspace, args: &PeersArgs) -> Result<()> {
     libtorch::ensure(workspace, false)?;
     let peers = workspace.root().join("xtask/peers");
     let cache = Cache::from_env()?;
-    let python = environment::ensure(&cache, &args.python, &peers.join("requirements.txt"))?;
+    let requirements = peers.join("requirements.txt");
+    let environment =
+        Environment { name: "peers", size: "5 GB, a few minutes", requirements: &requirements };
+    let python = python::ensure(&cache, &args.python, environment)?;
     let xception = build(workspace)?;
     let workers =
         Workers { workspace, xception, python, script: peers.join("worker.py"), settings };

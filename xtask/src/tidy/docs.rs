@@ -9,7 +9,8 @@ use super::tree::SourceFile;
 use crate::cli::Cli;
 
 /// The commands of the trainer's binary, `xception`.
-const XCEPTION: &[&str] = &["train", "eval", "predict", "import", "summary", "bench", "report"];
+const XCEPTION: &[&str] =
+    &["train", "eval", "predict", "import", "summary", "bench", "report", "completions", "man"];
 
 /// Languages of fenced blocks whose lines are commands.
 const SHELLS: &[&str] = &["sh", "bash", "console", "shell"];

@@ -1,6 +1,7 @@
 //! Fetching under every fault that we could think of, and the commands as a user runs them.
 
 mod archives;
+mod check_tensorboard;
 mod command_line;
 mod concurrent;
 mod download;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use crate::recipe::Recipe;
+use crate::watching::EventsMark;
 
 /// What a run's numbers follow from. Two runs that agree in all of it have the same weights at every step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,8 @@ pub(crate) struct State {
 pub(crate) struct Logs {
     /// Bytes of `metrics.jsonl`.
     pub(crate) metrics: u64,
+    /// The event file of TensorBoard.
+    pub(crate) events: Option<EventsMark>,
     /// Wall clock spent, all parts of the run together.
     pub(crate) seconds: f64,
 }

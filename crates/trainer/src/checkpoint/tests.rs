@@ -15,8 +15,6 @@ use faulty_disk::{Fault, FaultyDisk};
 
 /// A small one, after `step` steps.
 fn checkpoint(step: u64) -> Checkpoint {
-    let arguments =
-        TrainArgs { recipe: None, preset: None, data: None, out: None, resume: None, set: vec![] };
     let tensors = |name: &str| {
         let numbers = Tensor::arange(3, (Kind::Float, Device::Cpu)) + step as f64;
         Tensors::from([(name.to_string(), numbers)])
@@ -46,7 +44,7 @@ fn checkpoint(step: u64) -> Checkpoint {
             passed_over: vec![3],
             roll_backs: 0,
         },
-        logs: Logs { metrics: 99, seconds: 0.7 },
+        logs: Logs { metrics: 99, events: None, seconds: 0.7 },
         model: tensors("conv1.weight"),
         optimizer: tensors("mean.conv1.weight"),
         average: tensors("conv1.weight"),

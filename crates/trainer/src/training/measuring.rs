@@ -25,7 +25,8 @@ impl Training<'_> {
             ("val/acc1", evaluation.top1),
             ("val/acc5", evaluation.top5),
         ];
-        self.metrics.log(self.state.step, epoch, &measured);
+        self.watch.log(self.state.step, epoch, &measured);
+        self.watch.weights(self.state.step, &self.store);
         if better {
             self.state.best = Some(Best { epoch, top1: evaluation.top1 });
         }

@@ -47,9 +47,10 @@ impl Training<'_> {
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        let (metrics, events) = self.watch.mark();
         Ok(Checkpoint {
             state: self.state.clone(),
-            logs: Logs { metrics: self.metrics.synced_length(), seconds: self.seconds() },
+            logs: Logs { metrics, events, seconds: self.seconds() },
             model: weights::snapshot(&self.store),
             optimizer: self.stepper.optimizer().state(),
             average: self.average.as_ref().map_or_else(Tensors::new, Average::tensors),
@@ -75,6 +76,6 @@ impl Training<'_> {
     fn restart_logs(&mut self, logs: Logs) -> Result<(), Error> {
         self.spent = logs.seconds;
         self.since = Instant::now();
-        self.metrics.cut_back(logs.metrics)
+        self.watch.cut_back(logs.metrics, logs.events.as_ref())
     }
 }

@@ -19,11 +19,11 @@ use crate::Error;
 use crate::average::Average;
 use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
-use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
+use crate::watching::Watch;
 use crate::world::World;
 
 /// Batches that are made ready while the network is busy.
@@ -88,7 +88,7 @@ impl<'a> Training<'a> {
             stepper: Stepper::new(learner, precision, launch),
             train: loader(recipe, &data.train, Order::Shuffled, recipe.augmentation())?,
             test: loader(recipe, &data.test, Order::Sequential, recipe.test_augmentation())?,
-            metrics: Metrics::open(&folder.file("metrics.jsonl"))?,
+            watch: Watch::open(folder.path())?,
             saver: Saver::new(checkpoints, recipe.checkpoints),
             epoch: Running::from(state.epoch, device),
             unlogged: Running::from(state.unlogged, device),

@@ -1,4 +1,4 @@
-//! The Python virtual environment of the peers, made once and kept in the cache.
+//! Virtual environments of what is compared with in Python, each made once and kept in the cache.
 
 use std::fs;
 use std::io::stderr;
@@ -12,7 +12,18 @@ use crate::durable;
 use crate::failure::integrity;
 use crate::fetch::lock::Lock;
 
-/// The Python of an environment that holds exactly `requirements`; makes it if it is not there.
+/// An environment that a command needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment<'a> {
+    /// Its folder in the cache, and its lock.
+    pub name: &'a str,
+    /// What it costs, for whoever waits.
+    pub size: &'a str,
+    /// The pinned packages.
+    pub requirements: &'a Path,
+}
+
+/// The Python of an environment that holds exactly its requirements; makes it by `python` if it is not there.
 ///
 /// It is whole when it has a copy of the requirements, written last. An environment of other
 /// requirements, or one that was interrupted, is made anew.
@@ -20,17 +31,18 @@ use crate::fetch::lock::Lock;
 /// # Errors
 ///
 /// When `python` cannot be run or has no venv, or when pip cannot get what is pinned.
-pub fn ensure(cache: &Cache, python: &Path, requirements: &Path) -> Result<PathBuf> {
+pub fn ensure(cache: &Cache, python: &Path, environment: Environment) -> Result<PathBuf> {
+    let Environment { name, size, requirements } = environment;
     let wanted = fs::read_to_string(requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
-    let _lock = Lock::acquire(cache, "peers")?;
-    let folder = cache.root().join("peers");
+    let _lock = Lock::acquire(cache, name)?;
+    let folder = cache.root().join(name);
     let interpreter = folder.join("bin/python");
     let installed = folder.join("requirements.txt");
     if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) && interpreter.exists() {
         return Ok(interpreter);
     }
-    eprintln!("makes a virtual environment in {} (5 GB, a few minutes)", folder.display());
+    eprintln!("makes a virtual environment in {} ({size})", folder.display());
     let failed = || format!("cannot replace {}", folder.display());
     durable::remove_any(&folder).with_context(failed)?;
     let mut venv = Command::new(python);

@@ -1,0 +1,32 @@
+//! `xception man`: manual pages, made of what `--help` says.
+
+use std::fs;
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+
+use super::print;
+use crate::Error;
+use crate::cli::{Cli, ManArgs};
+
+pub(super) fn run(arguments: &ManArgs) -> Result<(), Error> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    // Gives the subcommands their full names and the flags that all share.
+    command.build();
+    let Some(out) = &arguments.out else {
+        return print(page(&command).trim_end());
+    };
+    fs::create_dir_all(out).map_err(Error::file("create", out))?;
+    for command in std::iter::once(&command).chain(command.get_subcommands()) {
+        let path = out.join(Man::new(command.clone()).get_filename());
+        fs::write(&path, page(command)).map_err(Error::file("write", &path))?;
+    }
+    tracing::info!("manual pages in {}", out.display());
+    Ok(())
+}
+
+fn page(command: &Command) -> String {
+    let mut page = Vec::new();
+    Man::new(command.clone()).render(&mut page).expect("memory takes what is written to it");
+    String::from_utf8(page).expect("help is text")
+}
