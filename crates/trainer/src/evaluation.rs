@@ -42,13 +42,13 @@ pub(crate) struct Evaluation {
 }
 
 impl Evaluation {
-    /// Runs `model` over one epoch of `loader`. `after` hears how many pictures are done.
+    /// Runs `model` over one epoch of `loader`. `after` hears how many pictures are done, and its error ends it.
     pub(crate) fn of(
         model: &Xception,
         loader: &Loader,
         precision: Precision,
         views: Views,
-        mut after: impl FnMut(u64),
+        mut after: impl FnMut(u64) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let classes = loader.pictures().class_names().len();
         let mut confusion = vec![vec![0_u64; classes]; classes];
@@ -83,7 +83,7 @@ impl Evaluation {
                     }
                 }
                 images += batch.indices.len() as u64;
-                after(images);
+                after(images)?;
             }
             Ok(())
         })?;

@@ -5,6 +5,7 @@ mod measuring;
 mod memory;
 mod not_finite;
 mod origin;
+mod place;
 mod resuming;
 mod running;
 mod saving;
@@ -26,7 +27,6 @@ use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
-use crate::schedule::Position;
 use crate::stop::StopRequest;
 use crate::watching::Watch;
 use crate::world::World;
@@ -248,55 +248,6 @@ impl Training<'_> {
             self.speed.images_per_second(),
         )
     }
-
-    /// The epoch of the next batch, from 1, and the batch's number in it, from 0.
-    fn place(&self) -> (u64, usize) {
-        let per_epoch = self.per_epoch();
-        (self.state.step / per_epoch + 1, (self.state.step % per_epoch) as usize)
-    }
-
-    /// The step that comes next.
-    fn moment(&self) -> Moment {
-        self.moment_of(self.state.step)
-    }
-
-    /// The step that was taken last.
-    fn moment_behind(&self) -> Moment {
-        self.moment_of(self.state.step.saturating_sub(1))
-    }
-
-    fn moment_of(&self, before: u64) -> Moment {
-        Moment {
-            epoch: before / self.per_epoch() + 1,
-            step: before + 1,
-            learning_rate: self.recipe.learning_rate(&self.position_of(before)),
-        }
-    }
-
-    fn position_of(&self, before: u64) -> Position {
-        Position {
-            step: before,
-            steps: self.steps(),
-            steps_per_epoch: self.per_epoch(),
-            batch_size: (self.recipe.batch_size * self.world.size()) as u64,
-        }
-    }
-
-    fn at_end_of_epoch(&self) -> bool {
-        self.state.step > 0 && self.state.step.is_multiple_of(self.per_epoch())
-    }
-
-    fn per_epoch(&self) -> u64 {
-        self.train.batches_per_epoch() as u64
-    }
-
-    fn steps(&self) -> u64 {
-        self.recipe.epochs * self.per_epoch()
-    }
-
-    fn seconds(&self) -> f64 {
-        self.spent + self.since.elapsed().as_secs_f64()
-    }
 }
 
 /// Seconds as people say them.
@@ -309,12 +260,4 @@ pub(crate) fn clock(seconds: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_said_as_people_say_them() {
-        assert_eq!(clock(59.6), "1:00 min");
-        assert_eq!(clock(3661.0), "1:01:01 h");
-    }
-}
+mod tests;

@@ -60,7 +60,8 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     progress.prefix(format!("{} test", data.name));
     let evaluation =
         Evaluation::of(model, &loader, arguments.weights.precision, views, |images| {
-            progress.update(images, String::new())
+            progress.update(images, String::new());
+            Ok(())
         })?;
     drop(progress);
     if arguments.json {

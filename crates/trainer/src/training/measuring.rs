@@ -42,7 +42,13 @@ impl Training<'_> {
     /// The test set under the weights as they are now, which are written for others to use; whether it was the best.
     fn measure_weights(&mut self) -> Result<(Evaluation, bool), Error> {
         let model = self.stepper.model();
-        let evaluation = Evaluation::of(model, &self.test, self.precision, Views::One, |_| {})?;
+        // The run was saved ahead of this. Where that failed, stopping has to wait for another attempt.
+        let stops = self.saver.has(self.state.step);
+        let on = |_| match self.stop.received().filter(|_| stops) {
+            Some(signal) => Err(self.interrupted(signal)),
+            None => Ok(()),
+        };
+        let evaluation = Evaluation::of(model, &self.test, self.precision, Views::One, on)?;
         let better = self.state.best.is_none_or(|best| evaluation.top1 > best.top1);
         self.write_weights("last.safetensors")?;
         if better {

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(error.exit_code(), 6);
         assert_eq!(
             error.to_string(),
-            "a batch of 64 needs about 10.8 GiB of memory, and 4.0 GiB are free; batch_size=21 would fit (--set \
+            "a batch of 64 needs about 10.7 GiB of memory, and 4.0 GiB are free; batch_size=21 would fit (--set \
              batch_size=21)"
         );
         needs.check(21, Some(4 << 30)).expect("what it says fits");

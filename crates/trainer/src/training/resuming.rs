@@ -10,6 +10,7 @@ use super::{Training, origin};
 use crate::Error;
 use crate::average::Average;
 use crate::checkpoint::{Checkpoint, Logs, State};
+use crate::stop::Signal;
 
 impl Training<'_> {
     /// Goes on from the newest good checkpoint of the run's folder, if there is one.
@@ -38,12 +39,15 @@ impl Training<'_> {
             self.saver.save(&checkpoint, need)?;
         }
         match stopped {
-            Some(signal) => {
-                let (step, folder) = (self.state.step, self.folder.path().to_path_buf());
-                Err(Error::Interrupted { signal, step, folder })
-            }
+            Some(signal) => Err(self.interrupted(signal)),
             None => Ok(()),
         }
+    }
+
+    /// What a run ends with that was saved and asked to stop.
+    pub(super) fn interrupted(&self, signal: Signal) -> Error {
+        let (step, folder) = (self.state.step, self.folder.path().to_path_buf());
+        Error::Interrupted { signal, step, folder }
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint, Error> {

@@ -25,6 +25,8 @@ pub(super) struct Saver {
     interval: Duration,
     last: Instant,
     newest: Option<PathBuf>,
+    /// Steps behind the run when `newest` was saved.
+    step: Option<u64>,
     failures: u32,
 }
 
@@ -32,12 +34,17 @@ impl Saver {
     /// Saves to `checkpoints` as `recipe` says.
     pub(super) fn new(checkpoints: Checkpoints, recipe: CheckpointRecipe) -> Self {
         let interval = Duration::from_secs_f64(recipe.every_minutes * 60.0);
-        Self { checkpoints, interval, last: Instant::now(), newest: None, failures: 0 }
+        Self { checkpoints, interval, last: Instant::now(), newest: None, step: None, failures: 0 }
     }
 
     /// Whether it is time again.
     pub(super) fn due(&self) -> bool {
         self.last.elapsed() >= self.interval
+    }
+
+    /// Whether the run is saved as it was after `step` steps.
+    pub(super) fn has(&self, step: u64) -> bool {
+        self.step == Some(step)
     }
 
     /// The newest good checkpoint that this process has seen.
@@ -57,6 +64,7 @@ impl Saver {
         }
         Ok(newest.map(|(place, checkpoint)| {
             self.newest = Some(place);
+            self.step = Some(checkpoint.state.step);
             checkpoint
         }))
     }
@@ -69,6 +77,7 @@ impl Saver {
             Ok(place) => {
                 self.failures = 0;
                 self.newest = Some(place);
+                self.step = Some(checkpoint.state.step);
                 Ok(())
             }
             Err(error) => self.bear(Error::from(error), need),

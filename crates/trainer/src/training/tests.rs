@@ -1,0 +1,138 @@
+//! A loss that is not finite is met as the recipe says, and what the run is after that.
+
+use std::sync::Arc;
+
+use datasets::{Split, synthetic};
+use tempfile::TempDir;
+
+use super::*;
+use crate::cli::TrainArgs;
+use crate::data::Data;
+
+#[test]
+fn times_are_said_as_people_say_them() {
+    assert_eq!(clock(59.6), "1:00 min");
+    assert_eq!(clock(3661.0), "1:01:01 h");
+}
+
+/// The smallest network on some pictures, in batches of 16.
+fn recipe(non_finite: &str) -> Recipe {
+    let set = [
+        &format!("non_finite={non_finite}"),
+        "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }",
+        "batch_size=16",
+        "epochs=1",
+        "average={ name = 'ema', decay = 0.9, every = 1, warmup = 'ramp' }",
+        "checkpoints.every_minutes=1000",
+    ];
+    let set = set.map(str::to_string).to_vec();
+    Recipe::resolve(&TrainArgs { set, ..TrainArgs::default() }).unwrap()
+}
+
+fn data() -> Data {
+    let pictures = |split, count| Arc::new(synthetic::pictures(split, count, 32, 0).unwrap());
+    Data {
+        name: "synthetic",
+        origin: String::new(),
+        train: pictures(Split::Train, 96),
+        test: pictures(Split::Test, 20),
+        stands_in: false,
+    }
+}
+
+fn with_run(non_finite: &str, body: impl FnOnce(&mut Training, Vec<Batch>)) {
+    let place = TempDir::new().unwrap();
+    let folder = RunFolder::create(Some(place.path()), "any").unwrap();
+    let (recipe, data) = (recipe(non_finite), data());
+    let stop = StopRequest::listen().unwrap();
+    let mut training = Training::new(&recipe, &data, &folder, stop).unwrap();
+    let batches = training.train.epoch(1).collect();
+    body(&mut training, batches);
+}
+
+fn numbers_are_finite(training: &Training) -> bool {
+    let finite = |variable: &Tensor| variable.isfinite().all().int64_value(&[]) == 1;
+    training.store.variables().values().all(finite)
+}
+
+/// Makes the next forward pass come to nothing.
+fn poison(training: &Training) {
+    let mut weight = training.store.variables()["bn1.weight"].detach();
+    drop(weight.fill_(f64::NAN));
+}
+
+fn heal(training: &Training) {
+    let mut weight = training.store.variables()["bn1.weight"].detach();
+    drop(weight.fill_(1.0));
+}
+
+#[test]
+fn a_run_stops_ahead_of_the_update_and_names_the_pictures() {
+    with_run("{ action = 'stop' }", |training, batches| {
+        training.step(&batches[0]).unwrap();
+        poison(training);
+        let error = training.step(&batches[1]).unwrap_err();
+        let error = training.passes(error, &batches[1]).unwrap_err();
+        assert_eq!(error.exit_code(), 5);
+        let pictures: Vec<String> = batches[1].indices.iter().map(u32::to_string).collect();
+        let expected = format!(
+            "the loss became NaN in epoch 1, step 2, at learning rate 1.600e-4, on the training pictures {}; there is no \
+             checkpoint yet; try a lower",
+            pictures.join(", ")
+        );
+        let rate = format!("{:.3e}", training.moment().learning_rate);
+        let expected = expected.replace("1.600e-4", &rate);
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert_eq!(training.state.step, 1);
+    });
+}
+
+#[test]
+fn a_batch_that_is_left_out_leaves_no_trace() {
+    with_run("{ action = 'skip', limit = 1 }", |training, batches| {
+        training.step(&batches[0]).unwrap();
+        poison(training);
+        let error = training.step(&batches[1]).unwrap_err();
+        assert_eq!(training.passes(error, &batches[1]).unwrap(), not_finite::Passed::LeftOut);
+        assert_eq!((training.state.step, &training.state.passed_over), (2, &vec![2]));
+        heal(training);
+        assert!(numbers_are_finite(training), "the running statistics have seen it");
+        training.step(&batches[2]).unwrap();
+        assert_eq!(training.state.epoch.images, 32);
+        poison(training);
+        let error = training.step(&batches[3]).unwrap_err();
+        assert_eq!(
+            training.passes(error, &batches[3]).unwrap_err().exit_code(),
+            5,
+            "once was the limit"
+        );
+    });
+}
+
+#[test]
+fn a_run_that_goes_back_leaves_out_what_led_there() {
+    with_run("{ action = 'roll-back', limit = 1, leave_out = 2 }", |training, batches| {
+        training.save_if_gone_back_to().unwrap();
+        training.step(&batches[0]).unwrap();
+        training.save().unwrap();
+        let saved = xception::weights::snapshot(&training.store);
+        training.step(&batches[1]).unwrap();
+        training.step(&batches[2]).unwrap();
+        poison(training);
+        let error = training.step(&batches[3]).unwrap_err();
+        assert!(training.passes(error, &batches[3]).unwrap().goes_back());
+        assert_eq!((training.state.step, &training.state.passed_over), (1, &vec![3, 4]));
+        let now = xception::weights::snapshot(&training.store);
+        assert!(saved.iter().all(|(name, tensor)| tensor.equal(&now[name])));
+
+        // The same way again, without the two.
+        for batch in &batches[1..4] {
+            training.step(batch).unwrap();
+        }
+        assert_eq!((training.state.step, training.state.epoch.images), (4, 32));
+        poison(training);
+        let error = training.step(&batches[4]).unwrap_err();
+        let error = training.passes(error, &batches[4]).unwrap_err();
+        assert!(error.to_string().contains("the newest checkpoint is"), "{error}");
+    });
+}
