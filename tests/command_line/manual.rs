@@ -6,8 +6,18 @@ use std::process::{Command, Stdio};
 
 use super::xception;
 
-const COMMANDS: [&str; 8] =
-    ["train", "eval", "predict", "import", "summary", "bench", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "train",
+    "recipes",
+    "eval",
+    "predict",
+    "import",
+    "summary",
+    "bench",
+    "report",
+    "completions",
+    "man",
+];
 
 #[test]
 fn every_shell_has_completions() {

@@ -53,6 +53,8 @@ impl Verbosity {
 pub enum Command {
     /// Train a network by a recipe
     Train(TrainArgs),
+    /// List the recipes that are built in, or print one
+    Recipes(RecipesArgs),
     /// Measure trained weights on a test set
     Eval(EvalArgs),
     /// Classify pictures
@@ -74,7 +76,7 @@ pub enum Command {
 /// Flags of `xception train`.
 #[derive(Debug, Default, Args)]
 pub struct TrainArgs {
-    /// A recipe by name (quick, notebook) or a TOML file [default: quick]
+    /// A recipe by name (`xception recipes` lists them) or a TOML file [default: quick]
     #[arg(long, value_name = "NAME|FILE")]
     pub recipe: Option<String>,
     /// The network, in place of the recipe's
@@ -103,6 +105,14 @@ impl TrainArgs {
             (None, None) => "quick".to_string(),
         }
     }
+}
+
+/// Flags of `xception recipes`.
+#[derive(Debug, Args)]
+pub struct RecipesArgs {
+    /// The one to print, as it would stand in a file
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// Which weights, and how to compute with them.

@@ -6,6 +6,7 @@ mod eval;
 mod import;
 mod man;
 mod predict;
+mod recipes;
 mod report;
 mod summary;
 mod train;
@@ -25,6 +26,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Summary(arguments) => summary::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Recipes(arguments) => recipes::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

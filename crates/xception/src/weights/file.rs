@@ -67,7 +67,7 @@ pub fn write(
     })
 }
 
-/// The bytes that [`write`] writes: equal tensors and metadata are equal bytes. `path` is for messages.
+/// The bytes that [`write()`] writes: equal tensors and metadata are equal bytes. `path` is for messages.
 pub fn serialize(
     path: &Path,
     tensors: &Tensors,
