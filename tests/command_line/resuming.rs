@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{binary, xception};
 
-/// Two small recipes that differ in optimizer, numbers, schedule and losses.
+/// Two small recipes: the default one, and one with everything that remembers or draws something.
 const RECIPES: [&[&str]; 2] = [
     &["--recipe", "quick", "--set", "epochs=2", "--set", "log_every=10"],
     &[
@@ -24,9 +24,25 @@ const RECIPES: [&[&str]; 2] = [
         "--set",
         "batch_size=100",
         "--set",
+        "accumulation=2",
+        "--set",
         "precision=bf16",
         "--set",
-        "optimizer={ name = 'sgd', momentum = 0.9, nesterov = true, weight_decay = 5e-4, decays = 'weights' }",
+        "optimizer={ name = 'muon', momentum = 0.9, nesterov = true, iterations = 3, precision = 'fp32', weight_decay = \
+         0.1, others_learning_rate_factor = 0.5, others = { name = 'sgd', momentum = 0.9, nesterov = true, weight_decay \
+         = 5e-4, decays = 'weights' } }",
+        "--set",
+        "average={ name = 'ema', decay = 0.99, every = 1, warmup = 'ramp' }",
+        "--set",
+        "clipping={ max_norm = 1.0 }",
+        "--set",
+        "model.dropout=0.2",
+        "--set",
+        "augmentation.policy={ name = 'trivial-augment' }",
+        "--set",
+        "augmentation.mix={ name = 'cutmix', alpha = 1.0 }",
+        "--set",
+        "progressive=[{ until = 0.5, size = 24 }, { until = 1.0, size = 32 }]",
         "--set",
         "log_every=7",
     ],
@@ -105,6 +121,13 @@ fn measured(run: &Path) -> usize {
     metrics(run).iter().filter(|line| line.get("val/loss").is_some()).count()
 }
 
+/// How often the run was gone on with.
+fn resumed(run: &Path) -> Vec<Value> {
+    let text = fs::read(run.join("env.json")).unwrap_or_default();
+    let document = serde_json::from_slice::<Value>(&text).unwrap_or_default();
+    document["resumed"].as_array().cloned().unwrap_or_default()
+}
+
 fn checkpoints(run: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -117,11 +140,12 @@ fn saving(run: &Path) -> bool {
     checkpoints(run).iter().any(|path| path.extension().is_some_and(|end| end == "tmp"))
 }
 
-/// The files of the last checkpoint that tell nothing of the clock: position, weights, optimizer.
-fn last_checkpoint(run: &Path) -> Vec<Vec<u8>> {
+/// The files of the last checkpoint that tell nothing of the clock: position, weights, optimizer, average.
+fn last_checkpoint(run: &Path) -> Vec<Option<Vec<u8>>> {
     let last = checkpoints(run).pop().expect("a checkpoint");
-    let names = ["state.json", "model.safetensors", "optimizer.safetensors"];
-    names.map(|name| fs::read(last.join(name)).unwrap()).into()
+    assert!(last.join("manifest.json.sha256").is_file());
+    let names = ["state.json", "model.safetensors", "optimizer.safetensors", "average.safetensors"];
+    names.map(|name| fs::read(last.join(name)).ok()).into()
 }
 
 #[test]
@@ -141,23 +165,24 @@ fn interrupted_runs_end_as_straight_ones_to_the_bit() {
         assert_eq!((code, checkpoints(&run).len()), (None, 0));
         // Inside an epoch, asked to.
         child = start(folder, &resume);
-        let (code, said) = end(child, Signal::Terminate, || step(&run) >= 30);
+        let times = |count| resumed(&run).len() == count;
+        let (code, said) = end(child, Signal::Terminate, || times(1) && step(&run) >= 30);
         assert_eq!(code, Some(143), "{said}");
         assert!(said.contains("saved; go on with `xception train --resume run`"), "{said}");
         // During a save.
         child = start(folder, &often);
-        end(child, Signal::Kill, || step(&run) >= 50 && saving(&run));
+        end(child, Signal::Kill, || times(2) && step(&run) >= 50 && saving(&run));
         // At the end of an epoch, while it is measured or after it was.
         child = start(folder, &resume);
         let boundary =
             |path: &PathBuf| path.ends_with("step-000000079") || path.ends_with("step-000000100");
-        end(child, Signal::Kill, || checkpoints(&run).iter().any(boundary));
+        end(child, Signal::Kill, || times(3) && checkpoints(&run).iter().any(boundary));
         child = start(folder, &resume);
-        let (code, said) = end(child, Signal::Interrupt, || measured(&run) == 1);
+        let (code, said) = end(child, Signal::Interrupt, || times(4) && measured(&run) == 1);
         assert_eq!(code, Some(130), "{said}");
         // As soon as it runs again.
         child = start(folder, &often);
-        end(child, Signal::Kill, || step(&run) >= 110);
+        end(child, Signal::Kill, || times(5) && step(&run) >= 110);
 
         let ended = xception_on_one_thread(folder, &resume);
         assert_eq!(ended.0, Some(0), "{}", ended.1);
@@ -170,9 +195,7 @@ fn interrupted_runs_end_as_straight_ones_to_the_bit() {
             let read = |run: &Path| fs::read(run.join(name)).unwrap();
             assert!(read(&run) == read(&straight), "{name}");
         }
-        let environment: Value =
-            serde_json::from_slice(&fs::read(run.join("env.json")).unwrap()).unwrap();
-        assert_eq!(environment["resumed"].as_array().unwrap().len(), 6);
+        assert_eq!(resumed(&run).len(), 6);
 
         // A run that is over is measured again and says the same.
         let again = xception_on_one_thread(folder, &resume);
@@ -214,9 +237,7 @@ fn a_killed_run_always_has_its_last_step_or_the_one_before() {
         child = start(folder, &["--resume", "run"]);
         let patience = Instant::now() + Duration::from_secs(60);
         let resumed_from = loop {
-            let text = fs::read(run.join("env.json")).unwrap_or_default();
-            let document = serde_json::from_slice::<Value>(&text).unwrap_or_default();
-            let resumed = document["resumed"].as_array().cloned().unwrap_or_default();
+            let resumed = resumed(&run);
             if resumed.len() as u64 == kill + 1 {
                 break resumed[kill as usize]["from_step"].as_u64().unwrap();
             }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::recipe::Recipe;
+use crate::whole_file;
 
 /// An existing folder that belongs to one run, and to this process alone as long as the value lives.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl RunFolder {
     pub(crate) fn write_config(&self, recipe: &Recipe) -> Result<(), Error> {
         let text = toml::to_string(recipe).expect("a recipe is a table of plain values");
         let path = self.file(CONFIG);
-        write_whole(&path, text.as_bytes()).map_err(Error::file("write", &path))
+        whole_file::write(&path, &text)
     }
 
     /// The file that [`RunFolder::write_config`] wrote.
@@ -141,16 +142,8 @@ impl RunFolder {
     /// Writes a JSON document.
     pub(crate) fn write_json(&self, name: &str, document: &Value) -> Result<(), Error> {
         let path = self.file(name);
-        write_whole(&path, format!("{document:#}\n").as_bytes())
-            .map_err(Error::file("write", &path))
+        whole_file::write(&path, &format!("{document:#}\n"))
     }
-}
-
-/// Writes beside `path` and renames: a reader sees the old file or the new one.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("tmp");
-    fs::write(&beside, bytes)?;
-    fs::rename(&beside, path)
 }
 
 /// What a run was made with: versions, threads, CPU, the command.

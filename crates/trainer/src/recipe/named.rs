@@ -1,9 +1,10 @@
 //! The recipes that travel inside the binary, so that an installed `xception` needs no folder beside it.
 
 /// Name and text of every recipe in `recipes/`.
-pub const NAMED: [(&str, &str); 5] = [
+pub const NAMED: [(&str, &str); 6] = [
     ("quick", include_str!("../../../../recipes/quick.toml")),
     ("notebook", include_str!("../../../../recipes/notebook.toml")),
+    ("cifar10-cpu", include_str!("../../../../recipes/cifar10-cpu.toml")),
     ("cifar100-step", include_str!("../../../../recipes/cifar100-step.toml")),
     ("paper-imagenet", include_str!("../../../../recipes/paper-imagenet.toml")),
     ("paper-jft", include_str!("../../../../recipes/paper-jft.toml")),
