@@ -9,8 +9,18 @@ use super::tree::SourceFile;
 use crate::cli::Cli;
 
 /// The commands of the trainer's binary, `xception`.
-const XCEPTION: &[&str] =
-    &["train", "eval", "predict", "import", "summary", "bench", "report", "completions", "man"];
+const XCEPTION: &[&str] = &[
+    "train",
+    "eval",
+    "predict",
+    "import",
+    "summary",
+    "bench",
+    "recipes",
+    "report",
+    "completions",
+    "man",
+];
 
 /// Languages of fenced blocks whose lines are commands.
 const SHELLS: &[&str] = &["sh", "bash", "console", "shell"];
