@@ -137,11 +137,10 @@ impl Training<'_> {
             None => self.train.epoch_from(epoch, first),
         };
         for batch in batches {
-            if let Err(error) = self.step(&batch) {
-                if self.passes(error, &batch)?.goes_back() {
-                    return Ok(());
-                }
-                continue;
+            if let Err(error) = self.step(&batch)
+                && self.passes(error, &batch)?.goes_back()
+            {
+                return Ok(());
             }
             self.speed.add(batch.indices.len());
             unlogged.add(batch.indices.len());

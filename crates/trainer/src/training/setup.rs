@@ -20,7 +20,7 @@ use crate::average::Average;
 use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
 use crate::optimizer::Optimizer;
-use crate::recipe::Recipe;
+use crate::recipe::{NonFinite, Recipe};
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
 use crate::watching::Watch;
@@ -39,6 +39,13 @@ impl<'a> Training<'a> {
     ) -> Result<Self, Error> {
         checks::data(&data.train)?;
         let device = Device::cuda_if_available();
+        if device.is_cuda() && matches!(recipe.non_finite, NonFinite::Skip { .. }) {
+            return Err(Error::Usage(
+                "non_finite.action = \"skip\" looks at every loss ahead of its update, which a GPU does not wait for; \
+                 use \"roll-back\" there"
+                    .to_string(),
+            ));
+        }
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let (world, precision) = (World::single(), recipe.precision.resolved(device));
         tch::manual_seed(recipe.seed as i64);
