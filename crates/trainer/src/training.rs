@@ -79,25 +79,28 @@ pub(crate) struct Outcome {
 }
 
 impl Training<'_> {
-    /// One line a person reads before it starts: sizes, steps, numbers computed in.
+    /// What a person reads before it starts: the network and what it computes in, and how far it will go.
     pub(crate) fn headline(&self) -> String {
         let parameters: usize = self.store.trainable_variables().iter().map(Tensor::numel).sum();
+        let ranks = match self.world.size() {
+            1 => String::new(),
+            ranks => format!(" × {ranks} ranks"),
+        };
         let done = match self.state.step {
             0 => String::new(),
             step => format!(", {step} of them done"),
         };
         format!(
-            "{} · {:.2} M parameters · {} epochs of {} pictures in batches of {} × {} rank · {} steps{done} · {} on {:?}, {} threads",
+            "{} · {:.2} M parameters · {} on {:?}, {} threads\n{} epochs of {} pictures in batches of {}{ranks} · {} steps{done}",
             self.recipe.model.preset,
             parameters as f64 / 1e6,
-            self.recipe.epochs,
-            self.train.pictures_per_epoch(),
-            self.recipe.batch_size,
-            self.world.size(),
-            self.steps(),
             self.precision.name(),
             self.store.device(),
             tch::get_num_threads(),
+            self.recipe.epochs,
+            self.train.pictures_per_epoch(),
+            self.recipe.batch_size,
+            self.steps(),
         )
     }
 

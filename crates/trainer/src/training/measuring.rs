@@ -60,7 +60,7 @@ impl Training<'_> {
     fn say(&self, epoch: u64, evaluation: &Evaluation, better: bool, progress: &Progress) {
         let trained = self.state.epoch;
         progress.line(&format!(
-            "epoch {epoch:>2}/{} · train loss {:.4} acc {:5.2} % · test loss {:.4} acc {:5.2} %{} · {:.0} img/s · {}",
+            "epoch {epoch:>2}/{} · train loss {:.4}, {:5.2} % · test loss {:.4}, {:5.2} %{} · {:.0} img/s · {}",
             self.recipe.epochs,
             trained.mean_loss(),
             trained.accuracy() * 100.0,
