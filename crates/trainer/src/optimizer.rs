@@ -140,6 +140,13 @@ impl Optimizer {
         self.remembered().into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect()
     }
 
+    /// Bytes that [`Optimizer::state`] has, without copying them.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes =
+            |(_, tensor): &(String, Tensor)| tensor.numel() * tensor.kind().elt_size_in_bytes();
+        self.remembered().iter().map(bytes).sum::<usize>() as u64
+    }
+
     /// Goes on from `tensors`, which [`Optimizer::state`] made of an optimizer with the same configuration over the
     /// same parameters. They are copied into the tensors that are there, which a recorded CUDA graph points at.
     ///

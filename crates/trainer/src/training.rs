@@ -31,7 +31,7 @@ use crate::stop::StopRequest;
 use crate::watching::Watch;
 use crate::world::World;
 
-pub(crate) use self::origin::recipe_differences;
+pub(crate) use self::origin::check_recipe;
 pub(crate) use self::step::{Clipping, StepOptions, cross_entropy};
 
 use self::memory::Needs;

@@ -13,39 +13,34 @@ use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
 use crate::table;
-use crate::training::{Outcome, Training, clock, recipe_differences};
+use crate::training::{Outcome, Training, check_recipe, clock};
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     // Locked ahead of everything: what is read must stay as it is.
-    let begun = arguments.resume.as_deref().map(RunFolder::reopen).transpose()?;
+    let resumed = arguments.resume.as_deref().map(RunFolder::reopen).transpose()?;
+    let begun = resumed.as_ref().map(|run| Recipe::read(&run.config())).transpose()?;
     let mut recipe = Recipe::resolve(arguments)?;
-    if let Some(run) = &begun {
-        check_recipe(&recipe, run)?;
+    if let Some(begun) = &begun {
+        // Where the data lie may have changed; what they are is compared when they are there.
+        check_recipe(begun, &Recipe { data: begun.data.clone(), ..recipe.clone() })?;
     }
     let data = Data::load(&recipe.data.parse::<DataSpec>()?)?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }
     recipe.data = data.name.to_string();
+    if let Some(begun) = &begun {
+        check_recipe(begun, &recipe)?;
+    }
     let stop = StopRequest::listen()?;
-    let training;
-    let folder;
-    match begun {
-        Some(run) => {
-            folder = run;
-            check_data(&recipe, &folder)?;
-            let mut resumed = Training::new(&recipe, &data, &folder, stop)?;
-            resumed.resume()?;
-            folder.extend_environment(recipe.seed, resumed.steps_done())?;
-            training = resumed;
-        }
-        None => {
-            let name = format!("{}-{}", recipe_name(&arguments.recipe_name()), data.name);
-            folder = RunFolder::create(arguments.out.as_deref(), &name)?;
-            folder.write_config(&recipe)?;
-            folder.write_environment(recipe.seed)?;
-            training = Training::new(&recipe, &data, &folder, stop)?;
-        }
+    let folder = match resumed {
+        Some(run) => run,
+        None => begin(arguments, &recipe)?,
+    };
+    let mut training = Training::new(&recipe, &data, &folder, stop)?;
+    if begun.is_some() {
+        training.resume()?;
+        folder.extend_environment(recipe.seed, training.steps_done())?;
     }
     tracing::info!(
         "{} ({}) · {} training and {} test pictures",
@@ -60,22 +55,13 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     report(&outcome, &recipe, &data, &folder)
 }
 
-/// Refuses to go on with a run as another one, also where it has no checkpoint yet. The data are compared when they are
-/// there: where they lie may have changed.
-fn check_recipe(recipe: &Recipe, run: &RunFolder) -> Result<(), Error> {
-    let begun = Recipe::read(&run.config())?;
-    refuse_other(recipe_differences(&begun, &Recipe { data: begun.data.clone(), ..recipe.clone() }))
-}
-
-fn check_data(recipe: &Recipe, run: &RunFolder) -> Result<(), Error> {
-    refuse_other(recipe_differences(&Recipe::read(&run.config())?, recipe))
-}
-
-fn refuse_other(differences: Vec<String>) -> Result<(), Error> {
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(Error::OtherRun(differences.join("\n  "))),
-    }
+/// The folder of a new run, which says how it is made.
+fn begin(arguments: &TrainArgs, recipe: &Recipe) -> Result<RunFolder, Error> {
+    let name = format!("{}-{}", recipe_name(&arguments.recipe_name()), recipe.data);
+    let folder = RunFolder::create(arguments.out.as_deref(), &name)?;
+    folder.write_config(recipe)?;
+    folder.write_environment(recipe.seed)?;
+    Ok(folder)
 }
 
 /// `quick` of `quick`, `mine` of `recipes/mine.toml`.

@@ -53,9 +53,7 @@ fn add(hash: &mut Sha256, pictures: &Pictures) {
 pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
     let mut other = recipe_differences(&was.recipe, &now.recipe);
     other.extend(differences(&was.data, &now.data).into_iter().map(|line| format!("data {line}")));
-    if !other.is_empty() {
-        return Err(Error::OtherRun(other.join("\n  ")));
-    }
+    refuse(other)?;
     let rounding = differences(&was.arithmetic, &now.arithmetic);
     if !rounding.is_empty() {
         tracing::warn!(
@@ -67,8 +65,20 @@ pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses to go on with a run of the recipe `was` as one of `now`.
+pub(crate) fn check_recipe(was: &Recipe, now: &Recipe) -> Result<(), Error> {
+    refuse(recipe_differences(was, now))
+}
+
 /// What makes two recipes different runs: anything but how often they are saved.
-pub(crate) fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
+fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
     let now = Recipe { checkpoints: was.checkpoints, ..now.clone() };
     differences(was, &now)
+}
+
+fn refuse(differences: Vec<String>) -> Result<(), Error> {
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Error::OtherRun(differences.join("\n  "))),
+    }
 }

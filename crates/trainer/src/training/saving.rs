@@ -24,9 +24,8 @@ pub(super) struct Saver {
     checkpoints: Checkpoints,
     interval: Duration,
     last: Instant,
-    newest: Option<PathBuf>,
-    /// Steps behind the run when `newest` was saved.
-    step: Option<u64>,
+    /// The newest good checkpoint that this process has seen, and the steps behind the run in it.
+    newest: Option<(PathBuf, u64)>,
     failures: u32,
 }
 
@@ -34,7 +33,7 @@ impl Saver {
     /// Saves to `checkpoints` as `recipe` says.
     pub(super) fn new(checkpoints: Checkpoints, recipe: CheckpointRecipe) -> Self {
         let interval = Duration::from_secs_f64(recipe.every_minutes * 60.0);
-        Self { checkpoints, interval, last: Instant::now(), newest: None, step: None, failures: 0 }
+        Self { checkpoints, interval, last: Instant::now(), newest: None, failures: 0 }
     }
 
     /// Whether it is time again.
@@ -44,12 +43,12 @@ impl Saver {
 
     /// Whether the run is saved as it was after `step` steps.
     pub(super) fn has(&self, step: u64) -> bool {
-        self.step == Some(step)
+        self.newest.as_ref().is_some_and(|(_, saved)| *saved == step)
     }
 
     /// The newest good checkpoint that this process has seen.
     pub(super) fn newest(&self) -> Option<&Path> {
-        self.newest.as_deref()
+        self.newest.as_ref().map(|(place, _)| place.as_path())
     }
 
     /// Reads the newest good checkpoint; says why newer ones were passed over.
@@ -63,8 +62,7 @@ impl Saver {
             return Err(Error::NoCheckpoint(folders.collect::<Vec<_>>().join(", ")));
         }
         Ok(newest.map(|(place, checkpoint)| {
-            self.newest = Some(place);
-            self.step = Some(checkpoint.state.step);
+            self.newest = Some((place, checkpoint.state.step));
             checkpoint
         }))
     }
@@ -76,8 +74,7 @@ impl Saver {
         match self.checkpoints.save(checkpoint) {
             Ok(place) => {
                 self.failures = 0;
-                self.newest = Some(place);
-                self.step = Some(checkpoint.state.step);
+                self.newest = Some((place, checkpoint.state.step));
                 Ok(())
             }
             Err(error) => self.bear(Error::from(error), need),
@@ -98,7 +95,7 @@ impl Saver {
     fn bear(&mut self, error: Error, need: Need) -> Result<(), Error> {
         self.failures += 1;
         if need == Need::Last || self.failures >= ATTEMPTS {
-            let newest = match &self.newest {
+            let newest = match self.newest() {
                 Some(place) => format!("the newest good one is {}", place.display()),
                 None => "there is no good one yet".to_string(),
             };

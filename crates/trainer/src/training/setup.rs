@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Order, Pictures};
-use tch::{Device, Tensor, nn::VarStore};
+use tch::{Device, nn::VarStore};
 use xception::Xception;
 use xception::summary::Summary;
-use xception::weights::{Description, Tensors};
+use xception::weights::Description;
 
 use super::memory::{self, Needs};
 use super::not_finite::Passage;
@@ -57,7 +57,7 @@ impl<'a> Training<'a> {
         let resized = recipe.progressive.iter().map(|stage| stage.size);
         let input = resized.max().unwrap_or(0).max(stored) as i64;
         let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
-        let needs = Needs::of(&network, precision, bytes_of(&optimizer.state()));
+        let needs = Needs::of(&network, precision, optimizer.bytes());
         if !device.is_cuda() {
             needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
         }
@@ -109,11 +109,6 @@ impl<'a> Training<'a> {
             since: Instant::now(),
         })
     }
-}
-
-fn bytes_of(tensors: &Tensors) -> u64 {
-    let bytes = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
-    tensors.values().map(bytes).sum::<usize>() as u64
 }
 
 fn loader(
