@@ -1,14 +1,33 @@
 //! What the documents tell people to type works as it stands there.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
+use datasets::{Cifar, Split};
+use image::RgbImage;
 use tempfile::TempDir;
+use xception::weights;
 
-use super::binary;
+use super::{binary, xception};
+use crate::golden::state_dict;
+use crate::golden_file::Golden;
 
-/// A run is as the document says but for the network, and it ends after an epoch.
-const SMALL: &str = " --set epochs=1 --set 'model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, \
-                     entry_strides = [2, 2, 1] }'";
+/// A run is as the document says but for the network and the batches, and it ends after an epoch.
+const SMALL: &str = " --set epochs=1 --set batch_size=1000 --set 'model.scale={ width = 0.05, middle_modules = 0, \
+                     stem_stride = 2, entry_strides = [2, 2, 1] }'";
+
+/// Documents whose commands say how a figure was made: some take hours, so they are only understood, not run.
+const UNDERSTOOD: &[(&str, &str)] = &[
+    ("docs/results.md", include_str!("../../docs/results.md")),
+    ("docs/performance.md", include_str!("../../docs/performance.md")),
+    ("docs/recipes.md", include_str!("../../docs/recipes.md")),
+    ("docs/conventions.md", include_str!("../../docs/conventions.md")),
+    ("docs/cuda.md", include_str!("../../docs/cuda.md")),
+    ("CONTRIBUTING.md", include_str!("../../CONTRIBUTING.md")),
+    ("ARCHITECTURE.md", include_str!("../../ARCHITECTURE.md")),
+];
 
 /// Lines after a prompt that begin with the program, without the comments behind them.
 fn commands(document: &str) -> Vec<String> {
@@ -16,25 +35,26 @@ fn commands(document: &str) -> Vec<String> {
     typed.map(|line| format!("xception {}", line.split(" # ").next().unwrap().trim())).collect()
 }
 
-#[test]
-fn the_guide_to_training_can_be_followed() {
-    let folder = TempDir::new().unwrap();
+/// Runs the commands of `document` one after another in `folder`, as a shell would, with a cache beside them.
+#[track_caller]
+fn follow(document: &str, folder: &Path, at_least: usize) {
     let path = format!(
         "{}:{}",
         binary().parent().unwrap().display(),
         std::env::var("PATH").unwrap_or_default()
     );
-    let commands = commands(include_str!("../../docs/training.md"));
-    assert!(commands.len() >= 8, "{commands:?}");
+    let commands = commands(document);
+    assert!(commands.len() >= at_least, "{commands:?}");
     for mut command in commands {
         if command.starts_with("xception train") && !command.contains("--resume") {
             command.push_str(SMALL);
         }
         let output = Command::new("sh")
             .args(["-c", &command])
-            .current_dir(folder.path())
+            .current_dir(folder)
             .env("PATH", &path)
-            .env("XCEPTION_CACHE", folder.path().join("cache"))
+            .env("HOME", folder)
+            .env("XCEPTION_CACHE", folder.join("cache"))
             .env_remove("RUST_LOG")
             .output()
             .unwrap();
@@ -45,5 +65,95 @@ fn the_guide_to_training_can_be_followed() {
             String::from_utf8_lossy(&output.stderr)
         );
     }
+}
+
+/// CIFAR-10's files with noise for pictures, the label in its brightness.
+fn write_cifar10(folder: &Path) {
+    let set = Cifar::Cifar10;
+    fs::create_dir_all(folder).unwrap();
+    let mut noise = 1_u32;
+    for file in set.files(Split::Train).iter().chain(set.files(Split::Test)) {
+        let mut bytes = Vec::with_capacity(file.records * set.record_bytes());
+        for record in 0..file.records {
+            let label = (record % 10) as u8;
+            bytes.push(label);
+            bytes.extend((1..set.record_bytes()).map(|_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                20 * label + (noise >> 27) as u8
+            }));
+        }
+        fs::write(folder.join(file.name), bytes).unwrap();
+    }
+}
+
+#[test]
+fn the_guide_to_training_can_be_followed() {
+    let folder = TempDir::new().unwrap();
+    follow(include_str!("../../docs/training.md"), folder.path(), 8);
     assert!(folder.path().join("comparison.html").is_file());
+}
+
+/// What README takes for granted is made first: CIFAR-10, pictures, somebody's weights, an earlier run.
+#[test]
+fn the_readme_can_be_followed() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    write_cifar10(&folder.join("cache").join(Cifar::Cifar10.folder()));
+    for name in ["frog.png", "truck.jpg"] {
+        RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 99]))
+            .save(folder.join(name))
+            .unwrap();
+    }
+    let theirs = state_dict(&Golden::open("notebook-cifar10"));
+    weights::write(&folder.join("theirs.safetensors"), &theirs, &BTreeMap::new()).unwrap();
+    let earlier = format!("xception train --data synthetic --out runs/quick-cifar10-2{SMALL}");
+    follow(&format!("$ {earlier}"), folder, 1);
+    fs::create_dir_all(folder.join(".local/share/bash-completion/completions")).unwrap();
+    follow(include_str!("../../README.md"), folder, 11);
+    for made in [
+        "runs/quick-cifar10/report.html",
+        "comparison.html",
+        "ours.safetensors",
+        ".local/share/bash-completion/completions/xception",
+        ".local/share/man/man1/xception.1",
+    ] {
+        assert!(folder.join(made).is_file(), "{made}");
+    }
+}
+
+#[test]
+fn the_page_on_reports_can_be_followed() {
+    let folder = TempDir::new().unwrap();
+    let runs = ["quick-cifar10", "a", "b"];
+    let trainings = runs
+        .map(|run| format!("$ xception train --data synthetic --out runs/{run}{SMALL}\n"))
+        .concat();
+    follow(&trainings, folder.path(), 3);
+    follow(include_str!("../../docs/report.md"), folder.path(), 2);
+    assert!(folder.path().join("a-and-b.html").is_file());
+}
+
+/// Every command with options in the documents whose commands are not run.
+#[test]
+fn commands_that_are_only_quoted_are_understood() {
+    let folder = TempDir::new().unwrap();
+    let mut quoted = 0;
+    for (path, document) in UNDERSTOOD {
+        let spans = document.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        for span in spans.filter(|span| span.starts_with("xception ") && span.contains(" -")) {
+            // The program reads its arguments in order, and `--help` keeps it from acting on them.
+            let mut words: Vec<_> = span
+                .split_whitespace()
+                .skip(1)
+                .map(|word| if word == "N" { "1" } else { word })
+                .collect();
+            words.push("--help");
+            let ended = xception(folder.path(), &words);
+            // A sentence may name an option without its value.
+            let understood = ended.code == Some(0) || ended.stderr.contains("a value is required");
+            assert!(understood, "{path}: `{span}`: {}", ended.stderr);
+            quoted += 1;
+        }
+    }
+    assert!(quoted >= 8, "only {quoted} commands found");
 }

@@ -116,6 +116,12 @@ impl Average {
         Self { config, names, variables, averages, updates: 0 }
     }
 
+    /// Bytes that the averages take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes = |average: &Tensor| average.numel() * average.kind().elt_size_in_bytes();
+        self.averages.iter().map(bytes).sum::<usize>() as u64
+    }
+
     /// Takes in the weights after the step at `position`, if they count: one pass over them, in place.
     pub(crate) fn update(&mut self, position: &Position) -> Result<(), Error> {
         if self.config.counts(position) {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::Parser;
+use clap::error::ErrorKind;
 
 use super::Problem;
 use super::tree::SourceFile;
@@ -61,13 +62,8 @@ fn code_spans(line: &str) -> impl Iterator<Item = &str> {
 fn check_command(command: &str, problem: &mut impl FnMut(String)) {
     let command = command.split(" #").next().unwrap_or(command);
     let words: Vec<_> = command.split_whitespace().collect();
-    for pair in words.windows(3) {
-        if let ["cargo", "xtask", name] = pair
-            && is_name(name)
-            && !Cli::command().get_subcommands().any(|known| known.get_name() == *name)
-        {
-            problem(format!("there is no `cargo xtask {name}`: see `cargo xtask --help`"));
-        }
+    if let Some(place) = words.windows(2).position(|pair| pair == ["cargo", "xtask"]) {
+        check_xtask(&words[place + 1..], problem);
     }
     // Only as the command itself: elsewhere `xception` is the crate.
     let is_prefix = |word: &str| word == "$" || word == "time" || word.contains('=');
@@ -78,6 +74,26 @@ fn check_command(command: &str, problem: &mut impl FnMut(String)) {
     {
         let known = XCEPTION.join(", ");
         problem(format!("there is no `xception {name}`: its commands are {known}"));
+    }
+}
+
+/// Checks `xtask NAME …` as the program itself would read it, but for arguments that a sentence leaves out.
+fn check_xtask(words: &[&str], problem: &mut impl FnMut(String)) {
+    let ends = |word: &&str| ["&&", "|", ">", ";", "…"].contains(word);
+    let words: Vec<_> = words.iter().copied().take_while(|word| !ends(word)).collect();
+    let Some(name) = words.get(1).filter(|name| is_name(name)) else { return };
+    match Cli::try_parse_from(&words) {
+        Ok(_) => {}
+        Err(error) if !error.use_stderr() => {}
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {}
+        Err(error) if error.kind() == ErrorKind::InvalidSubcommand => {
+            problem(format!("there is no `cargo xtask {name}`: see `cargo xtask --help`"));
+        }
+        Err(error) => {
+            let message = error.to_string();
+            let reason = message.lines().next().unwrap_or_default();
+            problem(format!("`cargo {}`: {reason}", words.join(" ")));
+        }
     }
 }
 

@@ -56,6 +56,11 @@ fn averages_are_pytorchs() {
     check(AverageConfig::Polyak { from: Span::Steps(1), every: 1 }, 10.5);
 }
 
+#[test]
+fn two_weights_and_two_means_take_sixteen_bytes() {
+    assert_eq!(Average::new(&network().0, EMA).bytes(), 16);
+}
+
 /// By hand: of every second step 2, 8 and 32 count; an epoch is complete with the second step, and so 2 is the first.
 #[test]
 fn some_steps_do_not_count() {

@@ -23,7 +23,7 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// Of a network whose optimizer remembers `remembered` bytes.
+    /// Of a network whose optimizer and average remember `remembered` bytes.
     pub(super) fn of(network: &Summary, precision: Precision, remembered: u64) -> Self {
         let outputs = |layer: &LayerRow| layer.output.iter().product::<i64>();
         let kept = network.layers.iter().filter(|layer| {

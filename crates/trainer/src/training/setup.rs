@@ -57,7 +57,9 @@ impl<'a> Training<'a> {
         let resized = recipe.progressive.iter().map(|stage| stage.size);
         let input = resized.max().unwrap_or(0).max(stored) as i64;
         let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
-        let needs = Needs::of(&network, precision, optimizer.bytes());
+        let average = recipe.average.map(|config| Average::new(&store, config));
+        let remembered = optimizer.bytes() + average.as_ref().map_or(0, Average::bytes);
+        let needs = Needs::of(&network, precision, remembered);
         if !device.is_cuda() {
             needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
         }
@@ -100,7 +102,7 @@ impl<'a> Training<'a> {
             epoch: Running::from(state.epoch, device),
             unlogged: Running::from(state.unlogged, device),
             state,
-            average: recipe.average.map(|config| Average::new(&store, config)),
+            average,
             needs,
             passage: Passage::new(recipe.non_finite, &store),
             store,
