@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use datasets::{Cifar, Split};
@@ -18,16 +18,13 @@ use crate::golden_file::Golden;
 const SMALL: &str = " --set epochs=1 --set batch_size=1000 --set 'model.scale={ width = 0.05, middle_modules = 0, \
                      stem_stride = 2, entry_strides = [2, 2, 1] }'";
 
-/// Documents whose commands say how a figure was made: some take hours, so they are only understood, not run.
-const UNDERSTOOD: &[(&str, &str)] = &[
-    ("docs/results.md", include_str!("../../docs/results.md")),
-    ("docs/performance.md", include_str!("../../docs/performance.md")),
-    ("docs/recipes.md", include_str!("../../docs/recipes.md")),
-    ("docs/conventions.md", include_str!("../../docs/conventions.md")),
-    ("docs/cuda.md", include_str!("../../docs/cuda.md")),
-    ("CONTRIBUTING.md", include_str!("../../CONTRIBUTING.md")),
-    ("ARCHITECTURE.md", include_str!("../../ARCHITECTURE.md")),
-];
+/// Every document of the project, in `docs/` and beside it.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let entries = [root.join("docs"), root].map(|folder| fs::read_dir(folder).unwrap());
+    let paths = entries.into_iter().flatten().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
+}
 
 /// Lines after a prompt that begin with the program, without the comments behind them.
 fn commands(document: &str) -> Vec<String> {
@@ -133,12 +130,13 @@ fn the_page_on_reports_can_be_followed() {
     assert!(folder.path().join("a-and-b.html").is_file());
 }
 
-/// Every command with options in the documents whose commands are not run.
+/// Every command with options that a sentence quotes, wherever: some say how a figure was made and take hours.
 #[test]
 fn commands_that_are_only_quoted_are_understood() {
     let folder = TempDir::new().unwrap();
     let mut quoted = 0;
-    for (path, document) in UNDERSTOOD {
+    for path in documents() {
+        let document = fs::read_to_string(&path).unwrap();
         let spans = document.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         for span in spans.filter(|span| span.starts_with("xception ") && span.contains(" -")) {
             // The program reads its arguments in order, and `--help` keeps it from acting on them.
@@ -151,7 +149,7 @@ fn commands_that_are_only_quoted_are_understood() {
             let ended = xception(folder.path(), &words);
             // A sentence may name an option without its value.
             let understood = ended.code == Some(0) || ended.stderr.contains("a value is required");
-            assert!(understood, "{path}: `{span}`: {}", ended.stderr);
+            assert!(understood, "{}: `{span}`: {}", path.display(), ended.stderr);
             quoted += 1;
         }
     }

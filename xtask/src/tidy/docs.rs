@@ -62,8 +62,10 @@ fn code_spans(line: &str) -> impl Iterator<Item = &str> {
 fn check_command(command: &str, problem: &mut impl FnMut(String)) {
     let command = command.split(" #").next().unwrap_or(command);
     let words: Vec<_> = command.split_whitespace().collect();
-    if let Some(place) = words.windows(2).position(|pair| pair == ["cargo", "xtask"]) {
-        check_xtask(&words[place + 1..], problem);
+    for (place, pair) in words.windows(2).enumerate() {
+        if pair == ["cargo", "xtask"] {
+            check_xtask(&words[place + 1..], problem);
+        }
     }
     // Only as the command itself: elsewhere `xception` is the crate.
     let is_prefix = |word: &str| word == "$" || word == "time" || word.contains('=');

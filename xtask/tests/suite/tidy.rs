@@ -123,6 +123,11 @@ fn each_rule_finds_what_breaks_it_and_nothing_else() {
         ),
         (
             "docs/x.md",
+            "`cargo xtask doctor && cargo xtask fly`\n",
+            "docs/x.md:1: there is no `cargo xtask fly`",
+        ),
+        (
+            "docs/x.md",
             "`cargo xtask fetch cifar10 --form DIR`\n",
             "docs/x.md:1: `cargo xtask fetch cifar10 --form DIR`: error: unexpected argument '--form' found",
         ),
