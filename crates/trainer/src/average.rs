@@ -118,8 +118,7 @@ impl Average {
 
     /// Bytes that the averages take.
     pub(crate) fn bytes(&self) -> u64 {
-        let bytes = |average: &Tensor| average.numel() * average.kind().elt_size_in_bytes();
-        self.averages.iter().map(bytes).sum::<usize>() as u64
+        state::bytes(&self.averages)
     }
 
     /// Takes in the weights after the step at `position`, if they count: one pass over them, in place.

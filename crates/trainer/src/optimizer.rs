@@ -142,9 +142,7 @@ impl Optimizer {
 
     /// Bytes that [`Optimizer::state`] has, without copying them.
     pub(crate) fn bytes(&self) -> u64 {
-        let bytes =
-            |(_, tensor): &(String, Tensor)| tensor.numel() * tensor.kind().elt_size_in_bytes();
-        self.remembered().iter().map(bytes).sum::<usize>() as u64
+        state::bytes(self.remembered().iter().map(|(_, tensor)| tensor))
     }
 
     /// Goes on from `tensors`, which [`Optimizer::state`] made of an optimizer with the same configuration over the

@@ -1,4 +1,5 @@
-//! Puts named tensors back where a run left them: all of them, or none and a list of what does not fit.
+//! What a run remembers in tensors: how much it is, and how named ones are put back where a run left them, all of them or
+//! none and a list of what does not fit.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,12 @@ use crate::Error;
 
 /// Problems that a message spells out before it only counts.
 const SPELLED_OUT: usize = 12;
+
+/// Bytes that tensors take.
+pub(crate) fn bytes<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> u64 {
+    let bytes = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
+    tensors.into_iter().map(bytes).sum::<usize>() as u64
+}
 
 /// Copies `tensors` into those of the same names in `own`, in place and across devices. A name may be in `own` more
 /// than once. `what` the tensors belong to goes into the error.
