@@ -9,7 +9,9 @@ use super::tree::SourceFile;
 const ARROWS: &[(&str, &[&str])] = &[
     ("torch-ext", &[]),
     ("sepconv", &["torch-ext"]),
-    ("xception", &["sepconv", "torch-ext"]),
+    ("weight-files", &[]),
+    ("parsers-fuzz", &["datasets", "weight-files", "xception"]),
+    ("xception", &["sepconv", "torch-ext", "weight-files"]),
     ("datasets", &["torch-ext"]),
     ("trainer", &["datasets", "sepconv", "torch-ext", "xception"]),
     ("integration-tests", &["datasets", "sepconv", "torch-ext", "trainer", "xception"]),

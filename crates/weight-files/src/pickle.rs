@@ -1,0 +1,190 @@
+//! Pickle as far as PyTorch's weights need it: a machine that builds values and executes nothing.
+//!
+//! Python's own reader calls whatever the file names. This one knows the few names that weights are made of and refuses
+//! every other, by name and place. Values lie in one list and refer to one another by number, so that a small file makes
+//! small values, however often it repeats them.
+
+mod machine;
+mod opcodes;
+
+use crate::{DType, Error};
+
+pub(crate) use self::machine::parse;
+
+/// A value's place among all values of a pickle.
+pub(crate) type Id = usize;
+
+/// What a pickle may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Global {
+    /// `collections.OrderedDict`
+    OrderedDict,
+    /// `torch._utils._rebuild_tensor`
+    RebuildTensor,
+    /// `torch._utils._rebuild_tensor_v2`
+    RebuildTensorV2,
+    /// `torch._utils._rebuild_parameter`
+    RebuildParameter,
+    /// `torch.FloatStorage` and its like.
+    Storage(DType),
+}
+
+/// The names that are known: nothing behind them can do harm.
+const KNOWN: [(&str, &str, Global); 14] = [
+    ("collections", "OrderedDict", Global::OrderedDict),
+    ("torch._utils", "_rebuild_tensor", Global::RebuildTensor),
+    ("torch._utils", "_rebuild_tensor_v2", Global::RebuildTensorV2),
+    ("torch._utils", "_rebuild_parameter", Global::RebuildParameter),
+    ("torch", "DoubleStorage", Global::Storage(DType::F64)),
+    ("torch", "FloatStorage", Global::Storage(DType::F32)),
+    ("torch", "HalfStorage", Global::Storage(DType::F16)),
+    ("torch", "BFloat16Storage", Global::Storage(DType::BF16)),
+    ("torch", "LongStorage", Global::Storage(DType::I64)),
+    ("torch", "IntStorage", Global::Storage(DType::I32)),
+    ("torch", "ShortStorage", Global::Storage(DType::I16)),
+    ("torch", "CharStorage", Global::Storage(DType::I8)),
+    ("torch", "ByteStorage", Global::Storage(DType::U8)),
+    ("torch", "BoolStorage", Global::Storage(DType::Bool)),
+];
+
+impl Global {
+    fn named(module: &str, name: &str, at: usize) -> Result<Self, Error> {
+        let known = KNOWN.iter().find(|known| (known.0, known.1) == (module, name));
+        known
+            .map(|known| known.2)
+            .ok_or_else(|| Error::Forbidden { name: format!("{module}.{name}"), at })
+    }
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    /// `None`
+    None,
+    /// `True`, `False`
+    Bool(bool),
+    /// A number of up to 64 bits.
+    Int(i64),
+    /// A longer one, which only the magic number of PyTorch's old format is: its bytes, little-endian.
+    LongInt(Vec<u8>),
+    /// Nothing asks for what it is.
+    Float,
+    /// `str`, or Python 2's in UTF-8.
+    Text(String),
+    /// Nothing asks for what they are.
+    Bytes,
+    /// `tuple`
+    Tuple(Vec<Id>),
+    /// `list`
+    List(Vec<Id>),
+    /// `dict` or `OrderedDict`
+    Dict(Vec<(Id, Id)>),
+    /// Something that is known by name.
+    Global(Global),
+    /// Numbers that are kept elsewhere in the file.
+    Storage {
+        /// Their name there, a text.
+        key: Id,
+        /// Their kind.
+        dtype: DType,
+        /// How many.
+        count: usize,
+    },
+    /// A view of a storage.
+    Tensor {
+        /// The storage.
+        storage: Id,
+        /// Which of its numbers.
+        view: crate::array::Strided,
+    },
+}
+
+impl Value {
+    fn what(&self) -> &'static str {
+        match self {
+            Value::None => "None",
+            Value::Bool(_) => "a bool",
+            Value::Int(_) | Value::LongInt(_) => "an int",
+            Value::Float => "a float",
+            Value::Text(_) => "a str",
+            Value::Bytes => "bytes",
+            Value::Tuple(_) => "a tuple",
+            Value::List(_) => "a list",
+            Value::Dict(_) => "a dict",
+            Value::Global(_) => "a class or function",
+            Value::Storage { .. } => "a storage",
+            Value::Tensor { .. } => "a tensor",
+        }
+    }
+}
+
+/// All values of a pickle, and which of them it stands for.
+#[derive(Debug)]
+pub(crate) struct Pickle {
+    pub(crate) values: Vec<Value>,
+    pub(crate) root: Id,
+    /// Bytes that it took.
+    pub(crate) length: usize,
+}
+
+impl Pickle {
+    pub(crate) fn root(&self) -> &Value {
+        &self.values[self.root]
+    }
+
+    /// The value behind a string key of a dict.
+    pub(crate) fn get(&self, dict: &[(Id, Id)], key: &str) -> Option<&Value> {
+        let is_key = |id: Id| matches!(&self.values[id], Value::Text(text) if text == key);
+        dict.iter().rev().find(|(id, _)| is_key(*id)).map(|(_, value)| &self.values[*value])
+    }
+
+    /// A text; of a storage's key it is known that it is one.
+    pub(crate) fn text(&self, id: Id) -> &str {
+        match &self.values[id] {
+            Value::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    /// Refuses values that hold themselves, which no weights do and no walk over them would end at.
+    fn check_acyclic(&self) -> Result<(), Error> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Seen {
+            Not,
+            Open,
+            Closed,
+        }
+        let mut seen = vec![Seen::Not; self.values.len()];
+        let mut open = vec![(self.root, false)];
+        while let Some((id, is_left)) = open.pop() {
+            if is_left {
+                seen[id] = Seen::Closed;
+                continue;
+            }
+            match seen[id] {
+                Seen::Closed => continue,
+                Seen::Open => {
+                    let what = self.values[id].what();
+                    return Err(Error::Damaged(format!("{what} in its pickle holds itself")));
+                }
+                Seen::Not => seen[id] = Seen::Open,
+            }
+            open.push((id, true));
+            match &self.values[id] {
+                Value::Tuple(items) | Value::List(items) => {
+                    open.extend(items.iter().map(|&item| (item, false)));
+                }
+                Value::Dict(items) => {
+                    open.extend(
+                        items.iter().flat_map(|&(key, item)| [(key, false), (item, false)]),
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,435 @@
+//! The machine: a stack, a memo, and values that are built one after another.
+
+use std::collections::HashMap;
+
+use super::{Global, Id, Pickle, Value, opcodes as op};
+use crate::Error;
+use crate::array::Strided;
+
+/// PyTorch has no tensor of more.
+const MOST_AXES: usize = 64;
+
+/// Reads the pickle at the start of `bytes`.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Pickle, Error> {
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        values: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+    };
+    let root = loop {
+        if let Some(root) = machine.step()? {
+            break root;
+        }
+    };
+    let pickle = Pickle { values: machine.values, root, length: machine.at };
+    pickle.check_acyclic()?;
+    Ok(pickle)
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    values: Vec<Value>,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: HashMap<usize, Id>,
+}
+
+impl<'a> Machine<'a> {
+    /// Carries an instruction out; the last one gives the value that the pickle stands for.
+    fn step(&mut self) -> Result<Option<Id>, Error> {
+        let begins = self.at;
+        let [opcode] = self.array()?;
+        match opcode {
+            op::PROTO => {
+                let [version] = self.array()?;
+                if version > 5 {
+                    return Err(self.damaged(&format!("is of protocol {version}, above 5")));
+                }
+            }
+            op::FRAME => drop(self.array::<8>()?),
+            op::STOP => return self.pop().map(Some),
+            op::MARK => self.marks.push(self.stack.len()),
+            op::POP => drop(self.pop()?),
+            op::POP_MARK => drop(self.pop_to_mark()?),
+            op::DUP => {
+                let id = self.top()?;
+                self.stack.push(id);
+            }
+            op::NONE => self.push(Value::None),
+            op::NEWTRUE => self.push(Value::Bool(true)),
+            op::NEWFALSE => self.push(Value::Bool(false)),
+            op::BININT => {
+                let number = i32::from_le_bytes(self.array()?);
+                self.push(Value::Int(number.into()));
+            }
+            op::BININT1 => {
+                let [number] = self.array()?;
+                self.push(Value::Int(number.into()));
+            }
+            op::BININT2 => {
+                let number = u16::from_le_bytes(self.array()?);
+                self.push(Value::Int(number.into()));
+            }
+            op::LONG1 => {
+                let [length] = self.array()?;
+                self.long(length.into())?;
+            }
+            op::LONG4 => {
+                let length = self.length4()?;
+                self.long(length)?;
+            }
+            op::BINFLOAT => {
+                self.array::<8>()?;
+                self.push(Value::Float);
+            }
+            op::SHORT_BINUNICODE | op::SHORT_BINSTRING => {
+                let [length] = self.array()?;
+                self.text(length.into())?;
+            }
+            op::BINUNICODE | op::BINSTRING => {
+                let length = self.length4()?;
+                self.text(length)?;
+            }
+            op::BINUNICODE8 => {
+                let length = self.length8()?;
+                self.text(length)?;
+            }
+            op::SHORT_BINBYTES => {
+                let [length] = self.array()?;
+                self.skipped(length.into())?;
+            }
+            op::BINBYTES => {
+                let length = self.length4()?;
+                self.skipped(length)?;
+            }
+            op::BINBYTES8 => {
+                let length = self.length8()?;
+                self.skipped(length)?;
+            }
+            op::EMPTY_TUPLE => self.push(Value::Tuple(Vec::new())),
+            op::TUPLE => {
+                let items = self.pop_to_mark()?;
+                self.push(Value::Tuple(items));
+            }
+            op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => {
+                let items = self.pop_last(usize::from(opcode - op::TUPLE1) + 1)?;
+                self.push(Value::Tuple(items));
+            }
+            op::EMPTY_LIST => self.push(Value::List(Vec::new())),
+            op::APPEND => {
+                let items = self.pop_last(1)?;
+                self.append(items)?;
+            }
+            op::APPENDS => {
+                let items = self.pop_to_mark()?;
+                self.append(items)?;
+            }
+            op::EMPTY_DICT => self.push(Value::Dict(Vec::new())),
+            op::SETITEM => {
+                let items = self.pop_last(2)?;
+                self.set_items(&items)?;
+            }
+            op::SETITEMS => {
+                let items = self.pop_to_mark()?;
+                self.set_items(&items)?;
+            }
+            op::GLOBAL => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.push(Value::Global(Global::named(module, name, begins)?));
+            }
+            op::STACK_GLOBAL => {
+                let [module, name] = self.pop_last(2)?[..] else { unreachable!("two values") };
+                let (Value::Text(module), Value::Text(name)) =
+                    (&self.values[module], &self.values[name])
+                else {
+                    return Err(self.damaged("names something by other than text"));
+                };
+                let global = Global::named(module, name, begins)?;
+                self.push(Value::Global(global));
+            }
+            op::REDUCE => self.reduce()?,
+            op::BUILD => self.build()?,
+            op::BINPERSID => self.storage()?,
+            op::BINPUT => {
+                let [place] = self.array()?;
+                self.remember(place.into())?;
+            }
+            op::LONG_BINPUT => {
+                let place = self.length4()?;
+                self.remember(place)?;
+            }
+            op::MEMOIZE => self.remember(self.memo.len())?,
+            op::BINGET => {
+                let [place] = self.array()?;
+                self.recall(place.into())?;
+            }
+            op::LONG_BINGET => {
+                let place = self.length4()?;
+                self.recall(place)?;
+            }
+            other => {
+                return Err(Error::Damaged(format!(
+                    "its pickle has the instruction {other:#04x} at byte {begins}, which no weights need"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    fn damaged(&self, problem: &str) -> Error {
+        Error::Damaged(format!("its pickle {problem} (byte {})", self.at))
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let rest = &self.bytes[self.at..];
+        if length > rest.len() {
+            return Err(self.damaged(&format!(
+                "ends too soon: {length} bytes are to follow, {} do",
+                rest.len()
+            )));
+        }
+        self.at += length;
+        Ok(&rest[..length])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        Ok(self.take(N)?.try_into().expect("N bytes were taken"))
+    }
+
+    fn length4(&mut self) -> Result<usize, Error> {
+        Ok(u32::from_le_bytes(self.array()?) as usize)
+    }
+
+    fn length8(&mut self) -> Result<usize, Error> {
+        let length = u64::from_le_bytes(self.array()?);
+        usize::try_from(length).map_err(|_| self.damaged("has a length beyond all memory"))
+    }
+
+    fn line(&mut self) -> Result<&'a str, Error> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().position(|&byte| byte == b'\n');
+        let line = self.take(end.ok_or_else(|| self.damaged("has a line without end"))?)?;
+        self.at += 1;
+        std::str::from_utf8(line).map_err(|_| self.damaged("has a name that is not UTF-8"))
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(self.values.len());
+        self.values.push(value);
+    }
+
+    fn top(&self) -> Result<Id, Error> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let id = self.stack.last().copied().filter(|_| self.stack.len() > floor);
+        id.ok_or_else(|| self.damaged("takes more than there is"))
+    }
+
+    fn pop(&mut self) -> Result<Id, Error> {
+        let id = self.top()?;
+        self.stack.pop();
+        Ok(id)
+    }
+
+    fn pop_last(&mut self, count: usize) -> Result<Vec<Id>, Error> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.len().checked_sub(count).filter(|start| *start >= floor) {
+            Some(start) => Ok(self.stack.split_off(start)),
+            None => Err(self.damaged("takes more than there is")),
+        }
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Id>, Error> {
+        match self.marks.pop() {
+            Some(start) => Ok(self.stack.split_off(start)),
+            None => Err(self.damaged("looks for a mark that is not there")),
+        }
+    }
+
+    fn long(&mut self, length: usize) -> Result<(), Error> {
+        let bytes = self.take(length)?;
+        if length > 8 {
+            self.push(Value::LongInt(bytes.to_vec()));
+            return Ok(());
+        }
+        // Two's complement, cut short.
+        let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
+        let mut all = [sign; 8];
+        all[..length].copy_from_slice(bytes);
+        self.push(Value::Int(i64::from_le_bytes(all)));
+        Ok(())
+    }
+
+    fn text(&mut self, length: usize) -> Result<(), Error> {
+        let bytes = self.take(length)?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| self.damaged("has a str that is not UTF-8"))?;
+        self.push(Value::Text(text.to_string()));
+        Ok(())
+    }
+
+    fn skipped(&mut self, length: usize) -> Result<(), Error> {
+        self.take(length)?;
+        self.push(Value::Bytes);
+        Ok(())
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Result<(), Error> {
+        let list = self.top()?;
+        match &mut self.values[list] {
+            Value::List(held) => held.extend(items),
+            other => {
+                let what = other.what();
+                return Err(self.damaged(&format!("appends to {what}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_items(&mut self, items: &[Id]) -> Result<(), Error> {
+        let dict = self.top()?;
+        let pairs = items.chunks_exact(2);
+        if !pairs.remainder().is_empty() {
+            return Err(self.damaged("has a key without a value"));
+        }
+        match &mut self.values[dict] {
+            Value::Dict(held) => held.extend(pairs.map(|pair| (pair[0], pair[1]))),
+            other => {
+                let what = other.what();
+                return Err(self.damaged(&format!("sets an item of {what}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, place: usize) -> Result<(), Error> {
+        let id = self.top()?;
+        self.memo.insert(place, id);
+        Ok(())
+    }
+
+    fn recall(&mut self, place: usize) -> Result<(), Error> {
+        let id = self.memo.get(&place).copied();
+        self.stack.push(id.ok_or_else(|| self.damaged("recalls what it never remembered"))?);
+        Ok(())
+    }
+
+    /// What Python would call a function for.
+    fn reduce(&mut self) -> Result<(), Error> {
+        let [callable, arguments] = self.pop_last(2)?[..] else { unreachable!("two values") };
+        let (Value::Global(global), Value::Tuple(arguments)) =
+            (&self.values[callable], &self.values[arguments])
+        else {
+            let (callable, arguments) =
+                (self.values[callable].what(), self.values[arguments].what());
+            return Err(self.damaged(&format!("calls {callable} with {arguments}")));
+        };
+        match (global, &arguments[..]) {
+            (Global::OrderedDict, []) => self.push(Value::Dict(Vec::new())),
+            (Global::OrderedDict, &[pairs]) => {
+                let pairs = self.pairs(pairs)?;
+                self.push(Value::Dict(pairs));
+            }
+            (Global::RebuildTensor, &[storage, offset, shape, strides])
+            | (Global::RebuildTensorV2, &[storage, offset, shape, strides, ..]) => {
+                let view = Strided {
+                    offset: self.size(offset)?,
+                    shape: self.sizes(shape)?,
+                    strides: self.sizes(strides)?,
+                };
+                if !matches!(self.values[storage], Value::Storage { .. }) {
+                    let what = self.values[storage].what();
+                    return Err(self.damaged(&format!("makes a tensor of {what}")));
+                }
+                self.push(Value::Tensor { storage, view });
+            }
+            (Global::RebuildParameter, &[tensor, ..]) => self.stack.push(tensor),
+            (global, arguments) => {
+                let problem = format!("calls {global:?} with {} arguments", arguments.len());
+                return Err(self.damaged(&problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Attributes of an object: PyTorch hangs the versions of its modules on a state dict, which nothing here needs.
+    fn build(&mut self) -> Result<(), Error> {
+        self.pop()?;
+        let object = self.top()?;
+        match &self.values[object] {
+            Value::Dict(_) => Ok(()),
+            other => Err(self.damaged(&format!("gives attributes to {}", other.what()))),
+        }
+    }
+
+    /// `('storage', torch.FloatStorage, key, location, count)`, in the old format with a view, which is `None`.
+    fn storage(&mut self) -> Result<(), Error> {
+        let id = self.pop()?;
+        let Value::Tuple(parts) = &self.values[id] else {
+            return Err(self.damaged("asks for something outside it by other than a tuple"));
+        };
+        if parts.len() > 6 {
+            return Err(self.damaged("asks for a storage in more words than are known"));
+        }
+        let key = parts.get(2).copied();
+        let values: Vec<&Value> = parts.iter().map(|&part| &self.values[part]).collect();
+        let [
+            Value::Text(kind),
+            Value::Global(Global::Storage(dtype)),
+            Value::Text(_),
+            Value::Text(_),
+            Value::Int(count),
+            view @ ..,
+        ] = &values[..]
+        else {
+            return Err(self.damaged("asks for something outside it that is no storage"));
+        };
+        if kind != "storage" || !matches!(view, [] | [Value::None]) {
+            return Err(self.damaged("asks for a storage in a way that is not known"));
+        }
+        let count = usize::try_from(*count)
+            .map_err(|_| self.damaged(&format!("asks for a storage of {count} numbers")))?;
+        let key = key.expect("the third of five");
+        let storage = Value::Storage { key, dtype: *dtype, count };
+        self.push(storage);
+        Ok(())
+    }
+
+    /// Python 2's way to write an OrderedDict: as a list of pairs, which nothing else asks for.
+    fn pairs(&mut self, list: Id) -> Result<Vec<(Id, Id)>, Error> {
+        // Taken, not copied: a small file could ask for many copies of a long list.
+        let Value::List(items) = std::mem::replace(&mut self.values[list], Value::None) else {
+            return Err(self.damaged("makes an OrderedDict of something that is no list"));
+        };
+        let pair = |&item: &Id| match &self.values[item] {
+            Value::Tuple(pair) | Value::List(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
+            _ => Err(self.damaged("makes an OrderedDict of items that are no pairs")),
+        };
+        items.iter().map(pair).collect()
+    }
+
+    fn size(&self, id: Id) -> Result<usize, Error> {
+        match &self.values[id] {
+            Value::Int(number) => usize::try_from(*number).map_err(|_| {
+                self.damaged(&format!("has a tensor of size, stride or offset {number}"))
+            }),
+            other => Err(self.damaged(&format!("has {} where a size belongs", other.what()))),
+        }
+    }
+
+    fn sizes(&self, id: Id) -> Result<Vec<usize>, Error> {
+        match &self.values[id] {
+            Value::Tuple(sizes) | Value::List(sizes) if sizes.len() <= MOST_AXES => {
+                sizes.iter().map(|&size| self.size(size)).collect()
+            }
+            Value::Tuple(sizes) | Value::List(sizes) => {
+                Err(self.damaged(&format!("has a tensor of {} axes", sizes.len())))
+            }
+            other => Err(self.damaged(&format!("has {} where sizes belong", other.what()))),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The machine on pickles that nobody's `torch.save` wrote, and what it refuses in them.
+
+use super::*;
+
+/// Protocol 2, `body`, the end.
+fn pickle(body: &[u8]) -> Vec<u8> {
+    [b"\x80\x02", body, b"."].concat()
+}
+
+#[track_caller]
+fn refused(body: &[u8], expected: &str) {
+    let error = parse(&pickle(body)).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn a_call_to_the_system_is_refused_by_name() {
+    refused(
+        b"cos\nsystem\nq\x00X\x09\x00\x00\x00rm -rf /\n\x85R",
+        "asks for os.system (byte 2 of its pickle), which no weights need and which is not called here",
+    );
+    // Protocol 4 takes names from the stack.
+    refused(b"\x8c\x05posix\x8c\x06system\x93\x8c\x02ls\x85R", "asks for posix.system (byte 17");
+    for name in [
+        "builtins\neval",
+        "torch\nload",
+        "torch._utils\n_rebuild_xla_tensor",
+        "collections\nCounter",
+    ] {
+        let body = [b"c", name.as_bytes(), b"\n"].concat();
+        refused(&body, &format!("asks for {}", name.replace('\n', ".")));
+    }
+}
+
+#[test]
+fn instructions_that_build_objects_are_not_known() {
+    // INST, OBJ, NEWOBJ, EXT1, PERSID and the rest of what weights are never written with.
+    for opcode in [b'i', b'o', 0x81, 0x82, b'P', 0x92, 0x96, 0x00, 0xff] {
+        refused(&[opcode], "which no weights need");
+    }
+}
+
+#[test]
+fn values_that_hold_themselves_are_refused() {
+    refused(b"]q\x00h\x00a", "a list in its pickle holds itself");
+    refused(b"}q\x00K\x01h\x00s", "a dict in its pickle holds itself");
+    // By way of another: a = [b], b = (a,).
+    refused(b"]q\x00h\x00\x85q\x01a", "holds itself");
+    // The same twice is no circle.
+    parse(&pickle(b"](K\x01q\x00h\x00h\x00e")).unwrap();
+}
+
+#[test]
+fn what_is_cut_short_or_out_of_place_is_named() {
+    refused(b"X\xff\xff\xff\x7fabc", "ends too soon");
+    refused(b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff", "ends too soon");
+    refused(b"a", "takes more than there is");
+    refused(b"(K\x01a", "takes more than there is");
+    refused(b"t", "a mark that is not there");
+    refused(b"h\x07", "recalls what it never remembered");
+    refused(b"K\x01K\x02a", "appends to an int");
+    refused(b"}(K\x01u", "a key without a value");
+    refused(b"K\x01NR", "calls an int with None");
+    refused(b"K\x01}b", "gives attributes to an int");
+    refused(b"X\x01\x00\x00\x00\xff", "not UTF-8");
+    refused(b"cno end", "a line without end");
+    assert!(parse(b"\x80\x09.").unwrap_err().to_string().contains("of protocol 9"));
+    assert!(parse(b"").unwrap_err().to_string().contains("ends too soon"));
+    for cut in 0..6 {
+        assert!(parse(&pickle(b"K\x01K\x02\x86")[..cut]).is_err());
+    }
+}
+
+#[test]
+fn storages_and_tensors_must_be_what_they_say() {
+    let storage = |parts: &[u8]| [b"(", parts, b"tQ"].concat();
+    let text =
+        |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    let float = b"ctorch\nFloatStorage\n";
+    let whole = |count: &[u8]| {
+        storage(&[&text("storage"), &float[..], &text("0"), &text("cpu"), count].concat())
+    };
+    let read = parse(&pickle(&whole(b"K\x04"))).unwrap();
+    assert!(matches!(read.root(), Value::Storage { dtype: DType::F32, count: 4, .. }));
+    refused(&whole(b"J\xff\xff\xff\xff"), "a storage of -1 numbers");
+    refused(&storage(&text("storage")), "that is no storage");
+    refused(
+        &storage(&[&text("module"), &float[..], &text("0"), &text("cpu"), b"K\x04"].concat()),
+        "not known",
+    );
+    let tensor = |size: &[u8]| {
+        let rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n(";
+        [&rebuild[..], &whole(b"K\x04"), b"K\x00", size, b"K\x01\x85\x89NtR"].concat()
+    };
+    assert!(matches!(parse(&pickle(&tensor(b"K\x04\x85"))).unwrap().root(), Value::Tensor { .. }));
+    refused(&tensor(b"J\xfe\xff\xff\xff\x85"), "of size, stride or offset -2");
+    refused(&tensor(b"N"), "None where sizes belong");
+    let many = [b"(".as_slice(), &b"K\x01".repeat(65), b"t"].concat();
+    refused(&tensor(&many), "a tensor of 65 axes");
+}
+
+#[test]
+fn numbers_keep_their_sign() {
+    let int = |body: &[u8]| parse(&pickle(body)).unwrap().root().clone();
+    assert_eq!(int(b"\x8a\x00"), Value::Int(0));
+    assert_eq!(int(b"\x8a\x01\xff"), Value::Int(-1));
+    assert_eq!(int(b"\x8a\x02\xff\x00"), Value::Int(255));
+    assert_eq!(int(b"\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80"), Value::Int(i64::MIN));
+    assert_eq!(int(b"J\xfe\xff\xff\xff"), Value::Int(-2));
+}
+
+/// Every byte of a short pickle replaced by every other: nothing panics, nothing is called.
+#[test]
+fn no_single_byte_makes_it_panic() {
+    let whole = pickle(b"ccollections\nOrderedDict\n)Rq\x00(X\x01\x00\x00\x00aK\x01u}q\x01b");
+    parse(&whole).unwrap();
+    for place in 0..whole.len() {
+        for byte in 0..=255 {
+            let mut damaged = whole.clone();
+            damaged[place] = byte;
+            drop(parse(&damaged));
+        }
+    }
+}

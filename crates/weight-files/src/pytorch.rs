@@ -1,0 +1,8 @@
+//! `.pth` files: a pickle that says what there is, and the numbers beside it.
+
+mod legacy;
+mod state_dict;
+mod zip_archive;
+
+pub(crate) use self::legacy::{MAGIC as LEGACY_MAGIC, parse as parse_legacy};
+pub(crate) use self::zip_archive::parse as parse_zip;
