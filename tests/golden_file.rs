@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use xception::ModelOptions;
 
 /// The constants of the fill formula.
 #[derive(Debug, Deserialize)]
@@ -36,7 +37,15 @@ pub(crate) struct Summary {
     pub(crate) zero: bool,
 }
 
-/// One batch and what the original made of it.
+/// A level of the feature pyramid.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Level {
+    pub(crate) shape: Vec<i64>,
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
+}
+
+/// One batch and what the original made of it. Some cases have no statistics and gradients.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {
     pub(crate) input_name: String,
@@ -44,6 +53,9 @@ pub(crate) struct Case {
     pub(crate) labels: Vec<i64>,
     pub(crate) eval_logits: Vec<Vec<f64>>,
     pub(crate) train_logits: Vec<Vec<f64>>,
+    /// The feature pyramid in evaluation mode, of originals that have one.
+    #[serde(default)]
+    pub(crate) levels: Vec<Level>,
     pub(crate) loss: f64,
     pub(crate) running: BTreeMap<String, Summary>,
     pub(crate) gradients: BTreeMap<String, Summary>,
@@ -63,6 +75,11 @@ pub(crate) struct Reference {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Golden {
     pub(crate) network: String,
+    /// The preset, where the name of the file says more.
+    #[serde(default)]
+    pub(crate) preset: Option<String>,
+    #[serde(default)]
+    pub(crate) options: ModelOptions,
     pub(crate) classes: i64,
     pub(crate) logits_stored: i64,
     pub(crate) fill: Fill,

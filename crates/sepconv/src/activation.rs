@@ -4,7 +4,10 @@ use tch::Tensor;
 use torch_ext::FeatureMap;
 
 /// What is applied to a feature map, element by element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// Nothing: the paper finds it best between the halves.
     #[default]

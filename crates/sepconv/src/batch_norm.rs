@@ -61,6 +61,14 @@ impl BatchNorm2d {
         })
     }
 
+    /// A copy that later training does not move, without gradients.
+    pub fn snapshot(&self) -> Self {
+        let [weight, bias, running_mean, running_var] =
+            [&self.weight, &self.bias, &self.running_mean, &self.running_var]
+                .map(|tensor| tensor.detach().copy());
+        Self { weight, bias, running_mean, running_var, config: self.config }
+    }
+
     /// On the devices and kinds that are left to libtorch's kernels.
     fn by_libtorch(&self, xs: &Tensor, train: bool) -> Tensor {
         match (train, self.config.running_variance) {

@@ -46,6 +46,7 @@ pub use error::Error;
 pub use init::Init;
 pub use layer::{Chain, Layer};
 pub use max_pool::max_pool2d;
+pub use packed::Folded;
 pub use padding::Padding;
 pub use pointwise::{PointwiseConv2d, PointwiseConv2dConfig};
-pub use separable::{NormAct, Order, SeparableConv2d, SeparableConv2dConfig};
+pub use separable::{HalfNames, NormAct, Order, SeparableConv2d, SeparableConv2dConfig};

@@ -3,12 +3,20 @@
 use tch::Tensor;
 use torch_ext::{DepthwiseHalf, Factors, PackedConv, PackedConvConfig};
 
-use crate::{Activation, BatchNorm2d, Conv2d, NormAct, Order, Padding, SeparableConv2d};
+use crate::{
+    Activation, BatchNorm2d, Conv2d, Conv2dConfig, NormAct, Order, Padding, PointwiseConv2d,
+    SeparableConv2d,
+};
 
-/// A convolution's weight `[c_out, c_in / groups, kh, kw]` and bias `[c_out]` with normalisations folded in.
-struct Folded {
-    weight: Tensor,
-    bias: Tensor,
+/// A convolution with normalisations folded in, and all that it takes to run it anywhere.
+#[derive(Debug)]
+pub struct Folded {
+    /// `[c_out, c_in / groups, kh, kw]`.
+    pub weight: Tensor,
+    /// `[c_out]`.
+    pub bias: Tensor,
+    /// Its geometry.
+    pub config: Conv2dConfig,
 }
 
 impl Folded {
@@ -16,7 +24,7 @@ impl Folded {
         let weight = conv.weight.detach();
         let bias = conv.bias.as_ref().map(Tensor::detach);
         let none = || Tensor::zeros([weight.size()[0]], (weight.kind(), weight.device()));
-        Self { bias: bias.unwrap_or_else(none), weight }
+        Self { bias: bias.unwrap_or_else(none), weight, config: conv.config }
     }
 
     /// `scale * (conv + bias - mean) + shift` is a convolution too.
@@ -28,7 +36,52 @@ impl Folded {
         Self {
             bias: (self.bias - mean) * &scale + shift,
             weight: self.weight * scale.view([-1, 1, 1, 1]),
+            config: self.config,
         }
+    }
+}
+
+impl Conv2d {
+    /// This convolution and `norm` after it as one, in evaluation mode.
+    pub fn folded(&self, norm: Option<&BatchNorm2d>) -> Folded {
+        tch::no_grad(|| Folded::of(self).then(norm))
+    }
+}
+
+impl PointwiseConv2d {
+    /// This convolution and `norm` after it as one, in evaluation mode.
+    pub fn folded(&self, norm: Option<&BatchNorm2d>) -> Folded {
+        self.conv().folded(norm)
+    }
+}
+
+impl SeparableConv2d {
+    /// The depthwise half, the activation after it, and the pointwise half with `norm` after it, in evaluation mode;
+    /// `None` where the pointwise half comes first, or an activation last.
+    pub fn folded(&self, norm: Option<&BatchNorm2d>) -> Option<(Folded, Activation, Folded)> {
+        let NormAct { activation: closing, .. } = self.config.after;
+        if self.config.order != Order::DepthwiseFirst || closing != Activation::None {
+            return None;
+        }
+        let depthwise = self.depthwise().conv().folded(self.depthwise_norm());
+        let pointwise = self.pointwise().conv();
+        let pointwise =
+            tch::no_grad(|| Folded::of(pointwise).then(self.pointwise_norm()).then(norm));
+        Some((depthwise, self.config.between.activation, pointwise))
+    }
+}
+
+impl BatchNorm2d {
+    /// What it does in evaluation mode, as a convolution of each channel with a kernel of one pixel.
+    pub fn folded(&self) -> Folded {
+        let channels = self.weight.size()[0];
+        let options = (self.weight.kind(), self.weight.device());
+        let identity = Folded {
+            weight: Tensor::ones([channels, 1, 1, 1], options),
+            bias: Tensor::zeros([channels], options),
+            config: Conv2dConfig { kernel_size: [1, 1], groups: channels, ..Default::default() },
+        };
+        tch::no_grad(|| identity.then(Some(self)))
     }
 }
 
@@ -60,7 +113,7 @@ impl Conv2d {
         }
         let padding =
             config.padding.at_every_size(config.kernel_size, config.stride, config.dilation)?;
-        let Folded { weight, bias } = tch::no_grad(|| Folded::of(self).then(norm));
+        let Folded { weight, bias, .. } = self.folded(norm);
         let (stride, dilation) = (config.stride, config.dilation);
         let config = PackedConvConfig { depthwise: None, weight, bias, stride, padding, dilation };
         PackedConv::new(&config, factors)
@@ -112,7 +165,7 @@ impl SeparableConv2d {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BatchNormConfig, Conv2dConfig, Groups, SeparableConv2dConfig};
+    use crate::{BatchNormConfig, Groups, SeparableConv2dConfig};
     use tch::{Device, Kind, nn, nn::ModuleT};
     use torch_ext::Around;
 

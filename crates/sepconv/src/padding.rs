@@ -20,7 +20,7 @@ impl Padding {
     pub const VALID: Padding = Padding::Explicit([0, 0]);
 
     /// Padding before and after along one axis of `size` pixels.
-    pub(crate) fn along(
+    pub fn along(
         self,
         axis: usize,
         size: i64,

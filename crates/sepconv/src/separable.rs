@@ -19,6 +19,26 @@ pub enum Order {
     PointwiseFirst,
 }
 
+/// What the variables of the two halves are called: names are the file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HalfNames {
+    /// `conv1` and `pointwise`, as in Cadene's published Xception checkpoint.
+    #[default]
+    Cadene,
+    /// `conv_dw` and `conv_pw`, as in timm's aligned networks.
+    Timm,
+}
+
+impl HalfNames {
+    /// The names of the depthwise and of the pointwise half.
+    pub fn names(self) -> [&'static str; 2] {
+        match self {
+            HalfNames::Cadene => ["conv1", "pointwise"],
+            HalfNames::Timm => ["conv_dw", "conv_pw"],
+        }
+    }
+}
+
 /// An optional normalisation followed by an optional activation.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct NormAct {
@@ -53,6 +73,8 @@ pub struct SeparableConv2dConfig {
     pub after: NormAct,
     /// Where training starts.
     pub init: Init,
+    /// What the halves' variables are called.
+    pub names: HalfNames,
 }
 
 impl Default for SeparableConv2dConfig {
@@ -79,14 +101,15 @@ impl Default for SeparableConv2dConfig {
             between: NormAct::default(),
             after: NormAct::default(),
             init,
+            names: HalfNames::default(),
         }
     }
 }
 
 /// A depthwise separable convolution. Keras: `SeparableConv2D`.
 ///
-/// Variables, under `path`: `conv1.*` (the depthwise half, so called in the published Xception checkpoint),
-/// `pointwise.*`, and for each half's normalisation `bn_dw.*` and `bn_pw.*`.
+/// Variables, under `path`: those of the halves by their [`HalfNames`] (`conv1.*`, `pointwise.*`), and for each half's
+/// normalisation `bn_dw.*` and `bn_pw.*`.
 #[derive(Debug)]
 pub struct SeparableConv2d {
     depthwise: DepthwiseConv2d,
@@ -147,11 +170,12 @@ impl SeparableConv2d {
         let norm = |name: &str, part: NormAct, channels| {
             part.norm.map(|norm| BatchNorm2d::new(&(path / name), channels, norm)).transpose()
         };
+        let [depthwise_name, pointwise_name] = config.names.names();
         Ok(Self {
-            depthwise: DepthwiseConv2d::new(&(path / "conv1"), depthwise_in, depthwise)?,
+            depthwise: DepthwiseConv2d::new(&(path / depthwise_name), depthwise_in, depthwise)?,
             depthwise_norm: norm("bn_dw", after_depthwise, depthwise_in * depth_multiplier)?,
             pointwise: PointwiseConv2d::new(
-                &(path / "pointwise"),
+                &(path / pointwise_name),
                 pointwise_in,
                 pointwise_out,
                 pointwise,

@@ -4,6 +4,9 @@
 //! definition (`model.rs`) serves them all.
 
 use sepconv::{Activation, BatchNormConfig, Init, NormAct, Padding, SeparableConv2dConfig};
+use tch::{Kind, Tensor};
+
+use crate::{Error, FullyConnected, Names};
 
 /// Whether batch normalisation follows a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +17,16 @@ pub enum Norm {
     None,
 }
 
-/// One 3×3 convolution of the stem; ReLU follows.
+/// Where a residual module normalises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormPlace {
+    /// After each separable convolution: the paper.
+    After,
+    /// Ahead of each, and of the ReLU there; what comes out of a module is not normalised ("pre-activation").
+    Ahead,
+}
+
+/// One 3×3 convolution of the stem.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StemConv {
     /// Output channels.
@@ -25,27 +37,57 @@ pub struct StemConv {
     pub padding: i64,
     /// Whether a bias is added.
     pub bias: bool,
-    /// What follows ahead of the ReLU.
+    /// What follows ahead of the activation.
     pub norm: Norm,
+    /// What follows.
+    pub activation: Activation,
 }
 
-/// A residual module: separable convolutions with ReLU between them, a max-pool where it is strided, and a shortcut.
+/// A residual module: separable convolutions with ReLU between them, and a shortcut around them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResidualRow {
     /// Output channels of each separable convolution.
     pub widths: Vec<i64>,
-    /// Of the closing 3×3 max-pool and of the shortcut; 1 means no pool.
+    /// How much smaller the picture leaves the module; how it becomes so says [`Downsampling`].
     pub stride: i64,
+    /// Whether a level of the feature pyramid ends here: the row is strided, or was ahead of
+    /// [`Architecture::with_output_stride`].
+    pub ends_level: bool,
+    /// Pixels between two taps of every depthwise kernel.
+    pub dilation: i64,
     /// Ahead of the first separable convolution.
     pub opens_with: Activation,
-    /// After each separable convolution.
+    /// Of each separable convolution.
     pub norm: Norm,
+    /// Between the halves of each separable convolution, in place of what [`Architecture::separable`] has there.
+    pub within: Activation,
+    /// What leads around them.
+    pub shortcut: Shortcut,
+}
+
+/// What leads around the separable convolutions of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shortcut {
+    /// Its input is added to what they compute, projected where the shapes differ.
+    Sum,
+    /// Nothing.
+    None,
 }
 
 impl ResidualRow {
-    /// The usual row: opens with ReLU, normalises after each convolution.
+    /// The usual row: opens with ReLU, normalises each convolution, adds its input.
     pub fn new(widths: &[i64], stride: i64) -> Self {
-        Self { widths: widths.to_vec(), stride, opens_with: Activation::Relu, norm: Norm::Batch }
+        Self {
+            widths: widths.to_vec(),
+            stride,
+            ends_level: stride != 1,
+            dilation: 1,
+            opens_with: Activation::Relu,
+            norm: Norm::Batch,
+            within: Activation::None,
+            shortcut: Shortcut::Sum,
+        }
     }
 
     /// Channels that come out.
@@ -53,9 +95,63 @@ impl ResidualRow {
         *self.widths.last().expect("a residual row has a width")
     }
 
-    /// Whether the shortcut must project: the sum needs equal shapes.
+    /// Whether there is a shortcut that must project: the sum needs equal shapes.
     pub fn projects(&self, c_in: i64) -> bool {
-        self.stride != 1 || c_in != self.c_out()
+        self.shortcut == Shortcut::Sum && (self.stride != 1 || c_in != self.c_out())
+    }
+
+    /// What the `index`-th separable convolution of the row is built with.
+    pub(crate) fn separable(&self, index: usize, table: &Architecture) -> SeparableConv2dConfig {
+        let last = index + 1 == self.widths.len();
+        let shrinks = last && table.downsampling == Downsampling::LastSeparable;
+        let mut config = table.separable;
+        if shrinks {
+            config.stride = [self.stride; 2];
+        }
+        if self.dilation != 1 {
+            config.dilation = [self.dilation; 2];
+            config.padding = Padding::Explicit([self.dilation; 2]);
+        }
+        if self.within != Activation::None {
+            config.between.activation = self.within;
+        }
+        config
+    }
+}
+
+/// What makes the picture smaller in a strided module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Downsampling {
+    /// A 3×3 max-pool behind the separable convolutions: the paper.
+    MaxPool,
+    /// The last separable convolution ("aligned Xception", Dai et al. 2017).
+    LastSeparable,
+}
+
+/// What becomes of the feature map ahead of the head's linear layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GlobalPool {
+    /// The mean of each channel: the paper.
+    #[default]
+    Avg,
+    /// The largest of each channel.
+    Max,
+    /// The mean of those two.
+    AvgMax,
+}
+
+impl GlobalPool {
+    /// `[N, C, h, w]` to `[N, C]` of `kind`.
+    pub(crate) fn of(self, features: &Tensor, kind: Kind) -> Tensor {
+        let axes = [2_i64, 3];
+        let mean = || features.mean_dim(axes.as_slice(), false, kind);
+        let largest = || features.amax(axes.as_slice(), false).to_kind(kind);
+        match self {
+            GlobalPool::Avg => mean(),
+            GlobalPool::Max => largest(),
+            GlobalPool::AvgMax => (mean() + largest()) * 0.5,
+        }
     }
 }
 
@@ -89,14 +185,14 @@ impl MiddleFlow {
     }
 }
 
-/// The last two separable convolutions, outside any residual connection; ReLU stands between them.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The last separable convolutions, in no module; ReLU stands between them.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExitSeparables {
     /// Ahead of the first.
     pub opens_with: Activation,
     /// Output channels of each.
-    pub widths: [i64; 2],
-    /// After the second.
+    pub widths: Vec<i64>,
+    /// After the last; where there are none, after the last module.
     pub closes_with: Activation,
     /// After each.
     pub norm: Norm,
@@ -109,6 +205,8 @@ pub enum Projection {
     Normalized,
     /// A bias, no normalisation.
     Biased,
+    /// Neither.
+    Bare,
 }
 
 impl Projection {
@@ -123,14 +221,16 @@ impl Projection {
 pub enum SkipFrom {
     /// At the module's input: the paper.
     Input,
-    /// After the opening activation, which is what an in-place ReLU at the head of the module does to the input
-    /// that the shortcut reads afterwards.
+    /// After the opening normalisation and activation: where a module has its norms ahead, and what an in-place ReLU at
+    /// the head of a module does to the input that the shortcut reads afterwards.
     Activated,
 }
 
 /// A whole network but for its number of classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
+    /// Colours of a picture.
+    pub c_in: i64,
     /// Two 3×3 convolutions.
     pub stem: [StemConv; 2],
     /// Shrinks the picture and widens the channels.
@@ -138,19 +238,29 @@ pub struct Architecture {
     /// Deepens at one size.
     pub middle_flow: MiddleFlow,
     /// Shrinks once more.
-    pub exit_flow: ResidualRow,
+    pub exit_flow: Vec<ResidualRow>,
     /// Widens for the head.
     pub exit_separables: ExitSeparables,
     /// What every shortcut that projects is made of.
     pub projection: Projection,
     /// Where every shortcut branches off.
     pub skip_from: SkipFrom,
+    /// Where every module normalises.
+    pub norm_place: NormPlace,
+    /// What every strided module is strided by.
+    pub downsampling: Downsampling,
     /// Every separable convolution.
     pub separable: SeparableConv2dConfig,
     /// Every batch normalisation.
     pub batch_norm: BatchNormConfig,
     /// Of every max-pool.
     pub pool_padding: Padding,
+    /// Ahead of the head.
+    pub global_pool: GlobalPool,
+    /// Between the global pool and the head, if anything.
+    pub fully_connected: Option<FullyConnected>,
+    /// What the variables are called.
+    pub names: Names,
     /// Where training starts, but for the head and the separable convolutions, which carry theirs.
     pub init: Init,
     /// Where training of the head starts.
@@ -160,9 +270,17 @@ pub struct Architecture {
 impl Architecture {
     /// The paper's network as Cadene and timm trained and published it.
     pub fn published() -> Self {
-        let stem = StemConv { c_out: 32, stride: 2, padding: 0, bias: false, norm: Norm::Batch };
+        let stem = StemConv {
+            c_out: 32,
+            stride: 2,
+            padding: 0,
+            bias: false,
+            norm: Norm::Batch,
+            activation: Activation::Relu,
+        };
         let init = Init::KaimingNormalFanOut;
         Self {
+            c_in: 3,
             stem: [stem, StemConv { c_out: 64, stride: 1, ..stem }],
             entry_flow: vec![
                 // The stem ends in ReLU: another would change nothing.
@@ -175,15 +293,17 @@ impl Architecture {
                 repeats: 8,
                 weights: MiddleWeights::Separate,
             },
-            exit_flow: ResidualRow::new(&[728, 1024], 2),
+            exit_flow: vec![ResidualRow::new(&[728, 1024], 2)],
             exit_separables: ExitSeparables {
                 opens_with: Activation::None,
-                widths: [1536, 2048],
+                widths: vec![1536, 2048],
                 closes_with: Activation::Relu,
                 norm: Norm::Batch,
             },
             projection: Projection::Normalized,
             skip_from: SkipFrom::Input,
+            norm_place: NormPlace::After,
+            downsampling: Downsampling::MaxPool,
             separable: SeparableConv2dConfig {
                 padding: Padding::Explicit([1, 1]),
                 init,
@@ -191,6 +311,9 @@ impl Architecture {
             },
             batch_norm: BatchNormConfig::default(),
             pool_padding: Padding::Explicit([1, 1]),
+            global_pool: GlobalPool::Avg,
+            fully_connected: None,
+            names: Names::Cadene,
             init,
             head_init: Init::PyTorch,
         }
@@ -202,9 +325,49 @@ impl Architecture {
         self.entry_flow
             .iter()
             .chain(middle)
-            .chain([&self.exit_flow])
+            .chain(&self.exit_flow)
             .enumerate()
             .map(|(index, row)| (index + 1, row))
+    }
+
+    /// Every row, in order; that of the middle flow once.
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut ResidualRow> {
+        let middle = std::slice::from_mut(&mut self.middle_flow.row);
+        self.entry_flow.iter_mut().chain(middle).chain(&mut self.exit_flow)
+    }
+
+    /// The same network on larger feature maps: once the picture is `output_stride` times smaller, the rows behind it are
+    /// not strided any more, and their kernels reach further instead. timm: `output_stride` of the aligned networks.
+    ///
+    /// # Errors
+    /// An output stride other than 8, 16 and 32, or a table that shrinks by max-pools, which nothing can take the place
+    /// of.
+    pub fn with_output_stride(mut self, output_stride: i64) -> Result<Self, Error> {
+        let refuse = |accepted| {
+            Err(Error::Option {
+                option: "output_stride",
+                accepted,
+                value: output_stride.to_string(),
+            })
+        };
+        if ![8, 16, 32].contains(&output_stride) {
+            return refuse("8, 16 or 32");
+        }
+        if self.downsampling == Downsampling::MaxPool && output_stride != 32 {
+            return refuse("32 for a network that shrinks by max-pools");
+        }
+        let mut reached: i64 = self.stem.iter().map(|conv| conv.stride).product();
+        let mut dilation = 1;
+        for row in self.rows_mut() {
+            row.dilation = dilation;
+            if reached * row.stride > output_stride {
+                dilation *= row.stride;
+                row.stride = 1;
+            } else {
+                reached *= row.stride;
+            }
+        }
+        Ok(self)
     }
 
     /// Sets the normalisation and activation between and after the halves of every separable convolution.

@@ -49,6 +49,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of PyTorch's or Keras's own cannot be read.
+    #[error("{} {source}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: weight_files::Error,
+    },
     /// A file's metadata is missing or malformed.
     #[error("{}: metadata '{key}' {problem}", path.display())]
     Metadata {

@@ -3,6 +3,7 @@
 //! Every name of the original must be there and none besides, every shape must fit, and names that stand for one
 //! shared tensor must agree; whatever is wrong is reported at once.
 
+mod keras_file;
 mod originals;
 mod sources;
 
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tch::{Device, Tensor, nn::VarStore};
 
 use crate::weights::{Mismatch, Problem, Tensors, is_counter};
-use crate::{Error, ModelSpec, Xception};
+use crate::{Error, ModelSpec, Preset, Xception};
 
 pub use sources::Source;
 
@@ -42,6 +43,8 @@ pub fn import(
     tensors: &Tensors,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Tensors, Error> {
+    let renamed = (spec.preset == Preset::XceptionKeras).then(|| keras_file::named(tensors));
+    let tensors = &renamed.flatten().unwrap_or_else(|| unsqueezed(tensors));
     let find = |name: &String| tensors.get(name).or_else(|| tensors.get(metadata.get(name)?));
     let mut imported = Tensors::new();
     let mut expected = BTreeSet::new();
@@ -78,8 +81,22 @@ pub fn import(
     Ok(imported)
 }
 
+/// The same, but for pointwise kernels without the two axes of length 1 that early PyTorch left out of files.
+fn unsqueezed(tensors: &Tensors) -> Tensors {
+    let four_axes = |(name, tensor): (&String, &Tensor)| {
+        let short = tensor.dim() == 2 && name.ends_with(".pointwise.weight");
+        let whole = if short { tensor.unsqueeze(-1).unsqueeze(-1) } else { tensor.shallow_clone() };
+        (name.clone(), whole)
+    };
+    tensors.iter().map(four_axes).collect()
+}
+
 /// The number of classes of an original's state dict: the length of its last bias, where it has one.
-pub fn classes(preset: crate::Preset, tensors: &Tensors) -> Option<i64> {
-    let source = originals::source(&ModelSpec::new(preset), "fc.bias", vec![preset.classes()]);
+pub fn classes(preset: Preset, tensors: &Tensors) -> Option<i64> {
+    let renamed = (preset == Preset::XceptionKeras).then(|| keras_file::named(tensors)).flatten();
+    let tensors = renamed.as_ref().unwrap_or(tensors);
+    let spec = ModelSpec::new(preset);
+    let bias = format!("{}.bias", spec.architecture().ok()?.names.head());
+    let source = originals::source(&spec, &bias, vec![preset.classes()]);
     tensors.get(&source.names[0])?.size().first().copied()
 }

@@ -3,25 +3,28 @@
 //! Built once from trained weights, which it copies. It computes what the network computes in evaluation mode, on
 //! fp32 or bf16 pictures, with the normalisations folded into the weights.
 
-use sepconv::{Activation, max_pool2d};
+use sepconv::{Activation, BatchNorm2d, Chain, max_pool2d};
 use tch::nn::Linear;
 use tch::{Kind, Tensor};
 use torch_ext::{Around, Factors, FeatureMap, PackedConv, PackedConvConfig};
 
-use crate::residual::ResidualModule;
-use crate::{SkipFrom, Watcher, Xception};
+use crate::residual::{Projected, ResidualModule};
+use crate::{GlobalPool, Shortcut, SkipFrom, Watcher, Xception};
 
 /// An [`Xception`] that only looks at pictures.
 #[derive(Debug)]
 pub struct Inference {
-    stem: Vec<Step>,
+    /// Each with whether a ReLU follows.
+    stem: Vec<(Step, bool)>,
     modules: Vec<PackedModule>,
     /// Which modules, in which order: shared weights are gone through again and again.
     order: Vec<usize>,
     /// Each with whether a ReLU comes ahead of it.
     exit_separables: Vec<(Step, bool)>,
     closes_with_relu: bool,
-    head: PackedConv,
+    global_pool: GlobalPool,
+    fully_connected: Vec<Step>,
+    head: Step,
     kind: Kind,
 }
 
@@ -47,11 +50,14 @@ impl Step {
 #[derive(Debug)]
 struct PackedModule {
     name: String,
+    /// A normalisation that no convolution ahead can take in, because the shortcut reads what it gives, too.
+    opening_norm: Option<BatchNorm2d>,
     opens_with_relu: bool,
     skip_relu: bool,
     separables: Vec<Step>,
     shortcut: Option<Step>,
-    stride: i64,
+    adds: Shortcut,
+    pool_stride: i64,
     pool_padding: sepconv::Padding,
 }
 
@@ -65,19 +71,24 @@ impl Inference {
             return None;
         }
         let factors = Factors::suited_to(kind)?;
-        let stem = (1..).zip(&model.stem).map(|(number, (conv, norm))| {
-            step(format!("conv{number}"), conv.packed(norm.as_ref(), factors))
+        let table = &model.table;
+        let stem = (1..).zip(model.stem.iter().zip(&table.stem)).map(|(number, (layer, row))| {
+            let (conv, norm) = layer;
+            let name = table.names.stem_conv(number, row.norm);
+            let packed = conv.packed(norm.as_ref(), factors);
+            Some((step(name, packed)?, is_relu(row.activation)?))
         });
-        let stored = model.entry_flow.iter().chain(&model.middle_flow).chain([&model.exit_flow]);
-        let exit = model.table.exit_separables;
-        let openings = [exit.opens_with, Activation::Relu];
+        let stored = model.entry_flow.iter().chain(&model.middle_flow).chain(&model.exit_flow);
+        let exit = &table.exit_separables;
+        let openings = std::iter::once(exit.opens_with).chain(std::iter::repeat(Activation::Relu));
         let separables = model.exit_separables.iter().zip(openings);
         let (entry, middle) = (model.entry_flow.len(), model.middle_flow.len());
         let passes = (0..model.middle_passes).flat_map(|_| entry..entry + middle);
+        let behind = entry + middle..entry + middle + model.exit_flow.len();
         Some(Self {
             stem: stem.collect::<Option<_>>()?,
             modules: stored.map(|module| pack(module, factors)).collect::<Option<_>>()?,
-            order: (0..entry).chain(passes).chain([entry + middle]).collect(),
+            order: (0..entry).chain(passes).chain(behind).collect(),
             exit_separables: (3..)
                 .zip(separables)
                 .map(|(number, ((separable, norm), opening))| {
@@ -86,7 +97,12 @@ impl Inference {
                 })
                 .collect::<Option<_>>()?,
             closes_with_relu: is_relu(exit.closes_with)?,
-            head: pack_head(&model.head)?,
+            global_pool: table.global_pool,
+            fully_connected: (0..)
+                .zip(&model.fully_connected)
+                .map(|(index, layer)| pack_linear(table.names.fully_connected(index), layer))
+                .collect::<Option<_>>()?,
+            head: pack_linear(table.names.head().to_string(), &model.head)?,
             kind,
         })
     }
@@ -102,7 +118,8 @@ impl Inference {
     /// `xs` in parts small enough for a layer to find in the cache what the one before it wrote.
     pub fn parts(&self, xs: &Tensor) -> Vec<Tensor> {
         // The maps ahead of the first pool are the largest.
-        let convs = self.stem.iter().chain(&self.modules[self.order[0]].separables);
+        let stem = self.stem.iter().map(|(step, _)| step);
+        let convs = stem.chain(&self.modules[self.order[0]].separables);
         let (mut size, mut largest) = (xs.size(), 1_i64);
         size[0] = 1;
         for Step { conv, .. } in convs {
@@ -126,10 +143,9 @@ impl Inference {
             xs.kind()
         );
         tch::no_grad(|| {
-            let opened = Around { closes_with_relu: true, ..Around::default() };
             let mut ys = xs.shallow_clone();
-            for conv in &self.stem {
-                ys = conv.run(&ys, opened, watcher);
+            for &(ref conv, closes_with_relu) in &self.stem {
+                ys = conv.run(&ys, Around { closes_with_relu, ..Around::default() }, watcher);
             }
             for &index in &self.order {
                 ys = self.modules[index].run(&ys, watcher);
@@ -140,12 +156,16 @@ impl Inference {
                 let around = Around { closes_with_relu, ..opening(*opens_with_relu) };
                 ys = conv.run(&ys, around, watcher);
             }
-            let features = ys.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
-            let [n, c] = features.size()[..] else { unreachable!("one mean a channel") };
-            let logits =
-                self.head.run(&features.view([n, c, 1, 1]), Around::default()).flatten(1, 3);
-            watcher.computed("fc");
-            logits
+            if last == 0 && self.closes_with_relu {
+                ys = ys.relu();
+            }
+            let features = self.global_pool.of(&ys, Kind::Float);
+            let mut ys = features.unsqueeze(-1).unsqueeze(-1);
+            for layer in &self.fully_connected {
+                let around = Around { closes_with_relu: true, ..Around::default() };
+                ys = layer.run(&ys, around, watcher);
+            }
+            self.head.run(&ys, Around::default(), watcher).flatten(1, 3)
         })
     }
 }
@@ -157,31 +177,46 @@ fn opening(opens_with_relu: bool) -> Around<'static> {
 
 impl PackedModule {
     fn run(&self, xs: &Tensor, watcher: &Watcher) -> Tensor {
+        let normalized = self.opening_norm.as_ref().map(|norm| {
+            let ys = FeatureMap::from(xs).through(norm, false);
+            if self.opens_with_relu { ys.relu().resolve() } else { ys.resolve() }
+        });
+        // What is activated here has not to be again.
+        let is_open = normalized.is_some();
+        let xs = normalized.as_ref().unwrap_or(xs);
         let (last, others) = self.separables.split_last().expect("a module has a convolution");
         let mut ys = xs.shallow_clone();
-        let mut opens_with_relu = self.opens_with_relu;
+        let mut opens_with_relu = self.opens_with_relu && !is_open;
         for separable in others {
             // The next one's ReLU, on the way out, where it costs nothing.
             let around = Around { closes_with_relu: true, ..opening(opens_with_relu) };
             ys = separable.run(&ys, around, watcher);
             opens_with_relu = false;
         }
-        let (opened, projected) = (opening(opens_with_relu), opening(self.skip_relu));
+        let skip_relu = self.skip_relu && !is_open;
+        let (opened, projected) = (opening(opens_with_relu), opening(skip_relu));
+        let pooled = |ys: Tensor| {
+            let ys = max_pool2d(&FeatureMap::from(ys), 3, self.pool_stride, self.pool_padding);
+            watcher.computed(&self.name);
+            ys
+        };
         // The sum is formed by whichever kernel comes last.
-        match &self.shortcut {
-            Some(shortcut) if self.stride != 1 => {
-                let ys = FeatureMap::from(last.run(&ys, opened, watcher));
-                let pooled = max_pool2d(&ys, 3, self.stride, self.pool_padding);
-                watcher.computed(&self.name);
-                shortcut.run(xs, Around { residual: Some(&pooled), ..projected }, watcher)
+        match (self.adds, &self.shortcut) {
+            (Shortcut::None, _) => {
+                let ys = last.run(&ys, opened, watcher);
+                if self.pool_stride != 1 { pooled(ys) } else { ys }
             }
-            Some(shortcut) => {
+            (Shortcut::Sum, Some(shortcut)) if self.pool_stride != 1 => {
+                let ys = pooled(last.run(&ys, opened, watcher));
+                shortcut.run(xs, Around { residual: Some(&ys), ..projected }, watcher)
+            }
+            (Shortcut::Sum, Some(shortcut)) => {
                 let residual = shortcut.run(xs, projected, watcher);
                 last.run(&ys, Around { residual: Some(&residual), ..opened }, watcher)
             }
-            None => {
-                let residual_relu = self.skip_relu;
-                last.run(&ys, Around { residual: Some(xs), residual_relu, ..opened }, watcher)
+            (Shortcut::Sum, None) => {
+                let around = Around { residual: Some(xs), residual_relu: skip_relu, ..opened };
+                last.run(&ys, around, watcher)
             }
         }
     }
@@ -193,38 +228,43 @@ fn step(name: String, packed: Option<PackedConv>) -> Option<Step> {
 
 fn pack(module: &ResidualModule, factors: Factors) -> Option<PackedModule> {
     let opens_with_relu = is_relu(module.opens_with)?;
-    let separables = module.separables.iter().enumerate().map(|(index, (layer, norm))| {
-        step(module.separable_name(index), layer.packed(norm.as_ref(), factors))
+    let separables = module.steps.iter().enumerate().map(|(index, layer)| {
+        // The norm ahead of the next one belongs to nobody else.
+        let next = module.steps.get(index + 1).and_then(|next| next.norm_ahead.as_ref());
+        let norm = layer.norm_after.as_ref().or(next);
+        step(layer.name.clone(), layer.separable.packed(norm, factors))
     });
     let separables = separables.collect::<Option<_>>()?;
     let shortcut = match &module.shortcut {
-        Some((conv, norm)) => {
-            Some(step(module.shortcut_name(), conv.packed(norm.as_ref(), factors))?)
+        Some(Projected { name, conv, norm }) => {
+            Some(step(name.clone(), conv.packed(norm.as_ref(), factors))?)
         }
         None => None,
     };
     Some(PackedModule {
+        opening_norm: module.steps[0].norm_ahead.as_ref().map(BatchNorm2d::snapshot),
         opens_with_relu,
         skip_relu: opens_with_relu && module.skip_from == SkipFrom::Activated,
         separables,
         shortcut,
-        stride: module.stride,
+        adds: module.adds,
+        pool_stride: module.pool_stride,
         pool_padding: module.pool_padding,
         name: module.name.clone(),
     })
 }
 
-/// The classifier as a 1×1 convolution. In fp32 whatever the maps are: logits are compared with one another.
-fn pack_head(head: &Linear) -> Option<PackedConv> {
+/// A linear layer as a 1×1 convolution. In fp32 whatever the maps are: logits are compared with one another.
+fn pack_linear(name: String, layer: &Linear) -> Option<Step> {
     let config = PackedConvConfig {
         depthwise: None,
-        weight: head.ws.detach().unsqueeze(-1).unsqueeze(-1),
-        bias: head.bs.as_ref()?.detach(),
+        weight: layer.ws.detach().unsqueeze(-1).unsqueeze(-1),
+        bias: layer.bs.as_ref()?.detach(),
         stride: [1, 1],
         padding: [0, 0],
         dilation: [1, 1],
     };
-    PackedConv::new(&config, Factors::Fp32)
+    step(name, PackedConv::new(&config, Factors::Fp32))
 }
 
 /// Whether the activation is a ReLU, if it is one that the kernels know.
@@ -275,6 +315,8 @@ mod tests {
     fn packed_networks_give_the_logits_of_the_model() {
         check(Preset::Xception, 75);
         check(Preset::XceptionKeras, 74);
+        check(Preset::Xception41, 65);
+        check(Preset::Xception41p, 64);
         check(Preset::NotebookCifar10, 32);
         check(Preset::PlainShared, 32);
         check(Preset::Cifar, 32);

@@ -14,14 +14,17 @@
 //! # }
 //! ```
 //!
-//! Parameter names are those of the published checkpoint (Cadene's, which timm's `legacy_xception` kept): they are
-//! the file format. The model returns logits; it does no input or output but through [`weights`], on paths it is given.
+//! Parameter names are those of the published checkpoints (Cadene's, which timm's `legacy_xception` kept, and timm's of
+//! the aligned networks): they are the file format. The model returns logits; it does no input or output but through [`weights`], on paths it is given.
 
 mod architecture;
 mod error;
+pub mod graph;
 pub mod import;
 mod inference;
 mod model;
+mod names;
+mod options;
 mod preset;
 mod residual;
 pub mod summary;
@@ -29,12 +32,14 @@ mod watcher;
 pub mod weights;
 
 pub use architecture::{
-    Architecture, ExitSeparables, MiddleFlow, MiddleWeights, Norm, Projection, ResidualRow,
-    SkipFrom, StemConv,
+    Architecture, Downsampling, ExitSeparables, GlobalPool, MiddleFlow, MiddleWeights, Norm,
+    NormPlace, Projection, ResidualRow, Shortcut, SkipFrom, StemConv,
 };
 pub use error::Error;
 pub use inference::Inference;
 pub use model::Xception;
+pub use names::{Names, is_half, is_shortcut, module_of};
+pub use options::{FullyConnected, ModelOptions};
 pub use preset::{CifarScale, ModelSpec, Preset};
 pub use watcher::{Pass, Watcher};
 

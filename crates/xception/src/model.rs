@@ -4,8 +4,10 @@ use sepconv::{BatchNorm2d, Chain, Conv2d, Conv2dConfig, Padding, SeparableConv2d
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
 use torch_ext::FeatureMap;
 
+use crate::names::at;
+use crate::residual::ResidualModule;
 use crate::{
-    Architecture, Error, MiddleWeights, Norm, StemConv, Watcher, residual::ResidualModule,
+    Architecture, Error, FullyConnected, MiddleWeights, Norm, NormPlace, StemConv, Watcher,
 };
 
 /// A convolution and the normalisation after it.
@@ -19,8 +21,10 @@ pub struct Xception {
     pub(crate) middle_flow: Vec<ResidualModule>,
     /// Times that the stored middle modules are gone through.
     pub(crate) middle_passes: usize,
-    pub(crate) exit_flow: ResidualModule,
+    pub(crate) exit_flow: Vec<ResidualModule>,
     pub(crate) exit_separables: Vec<Normed<SeparableConv2d>>,
+    /// Each with a ReLU behind it.
+    pub(crate) fully_connected: Vec<nn::Linear>,
     pub(crate) head: nn::Linear,
     /// Probability with which training blanks each of the head's inputs.
     dropout: f64,
@@ -38,20 +42,17 @@ impl Xception {
             });
         }
         let norm = |name: &str, norm: Norm, channels: i64| match norm {
-            Norm::Batch => BatchNorm2d::new(&(path / name), channels, table.batch_norm).map(Some),
+            Norm::Batch => BatchNorm2d::new(&at(path, name), channels, table.batch_norm).map(Some),
             Norm::None => Ok(None),
         };
+        let names = table.names;
 
-        let mut c_in = 3;
+        let mut c_in = table.c_in;
         let mut stem = Vec::new();
         for (number, conv) in (1..).zip(&table.stem) {
-            let layer = Conv2d::new(
-                &(path / format!("conv{number}")),
-                c_in,
-                conv.c_out,
-                stem_config(conv, table),
-            )?;
-            stem.push((layer, norm(&format!("bn{number}"), conv.norm, conv.c_out)?));
+            let name = names.stem_conv(number, conv.norm);
+            let layer = Conv2d::new(&at(path, &name), c_in, conv.c_out, stem_config(conv, table))?;
+            stem.push((layer, norm(&names.stem_norm(number), conv.norm, conv.c_out)?));
             c_in = conv.c_out;
         }
 
@@ -60,27 +61,33 @@ impl Xception {
             modules.push(ResidualModule::new(path, number, c_in, row, table)?);
             c_in = row.c_out();
         }
-        let exit_flow = modules.pop().expect("the exit flow is a stored row");
+        let exit_flow = modules.split_off(modules.len() - table.exit_flow.len());
         let middle_flow = modules.split_off(table.entry_flow.len());
 
-        let exit = table.exit_separables;
         let mut exit_separables = Vec::new();
-        for (number, c_out) in (3..).zip(exit.widths) {
-            let layer = SeparableConv2d::new(
-                &(path / format!("conv{number}")),
-                c_in,
-                c_out,
-                table.separable,
-            )?;
-            exit_separables.push((layer, norm(&format!("bn{number}"), exit.norm, c_out)?));
+        for (number, &c_out) in (3..).zip(&table.exit_separables.widths) {
+            let path = path / format!("conv{number}");
+            let layer = SeparableConv2d::new(&path, c_in, c_out, table.separable)?;
+            let norm = norm(&format!("bn{number}"), table.exit_separables.norm, c_out)?;
+            exit_separables.push((layer, norm));
             c_in = c_out;
         }
 
-        let fc = path / "fc";
-        let head = nn::Linear {
-            ws: table.head_init.weight(&fc, "weight", &[classes, c_in]),
-            bs: Some(table.head_init.bias(&fc, "bias", classes, c_in)),
+        let linear = |name: &str, c_in: i64, c_out: i64| {
+            let path = at(path, name);
+            nn::Linear {
+                ws: table.head_init.weight(&path, "weight", &[c_out, c_in]),
+                bs: Some(table.head_init.bias(&path, "bias", c_out, c_in)),
+            }
         };
+        let mut fully_connected = Vec::new();
+        if let Some(FullyConnected { layers, width }) = table.fully_connected {
+            for index in 0..layers {
+                fully_connected.push(linear(&names.fully_connected(index), c_in, width));
+                c_in = width;
+            }
+        }
+        let head = linear(names.head(), c_in, classes);
         let middle_passes = match table.middle_flow.weights {
             MiddleWeights::Separate => 1,
             MiddleWeights::Shared => table.middle_flow.repeats as usize,
@@ -93,6 +100,7 @@ impl Xception {
             middle_passes,
             exit_flow,
             exit_separables,
+            fully_connected,
             head,
             dropout: 0.0,
             table,
@@ -113,41 +121,102 @@ impl Xception {
         Ok(Self { dropout: probability, ..self })
     }
 
-    /// The feature map ahead of the global pool: `[N, 3, H, W]` to `[N, C, H / 32, W / 32]` in the published network.
+    /// The same network, which in training leaves the separable convolutions of a module out for some of the pictures:
+    /// for none in the first module, for a part of `probability` in the last, and in between in proportion.
+    ///
+    /// Stochastic depth (Huang et al. 2016). timm: `drop_path_rate` of the aligned networks.
+    ///
+    /// # Errors
+    /// A probability outside [0, 1), or modules that share their weights, which no two probabilities fit.
+    pub fn with_drop_path(mut self, probability: f64) -> Result<Self, Error> {
+        let refuse = |accepted| {
+            Err(Error::Option { option: "drop_path", accepted, value: probability.to_string() })
+        };
+        if !(0.0..1.0).contains(&probability) {
+            return refuse("at least 0 and below 1");
+        }
+        if self.middle_passes > 1 && probability > 0.0 {
+            return refuse("0 where the middle modules share their weights");
+        }
+        let modules = self.entry_flow.len() + self.middle_flow.len() + self.exit_flow.len();
+        let all =
+            self.entry_flow.iter_mut().chain(&mut self.middle_flow).chain(&mut self.exit_flow);
+        for (index, module) in all.enumerate() {
+            module.drop_path = probability * index as f64 / (modules - 1).max(1) as f64;
+        }
+        Ok(self)
+    }
+
+    /// The feature map ahead of the global pool: `[N, C, H, W]` to `[N, C', H / 32, W / 32]` in the published network.
     pub fn features_t(&self, xs: &Tensor, train: bool) -> Tensor {
         self.features_watched(xs, train, &Watcher::default())
     }
 
     /// As [`Self::features_t`], telling `watcher` of every layer, now and in the backward pass.
     pub fn features_watched(&self, xs: &Tensor, train: bool, watcher: &Watcher) -> Tensor {
-        let middle = (0..self.middle_passes).flat_map(|_| &self.middle_flow);
-        let modules = self.entry_flow.iter().chain(middle).chain([&self.exit_flow]);
-        let stem = (1..).zip(&self.stem);
-        let xs = stem.fold(FeatureMap::from(xs), |xs, (number, (conv, norm))| {
-            let ys = xs.through(conv, train).through(norm, train);
-            watcher.hears(|| format!("conv{number}"), ys).relu()
-        });
-        let xs = modules.fold(xs, |xs, module| module.forward(xs, train, watcher));
-        let exit = self.table.exit_separables;
-        let activations = [exit.opens_with, sepconv::Activation::Relu];
-        let separables = (3..).zip(self.exit_separables.iter().zip(activations));
-        let xs = separables.fold(xs, |xs, (number, ((separable, norm), activation))| {
-            let ys = activation.on(xs).through(separable, train).through(norm, train);
-            watcher.hears(|| format!("conv{number}"), ys)
-        });
-        exit.closes_with.on(xs).resolve()
+        let features = self.walked(xs, train, watcher, &mut |_| {});
+        self.table.exit_separables.closes_with.on(features).resolve()
     }
 
-    /// Global average pool and linear layer: `[N, C, h, w]` to logits `[N, classes]`, in the weights' kind.
+    /// The feature pyramid: what the network last makes of the picture at every size, largest first, and at the end what
+    /// [`Self::features_t`] gives. In the published network five maps of 64, 128, 256, 728 and 2048 channels, 2, 4, 8, 16
+    /// and 32 times smaller than the picture.
+    ///
+    /// timm: `features_only=True`. Where norms stand ahead, the maps are not yet normalised nor activated, the last one
+    /// too.
+    pub fn pyramid_t(&self, xs: &Tensor, train: bool) -> Vec<Tensor> {
+        let mut levels = Vec::new();
+        let features =
+            self.walked(xs, train, &Watcher::default(), &mut |map| levels.push(map.resolve()));
+        levels.push(match self.table.norm_place {
+            NormPlace::After => self.table.exit_separables.closes_with.on(features).resolve(),
+            NormPlace::Ahead => features.resolve(),
+        });
+        levels
+    }
+
+    /// From pictures to the features but for the activation that closes them, which a level of the pyramid may lack.
+    fn walked(
+        &self,
+        xs: &Tensor,
+        train: bool,
+        watcher: &Watcher,
+        level: &mut impl FnMut(FeatureMap),
+    ) -> FeatureMap {
+        let middle = (0..self.middle_passes).flat_map(|_| &self.middle_flow);
+        let modules = self.entry_flow.iter().chain(middle).chain(&self.exit_flow);
+        let stem = (1..).zip(self.stem.iter().zip(&self.table.stem));
+        let xs = stem.fold(FeatureMap::from(xs), |xs, (number, ((conv, norm), row))| {
+            let ys = xs.through(conv, train).through(norm, train);
+            let ys = watcher.hears(|| self.table.names.stem_conv(number, row.norm), ys);
+            row.activation.on(ys)
+        });
+        let xs = modules.fold(xs, |xs, module| module.forward(xs, train, watcher, level));
+        let openings = std::iter::once(self.table.exit_separables.opens_with)
+            .chain(std::iter::repeat(sepconv::Activation::Relu));
+        let separables = (3..).zip(self.exit_separables.iter().zip(openings));
+        separables.fold(xs, |xs, (number, ((separable, norm), activation))| {
+            let ys = activation.on(xs).through(separable, train).through(norm, train);
+            watcher.hears(|| format!("conv{number}"), ys)
+        })
+    }
+
+    /// Global pool and linear layer: `[N, C, h, w]` to logits `[N, classes]`, in the weights' kind.
     pub fn logits(&self, features: &Tensor) -> Tensor {
         self.logits_t(features, false)
     }
 
     /// As [`Self::logits`], in training with the dropout that the network was given.
     pub fn logits_t(&self, features: &Tensor, train: bool) -> Tensor {
-        let pooled = features.mean_dim([2_i64, 3].as_slice(), false, self.kind());
+        let pooled = self.pooled(features);
         let kept = if self.dropout > 0.0 { pooled.dropout(self.dropout, train) } else { pooled };
-        kept.apply(&self.head)
+        let layers = self.fully_connected.iter();
+        layers.fold(kept, |xs, layer| xs.apply(layer).relu()).apply(&self.head)
+    }
+
+    /// The global pool: `[N, C, h, w]` to `[N, C]`, in the weights' kind. timm: `forward_head(pre_logits=True)`.
+    pub fn pooled(&self, features: &Tensor) -> Tensor {
+        self.table.global_pool.of(features, self.kind())
     }
 
     /// Where the weights live, and the pictures must.

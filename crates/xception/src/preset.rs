@@ -1,13 +1,13 @@
 //! The networks that can be asked for by name, each a variation of the published table.
 
+mod tables;
+
 use std::{fmt, str::FromStr};
 
-use sepconv::{Activation, BatchNormConfig, Groups, Init, NormAct, Padding, RunningVariance};
+use sepconv::{Activation, Groups};
 
-use crate::{
-    Architecture, Error, ExitSeparables, MiddleFlow, MiddleWeights, Norm, Projection, ResidualRow,
-    SkipFrom, StemConv,
-};
+use self::tables::{LONG_ENTRY, SHORT_ENTRY, aligned, cifar, dense, keras, notebook, plain};
+use crate::{Architecture, Error, ModelOptions, NormPlace};
 
 /// A network by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,13 +26,28 @@ pub enum Preset {
     DenseCifar100Depthwise,
     /// A post's network without normalisation, whose middle modules are one module (seeds/003).
     PlainShared,
+    /// timm's aligned Xception of 41 layers, after DeepLab: no pools, norms between the halves.
+    Xception41,
+    /// The same of 65 layers.
+    Xception65,
+    /// The same of 71 layers.
+    Xception71,
+    /// The first with its norms ahead of the convolutions.
+    Xception41p,
+    /// The second with its norms ahead of the convolutions.
+    Xception65p,
     /// Ours for 32×32 pictures: keeps its resolution longer, and scales.
     Cifar,
 }
 
-const NAMES: [(Preset, &str); 8] = [
+const NAMES: [(Preset, &str); 13] = [
     (Preset::Xception, "xception"),
     (Preset::XceptionKeras, "xception-keras"),
+    (Preset::Xception41, "xception41"),
+    (Preset::Xception65, "xception65"),
+    (Preset::Xception71, "xception71"),
+    (Preset::Xception41p, "xception41p"),
+    (Preset::Xception65p, "xception65p"),
     (Preset::NotebookCifar10, "notebook-cifar10"),
     (Preset::DenseCifar100, "dense-cifar100"),
     (Preset::DenseCifar100First, "dense-cifar100-first"),
@@ -50,20 +65,17 @@ impl Preset {
     /// Classes that the original tells apart.
     pub fn classes(self) -> i64 {
         match self {
-            Preset::Xception | Preset::XceptionKeras => 1000,
             Preset::NotebookCifar10 | Preset::PlainShared | Preset::Cifar => 10,
             Preset::DenseCifar100 | Preset::DenseCifar100First | Preset::DenseCifar100Depthwise => {
                 100
             }
+            _ => 1000,
         }
     }
 
     /// Rows and columns of the pictures that the original was made for.
     pub fn input(self) -> i64 {
-        match self {
-            Preset::Xception | Preset::XceptionKeras => 299,
-            _ => 32,
-        }
+        if self.classes() == 1000 { 299 } else { 32 }
     }
 }
 
@@ -108,7 +120,7 @@ impl Default for CifarScale {
     }
 }
 
-/// A preset, its number of classes and, for `cifar`, its scale: all that it takes to build a network.
+/// A preset, its number of classes and what was chosen: all that it takes to build a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModelSpec {
     /// The network.
@@ -117,142 +129,38 @@ pub struct ModelSpec {
     pub classes: i64,
     /// For [`Preset::Cifar`] only.
     pub scale: CifarScale,
+    /// In what it is not as its original.
+    pub options: ModelOptions,
 }
 
 impl ModelSpec {
     /// The preset as its original was.
     pub fn new(preset: Preset) -> Self {
-        Self { preset, classes: preset.classes(), scale: CifarScale::default() }
+        Self {
+            preset,
+            classes: preset.classes(),
+            scale: CifarScale::default(),
+            options: ModelOptions::default(),
+        }
     }
 
     /// The network's table.
     pub fn architecture(&self) -> Result<Architecture, Error> {
-        let half = |activation| NormAct { norm: Some(BatchNormConfig::default()), activation };
-        Ok(match self.preset {
+        let table = match self.preset {
             Preset::Xception => Architecture::published(),
             Preset::XceptionKeras => keras(),
+            Preset::Xception41 => aligned(&SHORT_ENTRY, 8, NormPlace::After, 1e-3),
+            Preset::Xception65 => aligned(&SHORT_ENTRY, 16, NormPlace::After, 1e-3),
+            Preset::Xception71 => aligned(&LONG_ENTRY, 16, NormPlace::After, 1e-3),
+            Preset::Xception41p => aligned(&SHORT_ENTRY, 8, NormPlace::Ahead, 1e-5),
+            Preset::Xception65p => aligned(&SHORT_ENTRY, 16, NormPlace::Ahead, 1e-3),
             Preset::NotebookCifar10 => notebook(),
-            Preset::DenseCifar100 => dense(Groups::Count(1)).with_halves(half(Activation::Relu)),
-            Preset::DenseCifar100First => {
-                dense(Groups::Count(1)).with_halves(half(Activation::None))
-            }
-            Preset::DenseCifar100Depthwise => {
-                dense(Groups::PerChannel).with_halves(half(Activation::Relu))
-            }
+            Preset::DenseCifar100 => dense(Groups::Count(1), Activation::Relu),
+            Preset::DenseCifar100First => dense(Groups::Count(1), Activation::None),
+            Preset::DenseCifar100Depthwise => dense(Groups::PerChannel, Activation::Relu),
             Preset::PlainShared => plain(),
             Preset::Cifar => cifar(self.scale)?,
-        })
+        };
+        self.options.applied_to(table)
     }
-}
-
-fn keras() -> Architecture {
-    Architecture {
-        batch_norm: BatchNormConfig {
-            eps: 1e-3,
-            momentum: 0.01,
-            running_variance: RunningVariance::Biased,
-        },
-        pool_padding: Padding::Same,
-        head_init: Init::GlorotUniform,
-        ..Architecture::published()
-    }
-    .with_init(Init::GlorotUniform)
-}
-
-fn notebook() -> Architecture {
-    let published = Architecture::published();
-    let [first, second] = published.stem;
-    let mut entry_flow = published.entry_flow;
-    entry_flow.iter_mut().for_each(|row| row.opens_with = Activation::None);
-    Architecture {
-        stem: [StemConv { padding: 1, ..first }, StemConv { padding: 1, bias: true, ..second }],
-        entry_flow,
-        projection: Projection::Biased,
-        skip_from: SkipFrom::Activated,
-        ..Architecture::published()
-    }
-    .with_init(Init::PyTorch)
-}
-
-fn dense(groups: Groups) -> Architecture {
-    let published = Architecture::published();
-    let stem = StemConv { stride: 1, padding: 1, bias: true, ..published.stem[0] };
-    let mut entry_flow = published.entry_flow;
-    entry_flow[0].norm = Norm::None;
-    Architecture {
-        stem: [stem, StemConv { c_out: 64, ..stem }],
-        entry_flow,
-        middle_flow: MiddleFlow { weights: MiddleWeights::Shared, ..published.middle_flow },
-        exit_separables: ExitSeparables {
-            opens_with: Activation::Relu,
-            closes_with: Activation::None,
-            ..published.exit_separables
-        },
-        projection: Projection::Biased,
-        separable: sepconv::SeparableConv2dConfig { groups, bias: true, ..published.separable },
-        head_init: Init::Normal { std: 0.01 },
-        ..Architecture::published()
-    }
-}
-
-fn plain() -> Architecture {
-    let published = Architecture::published();
-    let bare = |row: ResidualRow| ResidualRow { norm: Norm::None, ..row };
-    let mut entry_flow: Vec<_> = published.entry_flow.into_iter().map(bare).collect();
-    entry_flow.iter_mut().for_each(|row| row.opens_with = Activation::None);
-    let middle_row = bare(published.middle_flow.row);
-    Architecture {
-        stem: published.stem.map(|conv| StemConv { bias: true, norm: Norm::None, ..conv }),
-        entry_flow,
-        middle_flow: MiddleFlow { row: middle_row, repeats: 7, weights: MiddleWeights::Shared },
-        exit_flow: bare(published.exit_flow),
-        exit_separables: ExitSeparables { norm: Norm::None, ..published.exit_separables },
-        projection: Projection::Biased,
-        ..Architecture::published()
-    }
-    .with_init(Init::PyTorch)
-}
-
-fn cifar(scale: CifarScale) -> Result<Architecture, Error> {
-    let CifarScale { width, middle_modules, stem_stride, entry_strides } = scale;
-    let refuse = |option, accepted, value: String| Err(Error::Option { option, accepted, value });
-    if !(0.05..=4.0).contains(&width) {
-        return refuse("width", "between 0.05 and 4", width.to_string());
-    }
-    if !(0..=64).contains(&middle_modules) {
-        return refuse("middle_modules", "between 0 and 64", middle_modules.to_string());
-    }
-    if let Some(stride) =
-        [stem_stride].iter().chain(&entry_strides).find(|stride| !(1..=2).contains(*stride))
-    {
-        return refuse("stem_stride and entry_strides", "1 or 2", stride.to_string());
-    }
-    let wide = |channels: i64| ((channels as f64 * width / 8.0).round() as i64 * 8).max(8);
-    let rows = |widths: &[i64], stride| {
-        ResidualRow::new(&widths.iter().map(|&c| wide(c)).collect::<Vec<_>>(), stride)
-    };
-    let published = Architecture::published();
-    let stem =
-        |conv: StemConv, stride| StemConv { c_out: wide(conv.c_out), stride, padding: 1, ..conv };
-    let mut entry_flow: Vec<_> = [128, 256, 728]
-        .into_iter()
-        .zip(entry_strides)
-        .map(|(c_out, stride)| rows(&[c_out, c_out], stride))
-        .collect();
-    entry_flow[0].opens_with = Activation::None;
-    Ok(Architecture {
-        stem: [stem(published.stem[0], 1), stem(published.stem[1], stem_stride)],
-        entry_flow,
-        middle_flow: MiddleFlow {
-            row: rows(&[728, 728, 728], 1),
-            repeats: middle_modules,
-            weights: MiddleWeights::Separate,
-        },
-        exit_flow: rows(&[728, 1024], 2),
-        exit_separables: ExitSeparables {
-            widths: [wide(1536), wide(2048)],
-            ..published.exit_separables
-        },
-        ..Architecture::published()
-    })
 }

@@ -1,10 +1,11 @@
 //! What a network is made of, counted from its table without building it: shapes, parameters, multiplications.
 
 use sepconv::cost::{self, ConvShape, Cost};
-use sepconv::{NormAct, Order, Padding};
+use sepconv::{NormAct, Order, Padding, SeparableConv2dConfig};
 
 use crate::{
-    Architecture, Error, MiddleWeights, Norm, Projection, ResidualRow, residual::rep_place,
+    Architecture, Downsampling, Error, FullyConnected, MiddleWeights, Norm, NormPlace, Projection,
+    ResidualRow,
 };
 
 /// What a layer does.
@@ -20,9 +21,9 @@ pub enum LayerKind {
     BatchNorm,
     /// Max-pooling.
     MaxPool,
-    /// Global average pooling.
-    AvgPool,
-    /// The linear layer of the head.
+    /// Global pooling.
+    GlobalPool,
+    /// A linear layer: the head, or a fully connected one ahead of it.
     Linear,
 }
 
@@ -35,7 +36,7 @@ impl LayerKind {
             LayerKind::Pointwise => "pointwise",
             LayerKind::BatchNorm => "batch-norm",
             LayerKind::MaxPool => "max-pool",
-            LayerKind::AvgPool => "avg-pool",
+            LayerKind::GlobalPool => "global-pool",
             LayerKind::Linear => "linear",
         }
     }
@@ -70,22 +71,22 @@ pub struct Summary {
 impl Summary {
     /// Counts `table` with `classes` logits for pictures of `input` by `input` pixels.
     pub fn new(table: &Architecture, classes: i64, input: i64) -> Result<Self, Error> {
-        let mut walk = Walk { table, input, at: [3, input, input], layers: Vec::new() };
+        let mut walk = Walk { table, input, at: [table.c_in, input, input], layers: Vec::new() };
         for (number, conv) in (1..).zip(&table.stem) {
             let padding = Padding::Explicit([conv.padding; 2]);
             walk.conv(
-                format!("conv{number}"),
+                table.names.stem_conv(number, conv.norm),
                 LayerKind::Conv,
                 conv.c_out,
-                Geometry { kernel: 3, stride: conv.stride, padding },
+                Geometry { kernel: 3, stride: conv.stride, dilation: 1, padding },
                 1,
                 conv.bias,
             )?;
-            walk.norm(format!("bn{number}"), conv.norm);
+            walk.norm(table.names.stem_norm(number), conv.norm);
         }
         for (number, row) in table.stored_rows() {
             let entered = walk.layers.len();
-            walk.module(&format!("block{number}"), row)?;
+            walk.module(&table.names.module(number), row)?;
             if table.middle_flow.weights == MiddleWeights::Shared
                 && number == table.entry_flow.len() + 1
             {
@@ -94,8 +95,8 @@ impl Summary {
                     .for_each(|layer| layer.macs *= table.middle_flow.repeats as u64);
             }
         }
-        for (number, c_out) in (3..).zip(table.exit_separables.widths) {
-            walk.separable(format!("conv{number}"), c_out)?;
+        for (number, &c_out) in (3..).zip(&table.exit_separables.widths) {
+            walk.separable(format!("conv{number}"), c_out, table.separable)?;
             walk.norm(format!("bn{number}"), table.exit_separables.norm);
         }
         walk.head(classes);
@@ -123,11 +124,12 @@ impl Summary {
 struct Geometry {
     kernel: i64,
     stride: i64,
+    dilation: i64,
     padding: Padding,
 }
 
 impl Geometry {
-    const POINT: Geometry = Geometry { kernel: 1, stride: 1, padding: Padding::VALID };
+    const POINT: Geometry = Geometry { kernel: 1, stride: 1, dilation: 1, padding: Padding::VALID };
 }
 
 /// Follows a picture through the table.
@@ -152,12 +154,12 @@ impl Walk<'_> {
 
     /// Moves on to `c_out` channels and the size that the kernel leaves.
     fn advance(&mut self, c_out: i64, geometry: Geometry) -> Result<(), Error> {
-        let Geometry { kernel, stride, padding } = geometry;
+        let Geometry { kernel, stride, dilation, padding } = geometry;
         let [_, rows, columns] = self.at;
         self.at = [
             c_out,
-            padding.outputs(0, rows, kernel, stride, 1),
-            padding.outputs(1, columns, kernel, stride, 1),
+            padding.outputs(0, rows, kernel, stride, dilation),
+            padding.outputs(1, columns, kernel, stride, dilation),
         ];
         if self.at[1] < 1 { Err(Error::InputTooSmall(self.input)) } else { Ok(()) }
     }
@@ -192,15 +194,21 @@ impl Walk<'_> {
         }
     }
 
-    fn separable(&mut self, name: String, c_out: i64) -> Result<(), Error> {
-        let config = self.table.separable;
+    fn separable(
+        &mut self,
+        name: String,
+        c_out: i64,
+        config: SeparableConv2dConfig,
+    ) -> Result<(), Error> {
         debug_assert_eq!(config.order, Order::DepthwiseFirst);
         let half_norm = |part: NormAct| part.norm.map_or(Norm::None, |_| Norm::Batch);
         let (c_in, [kernel, _], [stride, _]) = (self.at[0], config.kernel_size, config.stride);
-        let geometry = Geometry { kernel, stride, padding: config.padding };
+        let [dilation, _] = config.dilation;
+        let geometry = Geometry { kernel, stride, dilation, padding: config.padding };
         let groups = config.groups.among(c_in);
+        let [depthwise, pointwise] = config.names.names();
         self.conv(
-            format!("{name}.conv1"),
+            format!("{name}.{depthwise}"),
             LayerKind::Depthwise,
             c_in * config.depth_multiplier,
             geometry,
@@ -209,7 +217,7 @@ impl Walk<'_> {
         )?;
         self.norm(format!("{name}.bn_dw"), half_norm(config.between));
         self.conv(
-            format!("{name}.pointwise"),
+            format!("{name}.{pointwise}"),
             LayerKind::Pointwise,
             c_out,
             Geometry::POINT,
@@ -221,51 +229,57 @@ impl Walk<'_> {
     }
 
     fn module(&mut self, name: &str, row: &ResidualRow) -> Result<(), Error> {
-        let entered = self.at;
+        let (entered, table) = (self.at, self.table);
         for (index, &c_out) in row.widths.iter().enumerate() {
-            let place = rep_place(row.opens_with, index);
-            self.separable(format!("{name}.rep.{place}"), c_out)?;
-            self.norm(format!("{name}.rep.{}", place + 1), row.norm);
+            let norm = |walk: &mut Self, place| {
+                if table.norm_place == place {
+                    walk.norm(table.names.separable_norm(name, row, index, place), row.norm);
+                }
+            };
+            norm(self, NormPlace::Ahead);
+            let config = row.separable(index, table);
+            self.separable(table.names.separable(name, row, index), c_out, config)?;
+            norm(self, NormPlace::After);
         }
-        if row.stride != 1 {
-            self.advance(
-                row.c_out(),
-                Geometry { kernel: 3, stride: row.stride, padding: self.table.pool_padding },
-            )?;
+        if row.stride != 1 && table.downsampling == Downsampling::MaxPool {
+            let padding = table.pool_padding;
+            let geometry = Geometry { kernel: 3, stride: row.stride, dilation: 1, padding };
+            self.advance(row.c_out(), geometry)?;
             self.push(name.to_string(), LayerKind::MaxPool, Cost::default(), 0);
         }
         if row.projects(entered[0]) {
             let left = std::mem::replace(&mut self.at, entered);
-            let geometry = Geometry { stride: row.stride, ..Geometry::POINT };
-            let projection = self.table.projection;
+            let projection = table.projection;
             self.conv(
-                format!("{name}.skip"),
+                table.names.shortcut(name, projection),
                 LayerKind::Pointwise,
                 row.c_out(),
-                geometry,
+                Geometry { stride: row.stride, ..Geometry::POINT },
                 1,
                 projection.bias(),
             )?;
-            self.norm(
-                format!("{name}.skipbn"),
-                if projection == Projection::Normalized { Norm::Batch } else { Norm::None },
-            );
+            if projection == Projection::Normalized {
+                self.norm(table.names.shortcut_norm(name), Norm::Batch);
+            }
             self.at = left;
         }
         Ok(())
     }
 
     fn head(&mut self, classes: i64) {
-        let c_in = self.at[0];
-        self.at = [c_in, 1, 1];
-        self.push("pool".to_string(), LayerKind::AvgPool, Cost::default(), 0);
-        self.at = [classes, 1, 1];
-        let macs = (c_in * classes) as u64;
-        self.push(
-            "fc".to_string(),
-            LayerKind::Linear,
-            Cost { macs, params: macs + classes as u64 },
-            0,
-        );
+        self.at = [self.at[0], 1, 1];
+        self.push("pool".to_string(), LayerKind::GlobalPool, Cost::default(), 0);
+        if let Some(FullyConnected { layers, width }) = self.table.fully_connected {
+            for index in 0..layers {
+                self.linear(self.table.names.fully_connected(index), width);
+            }
+        }
+        self.linear(self.table.names.head().to_string(), classes);
+    }
+
+    fn linear(&mut self, name: String, c_out: i64) {
+        let macs = (self.at[0] * c_out) as u64;
+        self.at = [c_out, 1, 1];
+        self.push(name, LayerKind::Linear, Cost { macs, params: macs + c_out as u64 }, 0);
     }
 }

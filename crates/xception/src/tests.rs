@@ -35,6 +35,11 @@ fn check(preset: Preset, trainable: u64, total: u64, macs: u64) {
 fn every_preset_is_as_large_as_its_original() {
     check(Preset::Xception, 22_855_952, 22_910_480, 8_357_403_496);
     check(Preset::XceptionKeras, 22_855_952, 22_910_480, 8_357_403_496);
+    check(Preset::Xception41, 26_969_560, 27_084_872, 9_204_134_312);
+    check(Preset::Xception65, 39_916_312, 40_101_512, 13_852_682_216);
+    check(Preset::Xception71, 42_338_736, 42_537_712, 17_946_553_928);
+    check(Preset::Xception41p, 26_907_752, 26_961_256, 9_204_134_312);
+    check(Preset::Xception65p, 39_819_560, 39_908_008, 13_852_682_216);
     check(Preset::NotebookCifar10, 20_825_370, 20_875_626, 93_752_896);
     check(Preset::DenseCifar100, 70_495_548, 70_549_724, 3_196_546_048);
     check(Preset::PlainShared, 9_507_890, 9_507_890, 81_746_368);
@@ -95,7 +100,7 @@ fn presets_are_found_by_their_names() {
     let error = "xcepton".parse::<Preset>().unwrap_err().to_string();
     assert!(
         error.starts_with(
-            "unknown preset 'xcepton'; known are xception, xception-keras, notebook-cifar10"
+            "unknown preset 'xcepton'; known are xception, xception-keras, xception41, xception65"
         ),
         "{error}"
     );

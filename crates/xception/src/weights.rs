@@ -8,7 +8,7 @@ mod description;
 mod file;
 mod mismatch;
 
-pub use description::Description;
+pub use description::{Description, Interpolation};
 pub use file::{Tensors, parse, read, serialize, write};
 pub use mismatch::{Mismatch, Problem};
 

@@ -76,6 +76,10 @@ class KerasNetwork:
         x = torch.from_numpy(images.transpose(0, 2, 3, 1).copy()).to(self.dtype)
         return self.model(x, training=train)
 
+    def levels(self, images):
+        """Keras has no pyramid."""
+        return []
+
     def running(self):
         """Running statistics by name, as float64 arrays."""
         return {

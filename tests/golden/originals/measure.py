@@ -24,6 +24,7 @@ class Step:
 
     eval_logits: numpy.ndarray
     train_logits: numpy.ndarray
+    levels: list
     loss: float
     running: dict
     gradients: dict
@@ -36,6 +37,7 @@ def step(original, network, case):
     original.load(network.fill)
     with torch.no_grad():
         evaluated = original.forward(images, train=False)
+        levels = original.levels(images)
     original.load(network.fill)
     trained = original.forward(images, train=True)
     loss = F.cross_entropy(trained, labels)
@@ -43,6 +45,7 @@ def step(original, network, case):
     return Step(
         eval_logits=evaluated.double().numpy(),
         train_logits=trained.detach().double().numpy(),
+        levels=[level.double().numpy() for level in levels],
         loss=loss.item(),
         running=original.running(),
         gradients=original.gradients(),
@@ -71,6 +74,17 @@ def leaf(name):
 def case_document(original, network, case):
     """One case as it stands in the JSON file."""
     result = step(original, network, case)
+    kept = {
+        "input_name": case.input_name,
+        "input": [case.batch, 3, case.height, case.width],
+        "labels": fill.labels(case.batch, network.classes),
+        "eval_logits": result.eval_logits[:, :LOGITS_STORED].tolist(),
+        "train_logits": result.train_logits[:, :LOGITS_STORED].tolist(),
+        "levels": [fill.summary(v) | {"shape": list(v.shape)} for v in result.levels],
+        "loss": result.loss,
+    }
+    if case.brief:
+        return kept | {"running": {}, "gradients": {}}
     zeros = zero_gradients(result.gradients)
     running = {name: fill.summary(value) for name, value in result.running.items()}
     for name, value in original.unbiased(result.running, case, network.fill).items():
@@ -81,16 +95,7 @@ def case_document(original, network, case):
             gradients[name] = fill.summary(numpy.zeros_like(value)) | {"zero": True}
         else:
             gradients[name] = fill.summary(value)
-    return {
-        "input_name": case.input_name,
-        "input": [case.batch, 3, case.height, case.width],
-        "labels": fill.labels(case.batch, network.classes),
-        "eval_logits": result.eval_logits[:, :LOGITS_STORED].tolist(),
-        "train_logits": result.train_logits[:, :LOGITS_STORED].tolist(),
-        "loss": result.loss,
-        "running": running,
-        "gradients": gradients,
-    }
+    return kept | {"running": running, "gradients": gradients}
 
 
 def parameter_counts(tensors):
@@ -135,6 +140,11 @@ def versions(network):
     return made_with
 
 
+def rust_options(options):
+    """timm's arguments under the names that ours have."""
+    return {{"in_chans": "c_in"}.get(name, name): value for name, value in options.items()}
+
+
 def document(network, seeds):
     """The whole JSON document of one network."""
     cases, tensors = [], None
@@ -145,6 +155,8 @@ def document(network, seeds):
     trainable, total = parameter_counts(tensors)
     return {
         "network": network.name,
+        "preset": network.preset,
+        "options": rust_options(network.options),
         "original": network.original,
         "made_with": versions(network),
         "classes": network.classes,

@@ -13,12 +13,16 @@ from .torch_network import TorchNetwork
 
 @dataclasses.dataclass
 class Case:
-    """One input batch. `draw` picks the pictures: see `conditioning`."""
+    """One input batch. `draw` picks the pictures: see `conditioning`.
+
+    Of a case that is `brief` neither running statistics nor gradients are kept.
+    """
 
     batch: int
     height: int
     width: int
     draw: int
+    brief: bool = False
 
     @property
     def input_name(self):
@@ -38,6 +42,11 @@ class Network:
     fill: dict
     cases: list
     package: str = "torch"
+    preset: str = ""
+    options: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        self.preset = self.preset or self.name
 
 
 # The constants of `fill.fill`. With `shift` near `scale`, one value in six or so is below zero
@@ -54,6 +63,8 @@ NOTEBOOK = ["class DepthwiseConv(nn.Module)", "class ExitFlow(nn.Module)"]
 DENSE = ["class Block(nn.Module)", "class SeparableConv2d(nn.Module)"]
 PLAIN = ["class entry_flow(nn.Module)", "def depthwise_separable_conv"]
 
+ALIGNED = ["xception41", "xception65", "xception71", "xception41p", "xception65p"]
+
 NETWORKS = [
     Network(
         name="xception",
@@ -62,8 +73,43 @@ NETWORKS = [
         reference_classes=1000,
         reference_input=299,
         fill=CENTRED,
-        cases=[Case(3, 48, 48, 2), Case(2, 71, 71, 21)],
+        cases=[Case(3, 48, 48, 2), Case(2, 71, 71, 21), Case(1, 96, 83, 0, brief=True)],
         package="timm",
+    ),
+    *(
+        Network(
+            name=name,
+            original=f"timm's {name}",
+            classes=10,
+            reference_classes=1000,
+            reference_input=299,
+            fill=CENTRED,
+            cases=[
+                Case(2, 64, 64, 0),
+                Case(2, 71, 71, 0, brief=True),
+                Case(1, 97, 80, 0, brief=True),
+            ],
+            package="timm",
+        )
+        for name in ALIGNED
+    ),
+    *(
+        Network(
+            name=f"{preset}-options",
+            original=f"timm's {preset} with other options",
+            classes=10,
+            reference_classes=1000,
+            reference_input=299,
+            fill=CENTRED,
+            cases=[Case(2, 64, 64, 0), Case(1, 71, 80, 0, brief=True)],
+            package="timm",
+            preset=preset,
+            options=options,
+        )
+        for preset, options in [
+            ("xception41", {"output_stride": 8, "global_pool": "avgmax"}),
+            ("xception41p", {"output_stride": 16, "global_pool": "max"}),
+        ]
     ),
     Network(
         name="xception-keras",
@@ -72,7 +118,7 @@ NETWORKS = [
         reference_classes=1000,
         reference_input=299,
         fill=CENTRED,
-        cases=[Case(2, 71, 71, 38), Case(2, 78, 78, 22)],
+        cases=[Case(2, 71, 71, 38), Case(2, 78, 78, 22), Case(1, 96, 83, 0, brief=True)],
         package="keras",
     ),
     Network(
@@ -130,7 +176,8 @@ def build(network, seeds, classes, height, width, dtype=torch.float64, layout=to
 
         return KerasNetwork(classes, height, width, dtype)
     if network.package == "timm":
-        module = timm.create_model("legacy_xception", pretrained=False, num_classes=classes)
+        model = network.preset if network.preset in ALIGNED else "legacy_xception"
+        module = timm.create_model(model, num_classes=classes, **network.options)
     else:
         module = listing(network.name, seeds)()
         if module.state_dict().popitem()[1].shape[0] != classes:

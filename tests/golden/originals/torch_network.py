@@ -72,6 +72,22 @@ class TorchNetwork:
         x = torch.from_numpy(images.copy()).to(self.dtype).contiguous(memory_format=self.layout)
         return self.module(x)
 
+    def levels(self, images):
+        """The feature pyramid of pictures, of networks that say what theirs is."""
+        self.module.eval()
+        x = torch.from_numpy(images.copy()).to(self.dtype).contiguous(memory_format=self.layout)
+        if hasattr(self.module, "forward_intermediates"):
+            return self.module.forward_intermediates(x)[1]
+        levels, hooks = [], []
+        for level in getattr(self.module, "feature_info", []):
+            tap = self.module.get_submodule(level["module"])
+            hooks.append(tap.register_forward_hook(lambda *seen: levels.append(seen[2].clone())))
+        if hooks:
+            self.module(x)
+        for hook in hooks:
+            hook.remove()
+        return levels
+
     def running(self):
         """Running statistics by name, as float64 arrays."""
         state = self.module.state_dict()

@@ -9,21 +9,27 @@ use crate::{ModelSpec, Preset};
 /// Where our variable `name` of `shape` stands in the original of `spec`.
 pub(super) fn source(spec: &ModelSpec, name: &str, shape: Vec<i64>) -> Source {
     let (module, leaf) = name.rsplit_once('.').expect("every variable is in a module");
-    let place = Place::of(module);
     let named = |modules: Vec<String>| {
         Source::same(
             modules.into_iter().map(|module| format!("{module}.{leaf}")).collect(),
             shape.clone(),
         )
     };
+    let place = || Place::of(module);
     match spec.preset {
-        Preset::Xception | Preset::Cifar => named(vec![module.to_string()]),
-        Preset::XceptionKeras => keras(&place, leaf, &shape),
-        Preset::NotebookCifar10 => named(vec![notebook(&place)]),
+        Preset::XceptionKeras => keras(&place(), leaf, &shape),
+        Preset::NotebookCifar10 => named(vec![notebook(&place())]),
         Preset::DenseCifar100 | Preset::DenseCifar100First | Preset::DenseCifar100Depthwise => {
-            named(vec![dense(&place)])
+            named(vec![dense(&place())])
         }
-        Preset::PlainShared => named(plain(&place)),
+        Preset::PlainShared => named(plain(&place())),
+        Preset::Xception
+        | Preset::Xception41
+        | Preset::Xception65
+        | Preset::Xception71
+        | Preset::Xception41p
+        | Preset::Xception65p
+        | Preset::Cifar => named(vec![module.to_string()]),
     }
 }
 

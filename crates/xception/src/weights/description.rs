@@ -7,6 +7,17 @@ use serde_json::json;
 
 use crate::{Error, ModelSpec, Preset};
 
+/// How pictures come to another size: under which curve pixels are averaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interpolation {
+    /// A triangle. Pillow: `BILINEAR`.
+    #[default]
+    Bilinear,
+    /// Cubic pieces. Pillow: `BICUBIC`.
+    Bicubic,
+}
+
 /// The metadata of a weights file of ours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
@@ -16,6 +27,10 @@ pub struct Description {
     pub class_names: Vec<String>,
     /// Rows and columns of the pictures that it was trained on.
     pub input: i64,
+    /// What part of a picture's shorter side they were cut from. timm: `crop_pct`.
+    pub crop_fraction: f64,
+    /// How they came to that size.
+    pub interpolation: Interpolation,
     /// Subtracted from each colour, on the scale 0 to 1.
     pub mean: [f64; 3],
     /// Each colour is divided by it after that.
@@ -31,8 +46,11 @@ impl Description {
             ("preset", self.spec.preset.to_string()),
             ("classes", self.spec.classes.to_string()),
             ("scale", json!(self.spec.scale).to_string()),
+            ("options", json!(self.spec.options).to_string()),
             ("class_names", json!(self.class_names).to_string()),
             ("input", self.input.to_string()),
+            ("crop_fraction", json!(self.crop_fraction).to_string()),
+            ("interpolation", json!(self.interpolation).to_string()),
             ("mean", json!(self.mean).to_string()),
             ("std", json!(self.std).to_string()),
             ("data", self.data.clone()),
@@ -53,6 +71,8 @@ impl Description {
             preset,
             classes: reader.positive("classes")?,
             scale: reader.json("scale")?,
+            // Here and below: files of earlier versions do not have all.
+            options: reader.json_if_there("options")?.unwrap_or_default(),
         };
         let class_names: Vec<String> = reader.json("class_names")?;
         if class_names.len() as i64 != spec.classes {
@@ -65,6 +85,8 @@ impl Description {
             spec,
             class_names,
             input: reader.positive("input")?,
+            crop_fraction: reader.crop_fraction()?,
+            interpolation: reader.json_if_there("interpolation")?.unwrap_or_default(),
             mean: reader.json("mean")?,
             std: reader.json("std")?,
             data: reader.text("data")?.to_string(),
@@ -90,6 +112,24 @@ impl Reader<'_> {
     fn json<T: serde::de::DeserializeOwned>(&self, key: &'static str) -> Result<T, Error> {
         serde_json::from_str(self.text(key)?)
             .map_err(|error| self.problem(key, &format!("cannot be read: {error}")))
+    }
+
+    fn json_if_there<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &'static str,
+    ) -> Result<Option<T>, Error> {
+        self.metadata.contains_key(key).then(|| self.json(key)).transpose()
+    }
+
+    fn crop_fraction(&self) -> Result<f64, Error> {
+        let fraction = self.json_if_there("crop_fraction")?.unwrap_or(1.0);
+        match fraction > 0.1 && fraction <= 1.0 {
+            true => Ok(fraction),
+            false => Err(self.problem(
+                "crop_fraction",
+                &format!("must be above 0.1 and at most 1, is {fraction}"),
+            )),
+        }
     }
 
     fn positive(&self, key: &'static str) -> Result<i64, Error> {

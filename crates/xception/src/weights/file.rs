@@ -1,4 +1,4 @@
-//! Safetensors files as maps of tensors.
+//! Files of weights as maps of tensors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -6,6 +6,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
+use weight_files::{Array, Arrays, DType, Format};
 
 use crate::Error;
 
@@ -25,7 +26,10 @@ const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::U8, Kind::Uint8),
 ];
 
-/// Reads every tensor of a safetensors file, and its metadata.
+/// Reads every tensor of a file of weights, and its metadata: safetensors, PyTorch's `.pth`, old and new, or Keras's HDF5,
+/// by what is in it and not by its name. Only safetensors has metadata.
+///
+/// Nothing that a file asks for is executed or opened. Keras's variables come as `LAYER/0`, `LAYER/1`, ….
 pub fn read(path: &Path) -> Result<(Tensors, BTreeMap<String, String>), Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::File {
         action: "read",
@@ -35,8 +39,36 @@ pub fn read(path: &Path) -> Result<(Tensors, BTreeMap<String, String>), Error> {
     parse(path, &bytes)
 }
 
+fn kind(dtype: DType) -> Kind {
+    match dtype {
+        DType::F64 => Kind::Double,
+        DType::F32 => Kind::Float,
+        DType::F16 => Kind::Half,
+        DType::BF16 => Kind::BFloat16,
+        DType::I64 => Kind::Int64,
+        DType::I32 => Kind::Int,
+        DType::I16 => Kind::Int16,
+        DType::I8 => Kind::Int8,
+        DType::U8 => Kind::Uint8,
+        DType::Bool => Kind::Bool,
+    }
+}
+
+fn tensors(arrays: Arrays) -> Result<Tensors, Error> {
+    let tensor = |array: Array| {
+        let shape: Vec<i64> = array.shape.iter().map(|&size| size as i64).collect();
+        Tensor::f_from_data_size(&array.data, &shape, kind(array.dtype))
+    };
+    arrays.into_iter().map(|(name, array)| Ok((name, tensor(array)?))).collect()
+}
+
 /// [`read`] of a file whose bytes are here already; `path` is for messages.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), Error> {
+    if let Some(Format::PytorchZip | Format::PytorchLegacy | Format::Hdf5) = Format::of(bytes) {
+        let arrays = weight_files::parse(bytes)
+            .map_err(|source| Error::Foreign { path: path.to_path_buf(), source })?;
+        return Ok((tensors(arrays)?, BTreeMap::new()));
+    }
     let format = |reason: String| Error::Format { path: path.to_path_buf(), reason };
     let (_, header) =
         SafeTensors::read_metadata(bytes).map_err(|error| format(error.to_string()))?;

@@ -19,6 +19,8 @@ fn description(spec: ModelSpec) -> Description {
         spec,
         class_names: (0..10).map(|class| format!("class \"{class}\"")).collect(),
         input: 32,
+        crop_fraction: 0.875,
+        interpolation: Interpolation::Bicubic,
         mean: [0.4914, 0.4822, 0.4465],
         std: [0.1 + 0.2, 0.243, 0.261],
         data: "synthetic".to_string(),
