@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datasets::{
-    Augmentation, Erasing, ErasingValue, Error, Jitter, LastBatch, Loader, LoaderConfig, Mix,
-    Normalization, Order, Pictures, Policy, ResizedCrop, Split, synthetic,
+    Augmentation, Broken, Erasing, ErasingValue, Error, Jitter, LastBatch, Loader, LoaderConfig,
+    Mix, Normalization, Order, Pictures, Policy, ResizedCrop, Split, synthetic,
 };
 
 fn main() -> Result<(), Error> {
@@ -72,14 +72,17 @@ fn measure(
         augmentation,
         normalization: Normalization::CIFAR10_NOTEBOOK,
         last_batch: LastBatch::Keep,
+        fit: None,
+        broken: Broken::Refuse,
         prefetch,
+        workers: 1,
     };
-    let loader = Loader::new(Arc::clone(pictures), config)?;
+    let loader = Loader::new(Arc::clone(pictures) as _, config)?;
     let mut fastest = Duration::MAX;
     for epoch in 0..10 {
         let start = Instant::now();
         for batch in loader.epoch_at(epoch, 0, side) {
-            drop(batch);
+            drop(batch?);
         }
         fastest = fastest.min(start.elapsed());
     }

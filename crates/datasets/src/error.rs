@@ -1,6 +1,7 @@
 //! Everything that can be wrong with a set or with what a loader is asked to do, in one place, so
 //! that the messages keep one voice: what is wrong, the value, and what to do.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -222,6 +223,138 @@ pub enum Error {
         mean: [f64; 3],
         /// Standard deviation of each channel.
         std: [f64; 3],
+    },
+
+    /// Pictures of many sizes, and no word on how they come to one.
+    #[error("the pictures are of many sizes; say how they come to one: the recipe's table [input]")]
+    NoFit,
+
+    /// A side that no network is given.
+    #[error("the input's side is {side}, expected 1 to {most}")]
+    Side {
+        /// In pixels.
+        side: usize,
+        /// The largest.
+        most: usize,
+    },
+
+    /// More is cut off than is left, or more is asked for than there is.
+    #[error("the input's crop fraction is {0}, expected above 0.1 and at most 1")]
+    CropFraction(f64),
+
+    /// A file that holds no picture, or a broken one.
+    #[error("{name} cannot be decoded: {reason} (JPEG, PNG, WebP and BMP are read)")]
+    Picture {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A folder that does not hold a folder for each class.
+    #[error(
+        "{} holds {found} folders of pictures, and at least two are needed, one for each class",
+        .folder.display()
+    )]
+    NoClasses {
+        /// The folder.
+        folder: PathBuf,
+        /// How many it holds.
+        found: usize,
+    },
+
+    /// A class without pictures.
+    #[error(
+        "{} holds no picture (.jpg, .jpeg, .png, .webp or .bmp): put some there, or remove it",
+        .folder.display()
+    )]
+    EmptyClass {
+        /// Its folder.
+        folder: PathBuf,
+    },
+
+    /// A class of which nothing can be held back.
+    #[error(
+        "class {class} in {} has one picture, and two are needed: one to train on, one to test with",
+        .root.display()
+    )]
+    OnePicture {
+        /// The class.
+        class: String,
+        /// The set.
+        root: PathBuf,
+    },
+
+    /// A class that is tested and never trained.
+    #[error("class {class} of the test set in {} is not in the training set", .root.display())]
+    UntrainedClass {
+        /// The class.
+        class: String,
+        /// The set.
+        root: PathBuf,
+    },
+
+    /// A part of a set that is none.
+    #[error("the part that is held back is {0}, expected above 0 and below 1")]
+    HeldFraction(f64),
+
+    /// Folders without end.
+    #[error("{} lies more than {most} folders deep in its class: does a link lead back?", .folder.display())]
+    TooDeep {
+        /// The folder.
+        folder: PathBuf,
+        /// How deep is deep enough.
+        most: usize,
+    },
+
+    /// A name that no message can show.
+    #[error("{} holds a file whose name is not UTF-8: {name:?}", .folder.display())]
+    Name {
+        /// Where it lies.
+        folder: PathBuf,
+        /// The name.
+        name: OsString,
+    },
+
+    /// No archives, or nothing in them.
+    #[error(
+        "{} holds no archives (.tar) with pictures and labels (KEY.jpg beside KEY.cls)",
+        .folder.display()
+    )]
+    NoShards {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// An archive that is not as webdataset writes it.
+    #[error("{}: {problem}", .file.display())]
+    Shard {
+        /// The archive.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A label that cannot number the classes.
+    #[error(
+        "a label is {label}, with {pictures} pictures in all: labels number the classes from 0"
+    )]
+    LabelBeyond {
+        /// The label.
+        label: u32,
+        /// The pictures.
+        pictures: usize,
+    },
+
+    /// A list of names that is too short.
+    #[error("label {label} has no name: {} has {names} lines", .root.join("classes.txt").display())]
+    ClassWithoutName {
+        /// The label.
+        label: u32,
+        /// Lines of the list.
+        names: usize,
+        /// The set.
+        root: PathBuf,
     },
 }
 

@@ -8,21 +8,29 @@
 
 mod augment;
 pub mod cifar;
+mod decode;
 mod error;
+mod fit;
+mod image_files;
 mod loader;
 mod normalization;
 mod pictures;
 mod prefetch;
 pub mod random;
+mod source;
 pub mod synthetic;
 mod transform;
 
 pub use augment::{
-    Augmentation, Crop, Erasing, ErasingValue, FlipSchedule, Jitter, Mix, Mixed, PaddingMode,
-    Policy, ResizedCrop,
+    Augmentation, Crop, Erasing, ErasingValue, FlipSchedule, Interpolation, Jitter, Mix, Mixed,
+    PaddingMode, Policy, ResizedCrop,
 };
 pub use cifar::Cifar;
+pub use decode::{decode, decode_file};
 pub use error::Error;
-pub use loader::{Batch, Batches, LastBatch, Loader, LoaderConfig, Order};
+pub use fit::Fit;
+pub use image_files::{Found, Held, ImageFiles, folder, shards};
+pub use loader::{Batch, Batches, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order};
 pub use normalization::Normalization;
 pub use pictures::{Pictures, Split};
+pub use source::{Decoded, PictureRef, Source};

@@ -4,12 +4,15 @@
 use crate::augment::{Canvas, Draw, PaddingMode};
 use crate::normalization::Table;
 use crate::random::{Counter, Purpose};
-use crate::{Augmentation, Error, FlipSchedule, Normalization};
+use crate::source::PictureRef;
+use crate::{Augmentation, Error, Fit, FlipSchedule, Normalization};
 
 /// An augmentation and a normalisation, checked against the pictures they are for.
 pub(crate) struct Transform {
     augmentation: Augmentation,
     table: Table,
+    /// How pictures come to that size where they are of any.
+    fit: Option<Fit>,
     height: usize,
     width: usize,
 }
@@ -26,35 +29,42 @@ impl Transform {
     pub(crate) fn new(
         augmentation: Augmentation,
         normalization: Normalization,
-        height: usize,
-        width: usize,
+        fit: Option<Fit>,
+        [height, width]: [usize; 2],
     ) -> Result<Self, Error> {
         augmentation.check(height, width)?;
-        Ok(Self { augmentation, table: normalization.table()?, height, width })
+        Ok(Self { augmentation, table: normalization.table()?, fit, height, width })
     }
 
-    /// Draws what happens to `picture` and writes the outcome to `image`; both are
-    /// `[height, width]`.
+    /// Draws what happens to `picture` and writes the outcome to `image`, `[height, width]`, which the picture is too
+    /// unless it is fitted.
     pub(crate) fn apply(
         &self,
         counter: Counter,
-        picture: &[[u8; 3]],
+        picture: PictureRef,
         image: &mut [[f32; 3]],
         room: &mut Room,
     ) {
         let draw = self.draw(counter);
         let Augmentation { resized_crop, policy, jitter, erasing, .. } = self.augmentation;
-        if resized_crop.is_none() && policy.is_none() && jitter.is_none() {
-            self.write(picture, draw, image);
-        } else {
-            let Room { window, between, canvas } = room;
-            let mut picture = picture;
-            if let Some(crop) = resized_crop {
+        let Room { window, between, canvas } = room;
+        let picture = match (resized_crop, self.fit) {
+            (Some(crop), fit) => {
                 window.resize(self.height, self.width);
                 let mut rng = counter.stream(Purpose::ResizedCrop);
-                crop.apply(&mut rng, picture, between, window);
-                picture = &window.pixels;
+                let interpolation = fit.map(|fit| fit.interpolation).unwrap_or_default();
+                crop.apply(&mut rng, picture, interpolation, between, window);
+                &window.pixels
             }
+            (None, Some(fit)) => {
+                fit.onto(picture, between, window);
+                &window.pixels
+            }
+            (None, None) => picture.pixels,
+        };
+        if policy.is_none() && jitter.is_none() {
+            self.write(picture, draw, image);
+        } else {
             canvas.resize(self.height, self.width);
             self.gather(picture, draw, &mut canvas.pixels, |pixel| pixel);
             if let Some(policy) = policy {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::canvas::Canvas;
+use super::resample::Interpolation;
 
 fn section(name: &str) -> Vec<Value> {
     let values: Value = serde_json::from_str(include_str!("golden/golden.json")).unwrap();
@@ -119,6 +120,44 @@ pub(super) fn resized() -> Vec<Resized> {
         hash: hash_in(&row[3]),
     };
     section("resized").iter().map(case).collect()
+}
+
+/// The middle of a picture.
+pub(crate) struct Fitted {
+    pub(crate) pixels: Vec<[u8; 3]>,
+    pub(crate) size: [usize; 2],
+    pub(crate) side: usize,
+    pub(crate) crop_fraction: f64,
+    pub(crate) interpolation: Interpolation,
+    hash: u64,
+}
+
+impl Fitted {
+    /// Whether these are torchvision's pixels.
+    pub(crate) fn is(&self, pixels: Vec<[u8; 3]>) -> bool {
+        let mut canvas = Canvas::default();
+        canvas.resize(self.side, self.side);
+        canvas.pixels = pixels;
+        hash(&canvas) == self.hash
+    }
+}
+
+pub(crate) fn fitted() -> Vec<Fitted> {
+    let case = |row: &Value| {
+        let Canvas { height, width, pixels, .. } = picture(row[0].as_str().unwrap());
+        Fitted {
+            pixels,
+            size: [height, width],
+            side: number(&row[1]),
+            crop_fraction: row[2].as_f64().unwrap(),
+            interpolation: match row[3].as_str().unwrap() {
+                "bicubic" => Interpolation::Bicubic,
+                _ => Interpolation::Bilinear,
+            },
+            hash: hash_in(&row[4]),
+        }
+    };
+    section("fitted").iter().map(case).collect()
 }
 
 /// Every colour whose bytes are multiples of 5, under every turn of the hues that was made.

@@ -7,7 +7,7 @@ mod colour;
 mod erasing;
 mod flip;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod hue;
 mod jitter;
 mod mix;
@@ -30,6 +30,7 @@ pub use flip::FlipSchedule;
 pub use jitter::Jitter;
 pub use mix::{Mix, Mixed};
 pub use policy::Policy;
+pub use resample::Interpolation;
 pub(crate) use resample::Resize;
 pub use resized_crop::ResizedCrop;
 

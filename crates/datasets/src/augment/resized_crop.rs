@@ -5,12 +5,13 @@ use rand_chacha::ChaCha8Rng;
 use super::canvas::Canvas;
 use super::interval;
 use super::rectangle::{Rectangle, sides};
-use super::resample::Resize;
+use super::resample::{Interpolation, Resize};
 use crate::Error;
+use crate::source::PictureRef;
 
-/// Crops a window of random area and aspect ratio and resizes it to the picture's own size, bilinear
-/// and antialiased (Szegedy et al. 2015). torchvision: `RandomResizedCrop(size, scale, ratio)` of a
-/// PIL picture.
+/// Crops a window of random area and aspect ratio and resizes it to the size that the network is given,
+/// antialiased (Szegedy et al. 2015). torchvision: `RandomResizedCrop(size, scale, ratio)` of a PIL
+/// picture.
 ///
 /// When ten draws do not fit into the picture, the window is the largest in its centre with a ratio
 /// within bounds.
@@ -44,29 +45,31 @@ impl ResizedCrop {
         Rectangle { top: (height - h) / 2, left: (width - w) / 2, height: h, width: w }
     }
 
-    /// Draws a window of `picture`, which has the size of `canvas`, onto `canvas`. `between` is room.
+    /// Draws a window of `picture` onto `canvas`. `between` is room.
     pub(crate) fn apply(
         &self,
         rng: &mut ChaCha8Rng,
-        picture: &[[u8; 3]],
+        picture: PictureRef,
+        interpolation: Interpolation,
         between: &mut Vec<[u8; 3]>,
         canvas: &mut Canvas,
     ) {
-        let window = self.draw(rng, canvas.height, canvas.width);
-        resize_window(picture, window, between, canvas);
+        let window = self.draw(rng, picture.height, picture.width);
+        resize_window(picture, window, interpolation, between, canvas);
     }
 }
 
 fn resize_window(
-    picture: &[[u8; 3]],
+    picture: PictureRef,
     window: Rectangle,
+    interpolation: Interpolation,
     between: &mut Vec<[u8; 3]>,
     canvas: &mut Canvas,
 ) {
     let Rectangle { top, left, height, width } = window;
-    let stride = canvas.width;
-    let resize = Resize::new([height, width], [canvas.height, canvas.width]);
-    resize.apply(&picture[top * stride + left..], stride, between, &mut canvas.pixels);
+    let stride = picture.width;
+    let resize = Resize::new([height, width], [canvas.height, canvas.width], interpolation);
+    resize.apply(&picture.pixels[top * stride + left..], stride, between, &mut canvas.pixels);
 }
 
 #[cfg(test)]
@@ -116,7 +119,7 @@ mod tests {
         for case in super::super::golden::resized() {
             let [top, left, height, width] = case.window;
             let mut canvas = Canvas::default();
-            let resize = Resize::new([height, width], case.size);
+            let resize = Resize::new([height, width], case.size, Interpolation::Bilinear);
             canvas.resize(case.size[0], case.size[1]);
             let window = &case.picture.pixels[top * case.picture.width + left..];
             resize.apply(window, case.picture.width, &mut Vec::new(), &mut canvas.pixels);
@@ -130,7 +133,8 @@ mod tests {
         let mut canvas = Canvas::default();
         canvas.resize(4, 5);
         let window = Rectangle { top: 2, left: 3, height: 1, width: 1 };
-        resize_window(&picture, window, &mut Vec::new(), &mut canvas);
-        assert!(canvas.pixels.iter().all(|&pixel| pixel == picture[13]));
+        let picture = PictureRef { pixels: &picture, height: 4, width: 5 };
+        resize_window(picture, window, Interpolation::Bilinear, &mut Vec::new(), &mut canvas);
+        assert!(canvas.pixels.iter().all(|&pixel| pixel == picture.pixels[13]));
     }
 }

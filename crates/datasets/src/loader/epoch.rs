@@ -5,27 +5,31 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Batch, Loader, LoaderConfig, Order};
-use crate::Pictures;
-use crate::augment::{Mixed, Resize};
+use super::{Batch, Broken, BrokenPicture, Loader, LoaderConfig, Order};
+use crate::Error;
+use crate::augment::{Interpolation, Mixed, Resize};
 use crate::random::{Counter, Purpose, permutation, stream};
+use crate::source::{Decoded, Source};
 use crate::transform::{Room, Transform};
 
 /// Makes the batches of one epoch, one after the other.
 pub(super) struct Epoch {
-    pictures: Arc<Pictures>,
+    pictures: Arc<dyn Source>,
+    /// Height and width of what comes out of the transform.
+    size: [usize; 2],
     transform: Arc<Transform>,
     config: LoaderConfig,
     epoch: u64,
     /// Which pictures, in the order of the epoch.
     order: Vec<u32>,
-    /// Numbers of the batches that are still to be made.
-    batches: Range<usize>,
+    /// Numbers of the batches that are still to be made, every how many-th of them.
+    batches: std::iter::StepBy<Range<usize>>,
     /// To the size of this epoch, if it has one of its own.
     resize: Option<Resized>,
     /// `[n, height, width]` of RGB; kept from batch to batch to save its allocation.
     pixels: Vec<[f32; 3]>,
     room: Room,
+    decoded: Decoded,
 }
 
 /// Bringing pictures to another size.
@@ -38,11 +42,10 @@ struct Resized {
 }
 
 impl Resized {
-    fn new(pictures: &Pictures, side: usize) -> Self {
-        let (height, width) = (pictures.height(), pictures.width());
+    fn new([height, width]: [usize; 2], side: usize) -> Self {
         Self {
             side,
-            resize: Resize::new([height, width], [side; 2]),
+            resize: Resize::new([height, width], [side; 2], Interpolation::Bilinear),
             picture: vec![[0.; 3]; height * width],
             between: Vec::new(),
         }
@@ -53,11 +56,11 @@ impl Epoch {
     pub(super) fn new(
         loader: &Loader,
         epoch: u64,
-        batches: Range<usize>,
+        batches: std::iter::StepBy<Range<usize>>,
         side: Option<usize>,
     ) -> Self {
-        let Loader { pictures, transform, config } = loader;
-        // `Pictures` holds no more than 32 bits can count.
+        let Loader { pictures, size, transform, config } = loader;
+        // No set has more than 32 bits can count.
         let count = pictures.len() as u32;
         let order = match config.order {
             Order::Sequential => (0..count).collect(),
@@ -65,44 +68,62 @@ impl Epoch {
         };
         Self {
             pictures: Arc::clone(pictures),
+            size: *size,
             transform: Arc::clone(transform),
             config: *config,
             epoch,
             order,
             batches,
-            resize: side.map(|side| Resized::new(pictures, side)),
+            resize: side.map(|side| Resized::new(*size, side)),
             pixels: Vec::new(),
             room: Room::default(),
+            decoded: Decoded::default(),
         }
+    }
+
+    /// Writes a picture to `image`.
+    fn write(&mut self, index: u32, place: usize, area: usize) -> Result<(), Error> {
+        let counter =
+            Counter { seed: self.config.seed, epoch: self.epoch, index: u64::from(index) };
+        let picture = self.pictures.picture(index as usize, &mut self.decoded)?;
+        let image = &mut self.pixels[place * area..][..area];
+        match &mut self.resize {
+            Some(Resized { resize, picture: whole, between, .. }) => {
+                self.transform.apply(counter, picture, whole, &mut self.room);
+                resize.apply(whole, self.size[1], between, image);
+            }
+            None => self.transform.apply(counter, picture, image, &mut self.room),
+        }
+        Ok(())
     }
 }
 
 impl Iterator for Epoch {
-    type Item = Batch;
+    type Item = Result<Batch, Error>;
 
-    fn next(&mut self) -> Option<Batch> {
+    fn next(&mut self) -> Option<Result<Batch, Error>> {
         let number = self.batches.next()?;
         let start = number * self.config.batch_size;
         let end = self.order.len().min(start + self.config.batch_size);
-        let indices = self.order[start..end].to_vec();
+        let asked = self.order[start..end].to_vec();
 
         let [height, width] = match &self.resize {
             Some(Resized { side, .. }) => [*side; 2],
-            None => [self.pictures.height(), self.pictures.width()],
+            None => self.size,
         };
-        self.pixels.resize(indices.len() * height * width, [0.; 3]);
-        let LoaderConfig { seed, augmentation, .. } = self.config;
-        for (&index, image) in indices.iter().zip(self.pixels.chunks_exact_mut(height * width)) {
-            let counter = Counter { seed, epoch: self.epoch, index: u64::from(index) };
-            let picture = self.pictures.picture(index as usize);
-            match &mut self.resize {
-                Some(Resized { resize, picture: whole, between, .. }) => {
-                    self.transform.apply(counter, picture, whole, &mut self.room);
-                    resize.apply(whole, self.pictures.width(), between, image);
-                }
-                None => self.transform.apply(counter, picture, image, &mut self.room),
+        let area = height * width;
+        self.pixels.resize(asked.len() * area, [0.; 3]);
+        let LoaderConfig { seed, augmentation, broken, .. } = self.config;
+        let mut indices = Vec::with_capacity(asked.len());
+        let mut left_out = Vec::new();
+        for index in asked {
+            match (self.write(index, indices.len(), area), broken) {
+                (Ok(()), _) => indices.push(index),
+                (Err(error), Broken::Refuse) => return Some(Err(error)),
+                (Err(error), Broken::LeaveOut) => left_out.push(BrokenPicture { index, error }),
             }
         }
+        self.pixels.truncate(indices.len() * area);
         let weight = augmentation.mix.map(|mix| {
             let mut rng = stream(seed, Purpose::Mix, self.epoch, number as u64);
             mix.apply(&mut rng, &mut self.pixels, [height, width])
@@ -111,13 +132,14 @@ impl Iterator for Epoch {
             .view([indices.len() as i64, height as i64, width as i64, 3])
             .permute([0, 3, 1, 2]);
 
-        let label = |&index: &u32| i64::from(self.pictures.labels()[index as usize]);
+        let label = |&index: &u32| i64::from(self.pictures.label(index as usize));
         let labels: Vec<_> = indices.iter().map(label).collect();
         let mixed = weight.map(|weight| {
             let partners: Vec<_> = labels.iter().rev().copied().collect();
             Mixed { partner_labels: Tensor::from_slice(&partners), weight }
         });
-        Some(Batch { images, labels: Tensor::from_slice(&labels), mixed, indices })
+        let labels = Tensor::from_slice(&labels);
+        Some(Ok(Batch { images, labels, mixed, indices, left_out }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a set in memory to an epoch of batches.
+//! From a set to an epoch of batches.
 
 mod epoch;
 #[cfg(test)]
@@ -10,8 +10,9 @@ use tch::Tensor;
 
 use self::epoch::Epoch;
 use crate::prefetch::Prefetch;
+use crate::source::{Decoded, Source};
 use crate::transform::Transform;
-use crate::{Augmentation, Error, Mixed, Normalization, Pictures};
+use crate::{Augmentation, Error, Fit, Mixed, Normalization};
 
 /// What a [`Loader`] does with its pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,9 +29,34 @@ pub struct LoaderConfig {
     pub normalization: Normalization,
     /// What becomes of a last batch that is not full.
     pub last_batch: LastBatch,
-    /// Batches made ready in a thread of their own while the consumer is busy; with 0 each is made
+    /// How pictures of any size come to one; `None` for a set of pictures of one size, which they keep.
+    pub fit: Option<Fit>,
+    /// What becomes of a picture that cannot be read.
+    pub broken: Broken,
+    /// Batches made ready in threads of their own while the consumer is busy; with 0 each is made
     /// when it is asked for. The batches are the same.
     pub prefetch: usize,
+    /// Those threads; each makes whole batches in turn. The batches are the same.
+    pub workers: usize,
+}
+
+/// What becomes of a picture that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Broken {
+    /// The epoch ends with an error that names it.
+    #[default]
+    Refuse,
+    /// Its batch is yielded without it and names it.
+    LeaveOut,
+}
+
+/// A picture that could not be read.
+#[derive(Debug)]
+pub struct BrokenPicture {
+    /// Which picture of the set.
+    pub index: u32,
+    /// Why.
+    pub error: Error,
 }
 
 /// In which order an epoch goes through the set.
@@ -63,6 +89,8 @@ pub struct Batch {
     pub mixed: Option<Mixed>,
     /// Which pictures of the set these are.
     pub indices: Vec<u32>,
+    /// Those that should be here and could not be read.
+    pub left_out: Vec<BrokenPicture>,
 }
 
 /// Yields the batches of an epoch.
@@ -71,7 +99,9 @@ pub struct Batch {
 /// on the batch size, on `prefetch`, or on what was loaded before. Only how pictures are mixed
 /// ([`Mix`](crate::Mix)) depends on the batch that they are in.
 pub struct Loader {
-    pictures: Arc<Pictures>,
+    pictures: Arc<dyn Source>,
+    /// Height and width of its images.
+    size: [usize; 2],
     transform: Arc<Transform>,
     config: LoaderConfig,
 }
@@ -82,14 +112,23 @@ impl Loader {
     /// # Errors
     ///
     /// When an epoch would have no batch, or when an option does not suit the pictures.
-    pub fn new(pictures: Arc<Pictures>, config: LoaderConfig) -> Result<Self, Error> {
-        let LoaderConfig { batch_size, augmentation, normalization, last_batch, .. } = config;
+    pub fn new(pictures: Arc<dyn Source>, config: LoaderConfig) -> Result<Self, Error> {
+        let LoaderConfig { batch_size, augmentation, normalization, fit, last_batch, .. } = config;
         if batch_size == 0 {
             return Err(Error::EmptyBatch);
         }
-        let (height, width) = (pictures.height(), pictures.width());
-        let transform = Arc::new(Transform::new(augmentation, normalization, height, width)?);
-        let loader = Self { pictures, transform, config };
+        if u32::try_from(pictures.len()).is_err() {
+            return Err(Error::TooManyPictures(pictures.len()));
+        }
+        let size = match fit {
+            Some(fit) => {
+                fit.check()?;
+                [fit.side; 2]
+            }
+            None => pictures.size().ok_or(Error::NoFit)?,
+        };
+        let transform = Arc::new(Transform::new(augmentation, normalization, fit, size)?);
+        let loader = Self { pictures, size, transform, config };
         if loader.batches_per_epoch() == 0 {
             let pictures = loader.pictures.len();
             let dropped = last_batch == LastBatch::Drop;
@@ -99,8 +138,26 @@ impl Loader {
     }
 
     /// The set.
-    pub fn pictures(&self) -> &Pictures {
-        &self.pictures
+    pub fn pictures(&self) -> &dyn Source {
+        &*self.pictures
+    }
+
+    /// Height and width of the images of [`Loader::epoch`].
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// A picture as it is ahead of all random changes, in [`Loader::size`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn plain(&self, index: usize) -> Result<Vec<[u8; 3]>, Error> {
+        let mut room = Decoded::default();
+        let picture = self.pictures.picture(index, &mut room)?;
+        Ok(match self.config.fit {
+            Some(fit) => fit.square(picture),
+            None => picture.pixels.to_vec(),
+        })
     }
 
     /// What it was made with.
@@ -148,34 +205,46 @@ impl Loader {
     /// When `side` is 0; with prefetching, when the system has no thread left to give.
     pub fn epoch_at(&self, epoch: u64, first_batch: usize, side: usize) -> Batches {
         assert!(side > 0, "pictures of side 0 were asked for; take 1 or more");
-        let own = [self.pictures.height(), self.pictures.width()] == [side; 2];
+        let own = self.size == [side; 2];
         self.start(epoch, first_batch, (!own).then_some(side))
     }
 
     fn start(&self, epoch: u64, first_batch: usize, side: Option<usize>) -> Batches {
         let batches = first_batch.min(self.batches_per_epoch())..self.batches_per_epoch();
         let remaining = batches.len();
-        let epoch = Epoch::new(self, epoch, batches, side);
-        let batches: Box<dyn Iterator<Item = Batch> + Send> = match self.config.prefetch {
-            0 => Box::new(epoch),
+        let LoaderConfig { prefetch, workers, .. } = self.config;
+        if prefetch == 0 {
+            let epoch = Epoch::new(self, epoch, batches.step_by(1), side);
+            return Batches { makers: vec![Box::new(epoch)], next: 0, remaining };
+        }
+        let workers = workers.clamp(1, prefetch).min(remaining.max(1));
+        let maker = |worker: usize| -> Maker {
+            let own = (batches.start + worker)..batches.end;
+            let epoch = Epoch::new(self, epoch, own.step_by(workers), side);
             // The channel reserves its room at once.
-            ahead => Box::new(Prefetch::new(ahead.min(remaining), epoch)),
+            Box::new(Prefetch::new(prefetch.min(remaining).div_ceil(workers), epoch))
         };
-        Batches { batches, remaining }
+        Batches { makers: (0..workers).map(maker).collect(), next: 0, remaining }
     }
 }
 
+type Maker = Box<dyn Iterator<Item = Result<Batch, Error>> + Send>;
+
 /// The batches of one epoch, in order.
 pub struct Batches {
-    batches: Box<dyn Iterator<Item = Batch> + Send>,
+    /// Each makes every how many-th batch.
+    makers: Vec<Maker>,
+    /// Whose turn it is.
+    next: usize,
     remaining: usize,
 }
 
 impl Iterator for Batches {
-    type Item = Batch;
+    type Item = Result<Batch, Error>;
 
-    fn next(&mut self) -> Option<Batch> {
-        let batch = self.batches.next()?;
+    fn next(&mut self) -> Option<Result<Batch, Error>> {
+        let batch = self.makers[self.next].next()?;
+        self.next = (self.next + 1) % self.makers.len();
         self.remaining -= 1;
         Some(batch)
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use tch::Kind;
 
 use super::*;
+use crate::Pictures;
 
 /// Pictures of 4x5 whose pixels name their picture, row, column and channel.
 fn pictures(count: usize) -> Arc<Pictures> {
@@ -24,7 +25,10 @@ fn config(batch_size: usize) -> LoaderConfig {
         augmentation: Augmentation::default(),
         normalization: Normalization::HALF,
         last_batch: LastBatch::Keep,
+        fit: None,
+        broken: Broken::Refuse,
         prefetch: 0,
+        workers: 1,
     }
 }
 
@@ -53,9 +57,14 @@ fn labels(batch: &Batch) -> Vec<i64> {
     Vec::try_from(&batch.labels).unwrap()
 }
 
+/// Batches of pictures in memory, which are all there.
+fn whole(batches: Batches) -> impl Iterator<Item = Batch> {
+    batches.map(|batch| batch.expect("pictures in memory"))
+}
+
 /// Index and image of every picture, in the order of the epoch.
-fn images(batches: impl Iterator<Item = Batch>) -> Vec<(u32, Vec<f32>)> {
-    batches
+fn images(batches: Batches) -> Vec<(u32, Vec<f32>)> {
+    whole(batches)
         .flat_map(|batch| {
             let images = (0..batch.indices.len()).map(|n| values(&batch.images.get(n as i64)));
             batch.indices.iter().copied().zip(images.collect::<Vec<_>>()).collect::<Vec<_>>()
@@ -65,7 +74,7 @@ fn images(batches: impl Iterator<Item = Batch>) -> Vec<(u32, Vec<f32>)> {
 
 #[test]
 fn images_are_nchw_with_channels_last_strides() {
-    let batch = loader(3, config(2)).epoch(0).next().unwrap();
+    let batch = whole(loader(3, config(2)).epoch(0)).next().unwrap();
     assert_eq!(batch.images.size(), [2, 3, 4, 5]);
     assert_eq!(batch.images.stride(), [60, 1, 15, 3]);
     assert_eq!(batch.images.kind(), Kind::Float);
@@ -82,7 +91,7 @@ fn images_are_nchw_with_channels_last_strides() {
 /// libtorch takes a batch in pieces, whose seams lie inside a picture.
 #[test]
 fn large_batches_are_put_together_in_order() {
-    let batch = loader(2000, config(2000)).epoch(0).next().unwrap();
+    let batch = whole(loader(2000, config(2000)).epoch(0)).next().unwrap();
     for index in 0..2000 {
         let image = values(&batch.images.get(index).permute([1, 2, 0]));
         let bytes = image.iter().map(|value| ((value + 1.) * 127.5).round() as u8);
@@ -93,7 +102,7 @@ fn large_batches_are_put_together_in_order() {
 #[test]
 fn labels_follow_their_pictures() {
     for config in [config(4), augmented(4)] {
-        for batch in loader(10, config).epoch(3) {
+        for batch in whole(loader(10, config).epoch(3)) {
             let expected: Vec<_> = batch.indices.iter().map(|index| i64::from(index % 7)).collect();
             assert_eq!(labels(&batch), expected);
             assert_eq!(batch.labels.kind(), Kind::Int64);
@@ -106,7 +115,7 @@ fn the_last_batch_is_kept_unless_its_drop_is_asked_for() {
     let check = |count, last_batch, expected: &[usize]| {
         for prefetch in [0, 1] {
             let loader = loader(count, LoaderConfig { last_batch, prefetch, ..config(4) });
-            let sizes: Vec<_> = loader.epoch(0).map(|batch| batch.indices.len()).collect();
+            let sizes: Vec<_> = whole(loader.epoch(0)).map(|batch| batch.indices.len()).collect();
             assert_eq!(sizes, expected);
             assert_eq!(loader.batches_per_epoch(), expected.len());
             assert_eq!(loader.pictures_per_epoch(), expected.iter().sum::<usize>());
@@ -124,7 +133,7 @@ fn the_last_batch_is_kept_unless_its_drop_is_asked_for() {
 fn every_picture_occurs_once_in_an_epoch() {
     for order in [Order::Sequential, Order::Shuffled] {
         let loader = loader(23, LoaderConfig { order, ..config(5) });
-        let indices = |epoch| loader.epoch(epoch).flat_map(|batch| batch.indices);
+        let indices = |epoch| whole(loader.epoch(epoch)).flat_map(|batch| batch.indices);
         let mut sorted: Vec<_> = indices(0).collect();
         assert_eq!(sorted.is_sorted(), order == Order::Sequential);
         assert_eq!(indices(0).eq(indices(1)), order == Order::Sequential);

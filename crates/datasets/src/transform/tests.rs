@@ -13,7 +13,7 @@ fn transformed<const H: usize, const W: usize>(
     draw: Draw,
 ) -> [[i32; W]; H] {
     let shift = Normalization { mean: [-1. / 255., 0., 0.], std: [1.; 3] };
-    let transform = Transform::new(augmentation, shift, H, W).unwrap();
+    let transform = Transform::new(augmentation, shift, None, [H, W]).unwrap();
     let pixels: Vec<_> = picture.as_flattened().iter().map(|&value| [value, 0, 0]).collect();
     let mut image = vec![[f32::NAN; 3]; H * W];
     transform.write(&pixels, draw, &mut image);
@@ -96,7 +96,8 @@ fn cutouts_are_clipped_at_the_edges() {
 #[test]
 fn padding_is_normalised_black_and_channels_keep_their_constants() {
     let normalization = Normalization::CIFAR10_NOTEBOOK;
-    let transform = Transform::new(crop(1, PaddingMode::Zero), normalization, 2, 2).unwrap();
+    let transform =
+        Transform::new(crop(1, PaddingMode::Zero), normalization, None, [2; 2]).unwrap();
     let mut image = [[0.; 3]; 4];
     transform.write(&[[10, 20, 30]; 4], PLAIN, &mut image);
     let black = normalization.apply([0; 3]);
@@ -105,11 +106,12 @@ fn padding_is_normalised_black_and_channels_keep_their_constants() {
 
 /// What becomes of a picture whose bytes are all different.
 fn applied(augmentation: Augmentation, epoch: u64, index: u64) -> Vec<[f32; 3]> {
-    let transform = Transform::new(augmentation, Normalization::HALF, 8, 9).unwrap();
+    let transform = Transform::new(augmentation, Normalization::HALF, None, [8, 9]).unwrap();
     let picture: Vec<_> = (0..72).map(|n| [3 * n, 3 * n + 1, 3 * n + 2]).collect();
     let mut image = vec![[f32::NAN; 3]; 72];
     let counter = Counter { seed: 5, epoch, index };
-    transform.apply(counter, &picture, &mut image, &mut Room::default());
+    let picture = PictureRef { pixels: &picture, height: 8, width: 9 };
+    transform.apply(counter, picture, &mut image, &mut Room::default());
     image
 }
 

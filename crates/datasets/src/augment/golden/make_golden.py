@@ -121,6 +121,17 @@ def resized():
             yield [image_name, list(window), [3, 4], str(fnv([data]))]
 
 
+def fitted():
+    """The middle of a picture, by its shorter side: smaller, larger, of the same size."""
+    modes = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+    for image_name in ["wide", "square", "faint", "large"]:
+        for side, crop_fraction in [(5, 1.0), (7, 0.875), (8, 1.0), (13, 0.9), (20, 0.35)]:
+            for mode_name, mode in modes.items():
+                image = F.resize(PICTURES[image_name], int(side / crop_fraction), mode)
+                data = F.center_crop(image, [side, side]).tobytes()
+                yield [image_name, side, crop_fraction, mode_name, str(fnv([data]))]
+
+
 def lines(rows):
     return "[\n" + ",\n".join("    " + json.dumps(row) for row in rows) + "\n  ]"
 
@@ -136,6 +147,7 @@ def main():
         "shown": lines(shown()),
         "hues": lines(hues()),
         "resized": lines(resized()),
+        "fitted": lines(fitted()),
     }
     versions = {
         "torch": torch.__version__.partition("+")[0],

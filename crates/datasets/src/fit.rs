@@ -1,0 +1,103 @@
+//! Pictures of any size brought to the one that a network is given.
+
+use crate::Error;
+use crate::augment::{Canvas, Interpolation, Resize};
+use crate::source::PictureRef;
+
+/// How pictures of any size become squares of one size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fit {
+    /// Rows and columns that the network is given.
+    pub side: usize,
+    /// What part of a picture's shorter side that is, the rest being cut off around it: the shorter side becomes
+    /// `side / crop_fraction` pixels, rounded down, and the square is cut from the middle. timm: `crop_pct`.
+    pub crop_fraction: f64,
+    /// How pixels become others.
+    pub interpolation: Interpolation,
+}
+
+impl Fit {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Fit { side, crop_fraction, .. } = *self;
+        if side == 0 || side > LARGEST_SIDE {
+            return Err(Error::Side { side, most: LARGEST_SIDE });
+        }
+        if !(crop_fraction > 0.1 && crop_fraction <= 1.) {
+            return Err(Error::CropFraction(crop_fraction));
+        }
+        Ok(())
+    }
+
+    /// The middle of `picture`, as torchvision's `Resize` of the shorter side and `CenterCrop` have it of a PIL picture.
+    /// `between` is room.
+    pub fn apply(&self, picture: PictureRef, between: &mut Vec<[u8; 3]>, output: &mut [[u8; 3]]) {
+        let shorter = (self.side as f64 / self.crop_fraction) as usize;
+        let shorter = shorter.max(self.side);
+        let own = [picture.height, picture.width];
+        let least = own[0].min(own[1]);
+        // torchvision: the longer side is cut to whole pixels.
+        let whole = own.map(|size| if size == least { shorter } else { shorter * size / least });
+        let origin = whole.map(|size| half_to_even(size - self.side));
+        let size = [self.side; 2];
+        let resize = Resize::window(own, whole, origin, size, self.interpolation);
+        resize.apply(picture.pixels, picture.width, between, output);
+    }
+
+    /// `picture` as the network is given it, `[side, side]`.
+    pub fn square(&self, picture: PictureRef) -> Vec<[u8; 3]> {
+        let mut output = vec![[0; 3]; self.side * self.side];
+        self.apply(picture, &mut Vec::new(), &mut output);
+        output
+    }
+
+    pub(crate) fn onto(
+        &self,
+        picture: PictureRef,
+        between: &mut Vec<[u8; 3]>,
+        canvas: &mut Canvas,
+    ) {
+        canvas.resize(self.side, self.side);
+        self.apply(picture, between, &mut canvas.pixels);
+    }
+}
+
+/// No network here is given more.
+const LARGEST_SIDE: usize = 4096;
+
+/// Half of `number`, as Python rounds it.
+fn half_to_even(number: usize) -> usize {
+    (number as f64 / 2.).round_ties_even() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::augment::golden::fitted;
+
+    /// To the byte, by way of Pillow.
+    #[test]
+    fn pictures_are_fitted_as_torchvision_does() {
+        let cases = fitted();
+        assert!(cases.len() >= 40);
+        for case in cases {
+            let (side, crop_fraction, interpolation) =
+                (case.side, case.crop_fraction, case.interpolation);
+            let fit = Fit { side, crop_fraction, interpolation };
+            let [height, width] = case.size;
+            let picture = PictureRef { pixels: &case.pixels, height, width };
+            let what = format!("{:?} to {side} of {crop_fraction}, {interpolation:?}", case.size);
+            assert!(case.is(fit.square(picture)), "{what}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_fit_nothing_are_refused() {
+        let fit = Fit { side: 4, crop_fraction: 0.9, interpolation: Interpolation::Bilinear };
+        fit.check().unwrap();
+        let refused = |fit: Fit| fit.check().unwrap_err().to_string();
+        assert!(refused(Fit { side: 0, ..fit }).contains("side is 0, expected 1 to 4096"));
+        for crop_fraction in [0.05, 1.1, f64::NAN] {
+            assert!(refused(Fit { crop_fraction, ..fit }).contains("expected above 0.1"));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A folder of folders of pictures, one for each class.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Found, Held, ImageFiles, Places, is_picture};
+use crate::Error;
+use crate::random::permutation;
+
+/// What the folder of a test set may be called, beside one called `train`.
+const TESTS: [&str; 4] = ["val", "valid", "validation", "test"];
+const TRAIN: &str = "train";
+/// Folders within folders of a class, at most: a link may lead back.
+const DEEPEST: usize = 16;
+
+/// The pictures of a class by their names relative to the root.
+type Classes = Vec<(String, Vec<String>)>;
+
+/// Finds `root/CLASS/…/NAME.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), or the same under `root/train` and `root/val`
+/// (or `valid`, `validation`, `test`). Classes are numbered by their names. Where there is no test set, `held` is held
+/// back. torchvision: `ImageFolder`.
+///
+/// # Errors
+/// A folder that cannot be read or has no classes, a class without a picture, a class that is in the test set alone.
+pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
+    let tests = TESTS.iter().find(|name| root.join(name).is_dir());
+    let mut ignored = 0;
+    if let Some(test) = tests.filter(|_| root.join(TRAIN).is_dir()) {
+        let train = classes(root, TRAIN, &mut ignored)?;
+        let names: Arc<[String]> = train.iter().map(|(name, _)| name.clone()).collect();
+        let test = classes(root, test, &mut ignored)?;
+        if let Some((unknown, _)) = test.iter().find(|(name, _)| !names.contains(name)) {
+            return Err(Error::UntrainedClass { class: unknown.clone(), root: root.into() });
+        }
+        let (train, test) = (files(root, &names, train), files(root, &names, test));
+        return Ok(Found { train, test, held: false, ignored });
+    }
+    let all = classes(root, "", &mut ignored)?;
+    let names: Arc<[String]> = all.iter().map(|(name, _)| name.clone()).collect();
+    let (train, test) = split(all, held, root)?;
+    let (train, test) = (files(root, &names, train), files(root, &names, test));
+    Ok(Found { train, test, held: true, ignored })
+}
+
+/// Of every class a part by chance, but at least one picture and not the last one.
+fn split(all: Classes, held: Held, root: &Path) -> Result<(Classes, Classes), Error> {
+    if !(held.fraction > 0. && held.fraction < 1.) {
+        return Err(Error::HeldFraction(held.fraction));
+    }
+    let (mut train, mut test) = (Classes::new(), Classes::new());
+    for (number, (class, pictures)) in (0..).zip(all) {
+        if pictures.len() < 2 {
+            return Err(Error::OnePicture { class, root: root.into() });
+        }
+        let count = (pictures.len() as f64 * held.fraction).round() as usize;
+        let count = count.clamp(1, pictures.len() - 1);
+        let order = permutation(pictures.len() as u32, held.seed, number);
+        let mut is_held = vec![false; pictures.len()];
+        order[..count].iter().for_each(|&index| is_held[index as usize] = true);
+        let part = |wanted: bool| {
+            let pictures = pictures.iter().zip(&is_held).filter(|(_, held)| **held == wanted);
+            pictures.map(|(picture, _)| picture.clone()).collect()
+        };
+        train.push((class.clone(), part(false)));
+        test.push((class, part(true)));
+    }
+    Ok((train, test))
+}
+
+fn files(root: &Path, names: &Arc<[String]>, classes: Classes) -> Arc<ImageFiles> {
+    let number = |class: &String| names.iter().position(|name| name == class).expect("a class");
+    let label = |(class, pictures): &(String, Vec<String>)| {
+        std::iter::repeat_n(number(class) as u32, pictures.len())
+    };
+    Arc::new(ImageFiles {
+        root: root.to_path_buf(),
+        labels: classes.iter().flat_map(label).collect(),
+        names: classes.iter().flat_map(|(_, pictures)| pictures).map(String::as_str).collect(),
+        class_names: Arc::clone(names),
+        places: Places::Files,
+    })
+}
+
+/// The classes in the folder `part` of `root`, by name.
+fn classes(root: &Path, part: &str, ignored: &mut usize) -> Result<Classes, Error> {
+    let mut classes = Classes::new();
+    for entry in entries(&root.join(part))? {
+        if !root.join(part).join(&entry).is_dir() {
+            *ignored += 1;
+            continue;
+        }
+        let mut pictures = Vec::new();
+        let within = if part.is_empty() { entry.clone() } else { format!("{part}/{entry}") };
+        collect(root, &within, 0, &mut pictures, ignored)?;
+        if pictures.is_empty() {
+            return Err(Error::EmptyClass { folder: root.join(within) });
+        }
+        classes.push((entry, pictures));
+    }
+    if classes.len() < 2 {
+        return Err(Error::NoClasses { folder: root.join(part), found: classes.len() });
+    }
+    Ok(classes)
+}
+
+/// Every picture under `within`, in the order of the names.
+fn collect(
+    root: &Path,
+    within: &str,
+    depth: usize,
+    pictures: &mut Vec<String>,
+    ignored: &mut usize,
+) -> Result<(), Error> {
+    if depth > DEEPEST {
+        return Err(Error::TooDeep { folder: root.join(within), most: DEEPEST });
+    }
+    for entry in entries(&root.join(within))? {
+        let name = format!("{within}/{entry}");
+        if root.join(&name).is_dir() {
+            collect(root, &name, depth + 1, pictures, ignored)?;
+        } else if is_picture(&entry) {
+            pictures.push(name);
+        } else {
+            *ignored += 1;
+        }
+    }
+    Ok(())
+}
+
+/// What is in a folder, but for what is hidden, by name.
+fn entries(folder: &Path) -> Result<Vec<String>, Error> {
+    let unreadable = |source| Error::Unreadable { file: folder.to_path_buf(), source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name().into_string();
+        let name = name.map_err(|name| Error::Name { folder: folder.into(), name })?;
+        if !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}

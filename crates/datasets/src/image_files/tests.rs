@@ -1,0 +1,261 @@
+//! Folders and archives that are made here.
+
+use std::fs;
+use std::path::Path;
+
+use image::{ImageFormat, RgbImage};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    Augmentation, Broken, Fit, Interpolation, LastBatch, Loader, LoaderConfig, Normalization, Order,
+};
+
+const HELD: Held = Held { fraction: 0.25, seed: 3 };
+
+/// A picture of one colour.
+fn png(colour: [u8; 3], width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let picture = RgbImage::from_pixel(width, height, image::Rgb(colour));
+    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+fn put(root: &Path, name: &str, bytes: &[u8]) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// `count` pictures in each of `classes`, of differing sizes, whose colour tells class and number.
+fn fill(root: &Path, classes: &[&str], count: usize) {
+    for (label, class) in classes.iter().enumerate() {
+        for number in 0..count {
+            let picture = png([label as u8, number as u8, 9], 8 + number as u32, 10);
+            put(root, &format!("{class}/{number:03}.png"), &picture);
+        }
+    }
+}
+
+fn names(set: &ImageFiles) -> Vec<String> {
+    (0..set.len()).map(|index| set.name(index)).collect()
+}
+
+fn refusal(found: Result<Found, Error>) -> String {
+    found.err().expect("a refusal").to_string()
+}
+
+#[test]
+fn a_part_of_every_class_is_held_back_by_the_seed() {
+    let folder_ = TempDir::new().unwrap();
+    let root = folder_.path();
+    fill(root, &["cat", "ant", "bee"], 8);
+    put(root, "cat/deeper/still.JPG", &png([0; 3], 4, 4));
+    put(root, "cat/notes.txt", b"");
+    put(root, "README", b"");
+    put(root, ".hidden/x.png", b"");
+    let found = folder(root, HELD).unwrap();
+    assert!(found.held && found.ignored == 2);
+    assert_eq!(found.train.class_names(), ["ant", "bee", "cat"]);
+    assert_eq!((found.train.len(), found.test.len()), (6 + 6 + 7, 2 + 2 + 2));
+    let of =
+        |set: &ImageFiles, class: u32| (0..set.len()).filter(|&i| set.label(i) == class).count();
+    assert_eq!([0, 1, 2].map(|class| of(&found.test, class)), [2, 2, 2]);
+    let both: std::collections::BTreeSet<String> =
+        names(&found.train).into_iter().chain(names(&found.test)).collect();
+    assert_eq!(both.len(), 25, "every picture is in one of the two, and in one only");
+    assert_eq!(names(&found.test), names(&folder(root, HELD).unwrap().test));
+    let other = folder(root, Held { seed: 4, ..HELD }).unwrap();
+    assert_ne!(names(&found.test), names(&other.test));
+}
+
+#[test]
+fn a_test_set_of_its_own_is_taken_as_it_is() {
+    for test in ["val", "test", "validation"] {
+        let folder_ = TempDir::new().unwrap();
+        let root = folder_.path();
+        fill(&root.join("train"), &["a", "b"], 3);
+        fill(&root.join(test), &["b", "a"], 2);
+        let found = folder(root, HELD).unwrap();
+        assert!(!found.held);
+        assert_eq!((found.train.len(), found.test.len()), (6, 4));
+        // Numbered by the training set's names: b is 1, though its pictures were made as class 0.
+        let mut room = Decoded::default();
+        for index in 0..4 {
+            let made_as = found.test.picture(index, &mut room).unwrap().pixels[0][0];
+            assert_eq!(u32::from(made_as), 1 - found.test.label(index));
+        }
+    }
+    let folder_ = TempDir::new().unwrap();
+    fill(&folder_.path().join("train"), &["a", "b"], 2);
+    fill(&folder_.path().join("val"), &["a", "c"], 2);
+    let message = refusal(folder(folder_.path(), HELD));
+    assert!(message.starts_with("class c of the test set in "), "{message}");
+}
+
+#[test]
+fn folders_that_are_no_set_are_refused() {
+    let folder_ = TempDir::new().unwrap();
+    let root = folder_.path();
+    assert!(refusal(folder(&root.join("nowhere"), HELD)).starts_with("cannot read "));
+    assert!(refusal(folder(root, HELD)).contains("holds 0 folders of pictures"));
+    fill(root, &["a"], 2);
+    assert!(refusal(folder(root, HELD)).contains("holds 1 folders of pictures"));
+    fs::create_dir(root.join("b")).unwrap();
+    assert!(refusal(folder(root, HELD)).contains("b holds no picture (.jpg"));
+    fill(root, &["b"], 1);
+    assert!(refusal(folder(root, HELD)).contains("class b in "));
+    fill(root, &["b"], 2);
+    for fraction in [0.0, 1.0, f64::NAN] {
+        let message = refusal(folder(root, Held { fraction, ..HELD }));
+        assert!(message.contains("expected above 0 and below 1"), "{message}");
+    }
+}
+
+fn config(batch_size: usize) -> LoaderConfig {
+    LoaderConfig {
+        batch_size,
+        order: Order::Sequential,
+        seed: 1,
+        augmentation: Augmentation::default(),
+        normalization: Normalization { mean: [0.; 3], std: [1. / 255.; 3] },
+        last_batch: LastBatch::Keep,
+        fit: Some(Fit { side: 4, crop_fraction: 1., interpolation: Interpolation::Bilinear }),
+        broken: Broken::Refuse,
+        prefetch: 4,
+        workers: 2,
+    }
+}
+
+#[test]
+fn pictures_of_all_sizes_come_out_in_one_and_in_order() {
+    let folder_ = TempDir::new().unwrap();
+    fill(folder_.path(), &["a", "b"], 9);
+    let set = folder(folder_.path(), HELD).unwrap().train;
+    let expected: Vec<(f64, i64)> = (0..set.len())
+        .map(|index| {
+            let mut room = Decoded::default();
+            let colour = set.picture(index, &mut room).unwrap().pixels[0];
+            (f64::from(colour[1]), i64::from(set.label(index)))
+        })
+        .collect();
+    for (prefetch, workers) in [(0, 1), (1, 1), (4, 2), (9, 5)] {
+        let loader =
+            Loader::new(set.clone(), LoaderConfig { prefetch, workers, ..config(4) }).unwrap();
+        let mut got = Vec::new();
+        for batch in loader.epoch(0) {
+            let batch = batch.unwrap();
+            assert_eq!(batch.images.size()[1..], [3, 4, 4]);
+            for n in 0..batch.indices.len() as i64 {
+                let number = batch.images.double_value(&[n, 1, 2, 3]).round();
+                got.push((number, batch.labels.int64_value(&[n])));
+            }
+        }
+        assert_eq!(got, expected, "{workers} workers, {prefetch} ahead");
+    }
+    let error = Loader::new(set, LoaderConfig { fit: None, ..config(4) }).err().unwrap();
+    assert!(error.to_string().contains("of many sizes"), "{error}");
+}
+
+#[test]
+fn a_broken_picture_is_named_and_left_out_or_refused() {
+    let folder_ = TempDir::new().unwrap();
+    let root = folder_.path();
+    fill(root, &["a", "b"], 4);
+    put(root, "a/001.png", b"\x89PNG\r\n\x1a\n and no more");
+    let whole = png([1, 2, 3], 9, 9);
+    put(root, "b/002.png", &whole[..whole.len() / 2]);
+    let set = folder(root, Held { fraction: 0.01, seed: 0 }).unwrap();
+    let held: Vec<String> = names(&set.test);
+    let broken: Vec<String> = ["a/001.png", "b/002.png"]
+        .map(|name| root.join(name).display().to_string())
+        .into_iter()
+        .filter(|name| !held.contains(name))
+        .collect();
+    assert!(!broken.is_empty());
+    let leaving = LoaderConfig { broken: Broken::LeaveOut, ..config(3) };
+    let loader = Loader::new(set.train.clone(), leaving).unwrap();
+    let mut left_out = Vec::new();
+    let mut kept = 0;
+    for batch in loader.epoch(0) {
+        let batch = batch.unwrap();
+        assert_eq!(batch.images.size()[0] as usize, batch.indices.len());
+        kept += batch.indices.len();
+        left_out.extend(batch.left_out.iter().map(|broken| set.train.name(broken.index as usize)));
+    }
+    assert_eq!(left_out, broken);
+    assert_eq!(kept + broken.len(), set.train.len());
+    let loader = Loader::new(set.train, config(3)).unwrap();
+    let error = loader.epoch(0).find_map(Result::err).unwrap().to_string();
+    assert!(error.starts_with(&format!("{} cannot be decoded: ", broken[0])), "{error}");
+}
+
+fn archive(path: &Path, entries: &[(&str, &[u8])]) {
+    let mut builder = tar::Builder::new(File::create(path).unwrap());
+    for (name, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, *bytes).unwrap();
+    }
+    builder.finish().unwrap();
+}
+
+#[test]
+fn archives_are_read_where_their_pictures_lie() {
+    let folder_ = TempDir::new().unwrap();
+    let root = folder_.path();
+    let picture = |number: u8| png([number, 0, 0], 5, 5);
+    for shard in 0..3_u8 {
+        let mut entries: Vec<(String, Vec<u8>)> = Vec::new();
+        for sample in 0..4_u8 {
+            let number = shard * 4 + sample;
+            entries
+                .push((format!("set/{number:04}.cls"), format!("{}\n", number % 2).into_bytes()));
+            entries.push((format!("set/{number:04}.png"), picture(number)));
+            entries.push((format!("set/{number:04}.json"), b"{}".to_vec()));
+        }
+        let entries: Vec<(&str, &[u8])> =
+            entries.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+        let part = if shard == 2 { "val" } else { "train" };
+        archive(&root.join(format!("{part}-{shard}.tar")), &entries);
+    }
+    let found = shards(root, HELD).unwrap();
+    assert!(!found.held && found.ignored == 12);
+    assert_eq!((found.train.len(), found.test.len()), (8, 4));
+    assert_eq!(found.train.class_names(), ["0", "1"]);
+    let mut room = Decoded::default();
+    for index in [7, 0, 3] {
+        let picture = found.train.picture(index, &mut room).unwrap();
+        assert_eq!(picture.pixels[0], [index as u8, 0, 0]);
+        assert_eq!(found.train.label(index), index as u32 % 2);
+    }
+    assert!(found.train.name(5).ends_with("train-1.tar/set/0005.png"));
+    put(root, "classes.txt", b"even\nodd\n");
+    assert_eq!(shards(root, HELD).unwrap().test.class_names(), ["even", "odd"]);
+    put(root, "classes.txt", b"even\n");
+    assert!(refusal(shards(root, HELD)).starts_with("label 1 has no name"));
+}
+
+#[test]
+fn archives_that_are_no_set_are_refused() {
+    let folder_ = TempDir::new().unwrap();
+    let root = folder_.path();
+    assert!(refusal(shards(root, HELD)).contains("holds no archives (.tar)"));
+    let picture = png([0; 3], 4, 4);
+    let check = |entries: &[(&str, &[u8])], expected: &str| {
+        archive(&root.join("a.tar"), entries);
+        let message = refusal(shards(root, HELD));
+        assert!(message.contains(expected), "{message}");
+    };
+    check(&[("1.png", &picture)], "1 has a picture and no label (1.cls)");
+    check(&[("1.png", &picture), ("2.cls", b"0")], "1 has a picture and no label (1.cls)");
+    check(&[("1.png", &picture), ("1.cls", b"one")], "1.cls is no label: \"one\"");
+    check(&[("1.txt", b"")], "holds no archives (.tar) with pictures");
+    check(
+        &[("1.png", &picture), ("1.cls", b"4000000000")],
+        "a label is 4000000000, with 1 pictures",
+    );
+    fs::write(root.join("a.tar"), [7; 2000]).unwrap();
+    assert!(refusal(shards(root, HELD)).starts_with("cannot read "));
+}

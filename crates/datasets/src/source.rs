@@ -1,0 +1,90 @@
+//! Where a loader takes its pictures from: memory, or files that are decoded when their turn comes.
+
+use crate::{Error, Pictures};
+
+/// The pixels of one picture, `[height, width]` of RGB, row by row.
+#[derive(Debug, Clone, Copy)]
+pub struct PictureRef<'a> {
+    /// Red, green and blue.
+    pub pixels: &'a [[u8; 3]],
+    /// In pixels.
+    pub height: usize,
+    /// In pixels.
+    pub width: usize,
+}
+
+/// Room that decoding a picture takes; kept for the next.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The file.
+    pub(crate) bytes: Vec<u8>,
+    /// What was in it, red, green and blue one after the other.
+    pub(crate) pixels: Vec<u8>,
+}
+
+/// A set of labelled pictures.
+pub trait Source: Send + Sync {
+    /// Number of pictures.
+    fn len(&self) -> usize;
+
+    /// Whether there is no picture.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Height and width of every picture in pixels; `None` where they differ.
+    fn size(&self) -> Option<[usize; 2]>;
+
+    /// Names of the classes; a label is an index into them.
+    fn class_names(&self) -> &[String];
+
+    /// The label of a picture. Panics past the last one.
+    fn label(&self, index: usize) -> u32;
+
+    /// What a person knows the picture by.
+    fn name(&self, index: usize) -> String;
+
+    /// Gives `hear` bytes that other pictures, labels or an other order would not have: of a set in memory all, of files
+    /// their names, lengths and labels.
+    fn identity(&self, hear: &mut dyn FnMut(&[u8]));
+
+    /// The pixels of a picture. Panics past the last one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no picture.
+    fn picture<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error>;
+}
+
+impl Source for Pictures {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn size(&self) -> Option<[usize; 2]> {
+        Some([self.height(), self.width()])
+    }
+
+    fn class_names(&self) -> &[String] {
+        self.class_names()
+    }
+
+    fn label(&self, index: usize) -> u32 {
+        self.labels()[index]
+    }
+
+    fn name(&self, index: usize) -> String {
+        index.to_string()
+    }
+
+    fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
+        for (index, label) in self.labels().iter().enumerate() {
+            hear(&label.to_le_bytes());
+            hear(self.picture(index).as_flattened());
+        }
+    }
+
+    fn picture<'a>(&'a self, index: usize, _: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
+        let (height, width) = (self.height(), self.width());
+        Ok(PictureRef { pixels: self.picture(index), height, width })
+    }
+}
