@@ -6,14 +6,18 @@ use std::process::{Command, Stdio};
 
 use super::xception;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 14] = [
     "train",
     "recipes",
     "eval",
     "predict",
+    "explain",
     "import",
+    "export",
     "summary",
     "bench",
+    "ablate",
+    "compare",
     "report",
     "completions",
     "man",

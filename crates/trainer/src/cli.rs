@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::ablate::Study;
+use crate::export::Format;
 use crate::precision::Precision;
 use crate::run_folder::CONFIG;
 
@@ -59,12 +61,20 @@ pub enum Command {
     Eval(EvalArgs),
     /// Classify pictures
     Predict(PredictArgs),
-    /// Bring the state dict of an original PyTorch script onto our names
+    /// Draw where in a picture a network sees what it names
+    Explain(ExplainArgs),
+    /// Bring the state dict of an original script or of Keras onto our names
     Import(ImportArgs),
+    /// Write trained weights for other programs: ONNX or TorchScript
+    Export(ExportArgs),
     /// List a network's layers, parameters and multiplications
     Summary(SummaryArgs),
     /// Time training or inference
     Bench(BenchArgs),
+    /// Train a network with and without one of its parts, as the paper did
+    Ablate(AblateArgs),
+    /// Train and time Xception and Inception V3 under one recipe, as the paper did
+    Compare(CompareArgs),
     /// Show a run as one HTML page, or several side by side
     Report(ReportArgs),
     /// Print what makes a shell complete these commands
@@ -82,9 +92,14 @@ pub struct TrainArgs {
     /// The network, in place of the recipe's
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
-    /// cifar10[:DIR], cifar100[:DIR], synthetic, or auto: CIFAR-10 if it can be found, else synthetic
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto: CIFAR-10 if it can be found, else
+    /// synthetic
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
+    /// What to start from, in place of the recipe's: a file, the folder of a run, or the name of published weights
+    /// that were fetched
+    #[arg(long, value_name = "FILE|RUN|NAME")]
+    pub weights: Option<String>,
     /// The run's folder, new or empty [default: runs/<recipe>-<data>, numbered]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -118,15 +133,13 @@ pub struct RecipesArgs {
 /// Which weights, and how to compute with them.
 #[derive(Debug, Args)]
 pub struct WeightsArgs {
-    /// A safetensors file, or the folder of a run (its last weights)
-    #[arg(long, value_name = "FILE|RUN")]
-    pub weights: PathBuf,
+    /// A file (safetensors, PyTorch's .pth, Keras's .h5), the folder of a run (its last weights), or the name of
+    /// published weights that were fetched
+    #[arg(long, value_name = "FILE|RUN|NAME")]
+    pub weights: String,
     /// The network, for files that do not say it themselves
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
-    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
-    #[arg(long, value_enum, default_value_t = Precision::Auto)]
-    pub precision: Precision,
 }
 
 /// Flags of `xception eval`.
@@ -135,7 +148,11 @@ pub struct EvalArgs {
     /// The weights.
     #[command(flatten)]
     pub weights: WeightsArgs,
-    /// cifar10[:DIR], cifar100[:DIR], synthetic, or auto [default: what the weights were trained on]
+    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto [default: what the weights were
+    /// trained on]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
     /// Pictures at a time
@@ -155,6 +172,9 @@ pub struct PredictArgs {
     /// The weights.
     #[command(flatten)]
     pub weights: WeightsArgs,
+    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
     /// Pictures (PNG, JPEG, WebP, BMP), or safetensors files whose tensor `input` is [N,3,H,W] float32, normalised
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
@@ -169,17 +189,51 @@ pub struct PredictArgs {
     pub logits: Option<PathBuf>,
 }
 
+/// Flags of `xception explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// Pictures (PNG, JPEG, WebP, BMP)
+    #[arg(required = true, value_name = "IMAGE")]
+    pub inputs: Vec<PathBuf>,
+    /// The class to look for, by name or number [default: the likeliest]
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+    /// Folder for the drawings, NAME.explained.png [default: beside the pictures]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `xception import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// The network that the state dict belongs to
     #[arg(long, value_name = "PRESET")]
     pub preset: String,
-    /// The state dict as safetensors, under the original script's names
-    #[arg(value_name = "IN.safetensors")]
+    /// The state dict under the original script's names: safetensors, PyTorch's .pth, Keras's .h5
+    #[arg(value_name = "IN")]
     pub input: PathBuf,
     /// Where our weights go
     #[arg(short, long, value_name = "OUT.safetensors")]
+    pub out: PathBuf,
+}
+
+/// Flags of `xception export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// How other programs read it [default: by the name of the file]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Where it goes
+    #[arg(short, long, value_name = "OUT.onnx|OUT.pt")]
     pub out: PathBuf,
 }
 
@@ -195,6 +249,55 @@ pub struct SummaryArgs {
     /// Length of the logits [default: the preset's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
     pub classes: Option<i64>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `xception ablate`.
+#[derive(Debug, Args)]
+pub struct AblateArgs {
+    /// What is left out or put in
+    #[arg(value_enum, value_name = "STUDY")]
+    pub study: Study,
+    /// The recipe of all runs
+    #[arg(long, value_name = "NAME|FILE", default_value = "quick")]
+    pub recipe: String,
+    /// As for `xception train`
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// Runs of each network, from seed 0 on
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
+    /// Folder of all runs; a study that was interrupted goes on there [default: runs/ablate-STUDY]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Change one value of the recipe for all runs; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `xception compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The recipe of both; pictures must have 75 pixels or more, which [[progressive]] can bring them to
+    #[arg(long, value_name = "NAME|FILE", default_value = "compare")]
+    pub recipe: String,
+    /// As for `xception train`
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// Runs of each network, from seed 0 on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
+    /// Change one value of the recipe; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Keep the figures here
+    #[arg(short, long, value_name = "OUT.json")]
+    pub out: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -1,8 +1,12 @@
 //! The subcommands, one module each.
 
+pub(crate) mod ablate;
 mod bench;
+mod compare;
 mod completions;
 mod eval;
+mod explain;
+mod export;
 mod import;
 mod man;
 mod predict;
@@ -23,9 +27,13 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Summary(arguments) => summary::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Ablate(arguments) => ablate::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Recipes(arguments) => recipes::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -1,16 +1,16 @@
-//! From what `--data` says to pictures in memory, and the honest word when it is not what was hoped for.
+//! From what `--data` says to pictures, and the honest word when it is not what was hoped for.
 
 mod place;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use datasets::{Cifar, Pictures, Split, synthetic};
+use datasets::{Cifar, Found, Held, Source, Split, folder, shards, synthetic};
 
 use crate::Error;
 
-pub(crate) use place::searched;
+pub(crate) use place::{cache, searched};
 
 /// Pictures of the synthetic sets: enough to learn from in about two minutes.
 const SYNTHETIC: (usize, usize) = (10_000, 2_000);
@@ -26,7 +26,22 @@ pub(crate) enum DataSpec {
     Cifar(Cifar, Option<PathBuf>),
     /// Drawn on the spot.
     Synthetic,
+    /// A folder of pictures for each class.
+    Folder(PathBuf),
+    /// Archives of pictures.
+    Shards(PathBuf),
 }
+
+impl DataSpec {
+    /// Whether pictures lie in files that are read when their turn comes.
+    pub(crate) fn is_files(&self) -> bool {
+        matches!(self, Self::Folder(_) | Self::Shards(_))
+    }
+}
+
+/// What is held back where a set of files has no test set, whatever the seed of a run is: weights are measured later on
+/// pictures that they were not trained on.
+const HELD: Held = Held { fraction: 0.2, seed: 0 };
 
 impl FromStr for DataSpec {
     type Err = Error;
@@ -39,26 +54,32 @@ impl FromStr for DataSpec {
         match (name, folder) {
             ("auto", None) => Ok(DataSpec::Auto),
             ("synthetic", None) => Ok(DataSpec::Synthetic),
+            ("folder", Some(folder)) => Ok(DataSpec::Folder(folder)),
+            ("shards", Some(folder)) => Ok(DataSpec::Shards(folder)),
             ("cifar10", folder) => Ok(DataSpec::Cifar(Cifar::Cifar10, folder)),
             ("cifar100", folder) => Ok(DataSpec::Cifar(Cifar::Cifar100, folder)),
             _ => Err(Error::Usage(format!(
-                "unknown data set '{text}'; known are auto, cifar10[:DIR], cifar100[:DIR] and synthetic"
+                "unknown data set '{text}'; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, \
+                 shards:DIR and synthetic"
             ))),
         }
     }
 }
 
 /// A training and a test set.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Data {
-    /// `cifar10`, `cifar100` or `synthetic`.
-    pub(crate) name: &'static str,
+    /// What `--data` has to say for it, from whatever folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR` or
+    /// `shards:DIR`.
+    pub(crate) name: String,
+    /// What it is, wherever it lies: that without the folder.
+    pub(crate) kind: &'static str,
     /// Where it came from, for people.
     pub(crate) origin: String,
     /// What is trained on.
-    pub(crate) train: Arc<Pictures>,
+    pub(crate) train: Arc<dyn Source>,
     /// What is measured on.
-    pub(crate) test: Arc<Pictures>,
+    pub(crate) test: Arc<dyn Source>,
     /// Whether something else was hoped for.
     pub(crate) stands_in: bool,
 }
@@ -68,6 +89,8 @@ impl Data {
     pub(crate) fn load(spec: &DataSpec) -> Result<Self, Error> {
         match spec {
             DataSpec::Synthetic => Self::synthetic(false),
+            DataSpec::Folder(root) => Self::files("folder", root, folder),
+            DataSpec::Shards(root) => Self::files("shards", root, shards),
             DataSpec::Cifar(set, Some(folder)) => Self::cifar(*set, folder.clone()),
             DataSpec::Cifar(set, None) => match place::find(*set) {
                 Some(folder) => Self::cifar(*set, folder),
@@ -87,7 +110,8 @@ impl Data {
 
     fn cifar(set: Cifar, folder: PathBuf) -> Result<Self, Error> {
         Ok(Self {
-            name: set.name(),
+            name: set.name().to_string(),
+            kind: set.name(),
             train: Arc::new(set.load(&folder, Split::Train)?),
             test: Arc::new(set.load(&folder, Split::Test)?),
             origin: folder.display().to_string(),
@@ -96,16 +120,57 @@ impl Data {
     }
 
     fn synthetic(stands_in: bool) -> Result<Self, Error> {
-        let draw = |split, count| {
-            synthetic::pictures(split, count, datasets::cifar::SIDE, SYNTHETIC_SEED).map(Arc::new)
+        let draw = |split, count| -> Result<Arc<dyn Source>, datasets::Error> {
+            let side = datasets::cifar::SIDE;
+            Ok(Arc::new(synthetic::pictures(split, count, side, SYNTHETIC_SEED)?))
         };
         Ok(Self {
-            name: "synthetic",
+            name: "synthetic".to_string(),
+            kind: "synthetic",
             origin: "drawn by this program".to_string(),
             train: draw(Split::Train, SYNTHETIC.0)?,
             test: draw(Split::Test, SYNTHETIC.1)?,
             stands_in,
         })
+    }
+}
+
+impl Data {
+    /// A set of files, which `find` finds under `root`.
+    fn files(
+        kind: &'static str,
+        root: &Path,
+        find: fn(&Path, Held) -> Result<Found, datasets::Error>,
+    ) -> Result<Self, Error> {
+        let root = root.canonicalize().map_err(|error| {
+            Error::NoData(format!("{kind}:{}: {error}; say where the pictures are", root.display()))
+        })?;
+        let Found { train, test, held, ignored } = find(&root, HELD)?;
+        if held {
+            let percent = HELD.fraction * 100.0;
+            tracing::info!("no test set there: {percent} % of every class are held back as one");
+        }
+        if ignored > 0 {
+            tracing::info!("{ignored} files are no pictures by their names, and are passed over");
+        }
+        Ok(Self {
+            name: format!("{kind}:{}", root.display()),
+            kind,
+            origin: format!("{} classes", train.class_names().len()),
+            train,
+            test,
+            stands_in: false,
+        })
+    }
+
+    /// What a run's folder is called after: `pets` of `folder:/home/somebody/pets`.
+    pub(crate) fn short_name(&self) -> &str {
+        Path::new(&self.name).file_name().and_then(|name| name.to_str()).unwrap_or(self.kind)
+    }
+
+    /// Whether pictures are read when their turn comes.
+    pub(crate) fn is_files(&self) -> bool {
+        self.train.size().is_none()
     }
 }
 
@@ -152,7 +217,9 @@ mod tests {
             read("cifar10:/a:b").unwrap(),
             DataSpec::Cifar(Cifar::Cifar10, Some("/a:b".into()))
         );
-        for text in ["", "cifar", "synthetic:x", "imagenet"] {
+        assert_eq!(read("folder:pets").unwrap(), DataSpec::Folder("pets".into()));
+        assert_eq!(read("shards:/x").unwrap(), DataSpec::Shards("/x".into()));
+        for text in ["", "cifar", "synthetic:x", "imagenet", "folder"] {
             let error = read(text).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(
@@ -179,7 +246,7 @@ mod tests {
     fn synthetic_data_says_so() {
         let data = Data::load(&DataSpec::Synthetic).unwrap();
         assert_eq!(
-            (data.name, data.train.len(), data.test.len(), data.stands_in),
+            (data.name.as_str(), data.train.len(), data.test.len(), data.stands_in),
             ("synthetic", 10_000, 2_000, false)
         );
         assert_eq!(data.class_names().len(), 10);

@@ -21,7 +21,7 @@ pub enum Error {
         /// What is wrong, with the place where there is one.
         problem: String,
     },
-    /// A data set that was asked for is nowhere.
+    /// A data set that was asked for, or weights, are nowhere.
     #[error("{0}")]
     NoData(String),
     /// A data set that cannot be used.
@@ -158,6 +158,7 @@ impl Error {
                 | xception::Error::InputTooSmall(_)
                 | xception::Error::Layer(_) => 2,
                 xception::Error::Format { .. }
+                | xception::Error::Foreign { .. }
                 | xception::Error::Metadata { .. }
                 | xception::Error::Mismatch(_)
                 | xception::Error::Import(_) => 3,

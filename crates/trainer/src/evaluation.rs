@@ -7,7 +7,7 @@ mod details;
 mod first_layer;
 mod mistake;
 
-use datasets::{Batches, Loader};
+use datasets::{Batches, BrokenPicture, Loader};
 use serde_json::{Value, json};
 use tch::Kind;
 use xception::Xception;
@@ -58,6 +58,13 @@ impl Evaluation {
         let mut forward = Forward::new(model, precision, loader.config().batch_size);
         tch::no_grad(|| -> Result<(), Error> {
             for batch in batches {
+                let batch = batch?;
+                for BrokenPicture { error, .. } in &batch.left_out {
+                    tracing::warn!("left out: {error}");
+                }
+                if batch.indices.is_empty() {
+                    continue;
+                }
                 let logits = forward.logits(&batch.images, views)?;
                 let log_probabilities = logits.log_softmax(-1, Kind::Double);
                 loss -= log_probabilities

@@ -1,13 +1,18 @@
 //! From a weights file to a network that is ready to look at pictures.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tch::{Device, nn::VarStore};
-use xception::weights::{self, Description};
+use xception::weights::{self, Description, Interpolation, Tensors};
 use xception::{ModelSpec, Preset, Xception};
 
 use crate::Error;
 use crate::cli::WeightsArgs;
+use crate::transfer;
+
+/// The 1000 classes of ImageNet, in the order of all published weights: the first word that WordNet 3.0 has for each.
+const IMAGENET: &str = include_str!("imagenet_names.txt");
 
 /// A network with its weights, and what it is for.
 pub(crate) struct Loaded {
@@ -24,10 +29,16 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Reads the weights that `arguments` name and builds the network they belong to.
     pub(crate) fn open(arguments: &WeightsArgs) -> Result<Self, Error> {
-        let path = weights_file(&arguments.weights)?;
+        let path = transfer::find(&arguments.weights)?;
         let (tensors, metadata) = weights::read(&path)?;
         let asked = arguments.preset.as_deref().map(str::parse::<Preset>).transpose()?;
-        let description = match (Description::from_metadata(&path, &metadata)?, asked) {
+        // Published weights go by the name of their preset.
+        let name = arguments.weights.split('.').next();
+        let named = || name.and_then(|name| name.parse::<Preset>().ok());
+        let asked = asked.or_else(|| if metadata.is_empty() { named() } else { None });
+        let said = Description::from_metadata(&path, &metadata)?;
+        let is_ours = said.is_some();
+        let description = match (said, asked) {
             (Some(description), Some(asked)) if asked != description.spec.preset => {
                 let said = description.spec.preset;
                 return Err(Error::Usage(format!(
@@ -36,15 +47,17 @@ impl Loaded {
                 )));
             }
             (Some(description), _) => description,
-            (None, Some(preset)) => {
-                foreign(preset, tensors.get("fc.weight").and_then(|fc| fc.size().first().copied()))
-            }
+            (None, Some(preset)) => foreign(preset, xception::import::classes(preset, &tensors)),
             (None, None) => {
                 return Err(Error::Usage(format!(
                     "{} does not say which network it belongs to; add --preset",
                     path.display()
                 )));
             }
+        };
+        let tensors = match is_ours {
+            true => tensors,
+            false => named_as_ours(&description.spec, tensors, &metadata)?,
         };
         let store = VarStore::new(Device::cuda_if_available());
         let model = Xception::new(
@@ -57,8 +70,21 @@ impl Loaded {
     }
 }
 
+/// The tensors of a file that does not say whose names it uses: ours, or the original's.
+pub(crate) fn named_as_ours(
+    spec: &ModelSpec,
+    tensors: Tensors,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Tensors, Error> {
+    let ours = xception::import::sources(spec)?;
+    match ours.keys().all(|name| tensors.contains_key(name)) {
+        true => Ok(tensors),
+        false => Ok(xception::import::import(spec, &tensors, metadata)?),
+    }
+}
+
 /// A file as it is; of a run's folder, the last weights.
-fn weights_file(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn weights_file(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }
@@ -76,7 +102,13 @@ fn weights_file(path: &Path) -> Result<PathBuf, Error> {
 pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
     let spec = ModelSpec { classes: classes.unwrap_or(preset.classes()), ..ModelSpec::new(preset) };
     let (normalization, set) = match preset {
-        Preset::Xception | Preset::XceptionKeras => (datasets::Normalization::HALF, None),
+        Preset::Xception
+        | Preset::XceptionKeras
+        | Preset::Xception41
+        | Preset::Xception65
+        | Preset::Xception71
+        | Preset::Xception41p
+        | Preset::Xception65p => (datasets::Normalization::HALF, None),
         Preset::NotebookCifar10 | Preset::PlainShared | Preset::Cifar => {
             (datasets::Normalization::CIFAR10_NOTEBOOK, Some(datasets::Cifar::Cifar10))
         }
@@ -84,15 +116,29 @@ pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
             (datasets::Normalization::CIFAR100, Some(datasets::Cifar::Cifar100))
         }
     };
-    let known = set.map(|set| set.class_names()).filter(|names| names.len() as i64 == spec.classes);
-    let class_names = match known {
+    let known: Option<Vec<&str>> = match set {
+        Some(set) => Some(set.class_names().to_vec()),
+        None => Some(IMAGENET.lines().collect()),
+    };
+    let class_names = match known.filter(|names| names.len() as i64 == spec.classes) {
         Some(names) => names.iter().map(ToString::to_string).collect(),
         None => (0..spec.classes).map(|class| format!("class {class}")).collect(),
+    };
+    // What they were measured with: timm's configurations, and Keras's documentation.
+    let (crop_fraction, interpolation) = match preset {
+        Preset::Xception => (0.8975, Interpolation::Bicubic),
+        Preset::Xception41 | Preset::Xception65 | Preset::Xception71 => {
+            (0.903, Interpolation::Bicubic)
+        }
+        Preset::Xception41p | Preset::Xception65p => (0.94, Interpolation::Bicubic),
+        _ => (1.0, Interpolation::Bilinear),
     };
     Description {
         spec,
         class_names,
         input: preset.input(),
+        crop_fraction,
+        interpolation,
         mean: normalization.mean,
         std: normalization.std,
         data: "unknown".to_string(),

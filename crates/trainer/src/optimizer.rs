@@ -24,6 +24,8 @@ struct Group {
     parameters: Vec<Tensor>,
     rule: Rule,
     learning_rate_factor: f64,
+    /// Whether these are the head's.
+    is_head: bool,
 }
 
 /// In what parameters are treated alike, in the order of the optimizer's groups.
@@ -35,20 +37,34 @@ struct Treatment {
     spared: bool,
     /// The recipe's group, or as many as it has for none.
     layer_group: usize,
+    /// The head's, where it is trained alone for a while.
+    is_head: bool,
 }
 
 /// The parameters of a network, in order of creation, and the optimizer's memory of them.
 pub(crate) struct Optimizer {
     groups: Vec<Group>,
+    /// What is moved.
+    reach: Reach,
+}
+
+/// Which parameters an optimizer moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All.
+    Everything,
+    /// The head's.
+    Head,
 }
 
 impl Optimizer {
     /// An optimizer ahead of its first step, for every trainable variable of `store`.
     pub(crate) fn new(store: &VarStore, config: OptimizerConfig) -> Self {
-        Self::with_groups(store, &config, &[]).expect("only a group can fail")
+        Self::with_groups(store, &config, &[], None).expect("only a group can fail")
     }
 
-    /// The same with `layer_groups` treated apart.
+    /// The same with `layer_groups` treated apart, and the parameters under the name `head` such that they can be moved
+    /// alone.
     ///
     /// # Errors
     /// A group that is left with no parameter.
@@ -56,6 +72,7 @@ impl Optimizer {
         store: &VarStore,
         config: &OptimizerConfig,
         layer_groups: &[LayerGroup],
+        head: Option<&str>,
     ) -> Result<Self, Error> {
         let parameters = parameters(store);
         let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
@@ -73,8 +90,11 @@ impl Optimizer {
         for ((name, parameter), layer_group) in parameters.into_iter().zip(assigned) {
             let other = !only_muon_moves(&parameter);
             let spared = parameter.dim() <= 1 && others.decays() == Decays::Weights;
+            let is_head = head.is_some_and(|head| {
+                name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'))
+            });
             let (names, parameters) =
-                treated.entry(Treatment { other, spared, layer_group }).or_default();
+                treated.entry(Treatment { other, spared, layer_group, is_head }).or_default();
             names.push(name);
             parameters.push(parameter);
         }
@@ -90,17 +110,26 @@ impl Optimizer {
                 rule: Rule::new(config, &parameters, decay_factor),
                 names,
                 parameters,
+                is_head: treatment.is_head,
                 learning_rate_factor: factor
                     * layers.map_or(1.0, |layers| layers.learning_rate_factor),
             }
         });
-        Ok(Self { groups: groups.collect() })
+        Ok(Self { groups: groups.collect(), reach: Reach::Everything })
     }
 
-    /// The gradient of `loss` in every parameter, group by group in order of creation.
+    /// From now on moves those parameters alone; what is remembered of the others stays.
+    pub(crate) fn reach(&mut self, reach: Reach) {
+        self.reach = reach;
+    }
+
+    fn moved(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| self.reach == Reach::Everything || group.is_head)
+    }
+
+    /// The gradient of `loss` in every parameter that is moved, group by group in order of creation.
     pub(crate) fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>, Error> {
-        let parameters: Vec<&Tensor> =
-            self.groups.iter().flat_map(|group| &group.parameters).collect();
+        let parameters: Vec<&Tensor> = self.moved().flat_map(|group| &group.parameters).collect();
         Ok(Tensor::f_run_backward(&[loss], &parameters, false, false)?)
     }
 
@@ -112,7 +141,10 @@ impl Optimizer {
     ) -> Result<(), Error> {
         let learning_rate = learning_rate.into();
         let mut rest = gradients;
-        for Group { parameters, rule, learning_rate_factor, .. } in &mut self.groups {
+        let reach = self.reach;
+        let moved =
+            self.groups.iter_mut().filter(|group| reach == Reach::Everything || group.is_head);
+        for Group { parameters, rule, learning_rate_factor, .. } in moved {
             let (gradients, others) = rest.split_at(parameters.len());
             let scaled;
             let learning_rate = match learning_rate {

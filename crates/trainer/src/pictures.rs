@@ -5,53 +5,61 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use datasets::Normalization;
-use image::{ImageFormat, ImageReader, Limits, RgbImage, imageops::FilterType};
+use datasets::{Decoded, Fit, Normalization, decode_file};
+use image::{ImageFormat, RgbImage};
 use tch::Tensor;
+use xception::weights::{Description, Interpolation};
 
 use crate::Error;
 
-/// Largest side of a picture that is decoded.
-const LARGEST_SIDE: u32 = 20_000;
-/// Most memory that decoding one picture may take.
-const MOST_MEMORY: u64 = 1 << 30;
-
-/// Decodes the picture at `path`, fits it to `side` by `side` pixels and normalises it: `[1, 3, side, side]`.
-///
-/// A picture of another shape is squeezed, with a bilinear filter that averages where it shrinks.
-pub(crate) fn decode(
-    path: &Path,
-    side: i64,
-    normalization: &Normalization,
-) -> Result<Tensor, Error> {
-    let refuse = |reason: String| Error::Picture { path: path.to_path_buf(), reason };
-    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| refuse(error.to_string()))?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LARGEST_SIDE);
-    limits.max_image_height = Some(LARGEST_SIDE);
-    limits.max_alloc = Some(MOST_MEMORY);
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|error| refuse(error.to_string()))?.into_rgb8();
-    let pixels = match (picture.width(), picture.height()) {
-        fitting if fitting == (side as u32, side as u32) => picture,
-        _ => image::imageops::resize(&picture, side as u32, side as u32, FilterType::Triangle),
+/// How pictures come to `side` by `side` pixels.
+pub(crate) fn fit(side: usize, crop_fraction: f64, interpolation: Interpolation) -> Fit {
+    let interpolation = match interpolation {
+        Interpolation::Bilinear => datasets::Interpolation::Bilinear,
+        Interpolation::Bicubic => datasets::Interpolation::Bicubic,
     };
-    let normalized: Vec<f32> =
-        pixels.pixels().flat_map(|pixel| normalization.apply(pixel.0)).collect();
-    Ok(Tensor::from_slice(&normalized).view([1, side, side, 3]).permute([0, 3, 1, 2]))
+    Fit { side, crop_fraction, interpolation }
 }
 
-/// The picture of `width` by `height` `pixels`, row by row, as PNG in base64. Panics when they are not as many.
+/// A picture as a network sees it.
+pub(crate) struct Seen {
+    /// `[side, side]` of RGB.
+    pub(crate) pixels: Vec<[u8; 3]>,
+    /// In pixels.
+    pub(crate) side: usize,
+    /// Normalised, `[1, 3, side, side]`.
+    pub(crate) image: Tensor,
+}
+
+/// Decodes the picture at `path` and makes of it what the network of `description` was trained on: the middle of it, as
+/// large as the shorter side allows but for what is cut off around it, resized, normalised.
+pub(crate) fn see(path: &Path, description: &Description) -> Result<Seen, Error> {
+    let mut room = Decoded::default();
+    let picture = decode_file(path, &mut room)?;
+    let side = description.input as usize;
+    let fit = fit(side, description.crop_fraction, description.interpolation);
+    let pixels = fit.square(picture);
+    let normalization = Normalization { mean: description.mean, std: description.std };
+    let normalized: Vec<f32> =
+        pixels.iter().flat_map(|pixel| normalization.apply(*pixel)).collect();
+    let shape = [1, description.input, description.input, 3];
+    let image = Tensor::from_slice(&normalized).view(shape).permute([0, 3, 1, 2]);
+    Ok(Seen { pixels, side, image })
+}
+
+/// [`png`] in base64.
 pub(crate) fn png_base64(pixels: &[[u8; 3]], width: usize, height: usize) -> String {
+    STANDARD.encode(png(pixels, width, height))
+}
+
+/// The picture of `width` by `height` `pixels`, row by row, as PNG. Panics when they are not as many.
+pub(crate) fn png(pixels: &[[u8; 3]], width: usize, height: usize) -> Vec<u8> {
     let picture = RgbImage::from_raw(width as u32, height as u32, pixels.as_flattened().to_vec())
         .filter(|_| pixels.len() == width * height)
         .unwrap_or_else(|| panic!("{} pixels are no {width}x{height} picture", pixels.len()));
     let mut png = Cursor::new(Vec::new());
     picture.write_to(&mut png, ImageFormat::Png).expect("memory takes what is written");
-    STANDARD.encode(png.into_inner())
+    png.into_inner()
 }
 
 #[cfg(test)]

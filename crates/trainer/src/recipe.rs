@@ -1,16 +1,18 @@
 //! A recipe is everything that makes a run what it is: every number written, no defaults, unknown keys refused.
 
 mod augmentation;
+mod input;
 mod named;
 mod progressive;
 mod safety;
+mod transfer;
 
 use std::path::Path;
 
 use datasets::{Augmentation, Normalization};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-use xception::{CifarScale, ModelSpec, Preset};
+use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
 
 use crate::average::AverageConfig;
 use crate::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
@@ -23,9 +25,11 @@ pub use augmentation::{
     AppliesTo, AugmentationRecipe, CropMode, ErasingRecipe, ErasingValueRecipe, HorizontalFlip,
     JitterRecipe, MixRecipe, PolicyRecipe, ResizedCropRecipe,
 };
+pub use input::{BrokenRecipe, InputRecipe};
 pub use named::{NAMED, named};
 pub use progressive::Stage;
 pub use safety::{CheckpointRecipe, NonFinite};
+pub use transfer::{HeadStart, Statistics, TransferRecipe};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +55,9 @@ pub struct Recipe {
     pub log_every: u64,
     /// The network.
     pub model: ModelRecipe,
+    /// The weights to start from; absent for ones that are drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferRecipe>,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
     /// Layers that have their own factor to the learning rate and the weight decay.
@@ -69,6 +76,9 @@ pub struct Recipe {
     pub average: Option<AverageConfig>,
     /// Random changes to the pictures.
     pub augmentation: AugmentationRecipe,
+    /// How pictures of any size come to one: needed where they are files, left out where they are of one size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<InputRecipe>,
     /// From bytes to what the network sees.
     pub normalization: NormalizationRecipe,
     /// How often the run is saved.
@@ -89,9 +99,27 @@ pub struct ModelRecipe {
     /// Probability with which training blanks each input of the head; absent for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
+    /// Probability with which training leaves the last module out, and earlier ones in proportion; absent for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop_path: Option<f64>,
     /// Its scale: for `cifar` only, and there needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<CifarScale>,
+    /// In what it is not as its original.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<ModelOptions>,
+}
+
+impl ModelRecipe {
+    /// Whether a training step of the network draws random numbers.
+    pub(crate) fn draws(&self) -> bool {
+        self.dropout.is_some() || self.drop_path.is_some()
+    }
+
+    fn spec(&self, preset: Preset, classes: i64) -> ModelSpec {
+        let (scale, options) = (self.scale.unwrap_or_default(), self.options.unwrap_or_default());
+        ModelSpec { preset, classes, scale, options }
+    }
 }
 
 /// Colours on the scale 0 to 1 less `mean`, divided by `std`.
@@ -112,8 +140,9 @@ impl Recipe {
         let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
         let complain = |error: toml::de::Error| refuse(error.to_string().trim_end().to_string());
         let text = text_of(name).map_err(refuse)?;
-        let TrainArgs { preset, data, set, .. } = arguments;
-        let recipe: Recipe = if preset.is_none() && data.is_none() && set.is_empty() {
+        let TrainArgs { preset, data, weights, set, .. } = arguments;
+        let as_it_is = preset.is_none() && data.is_none() && weights.is_none() && set.is_empty();
+        let recipe: Recipe = if as_it_is {
             // Straight from the text, so that a complaint shows the line.
             toml::from_str(&text).map_err(complain)?
         } else {
@@ -122,8 +151,14 @@ impl Recipe {
                 apply(&mut table, &format!("model.preset={preset:?}")).map_err(Error::Usage)?;
                 forget_scale(&mut table, preset.parse()?);
             }
+            if weights.is_some() && !table.contains_key("transfer") {
+                return Err(Error::Usage(format!(
+                    "recipe {name} does not start from weights (it has no table [transfer]); take --recipe finetune"
+                )));
+            }
             let data = data.iter().map(|data| format!("data={data:?}"));
-            for change in data.chain(set.iter().cloned()) {
+            let weights = weights.iter().map(|weights| format!("transfer.weights={weights:?}"));
+            for change in data.chain(weights).chain(set.iter().cloned()) {
                 apply(&mut table, &change).map_err(Error::Usage)?;
             }
             table.try_into().map_err(complain)?
@@ -163,6 +198,9 @@ impl Recipe {
                 self.label_smoothing
             ));
         }
+        if let Some(problem) = self.input.and_then(|input| input.problem()) {
+            return Err(problem);
+        }
         if let Some(problem) = self.augmentation.problem() {
             return Err(problem);
         }
@@ -178,6 +216,9 @@ impl Recipe {
             self.warmup.and_then(|warmup| warmup.problem()),
             self.clipping.and_then(Clipping::problem),
             self.average.and_then(|average| average.problem(self.epochs)),
+            self.transfer
+                .as_ref()
+                .and_then(|transfer| transfer.problem(self.epochs, self.model.drop_path)),
             self.checkpoints.problem(),
             self.non_finite.problem(),
         ];
@@ -196,15 +237,14 @@ impl Recipe {
             (Preset::Cifar, Some(_)) | (_, None) => Ok(()),
             (_, Some(_)) => Err(format!("model.scale is for preset cifar only, not for {preset}; leave it out")),
         }?;
-        let spec =
-            ModelSpec { scale: self.model.scale.unwrap_or_default(), ..ModelSpec::new(preset) };
+        let spec = self.model.spec(preset, preset.classes());
+        spec.architecture().map_err(|error| format!("model: {error}"))?;
         progressive::problem(&self.progressive, spec).map_or(Ok(()), Err)
     }
 
     /// The network for `classes` classes.
     pub fn spec(&self, classes: i64) -> Result<ModelSpec, Error> {
-        let preset = self.model.preset.parse()?;
-        Ok(ModelSpec { preset, classes, scale: self.model.scale.unwrap_or_default() })
+        Ok(self.model.spec(self.model.preset.parse()?, classes))
     }
 
     /// What a step does beside going forth, back and downhill.

@@ -21,7 +21,7 @@ use self::run::Run;
 use crate::{Error, whole_file};
 
 /// The page's name in a run's folder.
-const FILE: &str = "report.html";
+pub(crate) const FILE: &str = "report.html";
 
 /// Writes the report of the run in `folder` to `out`, else into the folder, and says where it is.
 pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf, Error> {

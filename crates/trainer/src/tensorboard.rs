@@ -1,12 +1,11 @@
 //! Event files, which TensorBoard shows: scalars, pictures and histograms of a run.
 //!
 //! A writer of our own, for it is three small formats and the crates for it are no longer looked after:
-//! [`record`](self::record) frames and checksums, [`event`](self::event) is the schema, [`protobuf`](self::protobuf)
+//! [`record`](self::record) frames and checksums, [`event`](self::event) is the schema, [`protobuf`](crate::protobuf)
 //! the encoding. `cargo xtask check-tensorboard` reads what a run wrote by TensorBoard's own reader.
 
 mod buckets;
 mod event;
-mod protobuf;
 mod record;
 #[cfg(test)]
 mod tests;

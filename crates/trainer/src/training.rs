@@ -15,7 +15,7 @@ mod step;
 use std::time::Instant;
 
 use datasets::random::{Purpose, below, stream};
-use datasets::{Batch, Loader};
+use datasets::{Batch, BrokenPicture, Loader};
 use tch::{Tensor, nn::VarStore};
 use xception::weights::Description;
 
@@ -25,7 +25,7 @@ use crate::checkpoint::{Best, State, Sums};
 use crate::evaluation::Evaluation;
 use crate::precision::Precision;
 use crate::progress::Progress;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Statistics, TransferRecipe};
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
 use crate::watching::Watch;
@@ -38,7 +38,7 @@ use self::memory::Needs;
 use self::not_finite::Passage;
 use self::running::{Running, Speed};
 use self::saving::Saver;
-use self::step::{Moment, Stepper};
+use self::step::{Moment, Phase, Stepper};
 
 /// Everything that a run holds.
 pub(crate) struct Training<'a> {
@@ -76,6 +76,8 @@ pub(crate) struct Outcome {
     pub(crate) best: Best,
     /// Wall clock of training and evaluation, all parts of the run together.
     pub(crate) seconds: f64,
+    /// The test set.
+    pub(crate) test: Loader,
 }
 
 impl Training<'_> {
@@ -118,7 +120,8 @@ impl Training<'_> {
             if let (Some(last), true) = (measured, self.state.step == self.steps()) {
                 self.world.barrier();
                 let best = self.state.best.expect("the last epoch was measured");
-                return Ok(Outcome { last, best, seconds: self.seconds() });
+                let seconds = self.seconds();
+                return Ok(Outcome { last, best, seconds, test: self.test });
             }
             self.train_epoch(&progress)?;
         }
@@ -140,6 +143,8 @@ impl Training<'_> {
             None => self.train.epoch_from(epoch, first),
         };
         for batch in batches {
+            let batch = batch?;
+            self.left_out(&batch)?;
             if let Err(error) = self.step(&batch)
                 && self.passes(error, &batch)?.goes_back()
             {
@@ -162,6 +167,17 @@ impl Training<'_> {
         Ok(())
     }
 
+    /// Names pictures that could not be read; a batch of nothing else is no batch.
+    fn left_out(&self, batch: &Batch) -> Result<(), Error> {
+        for BrokenPicture { error, .. } in &batch.left_out {
+            tracing::warn!("left out: {error}");
+        }
+        match batch.indices.is_empty() {
+            true => Err(Error::DeadData("a whole batch of pictures cannot be read".to_string())),
+            false => Ok(()),
+        }
+    }
+
     /// One step over `batch`, unless it is to be passed over; on an error the run is where it was.
     fn step(&mut self, batch: &Batch) -> Result<(), Error> {
         let moment = self.moment();
@@ -171,6 +187,7 @@ impl Training<'_> {
             }
             self.passage.remember();
             self.seed_dropout();
+            self.stepper.train(self.phase(moment.epoch));
             let stepped =
                 self.stepper.step(batch, moment).map_err(|error| self.explained(error))?;
             if moment.step == 1 {
@@ -193,9 +210,18 @@ impl Training<'_> {
         }
     }
 
-    /// What dropout blanks follows from the step alone: a resumed run blanks the same.
+    /// What is trained in an epoch.
+    fn phase(&self, epoch: u64) -> Phase {
+        match &self.recipe.transfer {
+            Some(transfer) if epoch <= transfer.frozen_epochs => Phase::Head,
+            Some(TransferRecipe { statistics: Statistics::Frozen, .. }) => Phase::Parameters,
+            _ => Phase::Everything,
+        }
+    }
+
+    /// What dropout and drop-path leave out follows from the step alone: a resumed run blanks the same.
     fn seed_dropout(&self) {
-        if self.recipe.model.dropout.is_some() {
+        if self.recipe.model.draws() {
             let mut stream = stream(self.recipe.seed, Purpose::Dropout, 0, self.state.step);
             tch::manual_seed(below(&mut stream, 1 << 62) as i64);
         }

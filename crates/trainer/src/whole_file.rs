@@ -1,4 +1,4 @@
-//! A text file that is complete or absent: written beside its place, synced, and renamed.
+//! A file that is complete or absent: written beside its place, synced, and renamed.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,11 +8,16 @@ use crate::Error;
 
 /// Puts `text` at `path`, over what may be there. A reader sees the old file or the new one, never a part.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
+    write_bytes(path, text.as_bytes())
+}
+
+/// [`write`] of bytes.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
     let beside = Path::new(&beside);
     let written = File::create(beside).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
+        file.write_all(bytes)?;
         file.sync_all()
     });
     written.and_then(|()| fs::rename(beside, path)).map_err(|error| {

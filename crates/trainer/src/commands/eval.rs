@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Normalization, Order};
+use datasets::{Augmentation, Broken, LastBatch, Loader, LoaderConfig, Normalization, Order};
 
 use super::print;
 use crate::Error;
@@ -11,6 +11,7 @@ use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::evaluation::Evaluation;
 use crate::forward::Views;
 use crate::model_file::Loaded;
+use crate::pictures;
 use crate::progress::Progress;
 
 pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
@@ -45,6 +46,8 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
             data.name
         );
     }
+    let side = description.input as usize;
+    let fit = pictures::fit(side, description.crop_fraction, description.interpolation);
     let config = LoaderConfig {
         batch_size: arguments.batch_size as usize,
         order: Order::Sequential,
@@ -52,17 +55,19 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         augmentation: Augmentation::default(),
         normalization: Normalization { mean: description.mean, std: description.std },
         last_batch: LastBatch::Keep,
-        prefetch: 1,
+        fit: data.is_files().then_some(fit),
+        broken: Broken::LeaveOut,
+        prefetch: 4,
+        workers: if data.is_files() { 2 } else { 1 },
     };
     let loader = Loader::new(Arc::clone(&data.test), config)?;
     let views = if arguments.tta { Views::Mirrored } else { Views::One };
     let progress = Progress::new(data.test.len() as u64);
     progress.prefix(format!("{} test", data.name));
-    let evaluation =
-        Evaluation::of(model, &loader, arguments.weights.precision, views, |images| {
-            progress.update(images, String::new());
-            Ok(())
-        })?;
+    let evaluation = Evaluation::of(model, &loader, arguments.precision, views, |images| {
+        progress.update(images, String::new());
+        Ok(())
+    })?;
     drop(progress);
     if arguments.json {
         return print(&format!("{:#}", evaluation.to_json_by_class(data.class_names())));

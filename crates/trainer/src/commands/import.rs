@@ -10,15 +10,6 @@ use crate::model_file::foreign;
 
 pub(super) fn run(arguments: &ImportArgs) -> Result<(), Error> {
     let preset = arguments.preset.parse()?;
-    if arguments.input.extension().is_some_and(|extension| {
-        ["pth", "pt", "bin", "tar"].iter().any(|known| extension == *known)
-    }) {
-        return Err(Error::Usage(format!(
-            "{} is a pickle, which is read by running it; save it as safetensors in Python:\n  \
-             safetensors.torch.save_file({{k: v.clone().contiguous() for k, v in model.state_dict().items()}}, 'weights.safetensors')",
-            arguments.input.display()
-        )));
-    }
     let (tensors, metadata) = weights::read(&arguments.input)?;
     let spec = foreign(preset, import::classes(preset, &tensors)).spec;
     let imported = import::import(&spec, &tensors, &metadata)?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use datasets::Normalization;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 use xception::weights;
@@ -19,7 +18,7 @@ const BATCH: i64 = 32;
 
 pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let loaded = Loaded::open(&arguments.weights)?;
-    let mut forward = Forward::new(&loaded.model, arguments.weights.precision, BATCH as usize);
+    let mut forward = Forward::new(&loaded.model, arguments.precision, BATCH as usize);
     let mut documents = Vec::new();
     let mut all_logits = Vec::new();
     for input in &arguments.inputs {
@@ -54,10 +53,7 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
 fn read(input: &Path, loaded: &Loaded) -> Result<(Vec<String>, Tensor), Error> {
     let name = input.display().to_string();
     if input.extension().is_none_or(|extension| extension != "safetensors") {
-        let normalization =
-            Normalization { mean: loaded.description.mean, std: loaded.description.std };
-        let picture = pictures::decode(input, loaded.description.input, &normalization)?;
-        return Ok((vec![name], picture));
+        return Ok((vec![name], pictures::see(input, &loaded.description)?.image));
     }
     let refuse = |reason: String| Error::Picture { path: PathBuf::from(input), reason };
     let (mut tensors, _) = weights::read(input)?;

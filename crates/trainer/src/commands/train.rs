@@ -9,13 +9,28 @@ use crate::Error;
 use crate::cli::TrainArgs;
 use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::evaluation::Details;
-use crate::recipe::Recipe;
+use crate::model_file::foreign;
+use crate::recipe::{InputRecipe, Recipe};
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
 use crate::table;
 use crate::training::{Outcome, Training, check_recipe, clock};
+use crate::transfer::Pretrained;
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
+    say(&train(arguments)?)
+}
+
+/// A run that came to its end.
+pub(super) struct Finished {
+    recipe: Recipe,
+    data: Data,
+    folder: RunFolder,
+    outcome: Outcome,
+}
+
+/// Trains, and leaves all there is to know in the run's folder.
+pub(super) fn train(arguments: &TrainArgs) -> Result<Finished, Error> {
     // Locked ahead of everything: what is read must stay as it is.
     let resumed = arguments.resume.as_deref().map(RunFolder::reopen).transpose()?;
     let begun = resumed.as_ref().map(|run| Recipe::read(&run.config())).transpose()?;
@@ -24,22 +39,51 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
         // Where the data lie may have changed; what they are is compared when they are there.
         check_recipe(begun, &Recipe { data: begun.data.clone(), ..recipe.clone() })?;
     }
-    let data = Data::load(&recipe.data.parse::<DataSpec>()?)?;
+    // A run that is resumed has taken over what it needs, or else begins like a new one further down.
+    let pretrained = if begun.is_none() { Pretrained::of(&recipe)? } else { None };
+    if let Some(pretrained) = &pretrained {
+        pretrained.adopt(&mut recipe);
+    }
+    let spec: DataSpec = recipe.data.parse()?;
+    if spec.is_files() && recipe.input.is_none() {
+        let known = match &pretrained {
+            Some(pretrained) => pretrained.description().clone(),
+            None => foreign(recipe.model.preset.parse()?, None),
+        };
+        let input = InputRecipe::of(&known);
+        tracing::info!(
+            "the recipe has no table [input]: pictures become squares of {side} pixels (--set input.side=…)",
+            side = input.side
+        );
+        recipe.input = Some(input);
+    }
+    let data = Data::load(&spec)?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }
-    recipe.data = data.name.to_string();
+    recipe.data = match &begun {
+        // Files may have been moved; what they are is compared when the run goes on.
+        Some(begun) if data.is_files() => begun.data.clone(),
+        _ => data.name.clone(),
+    };
     if let Some(begun) = &begun {
         check_recipe(begun, &recipe)?;
     }
     let stop = StopRequest::listen()?;
     let folder = match resumed {
         Some(run) => run,
-        None => begin(arguments, &recipe)?,
+        None => begin(arguments, &recipe, &data)?,
     };
     let mut training = Training::new(&recipe, &data, &folder, stop)?;
+    if let Some(pretrained) = pretrained {
+        training.start_from(pretrained)?;
+    }
     if begun.is_some() {
-        training.resume()?;
+        if !training.resume()?
+            && let Some(pretrained) = Pretrained::of(&recipe)?
+        {
+            training.start_from(pretrained)?;
+        }
         folder.extend_environment(recipe.seed, training.steps_done())?;
     }
     tracing::info!(
@@ -52,12 +96,13 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     tracing::info!("{}", training.headline());
     tracing::info!("run folder {}", folder.path().display());
     let outcome = training.run()?;
-    report(&outcome, &recipe, &data, &folder)
+    write(&outcome, &recipe, &data, &folder)?;
+    Ok(Finished { recipe, data, folder, outcome })
 }
 
 /// The folder of a new run, which says how it is made.
-fn begin(arguments: &TrainArgs, recipe: &Recipe) -> Result<RunFolder, Error> {
-    let name = format!("{}-{}", recipe_name(&arguments.recipe_name()), recipe.data);
+fn begin(arguments: &TrainArgs, recipe: &Recipe, data: &Data) -> Result<RunFolder, Error> {
+    let name = format!("{}-{}", recipe_name(&arguments.recipe_name()), data.short_name());
     let folder = RunFolder::create(arguments.out.as_deref(), &name)?;
     folder.write_config(recipe)?;
     folder.write_environment(recipe.seed)?;
@@ -69,13 +114,9 @@ fn recipe_name(recipe: &str) -> &str {
     Path::new(recipe).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run")
 }
 
-fn report(
-    outcome: &Outcome,
-    recipe: &Recipe,
-    data: &Data,
-    folder: &RunFolder,
-) -> Result<(), Error> {
-    let Outcome { last, best, seconds } = outcome;
+/// What is left for programs and for the report.
+fn write(outcome: &Outcome, recipe: &Recipe, data: &Data, folder: &RunFolder) -> Result<(), Error> {
+    let Outcome { last, best, seconds, test } = outcome;
     let per_class: serde_json::Map<String, serde_json::Value> = data
         .class_names()
         .iter()
@@ -87,8 +128,14 @@ fn report(
         "best": { "epoch": best.epoch, "top1": best.top1 }, "per_class": per_class, "confusion": last.confusion,
     });
     folder.write_json("results.json", &document)?;
-    Details::of(last, data, &folder.file("last.safetensors"))?.save(folder)?;
+    Details::of(last, data, test, &folder.file("last.safetensors"))?.save(folder)?;
+    crate::report::write(folder.path(), None).map(drop)
+}
 
+/// What is said to people.
+fn say(finished: &Finished) -> Result<(), Error> {
+    let Finished { recipe, data, folder, outcome } = finished;
+    let Outcome { last, best, seconds, .. } = outcome;
     print(&format!(
         "\nAccuracy by class on the {} test set:\n{}",
         data.name,
@@ -115,6 +162,6 @@ fn report(
         best.epoch,
         best.top1 * 100.0
     ))?;
-    print(&format!("report: {}", crate::report::write(folder.path(), None)?.display()))?;
+    print(&format!("report: {}", folder.file(crate::report::FILE).display()))?;
     print(&format!("weights and metrics: {}", folder.path().display()))
 }

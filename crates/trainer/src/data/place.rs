@@ -17,7 +17,7 @@ pub(super) fn find(set: Cifar) -> Option<PathBuf> {
 }
 
 /// `XCEPTION_CACHE`, else `$XDG_CACHE_HOME/xception-rs`, else `~/.cache/xception-rs`.
-fn cache() -> Option<PathBuf> {
+pub(crate) fn cache() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("XCEPTION_CACHE")
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("xception-rs")))

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use datasets::Loader;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Evaluation;
@@ -60,16 +61,18 @@ pub(crate) struct PicturedMistake {
 }
 
 impl Details {
-    /// Of an evaluation on the test set of `data`, under the weights in `weights_file`.
+    /// Of an evaluation on the test set of `data`, which `test` loads, under the weights in `weights_file`.
     pub(crate) fn of(
         evaluation: &Evaluation,
         data: &Data,
+        test: &Loader,
         weights_file: &Path,
     ) -> Result<Self, Error> {
-        let (width, height) = (data.test.width(), data.test.height());
-        let pictured = |mistake: &Mistake| PicturedMistake {
-            mistake: *mistake,
-            png: pictures::png_base64(data.test.picture(mistake.index as usize), width, height),
+        let [height, width] = test.size();
+        let pictured = |mistake: &Mistake| -> Result<PicturedMistake, Error> {
+            let pixels = test.plain(mistake.index as usize)?;
+            let png = pictures::png_base64(&pixels, width, height);
+            Ok(PicturedMistake { mistake: *mistake, png })
         };
         Ok(Self {
             data: data.name.to_string(),
@@ -82,7 +85,7 @@ impl Details {
             confusion: evaluation.confusion.clone(),
             classes: ClassScores::of(&evaluation.confusion),
             calibration: evaluation.calibration.bins(),
-            mistakes: evaluation.mistakes.iter().map(pictured).collect(),
+            mistakes: evaluation.mistakes.iter().map(pictured).collect::<Result<_, _>>()?,
             first_layer: FirstLayer::read(weights_file)?,
         })
     }

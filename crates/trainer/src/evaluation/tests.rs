@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use datasets::{Augmentation, LastBatch, LoaderConfig, Normalization, Order, Split, synthetic};
+use datasets::{
+    Augmentation, Broken, LastBatch, LoaderConfig, Normalization, Order, Split, synthetic,
+};
 use tch::{Device, nn::VarStore};
 use xception::{CifarScale, ModelSpec, Preset, weights};
 
@@ -19,7 +21,8 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
         CifarScale { width: 0.05, middle_modules: 0, stem_stride: 2, entry_strides: [2, 2, 1] };
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let model = Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
-    let test = Arc::new(synthetic::pictures(Split::Test, PICTURES, 32, 0).unwrap());
+    let test: Arc<dyn datasets::Source> =
+        Arc::new(synthetic::pictures(Split::Test, PICTURES, 32, 0).unwrap());
     let config = LoaderConfig {
         batch_size: 16,
         order: Order::Sequential,
@@ -27,11 +30,15 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
         augmentation: Augmentation::default(),
         normalization: Normalization::HALF,
         last_batch: LastBatch::Keep,
+        fit: None,
+        broken: Broken::Refuse,
         prefetch: 0,
+        workers: 1,
     };
     let loader = Loader::new(Arc::clone(&test), config).unwrap();
     let data = Data {
-        name: "synthetic",
+        name: "synthetic".to_string(),
+        kind: "synthetic",
         origin: String::new(),
         train: Arc::clone(&test),
         test,
@@ -51,12 +58,13 @@ fn one_pass_counts_what_a_loop_over_pictures_counts() {
     let mut forward = Forward::new(&model, Precision::Fp32, 16);
     let (mut wrong, mut sum) = (Vec::new(), 0.0);
     for batch in loader.epoch(0) {
+        let batch = batch.unwrap();
         let probabilities =
             forward.logits(&batch.images, Views::One).unwrap().softmax(-1, Kind::Double);
         for (row, &index) in (0..).zip(&batch.indices) {
             let (best, class) = probabilities.get(row).max_dim(0, false);
             let (best, class) = (best.double_value(&[]), class.int64_value(&[]) as usize);
-            let label = loader.pictures().labels()[index as usize] as usize;
+            let label = loader.pictures().label(index as usize) as usize;
             sum += best;
             if class != label {
                 wrong.push((best, index, label, class));
@@ -93,7 +101,7 @@ fn the_document_comes_back_as_it_was_saved() {
     weights::write(&file, &weights::snapshot(&store), &Default::default()).unwrap();
     let mut evaluation = evaluated(&model, &loader);
     evaluation.loss = f64::NAN;
-    let saved = Details::of(&evaluation, &data, &file).unwrap();
+    let saved = Details::of(&evaluation, &data, &loader, &file).unwrap();
     saved.save(&run).unwrap();
     let text = std::fs::read_to_string(run.file(FILE)).unwrap();
     let read: Details = serde_json::from_str(&text).unwrap();
@@ -114,7 +122,7 @@ fn a_document_whose_lists_do_not_fit_is_seen() {
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("last.safetensors");
     weights::write(&file, &weights::snapshot(&store), &Default::default()).unwrap();
-    let details = Details::of(&evaluated(&model, &loader), &data, &file).unwrap();
+    let details = Details::of(&evaluated(&model, &loader), &data, &loader, &file).unwrap();
     for spoil in [
         |details: &mut Details| details.class_names.truncate(9),
         |details: &mut Details| details.confusion[3].truncate(9),

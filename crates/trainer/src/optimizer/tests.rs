@@ -178,14 +178,14 @@ fn a_restored_optimizer_goes_on_bit_for_bit() {
     let path = folder.path().join("state.safetensors");
     for config in every_optimizer() {
         let store = network(0);
-        let mut optimizer = Optimizer::with_groups(&store, &config, &apart()).unwrap();
+        let mut optimizer = Optimizer::with_groups(&store, &config, &apart(), None).unwrap();
         train(&store, &mut optimizer, 0..3);
         weights::write(&path, &optimizer.state(), &BTreeMap::new()).unwrap();
         let weights = weights::snapshot(&store);
         train(&store, &mut optimizer, 3..6);
 
         let other = network(1);
-        let mut restored = Optimizer::with_groups(&other, &config, &apart()).unwrap();
+        let mut restored = Optimizer::with_groups(&other, &config, &apart(), None).unwrap();
         // A step of its own, whose traces must all be overwritten.
         train(&other, &mut restored, 7..8);
         let addresses = |optimizer: &Optimizer| -> Vec<_> {
@@ -246,7 +246,7 @@ fn layer_groups_have_their_own_rate_and_decay() {
         let decays = Decays::Weights;
         let sgd =
             OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5, decays };
-        let mut optimizer = Optimizer::with_groups(&store, &sgd, &apart()).unwrap();
+        let mut optimizer = Optimizer::with_groups(&store, &sgd, &apart(), None).unwrap();
         let sum =
             parameters.iter().map(|parameter| parameter.sum(Kind::Float)).reduce(|a, b| a + b);
         let gradients = optimizer.gradients(&sum.unwrap()).unwrap();
@@ -268,7 +268,8 @@ fn layer_groups_have_their_own_rate_and_decay() {
 fn a_layer_group_of_nothing_is_refused() {
     let group = LayerGroup { parameters: "head".into(), ..apart()[0].clone() };
     let adam = OptimizerConfig::adam();
-    let error = Optimizer::with_groups(&network(0), &adam, &[group]).err().unwrap().to_string();
+    let error =
+        Optimizer::with_groups(&network(0), &adam, &[group], None).err().unwrap().to_string();
     assert!(
         error.contains("\"head\" matches no parameter; there are 7 such as conv1.weight"),
         "{error}"

@@ -1,7 +1,7 @@
 //! Events as bytes: field numbers are those of TensorFlow's `event.proto` and `summary.proto`.
 
 use super::buckets::Buckets;
-use super::protobuf::Message;
+use crate::protobuf::Message;
 
 /// What the first event of a file must say.
 const FILE_VERSION: &str = "brain.Event:2";

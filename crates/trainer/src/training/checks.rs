@@ -1,15 +1,15 @@
 //! Signs at the start that a run cannot come to anything, ahead of the hours that it would take.
 
-use datasets::Pictures;
+use datasets::{Decoded, Source};
 
 use crate::Error;
 
 /// Refuses pictures that nothing can be learned from; warns of what is odd.
-pub(super) fn data(train: &Pictures) -> Result<(), Error> {
+pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
     let classes = train.class_names().len();
     let mut counts = vec![0_u64; classes];
-    for &label in train.labels() {
-        counts[label as usize] += 1;
+    for index in 0..train.len() {
+        counts[train.label(index) as usize] += 1;
     }
     let present = counts.iter().filter(|&&count| count > 0).count();
     if present < 2 {
@@ -19,8 +19,7 @@ pub(super) fn data(train: &Pictures) -> Result<(), Error> {
             train.class_names()[class]
         )));
     }
-    let first = train.picture(0);
-    if (1..train.len()).all(|index| train.picture(index) == first) {
+    if all_the_same(train)? {
         return Err(Error::DeadData(format!(
             "all {} training pictures are the same: there is nothing to see",
             train.len()
@@ -36,6 +35,28 @@ pub(super) fn data(train: &Pictures) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether all pictures are one: all of a set in memory, of files as many as take no time to read.
+fn all_the_same(train: &dyn Source) -> Result<bool, Error> {
+    let looked_at = if train.size().is_some() { train.len() } else { train.len().min(READ) };
+    let (mut room, mut other_room) = (Decoded::default(), Decoded::default());
+    let first = train.picture(0, &mut room)?;
+    // Files lie class by class: every how many-th, so that more than one class is among them.
+    let step = train.len() / looked_at;
+    for index in (1..looked_at).map(|place| place * step) {
+        // A broken one is for the recipe to judge.
+        let Ok(other) = train.picture(index, &mut other_room) else { return Ok(false) };
+        if (other.height, other.width) != (first.height, first.width)
+            || other.pixels != first.pixels
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Picture files that are read ahead of a run.
+const READ: usize = 16;
+
 /// Warns of a first loss far from that of a network that knows nothing and says so, `ln(classes)`.
 pub(super) fn first_loss(loss: f64, classes: usize) {
     let expected = (classes as f64).ln();
@@ -49,6 +70,8 @@ pub(super) fn first_loss(loss: f64, classes: usize) {
 
 #[cfg(test)]
 mod tests {
+    use datasets::Pictures;
+
     use super::*;
 
     fn pictures(pixels: [u8; 3], labels: [u32; 3]) -> Pictures {

@@ -1,6 +1,5 @@
 //! What a run's numbers follow from, read off what it is made of, and compared with a checkpoint's.
 
-use datasets::Pictures;
 use sha2::{Digest, Sha256};
 use tch::Device;
 use torch_ext::InstructionSet;
@@ -32,20 +31,13 @@ pub(super) fn origin(recipe: &Recipe, data: &Data, precision: Precision, device:
 fn fingerprint(data: &Data) -> Fingerprint {
     let mut hash = Sha256::new();
     for pictures in [&data.train, &data.test] {
-        add(&mut hash, pictures);
+        pictures.identity(&mut |bytes| hash.update(bytes));
     }
     Fingerprint {
-        name: data.name.to_string(),
+        name: data.kind.to_string(),
         training: data.train.len() as u64,
         test: data.test.len() as u64,
         sha256: hexadecimal(&hash.finalize()),
-    }
-}
-
-fn add(hash: &mut Sha256, pictures: &Pictures) {
-    for (index, label) in pictures.labels().iter().enumerate() {
-        hash.update(label.to_le_bytes());
-        hash.update(pictures.picture(index).as_flattened());
     }
 }
 

@@ -13,15 +13,15 @@ use crate::checkpoint::{Checkpoint, Logs, State};
 use crate::stop::Signal;
 
 impl Training<'_> {
-    /// Goes on from the newest good checkpoint of the run's folder, if there is one.
-    pub(crate) fn resume(&mut self) -> Result<(), Error> {
-        match self.saver.read()? {
-            Some(checkpoint) => {
-                origin::check(&checkpoint.state.origin, &self.state.origin)?;
-                self.restore(checkpoint)
-            }
-            None => self.restart_logs(Logs::default()),
-        }
+    /// Goes on from the newest good checkpoint of the run's folder, if there is one; says whether there was.
+    pub(crate) fn resume(&mut self) -> Result<bool, Error> {
+        let Some(checkpoint) = self.saver.read()? else {
+            self.restart_logs(Logs::default())?;
+            return Ok(false);
+        };
+        origin::check(&checkpoint.state.origin, &self.state.origin)?;
+        self.restore(checkpoint)?;
+        Ok(true)
     }
 
     /// Steps behind the run.

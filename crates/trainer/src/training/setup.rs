@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use datasets::{Augmentation, LastBatch, Loader, LoaderConfig, Order, Pictures};
+use datasets::{Augmentation, Broken, LastBatch, Loader, LoaderConfig, Order, Source};
 use tch::{Device, nn::VarStore};
 use xception::Xception;
 use xception::summary::Summary;
@@ -20,14 +20,27 @@ use crate::average::Average;
 use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
 use crate::optimizer::Optimizer;
-use crate::recipe::{NonFinite, Recipe};
+use crate::recipe::{InputRecipe, NonFinite, Recipe};
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
+use crate::transfer::Pretrained;
 use crate::watching::Watch;
 use crate::world::World;
 
 /// Batches that are made ready while the network is busy.
 const PREFETCH: usize = 2;
+
+impl Training<'_> {
+    /// Begins with weights that were trained before.
+    pub(crate) fn start_from(&mut self, pretrained: Pretrained) -> Result<(), Error> {
+        let Some(transfer) = &self.recipe.transfer else { return Ok(()) };
+        let Description { spec, class_names, .. } = &self.description;
+        pretrained.fill(&self.store, spec, class_names, transfer.head)?;
+        // It began as a copy of what was drawn.
+        self.average = self.recipe.average.map(|config| Average::new(&self.store, config));
+        Ok(())
+    }
+}
 
 impl<'a> Training<'a> {
     /// Builds everything; nothing has been trained yet.
@@ -37,7 +50,7 @@ impl<'a> Training<'a> {
         folder: &'a RunFolder,
         stop: StopRequest,
     ) -> Result<Self, Error> {
-        checks::data(&data.train)?;
+        checks::data(&*data.train)?;
         let device = Device::cuda_if_available();
         if device.is_cuda() && matches!(recipe.non_finite, NonFinite::Skip { .. }) {
             return Err(Error::Usage(
@@ -46,14 +59,22 @@ impl<'a> Training<'a> {
                     .to_string(),
             ));
         }
+        let train = loader(recipe, &data.train, Order::Shuffled, recipe.augmentation())?;
+        let test = loader(recipe, &data.test, Order::Sequential, recipe.test_augmentation())?;
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let (world, precision) = (World::single(), recipe.precision.resolved(device));
         tch::manual_seed(recipe.seed as i64);
         let store = VarStore::new(device);
         let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?
-            .with_dropout(recipe.model.dropout.unwrap_or(0.0))?;
-        let optimizer = Optimizer::with_groups(&store, &recipe.optimizer, &recipe.groups)?;
-        let stored = data.train.height().max(data.train.width());
+            .with_dropout(recipe.model.dropout.unwrap_or(0.0))?
+            .with_drop_path(recipe.model.drop_path.unwrap_or(0.0))?;
+        // The head is trained alone for a while: it has groups of its own.
+        let head =
+            recipe.transfer.as_ref().map(|_| spec.architecture().map(|table| table.names.head()));
+        let head = head.transpose()?;
+        let optimizer = Optimizer::with_groups(&store, &recipe.optimizer, &recipe.groups, head)?;
+        let [height, width] = train.size();
+        let stored = height.max(width);
         let resized = recipe.progressive.iter().map(|stage| stage.size);
         let input = resized.max().unwrap_or(0).max(stored) as i64;
         let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
@@ -64,9 +85,9 @@ impl<'a> Training<'a> {
             needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
         }
         // A recorded step would blank the same each time.
-        let launch = match recipe.model.dropout {
-            Some(_) => Launch::KernelByKernel,
-            None => Launch::best(recipe.batch_size),
+        let launch = match recipe.model.draws() {
+            true => Launch::KernelByKernel,
+            false => Launch::best(recipe.batch_size),
         };
         let learner = Learner::new(model, optimizer, world, recipe.step_options());
         let state = State {
@@ -89,14 +110,16 @@ impl<'a> Training<'a> {
             description: Description {
                 spec,
                 class_names: data.class_names().to_vec(),
-                input: data.train.width() as i64,
+                input: stored as i64,
+                crop_fraction: recipe.input.map_or(1.0, |input| input.crop_fraction),
+                interpolation: recipe.input.map(|input| input.interpolation).unwrap_or_default(),
                 mean: recipe.normalization.mean,
                 std: recipe.normalization.std,
                 data: data.name.to_string(),
             },
             stepper: Stepper::new(learner, precision, launch),
-            train: loader(recipe, &data.train, Order::Shuffled, recipe.augmentation())?,
-            test: loader(recipe, &data.test, Order::Sequential, recipe.test_augmentation())?,
+            train,
+            test,
             watch: Watch::open(folder.path())?,
             saver: Saver::new(checkpoints, recipe.checkpoints),
             epoch: Running::from(state.epoch, device),
@@ -115,7 +138,7 @@ impl<'a> Training<'a> {
 
 fn loader(
     recipe: &Recipe,
-    pictures: &Arc<Pictures>,
+    pictures: &Arc<dyn Source>,
     order: Order,
     augmentation: Augmentation,
 ) -> Result<Loader, Error> {
@@ -130,7 +153,10 @@ fn loader(
         augmentation,
         normalization: recipe.normalization(),
         last_batch: LastBatch::Keep,
-        prefetch: PREFETCH,
+        fit: recipe.input.filter(|_| pictures.size().is_none()).map(InputRecipe::fit),
+        broken: recipe.input.map_or(Broken::Refuse, |input| input.broken.into()),
+        prefetch: PREFETCH.max(recipe.input.map_or(0, |input| 2 * input.workers)),
+        workers: recipe.input.map_or(1, |input| input.workers),
     };
     Ok(Loader::new(Arc::clone(pictures), config)?)
 }

@@ -2,13 +2,13 @@
 
 use datasets::Batch;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, Tensor, nn::ModuleT};
+use tch::{Kind, Reduction, Tensor};
 use torch_ext::LearningRate;
 use xception::Xception;
 
 use crate::Error;
 use crate::captured::Captured;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
 use crate::world::World;
 
@@ -74,12 +74,24 @@ pub(crate) struct StepOptions {
     pub(crate) accumulation: usize,
 }
 
+/// What of the network is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The head, on features that nothing is asked of.
+    Head,
+    /// All parameters; batch norms keep their statistics and normalise by them.
+    Parameters,
+    /// All parameters, and statistics by the batch.
+    Everything,
+}
+
 /// The network and what moves it.
 pub(super) struct Learner {
     model: Xception,
     optimizer: Optimizer,
     world: World,
     options: StepOptions,
+    phase: Phase,
     /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
     rate: Option<Tensor>,
     /// The share of a mixed batch's own labels, where kernels can read it: fp32 scalar, refilled like `rate`.
@@ -97,7 +109,7 @@ impl Learner {
         let device = model.device();
         let rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
         let own_share = Tensor::ones([], (Kind::Float, device));
-        Self { model, optimizer, world, options, rate, own_share }
+        Self { model, optimizer, world, options, phase: Phase::Everything, rate, own_share }
     }
 
     /// The step: forward, backward, update, on pictures and labels that are where the network is. Nothing else in this
@@ -156,7 +168,12 @@ impl Learner {
         let size = images.size()[0];
         let count = micro.min(size - start);
         let (images, labels) = (images.narrow(0, start, count), labels.narrow(-1, start, count));
-        let logits = self.model.forward_t(&images, true);
+        let features = match self.phase {
+            Phase::Head => tch::no_grad(|| self.model.features_t(&images, false)),
+            Phase::Parameters => self.model.features_t(&images, false),
+            Phase::Everything => self.model.features_t(&images, true),
+        };
+        let logits = self.model.logits_t(&features, true);
         let own_labels = if labels.dim() == 1 { labels.shallow_clone() } else { labels.get(0) };
         let mut loss = cross_entropy(&logits, &own_labels, self.options.label_smoothing);
         if labels.dim() == 2 {
@@ -207,6 +224,19 @@ impl Stepper {
     /// Steps of `learner` in `precision`.
     pub(super) fn new(learner: Learner, precision: Precision, launch: Launch) -> Self {
         Self { captured: None, learner, precision, launch }
+    }
+
+    /// From now on trains what `phase` says.
+    pub(super) fn train(&mut self, phase: Phase) {
+        if self.learner.phase != phase {
+            // What was recorded is another step.
+            self.captured = None;
+            self.learner.phase = phase;
+            self.learner.optimizer.reach(match phase {
+                Phase::Head => Reach::Head,
+                Phase::Parameters | Phase::Everything => Reach::Everything,
+            });
+        }
     }
 
     /// The network as it is now.

@@ -32,7 +32,8 @@ fn recipe(non_finite: &str) -> Recipe {
 fn data() -> Data {
     let pictures = |split, count| Arc::new(synthetic::pictures(split, count, 32, 0).unwrap());
     Data {
-        name: "synthetic",
+        name: "synthetic".to_string(),
+        kind: "synthetic",
         origin: String::new(),
         train: pictures(Split::Train, 96),
         test: pictures(Split::Test, 20),
@@ -46,7 +47,7 @@ fn with_run(non_finite: &str, body: impl FnOnce(&mut Training, Vec<Batch>)) {
     let (recipe, data) = (recipe(non_finite), data());
     let stop = StopRequest::listen().unwrap();
     let mut training = Training::new(&recipe, &data, &folder, stop).unwrap();
-    let batches = training.train.epoch(1).collect();
+    let batches = training.train.epoch(1).collect::<Result<_, _>>().unwrap();
     body(&mut training, batches);
 }
 

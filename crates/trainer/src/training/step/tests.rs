@@ -4,7 +4,7 @@ mod mixed;
 
 use std::collections::BTreeMap;
 
-use tch::{Device, nn::VarStore};
+use tch::{Device, nn::ModuleT, nn::VarStore};
 use xception::weights::{Tensors, load, snapshot};
 use xception::{ModelSpec, Preset};
 
@@ -48,6 +48,7 @@ fn batch(step: i64, size: i64) -> Batch {
         mixed: None,
         labels: (Tensor::arange(size, (Kind::Int64, Device::Cpu)) + step).remainder(10),
         indices: (0..size as u32).collect(),
+        left_out: Vec::new(),
     }
 }
 

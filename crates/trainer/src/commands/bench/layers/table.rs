@@ -65,7 +65,7 @@ impl Table {
                 rows.push(Row { time: time.clone(), output: None, macs: 0.0, limit });
                 continue;
             }
-            let module = time.name.split('.').next().unwrap_or_default();
+            let module = xception::module_of(&time.name);
             if entered.0 != module {
                 entered = (module.to_string(), at);
             }
@@ -73,7 +73,7 @@ impl Table {
                 summary.layers.iter().filter(|row| is_part(row, &time.name)).collect();
             // A module without a pool ends in a sum alone.
             let output = parts.last().map_or(at, |row| row.output);
-            let shortcut = time.name.ends_with(".skip");
+            let shortcut = xception::is_shortcut(&time.name);
             let sums = if training { time.name == module } else { shortcut };
             // A shortcut reads its module's input, pixel for pixel of what comes out.
             let read = if shortcut { [entered.1[0], output[1], output[2]] } else { at };
@@ -179,9 +179,8 @@ impl Table {
 /// Whether `row` is computed in the step called `name`.
 fn is_part(row: &LayerRow, name: &str) -> bool {
     let computes = row.kind != LayerKind::BatchNorm;
-    let within = row.name.strip_prefix(name).is_some_and(|rest| match name.contains(".rep.") {
-        true => rest.starts_with('.'),
-        false => rest.is_empty() || rest == ".conv1" || rest == ".pointwise",
+    let within = row.name.strip_prefix(name).is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('.').is_some_and(xception::is_half)
     });
     computes && within
 }

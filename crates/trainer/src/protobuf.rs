@@ -1,4 +1,4 @@
-//! The little of Protocol Buffers' wire format that an event is made of, so that no code generator is needed.
+//! The little of Protocol Buffers' wire format that events and networks are made of, so that no code generator is needed.
 //!
 //! A field is its number and wire type as one varint, then the value: a varint, eight or four bytes little-endian, or a
 //! length and that many bytes. Fields of value zero are written too: a reader takes either.
@@ -14,34 +14,34 @@ enum WireType {
 
 /// A message that is being written, field by field.
 #[derive(Debug, Default)]
-pub(super) struct Message {
+pub(crate) struct Message {
     bytes: Vec<u8>,
 }
 
 impl Message {
     /// A `double`.
-    pub(super) fn double(mut self, field: u32, value: f64) -> Self {
+    pub(crate) fn double(mut self, field: u32, value: f64) -> Self {
         self.key(field, WireType::EightBytes);
         self.bytes.extend(value.to_le_bytes());
         self
     }
 
     /// A `float`.
-    pub(super) fn float(mut self, field: u32, value: f32) -> Self {
+    pub(crate) fn float(mut self, field: u32, value: f32) -> Self {
         self.key(field, WireType::FourBytes);
         self.bytes.extend(value.to_le_bytes());
         self
     }
 
     /// An `int32` or `int64` that is not negative.
-    pub(super) fn integer(mut self, field: u32, value: u64) -> Self {
+    pub(crate) fn integer(mut self, field: u32, value: u64) -> Self {
         self.key(field, WireType::Varint);
         self.varint(value);
         self
     }
 
     /// A `string` or `bytes`.
-    pub(super) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
         self.key(field, WireType::Delimited);
         self.varint(value.len() as u64);
         self.bytes.extend(value);
@@ -49,18 +49,18 @@ impl Message {
     }
 
     /// A message within this one; a repeated field is this, repeated.
-    pub(super) fn message(self, field: u32, value: Message) -> Self {
+    pub(crate) fn message(self, field: u32, value: Message) -> Self {
         self.bytes(field, &value.bytes)
     }
 
     /// A `repeated double`, packed.
-    pub(super) fn doubles(self, field: u32, values: &[f64]) -> Self {
+    pub(crate) fn doubles(self, field: u32, values: &[f64]) -> Self {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.bytes(field, &bytes)
     }
 
     /// What was written.
-    pub(super) fn encode(self) -> Vec<u8> {
+    pub(crate) fn encode(self) -> Vec<u8> {
         self.bytes
     }
 

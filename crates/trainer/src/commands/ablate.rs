@@ -1,0 +1,252 @@
+//! `xception ablate`: what a part of the network is worth, by training without it under one recipe.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use xception::summary::Summary;
+
+use super::{print, train};
+use crate::cli::{AblateArgs, TrainArgs};
+use crate::recipe::Recipe;
+use crate::run_folder::CONFIG;
+use crate::{Error, report, whole_file};
+
+/// What is left out or put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Study {
+    /// The residual connections (the paper's figure 9)
+    Shortcuts,
+    /// Nothing, ReLU or ELU between the halves of a separable convolution (figure 10)
+    Activation,
+    /// The spectrum from regular convolution, one segment, to one a channel (section 1.2)
+    Segments,
+    /// Two fully connected layers of 4096 units ahead of the logistic regression (section 4.2, table 2)
+    FullyConnected,
+}
+
+/// A network of a study: its name, and what it changes in the recipe.
+struct Variant {
+    name: &'static str,
+    change: Option<&'static str>,
+}
+
+const fn variant(name: &'static str, change: Option<&'static str>) -> Variant {
+    Variant { name, change }
+}
+
+impl Study {
+    fn variants(self) -> &'static [Variant] {
+        match self {
+            Study::Shortcuts => {
+                const {
+                    &[
+                        variant("with-shortcuts", None),
+                        variant("without-shortcuts", Some("model.options.shortcuts=none")),
+                    ]
+                }
+            }
+            Study::Activation => {
+                const {
+                    &[
+                        variant("no-activation", None),
+                        variant("relu", Some("model.options.within=relu")),
+                        variant("elu", Some("model.options.within=elu")),
+                    ]
+                }
+            }
+            Study::Segments => {
+                const {
+                    &[
+                        variant("1-segment", Some("model.options.segments=1")),
+                        variant("2-segments", Some("model.options.segments=2")),
+                        variant("4-segments", Some("model.options.segments=4")),
+                        variant("8-segments", Some("model.options.segments=8")),
+                        variant("one-a-channel", None),
+                    ]
+                }
+            }
+            Study::FullyConnected => {
+                const {
+                    &[
+                        variant("without", None),
+                        variant(
+                            "with",
+                            Some("model.options.fully_connected={ layers = 2, width = 4096 }"),
+                        ),
+                    ]
+                }
+            }
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+    }
+}
+
+pub(super) fn run(arguments: &AblateArgs) -> Result<(), Error> {
+    let root = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(format!("ablate-{}", arguments.study.name())));
+    let mut rows = Vec::new();
+    let mut runs = Vec::new();
+    for variant in arguments.study.variants() {
+        let mut finished = Vec::new();
+        for seed in 0..arguments.seeds {
+            let folder = root.join(format!("{}-{seed}", variant.name));
+            tracing::info!("{}, seed {seed}", variant.name);
+            finished.push(trained(arguments, variant, seed, &folder)?);
+            runs.push(folder);
+        }
+        rows.push(Row::of(variant.name, &root.join(format!("{}-0", variant.name)), &finished)?);
+    }
+    let page = root.join("comparison.html");
+    report::compare(&runs, &page)?;
+    let document = json!({
+        "study": arguments.study.name(), "seeds": arguments.seeds,
+        "variants": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+    });
+    whole_file::write(&root.join("ablation.json"), &format!("{document:#}\n"))?;
+    if arguments.json {
+        return print(&format!("{document:#}"));
+    }
+    print(&table(&rows))?;
+    print(&format!("curves: {}", page.display()))
+}
+
+/// Trains a variant, or goes on with it, or takes what it had come to: an ablation that was interrupted goes on where it
+/// was.
+fn trained(
+    arguments: &AblateArgs,
+    variant: &Variant,
+    seed: u64,
+    folder: &Path,
+) -> Result<Value, Error> {
+    let results = folder.join("results.json");
+    if !results.is_file() {
+        let resume = folder.join(CONFIG).is_file().then(|| folder.to_path_buf());
+        let set = match &resume {
+            Some(_) => Vec::new(),
+            None => {
+                let change = variant.change.map(ToString::to_string);
+                let seed = format!("seed={seed}");
+                arguments.set.iter().cloned().chain(change).chain([seed]).collect()
+            }
+        };
+        let fresh = resume.is_none();
+        train::train(&TrainArgs {
+            recipe: fresh.then(|| arguments.recipe.clone()),
+            data: arguments.data.clone().filter(|_| fresh),
+            out: fresh.then(|| folder.to_path_buf()),
+            resume,
+            set,
+            ..TrainArgs::default()
+        })?;
+    }
+    let text = std::fs::read_to_string(&results).map_err(Error::file("read", &results))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::Usage(format!("{}: {error}; remove it to measure the run again", results.display()))
+    })
+}
+
+/// A variant's line of the table.
+struct Row {
+    name: &'static str,
+    parameters: u64,
+    macs: u64,
+    top1: Vec<f64>,
+    top5: Vec<f64>,
+    seconds: Vec<f64>,
+}
+
+impl Row {
+    fn of(name: &'static str, folder: &Path, finished: &[Value]) -> Result<Self, Error> {
+        let recipe = Recipe::read(&folder.join(CONFIG))?;
+        let number = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_f64);
+        let numbers = |path: &str| -> Vec<f64> {
+            finished.iter().filter_map(|results| number(results, path)).collect()
+        };
+        let classes = finished
+            .first()
+            .and_then(|results| results["per_class"].as_object())
+            .map_or(1, |classes| classes.len());
+        let spec = recipe.spec(classes as i64)?;
+        let side = recipe.input.map_or(spec.preset.input(), |input| input.side as i64);
+        let summary = Summary::new(&spec.architecture()?, spec.classes, side)?;
+        Ok(Self {
+            name,
+            parameters: summary.params_trainable(),
+            macs: summary.macs(),
+            top1: numbers("/last/top1"),
+            top5: numbers("/last/top5"),
+            seconds: numbers("/seconds"),
+        })
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "name": self.name, "parameters": self.parameters, "macs": self.macs,
+            "top1": self.top1, "top5": self.top5, "seconds": self.seconds,
+        })
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut lines = vec![format!(
+        "{:<18} {:>12} {:>14} {:>18} {:>18} {:>10}",
+        "variant", "parameters", "multiply-adds", "top-1 %", "top-5 %", "minutes"
+    )];
+    lines.extend(rows.iter().map(|row| {
+        format!(
+            "{:<18} {:>12} {:>14} {:>18} {:>18} {:>10}",
+            row.name,
+            row.parameters,
+            row.macs,
+            spread(&row.top1, 100.0),
+            spread(&row.top5, 100.0),
+            spread(&row.seconds, 1.0 / 60.0),
+        )
+    }));
+    lines.join("\n")
+}
+
+/// Mean and standard deviation, of which one value has none.
+pub(super) fn spread(values: &[f64], scale: f64) -> String {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count * scale;
+    if values.len() < 2 {
+        return format!("{mean:.2}");
+    }
+    let squares = values.iter().map(|value| (value * scale - mean).powi(2));
+    format!("{mean:.2} ± {:.2}", (squares.sum::<f64>() / (count - 1.0)).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_of_samples() {
+        assert_eq!(spread(&[0.5], 100.0), "50.00");
+        assert_eq!(spread(&[0.5, 0.6, 0.7], 100.0), "60.00 ± 10.00");
+    }
+
+    /// Every variant is a network of its own under the recipe that studies are for.
+    #[test]
+    fn variants_are_what_they_say() {
+        for study in Study::value_variants() {
+            let mut tables = Vec::new();
+            for variant in study.variants() {
+                let set = variant.change.into_iter().map(ToString::to_string).collect();
+                let arguments =
+                    TrainArgs { recipe: Some("quick".into()), set, ..TrainArgs::default() };
+                let recipe = Recipe::resolve(&arguments).unwrap();
+                let table = recipe.spec(10).unwrap().architecture().unwrap();
+                assert!(!tables.contains(&table), "{study:?} {}", variant.name);
+                tables.push(table);
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `xception explain`: where in a picture a network sees what it names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tch::{Kind, Tensor};
+use xception::Xception;
+
+use super::print;
+use crate::Error;
+use crate::cli::ExplainArgs;
+use crate::model_file::Loaded;
+use crate::pictures::{self, Seen};
+
+/// Colours from nothing to most, evenly spaced.
+const HEAT: [[f32; 3]; 5] =
+    [[0., 0., 4.], [87., 16., 110.], [188., 55., 84.], [249., 142., 9.], [252., 255., 164.]];
+
+pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
+    let places: Vec<PathBuf> =
+        arguments.inputs.iter().map(|input| place(arguments.out.as_deref(), input)).collect();
+    if let Some(twice) =
+        places.iter().find(|place| places.iter().filter(|p| p == place).count() > 1)
+    {
+        return Err(Error::Usage(format!(
+            "two drawings would be called {}; leave --out away, and each lies beside its picture",
+            twice.display()
+        )));
+    }
+    if let Some(folder) = &arguments.out {
+        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    }
+    let loaded = Loaded::open(&arguments.weights)?;
+    let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
+    let mut documents = Vec::new();
+    for (input, out) in arguments.inputs.iter().zip(&places) {
+        let seen = pictures::see(input, &loaded.description)?;
+        let device = loaded.model.device();
+        let image = seen.image.to_device(device);
+        let Explained { class, probability, map } = explain(&loaded.model, &image, asked)?;
+        let side = seen.side;
+        let drawn = overlay(&seen, &map);
+        let png = pictures::png(&drawn, side, side);
+        crate::whole_file::write_bytes(out, &png)?;
+        documents.push(json!({
+            "input": input, "class": class, "label": loaded.description.class_names[class as usize],
+            "probability": probability, "picture": out,
+        }));
+    }
+    if arguments.json {
+        return print(&format!("{:#}", Value::Array(documents)));
+    }
+    for document in &documents {
+        print(&format!(
+            "{}: {} ({:.2} %), drawn in {}",
+            document["input"].as_str().unwrap_or("?"),
+            document["label"].as_str().unwrap_or("?"),
+            document["probability"].as_f64().unwrap_or(0.0) * 100.0,
+            document["picture"].as_str().unwrap_or("?")
+        ))?;
+    }
+    Ok(())
+}
+
+/// The class of this name or number.
+fn class_number(loaded: &Loaded, class: &str) -> Result<i64, Error> {
+    let names = &loaded.description.class_names;
+    let named = names.iter().position(|name| name == class).map(|number| number as i64);
+    let numbered = || class.parse().ok().filter(|number| (0..names.len() as i64).contains(number));
+    named.or_else(numbered).ok_or_else(|| {
+        Error::Usage(format!(
+            "there is no class {class}: --class takes a name, or a number from 0 to {}",
+            names.len() - 1
+        ))
+    })
+}
+
+/// What a network sees, and where.
+struct Explained {
+    class: i64,
+    probability: f64,
+    /// `[rows, columns]` of the picture, 0 to 1.
+    map: Tensor,
+}
+
+/// Grad-CAM (Selvaraju et al. 2017): the last feature maps, weighted by how much each adds to the logit of `class`, or
+/// else of the likeliest class; what takes away from it is left out.
+fn explain(model: &Xception, image: &Tensor, class: Option<i64>) -> Result<Explained, Error> {
+    let features = tch::no_grad(|| model.features_t(image, false)).detach();
+    let features = features.set_requires_grad(true);
+    let logits = model.logits(&features);
+    let class = class.unwrap_or_else(|| logits.argmax(-1, false).int64_value(&[0]));
+    let probability = logits.detach().softmax(-1, Kind::Double).double_value(&[0, class]);
+    let gradients =
+        Tensor::f_run_backward(&[logits.get(0).get(class)], &[&features], false, false)?;
+    let map = tch::no_grad(|| {
+        let weights = gradients[0].mean_dim([2_i64, 3].as_slice(), true, Kind::Float);
+        let map =
+            (&features * weights).sum_dim_intlist([1_i64].as_slice(), true, Kind::Float).relu();
+        let size = [image.size()[2], image.size()[3]];
+        let map = map.upsample_bilinear2d(size, false, None, None).squeeze();
+        let largest = map.max().clamp_min(1e-12);
+        map / largest
+    });
+    Ok(Explained { class, probability, map: map.to_device(tch::Device::Cpu) })
+}
+
+/// The picture with `map` over it: the more of the class, the brighter.
+fn overlay(seen: &Seen, map: &Tensor) -> Vec<[u8; 3]> {
+    let heat: Vec<f32> = map.contiguous().view([-1]).try_into().expect("one number a pixel");
+    let mixed = |(pixel, heat): (&[u8; 3], f32)| {
+        let colour = heat_colour(heat);
+        let share = 0.25 + 0.4 * heat;
+        std::array::from_fn(|channel| {
+            let own = f32::from(pixel[channel]) * (1. - share);
+            (own + colour[channel] * share).round() as u8
+        })
+    };
+    seen.pixels.iter().zip(heat).map(mixed).collect()
+}
+
+fn heat_colour(heat: f32) -> [f32; 3] {
+    let heat = if heat.is_nan() { 0. } else { heat.clamp(0., 1.) };
+    let place = heat * (HEAT.len() - 1) as f32;
+    let below = (place as usize).min(HEAT.len() - 2);
+    let part = place - below as f32;
+    std::array::from_fn(|channel| {
+        HEAT[below][channel] * (1. - part) + HEAT[below + 1][channel] * part
+    })
+}
+
+/// `frog.explained.png` beside `frog.jpg`, or in the folder `out`.
+fn place(out: Option<&Path>, input: &Path) -> PathBuf {
+    let mut name = input.file_stem().unwrap_or_default().to_os_string();
+    name.push(".explained.png");
+    match out {
+        Some(folder) => folder.join(name),
+        None => input.with_file_name(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn::VarStore};
+    use xception::{CifarScale, ModelSpec, Preset};
+
+    use super::*;
+
+    /// The head is made to look at one channel of the features: the map is that channel.
+    #[test]
+    fn the_map_is_what_the_head_looks_at() {
+        tch::manual_seed(0);
+        let store = VarStore::new(Device::Cpu);
+        let scale = CifarScale { width: 0.05, middle_modules: 0, ..CifarScale::default() };
+        let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
+        let model = Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
+        let image = Tensor::randn([1, 3, 64, 64], (Kind::Float, Device::Cpu));
+        let features = tch::no_grad(|| model.features_t(&image, false));
+        let means = features.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
+        let channel = means.argmax(-1, false).int64_value(&[0]);
+        tch::no_grad(|| {
+            let head = &store.variables()["fc.weight"];
+            drop(head.shallow_clone().zero_());
+            drop(head.get(7).get(channel).fill_(1.0));
+        });
+        let explained = explain(&model, &image, Some(7)).unwrap();
+        let map = features.get(0).get(channel);
+        let map = map.unsqueeze(0).unsqueeze(0).upsample_bilinear2d([64, 64], false, None, None);
+        let expected = (&map / map.max()).squeeze();
+        assert!((explained.map - expected).abs().max().double_value(&[]) < 1e-5);
+        assert_eq!(explained.class, 7);
+    }
+
+    #[test]
+    fn colours_run_from_dark_to_bright() {
+        assert_eq!(heat_colour(0.), HEAT[0]);
+        assert_eq!(heat_colour(1.), HEAT[4]);
+        assert_eq!(heat_colour(0.5), HEAT[2]);
+        assert_eq!(heat_colour(f32::NAN), HEAT[0]);
+    }
+
+    #[test]
+    fn pictures_are_put_beside_their_originals() {
+        assert_eq!(place(None, Path::new("a/frog.jpg")), Path::new("a/frog.explained.png"));
+        assert_eq!(
+            place(Some(Path::new("b")), Path::new("a/frog.jpg")),
+            Path::new("b/frog.explained.png")
+        );
+    }
+}

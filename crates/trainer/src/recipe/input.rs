@@ -1,0 +1,72 @@
+//! How picture files become what a network is given: the table `[input]`.
+
+use datasets::{Broken, Fit};
+use serde::{Deserialize, Serialize};
+use xception::weights::{Description, Interpolation};
+
+/// From pictures of any size to squares of one, and who makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputRecipe {
+    /// Rows and columns that the network is given.
+    pub side: usize,
+    /// What part of a picture's shorter side that is; the rest around it is cut off. timm: `crop_pct`.
+    pub crop_fraction: f64,
+    /// How pixels become others.
+    pub interpolation: Interpolation,
+    /// What becomes of a picture that cannot be read.
+    pub broken: BrokenRecipe,
+    /// Threads that decode and change pictures while the network is busy.
+    pub workers: usize,
+}
+
+/// What becomes of a picture that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokenRecipe {
+    /// The run ends and names it.
+    Refuse,
+    /// It is named and left out.
+    LeaveOut,
+}
+
+impl From<BrokenRecipe> for Broken {
+    fn from(recipe: BrokenRecipe) -> Self {
+        match recipe {
+            BrokenRecipe::Refuse => Broken::Refuse,
+            BrokenRecipe::LeaveOut => Broken::LeaveOut,
+        }
+    }
+}
+
+impl InputRecipe {
+    /// What a recipe that says nothing of files means by them: pictures as the weights know them.
+    pub(crate) fn of(weights: &Description) -> Self {
+        Self {
+            side: weights.input as usize,
+            crop_fraction: weights.crop_fraction,
+            interpolation: weights.interpolation,
+            broken: BrokenRecipe::Refuse,
+            workers: 1,
+        }
+    }
+
+    pub(super) fn problem(self) -> Option<String> {
+        if !(1..=4096).contains(&self.side) {
+            return Some(format!("input.side must be 1 to 4096, got {}", self.side));
+        }
+        if !(self.crop_fraction > 0.1 && self.crop_fraction <= 1.0) {
+            let fraction = self.crop_fraction;
+            return Some(format!(
+                "input.crop_fraction must be above 0.1 and at most 1, got {fraction}"
+            ));
+        }
+        (!(1..=256).contains(&self.workers))
+            .then(|| format!("input.workers must be 1 to 256, got {}", self.workers))
+    }
+
+    /// How pictures are fitted.
+    pub(crate) fn fit(self) -> Fit {
+        crate::pictures::fit(self.side, self.crop_fraction, self.interpolation)
+    }
+}

@@ -1,0 +1,53 @@
+//! Starting from weights that were trained before: the table `[transfer]`.
+
+use serde::{Deserialize, Serialize};
+
+/// What is taken over, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferRecipe {
+    /// A file, the folder of a run, or a name that `cargo xtask fetch weights` knows.
+    pub weights: String,
+    /// Where the head starts.
+    pub head: HeadStart,
+    /// Epochs at the start in which the head alone is trained.
+    pub frozen_epochs: u64,
+    /// What becomes of the statistics that batch norms bring along.
+    pub statistics: Statistics,
+}
+
+/// Where the head starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadStart {
+    /// Drawn anew, for the classes of the data.
+    New,
+    /// Where the weights have it, for the same classes.
+    Kept,
+}
+
+/// What becomes of the statistics that batch norms bring along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Statistics {
+    /// They stay, and are what is normalised by: best where batches are small or pictures few.
+    Frozen,
+    /// Batches are normalised by their own and move them, as in any training.
+    Trained,
+}
+
+impl TransferRecipe {
+    pub(super) fn problem(&self, epochs: u64, drop_path: Option<f64>) -> Option<String> {
+        if self.frozen_epochs > epochs {
+            return Some(format!(
+                "transfer.frozen_epochs must not be above epochs, got {} of {epochs}",
+                self.frozen_epochs
+            ));
+        }
+        (self.statistics == Statistics::Frozen && drop_path.is_some()).then(|| {
+            "transfer.statistics = \"frozen\" runs the modules as in evaluation, where nothing is dropped: leave \
+             model.drop_path out, or train the statistics"
+                .to_string()
+        })
+    }
+}
