@@ -33,6 +33,8 @@ pub enum Command {
     Peers(PeersArgs),
     /// Compare a run's TensorBoard events, as TensorBoard's own reader has them, with its metrics.jsonl
     CheckTensorboard(CheckTensorboardArgs),
+    /// Take weights from timm and Keras, and back to timm, to TorchScript and to ONNX, and compare the answers
+    CheckWeights(CheckWeightsArgs),
 }
 
 /// What `fetch` can get.
@@ -44,7 +46,9 @@ pub enum Target {
     Cifar10,
     /// CIFAR-100, binary version
     Cifar100,
-    /// All three
+    /// Published weights, by NAME
+    Weights,
+    /// libtorch and both data sets
     All,
 }
 
@@ -76,6 +80,8 @@ pub struct FetchArgs {
     /// What to fetch
     #[arg(value_enum)]
     pub target: Target,
+    /// Which weights; without one, the names that are known
+    pub name: Option<String>,
     /// Take it from here instead: a folder, a file, or a URL of either (a folder may vouch for its
     /// files with a SHA256SUMS)
     #[arg(long, value_name = "PATH_OR_URL")]
@@ -153,6 +159,14 @@ pub struct CheckTensorboardArgs {
     /// Folder of the run, with tb/ and metrics.jsonl
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Python to make the virtual environment with
+    #[arg(long, value_name = "PY", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+/// Arguments of `check-weights`.
+#[derive(Args, Debug)]
+pub struct CheckWeightsArgs {
     /// Python to make the virtual environment with
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,

@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod check_tensorboard;
+pub mod check_weights;
 pub mod cli;
 pub mod doctor;
 pub mod durable;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
-use xtask::{check_tensorboard, doctor, failure, fetch, golden, peers, test, tidy, train};
+use xtask::{
+    check_tensorboard, check_weights, doctor, failure, fetch, golden, peers, test, tidy, train,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
         Command::Golden(args) => golden::run(&workspace, &args),
         Command::Peers(args) => peers::run(&workspace, &args),
         Command::CheckTensorboard(args) => check_tensorboard::run(&workspace, &args),
+        Command::CheckWeights(args) => check_weights::run(&workspace, &args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

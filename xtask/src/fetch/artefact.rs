@@ -11,11 +11,16 @@ pub struct Artefact<'a> {
     pub url: Option<&'a str>,
     /// Its length where that is published, else a cap.
     pub size: Size,
-    /// SHA-256 in lower-case hex.
+    /// SHA-256 in lower-case hex; the first figures of it where no more is published.
     pub sha256: &'a str,
 }
 
 impl Artefact<'_> {
+    /// Whether `sha256` is the pinned one.
+    pub fn has_sum(&self, sha256: &str) -> bool {
+        is_sum(sha256, self.sha256)
+    }
+
     /// Whether a file of this name is meant; a `+` may have stayed encoded when it was downloaded.
     pub fn is_named(&self, name: &str) -> bool {
         name.replace("%2B", "+") == self.name
@@ -25,6 +30,11 @@ impl Artefact<'_> {
     pub fn encoded_name(&self) -> String {
         self.name.replace('+', "%2B")
     }
+}
+
+/// Whether `sha256` is what is `pinned`, or begins with it.
+pub fn is_sum(sha256: &str, pinned: &str) -> bool {
+    !pinned.is_empty() && sha256.starts_with(pinned)
 }
 
 /// How long a file may be.

@@ -10,7 +10,7 @@ use std::{fmt, fs, io, thread};
 use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
-use super::artefact::Size;
+use super::artefact::{Size, is_sum};
 use super::http::{self, Trouble, content_range, header_text};
 use super::partial::{Partial, Validator, sha256_of};
 use super::patience::Patience;
@@ -118,7 +118,7 @@ impl Download<'_> {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(err) => return Err(err),
         };
-        let right = sha256_of(file)?.0 == self.sha256;
+        let right = is_sum(&sha256_of(file)?.0, self.sha256);
         if !right {
             durable::remove_any(path)?;
         }
@@ -137,13 +137,13 @@ impl Download<'_> {
         let mut best = partial.len();
         loop {
             let complete = self.size == Size::Exactly(partial.len());
-            let result = if complete || partial.sha256() == self.sha256 {
+            let result = if complete || is_sum(&partial.sha256(), self.sha256) {
                 Ok(())
             } else {
                 self.attempt(&client, partial, &progress)
             };
             let setback = match result {
-                Ok(()) if partial.sha256() == self.sha256 => return Ok(()),
+                Ok(()) if is_sum(&partial.sha256(), self.sha256) => return Ok(()),
                 Ok(()) if inherited => {
                     self.on_disk(partial.restart())?;
                     Setback::again("what an earlier run left was wrong")

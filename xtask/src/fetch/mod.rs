@@ -13,6 +13,7 @@ pub mod partial;
 pub mod patience;
 pub mod progress;
 pub mod source;
+pub mod weights;
 
 use anyhow::{Result, anyhow};
 
@@ -45,11 +46,18 @@ pub fn run(workspace: &Workspace, args: &FetchArgs) -> Result<()> {
     if args.variant.is_some() && !targets.contains(&Target::Libtorch) {
         return Err(usage("--variant is for libtorch only"));
     }
+    if args.name.is_some() && args.target != Target::Weights {
+        return Err(usage("a name is for weights only: cargo xtask fetch weights NAME"));
+    }
     let mut failed = Vec::new();
     for target in targets {
         let (name, result) = match target {
             Target::Cifar10 => ("cifar10", cifar::fetch(&cifar::CIFAR10, &context).map(drop)),
             Target::Cifar100 => ("cifar100", cifar::fetch(&cifar::CIFAR100, &context).map(drop)),
+            Target::Weights => {
+                let weights = weights::named(args.name.as_deref())?;
+                (weights.name, weights::fetch(weights, &context).map(drop))
+            }
             _ => ("libtorch", libtorch::fetch(workspace, args.variant, &context)),
         };
         match result {

@@ -104,7 +104,7 @@ impl Context {
             Source::File(path) => {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
                 // Under another name only the pinned hash can tell what it is.
-                if artefact.is_named(name) || hash(path)? == artefact.sha256 {
+                if artefact.is_named(name) || artefact.has_sum(&hash(path)?) {
                     check(artefact, path).map(Some)
                 } else {
                     Ok(None)
@@ -137,7 +137,7 @@ impl Context {
     ) -> Result<Option<Obtained>> {
         let vouched = sums.as_deref().and_then(|sums| vouched_sum(sums, artefact));
         let sha256 = vouched.unwrap_or_else(|| artefact.sha256.to_owned());
-        let official = sha256 == artefact.sha256;
+        let official = artefact.has_sum(&sha256);
         let size = if official {
             artefact.size
         } else {
@@ -166,7 +166,7 @@ impl Context {
     /// What an earlier run downloaded but did not get to extract.
     fn left_in_archives(&self, artefact: &Artefact<'_>) -> Result<Option<Obtained>> {
         let path = self.cache.archives().join(artefact.sha256);
-        if !path.is_file() || hash(&path)? != artefact.sha256 {
+        if !path.is_file() || !artefact.has_sum(&hash(&path)?) {
             return Ok(None);
         }
         Ok(Some(Obtained { transient: true, ..check(artefact, &path)? }))
@@ -176,7 +176,7 @@ impl Context {
 /// Hashes a local file and decides whether it may be used.
 fn check(artefact: &Artefact<'_>, path: &Path) -> Result<Obtained> {
     let sha256 = hash(path)?;
-    let official = sha256 == artefact.sha256;
+    let official = artefact.has_sum(&sha256);
     if !official {
         let folder = path.parent().unwrap_or(Path::new("."));
         let sums = fs::read_to_string(folder.join(SUMS)).ok();
@@ -223,7 +223,7 @@ fn split_url(url: &str) -> (&str, &str) {
 
 /// The kind of archive that a file of this name is; `None` for the name of a folder.
 fn kind(name: &str) -> Option<&'static str> {
-    [".tar.gz", ".zip", ".whl"].into_iter().find(|suffix| name.ends_with(suffix))
+    [".tar.gz", ".zip", ".whl", ".pth"].into_iter().find(|suffix| name.ends_with(suffix))
 }
 
 #[cfg(test)]

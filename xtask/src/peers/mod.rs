@@ -100,7 +100,7 @@ pub fn run(workspace: &Workspace, args: &PeersArgs) -> Result<()> {
 }
 
 /// Builds `xception` as a user would, and returns where cargo put it.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     let arguments = ["build", "--release", "--locked", "--package", "trainer", "--bin", "xception"];
     let shown = format!("cargo {}", arguments.join(" "));
     let mut cargo = workspace.cargo();
