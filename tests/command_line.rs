@@ -3,6 +3,7 @@
 mod bench;
 mod documents;
 mod manual;
+mod own_pictures;
 mod refusals;
 mod report;
 mod resuming;

@@ -161,6 +161,7 @@ impl Error {
                 | xception::Error::Foreign { .. }
                 | xception::Error::Metadata { .. }
                 | xception::Error::Mismatch(_)
+                | xception::Error::InputKernel { .. }
                 | xception::Error::Import(_) => 3,
                 xception::Error::File { .. } | xception::Error::Torch(_) => 1,
             },

@@ -70,10 +70,22 @@ pub enum Error {
     /// The tensors of a file are not those of the model.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
+    /// The first kernel cannot be fitted to other channels.
+    #[error("{name} is no kernel for 3 channels that could be fitted to others, it {}", got_channels(*got))]
+    InputKernel {
+        /// The kernel.
+        name: String,
+        /// Its input channels; `None` when it is missing.
+        got: Option<i64>,
+    },
     /// A foreign state dict does not fit.
     #[error(transparent)]
     Import(#[from] ImportError),
     /// libtorch refused something.
     #[error(transparent)]
     Torch(#[from] tch::TchError),
+}
+
+fn got_channels(got: Option<i64>) -> String {
+    got.map_or_else(|| "is missing".to_string(), |channels| format!("has {channels}"))
 }

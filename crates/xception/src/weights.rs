@@ -4,10 +4,12 @@
 //! model's, all problems are reported at once, and a file is complete or absent: it is written beside its place,
 //! synced, and renamed.
 
+mod channels;
 mod description;
 mod file;
 mod mismatch;
 
+pub use channels::adapt_input;
 pub use description::{Description, Interpolation};
 pub use file::{Tensors, parse, read, serialize, write};
 pub use mismatch::{Mismatch, Problem};

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use datasets::{Decoded, Held, shards};
+use datasets::{Decoded, Held, Source, shards};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();

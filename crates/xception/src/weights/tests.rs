@@ -116,6 +116,60 @@ fn a_damaged_file_is_refused_wherever_it_is_cut() {
     assert!(error.starts_with("cannot read ") && error.ends_with("absent.safetensors"), "{error}");
 }
 
+/// A file of one header and some bytes of numbers.
+fn made_of(header: &str, numbers: usize) -> Vec<u8> {
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], header.as_bytes(), &vec![0; numbers]].concat()
+}
+
+#[test]
+fn headers_that_lie_are_refused() {
+    let path = std::path::Path::new("w.safetensors");
+    let whole = made_of(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8);
+    assert_eq!(parse(path, &whole).unwrap().0["a"].size(), [2]);
+    let oversized = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+    for (lie, bytes) in [
+        ("a header longer than the file", oversized),
+        ("a header longer than any", [&(1_u64 << 40).to_le_bytes()[..], b"{}"].concat()),
+        (
+            "two tensors over one another",
+            made_of(
+                r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
+                12,
+            ),
+        ),
+        (
+            "numbers that belong to no tensor",
+            made_of(r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8),
+        ),
+        (
+            "more numbers than bytes",
+            made_of(r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8),
+        ),
+        (
+            "a size that overflows",
+            made_of(
+                r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#,
+                8,
+            ),
+        ),
+        (
+            "a kind that does not exist",
+            made_of(r#"{"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}}"#, 8),
+        ),
+    ] {
+        let error = parse(path, &bytes).err().unwrap_or_else(|| panic!("{lie} is believed"));
+        let error = error.to_string();
+        assert!(
+            error.starts_with("w.safetensors is not a valid safetensors file: "),
+            "{lie}: {error}"
+        );
+    }
+    let complex = made_of(r#"{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}"#, 8);
+    let error = parse(path, &complex).unwrap_err().to_string();
+    assert!(error.contains("tensor a has the unsupported type"), "{error}");
+}
+
 #[test]
 fn metadata_that_lies_is_named() {
     let (_, spec) = small();

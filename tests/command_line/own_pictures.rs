@@ -1,0 +1,180 @@
+//! From a folder of pictures to a classifier, to what it looks at, and to other programs.
+
+use std::fs;
+use std::path::Path;
+
+use datasets::{Split, synthetic};
+use image::RgbImage;
+use serde_json::Value;
+use tch::{CModule, Kind, Tensor};
+use xception::weights::{self, Description};
+
+use super::{json, xception};
+
+/// The smallest network, whatever the recipe.
+const SMALL: &str =
+    "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
+
+/// `count` drawn shapes as PNG files under `root`, a folder for each of their ten classes.
+fn write_pictures(root: &Path, count: usize) {
+    let pictures = synthetic::pictures(Split::Train, count, 32, 0).unwrap();
+    for index in 0..count {
+        let folder = root.join(&pictures.class_names()[pictures.labels()[index] as usize]);
+        fs::create_dir_all(&folder).unwrap();
+        let pixels = pictures.picture(index).as_flattened().to_vec();
+        RgbImage::from_raw(32, 32, pixels)
+            .unwrap()
+            .save(folder.join(format!("{index:03}.png")))
+            .unwrap();
+    }
+}
+
+/// Runs a command that must end well; what it printed on stderr.
+#[track_caller]
+fn run(folder: &Path, arguments: &[&str]) -> String {
+    let ended = xception(folder, arguments);
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn a_folder_of_pictures_becomes_a_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_pictures(&folder.join("shapes"), 100);
+    fs::write(folder.join("shapes/notes.txt"), "not a picture").unwrap();
+
+    let small = ["--set", SMALL, "--set", "epochs=1", "--set", "batch_size=16"];
+    let data = ["--data", "folder:shapes"];
+    let said = run(folder, &[&["train", "--out", "first"][..], &data, &small].concat());
+    for expected in
+        ["no test set there: 20 % of every class are held back", "squares of 32 pixels", "1 files"]
+    {
+        assert!(said.contains(expected), "{said}");
+    }
+
+    // Other pictures of the same classes, one of them broken, and the network of before.
+    fs::write(folder.join("shapes/disc/broken.png"), "not a picture").unwrap();
+    let tuned = ["train", "--recipe", "finetune", "--weights", "first", "--out", "tuned"];
+    let brief = ["--set", "epochs=3", "--set", "input.side=32", "--set", "log_every=1"];
+    let said = run(folder, &[&tuned[..], &data, &brief].concat());
+    assert!(said.contains("broken.png cannot be decoded"), "{said}");
+    let config = fs::read_to_string(folder.join("tuned/config.toml")).unwrap();
+    assert!(config.contains("width = 0.05"), "the network is the weights': {config}");
+    frozen_parts_stay(folder);
+
+    let refused = xception(
+        folder,
+        &[&["train", "--set", "input.broken=refuse"][..], &tuned[1..5], &data, &brief].concat(),
+    );
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("broken.png cannot be decoded"), "{}", refused.stderr);
+
+    check_exports(folder);
+    check_explanation(folder);
+}
+
+/// Fine-tuning leaves the statistics as they came, and moves the kernels behind the head in the end.
+fn frozen_parts_stay(folder: &Path) {
+    let read = |run: &str| weights::read(&folder.join(run).join("last.safetensors")).unwrap().0;
+    let (before, after) = (read("first"), read("tuned"));
+    for (name, tensor) in &before {
+        let same = tensor.equal(&after[name]);
+        assert_eq!(same, name.contains("running_"), "{name}");
+    }
+}
+
+/// TorchScript answers in libtorch as `predict` does; ONNX says what it takes (`cargo xtask check-weights` runs it).
+fn check_exports(folder: &Path) {
+    let picture = some_picture(folder);
+    run(folder, &["export", "--weights", "tuned", "--out", "tuned.pt"]);
+    let predicted = json(&xception(
+        folder,
+        &["predict", "--weights", "tuned", "--precision", "fp32", "--json", &picture],
+    ));
+    let file = folder.join("tuned/last.safetensors");
+    let metadata = weights::read(&file).unwrap().1;
+    let Description { mean, std, .. } =
+        Description::from_metadata(&file, &metadata).unwrap().unwrap();
+    let pixels = image::open(folder.join(&picture)).unwrap().into_rgb8();
+    let image = Tensor::from_slice(pixels.as_raw()).view([1, 32, 32, 3]).permute([0, 3, 1, 2]);
+    let constants =
+        |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).view([1, 3, 1, 1]);
+    let image = (image.to_kind(Kind::Float) / 255.0 - constants(mean)) / constants(std);
+    let module = CModule::load(folder.join("tuned.pt")).unwrap();
+    let probabilities = module.forward_ts(&[image]).unwrap().softmax(-1, Kind::Double);
+    for top in predicted[0]["top"].as_array().unwrap() {
+        let expected = top["probability"].as_f64().unwrap();
+        let class = top["class"].as_i64().unwrap();
+        let found = probabilities.double_value(&[0, class]);
+        assert!((found - expected).abs() < 1e-5, "class {class}: {found}, predicted {expected}");
+    }
+
+    run(folder, &["export", "--weights", "tuned", "--out", "tuned.onnx"]);
+    let onnx = fs::read(folder.join("tuned.onnx")).unwrap();
+    for word in ["pictures", "logits", "class_names", "GlobalAveragePool"] {
+        assert!(onnx.windows(word.len()).any(|bytes| bytes == word.as_bytes()), "no {word}");
+    }
+    let refused = xception(folder, &["export", "--weights", "tuned", "--out", "tuned.bin"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("end it in .onnx or .pt"), "{}", refused.stderr);
+}
+
+fn check_explanation(folder: &Path) {
+    let picture = some_picture(folder);
+    let explain = ["explain", "--weights", "tuned", "--out", "maps", "--json", &picture];
+    let document: Value = json(&xception(folder, &explain));
+    let drawn = folder.join(document[0]["picture"].as_str().unwrap());
+    let drawn = image::open(drawn).unwrap();
+    assert_eq!((drawn.width(), drawn.height()), (32, 32));
+    let refused = xception(folder, &[&explain[..3], &["--class", "unicorn", &picture]].concat());
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("there is no class unicorn"), "{}", refused.stderr);
+}
+
+/// The path of a picture of circles, from `folder`.
+fn some_picture(folder: &Path) -> String {
+    let mut names: Vec<String> = fs::read_dir(folder.join("shapes/disc"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "broken.png")
+        .collect();
+    names.sort();
+    format!("shapes/disc/{}", names[0])
+}
+
+#[test]
+fn a_study_trains_every_variant_and_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_pictures(&folder.join("shapes"), 60);
+    let ablate = [
+        "ablate",
+        "shortcuts",
+        "--seeds",
+        "2",
+        "--data",
+        "folder:shapes",
+        "--set",
+        SMALL,
+        "--set",
+        "epochs=1",
+        "--set",
+        "batch_size=16",
+        "--out",
+        "study",
+        "--json",
+    ];
+    let document = json(&xception(folder, &ablate));
+    let variants = document["variants"].as_array().unwrap();
+    assert_eq!(variants.len(), 2);
+    assert!(variants.iter().all(|variant| variant["top1"].as_array().unwrap().len() == 2));
+    assert!(variants[0]["parameters"].as_u64() > variants[1]["parameters"].as_u64());
+    assert!(folder.join("study/comparison.html").is_file());
+    // What is there already is not trained again.
+    fs::remove_dir_all(folder.join("study/without-shortcuts-1")).unwrap();
+    let kept = fs::read(folder.join("study/with-shortcuts-0/results.json")).unwrap();
+    assert_eq!(json(&xception(folder, &ablate))["variants"].as_array().unwrap().len(), 2);
+    assert_eq!(fs::read(folder.join("study/with-shortcuts-0/results.json")).unwrap(), kept);
+    assert!(folder.join("study/without-shortcuts-1/results.json").is_file());
+}
