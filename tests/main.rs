@@ -2,6 +2,7 @@
 
 mod browser;
 mod command_line;
+mod examples;
 mod fill;
 mod golden;
 mod golden_file;

@@ -249,6 +249,9 @@ pub struct SummaryArgs {
     /// Length of the logits [default: the preset's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
     pub classes: Option<i64>,
+    /// Run it as well, and show each layer's share of the time of a forward pass over one picture
+    #[arg(long)]
+    pub time: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

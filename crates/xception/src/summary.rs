@@ -53,6 +53,8 @@ pub struct LayerRow {
     pub output: [i64; 3],
     /// Multiply-accumulates of convolutions and the linear layer, over all repeats.
     pub macs: u64,
+    /// Numbers that come out for one picture, over all repeats; none of a batch norm's, which has its input's room.
+    pub activations: u64,
     /// Trainable numbers.
     pub params: u64,
     /// Numbers that are kept but not trained: running statistics.
@@ -90,9 +92,11 @@ impl Summary {
             if table.middle_flow.weights == MiddleWeights::Shared
                 && number == table.entry_flow.len() + 1
             {
-                walk.layers[entered..]
-                    .iter_mut()
-                    .for_each(|layer| layer.macs *= table.middle_flow.repeats as u64);
+                let repeats = table.middle_flow.repeats as u64;
+                for layer in &mut walk.layers[entered..] {
+                    layer.macs *= repeats;
+                    layer.activations *= repeats;
+                }
             }
         }
         for (number, &c_out) in (3..).zip(&table.exit_separables.widths) {
@@ -111,6 +115,11 @@ impl Summary {
     /// The same with the running statistics of batch normalisation.
     pub fn params_total(&self) -> u64 {
         self.params_trainable() + self.layers.iter().map(|layer| layer.statistics).sum::<u64>()
+    }
+
+    /// Numbers that convolutions, pools and linear layers put out for one picture.
+    pub fn activations(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.activations).sum()
     }
 
     /// Multiply-accumulates of convolutions and the linear layer, for one picture.
@@ -147,6 +156,10 @@ impl Walk<'_> {
             kind,
             output: self.at,
             macs: cost.macs,
+            activations: match kind {
+                LayerKind::BatchNorm => 0,
+                _ => self.at.iter().product::<i64>() as u64,
+            },
             params: cost.params,
             statistics,
         });

@@ -1,6 +1,6 @@
 //! `xception bench`: times a training step or a forward pass.
 
-mod layers;
+pub(super) mod layers;
 mod on_request;
 mod subject;
 

@@ -1,9 +1,10 @@
 //! `xception summary`: what a network is made of.
 
-use serde_json::json;
-use xception::summary::Summary;
+use serde_json::{Value, json};
+use xception::summary::{LayerRow, Summary};
 use xception::{ModelSpec, Preset};
 
+use super::bench::layers;
 use super::print;
 use crate::Error;
 use crate::cli::SummaryArgs;
@@ -17,45 +18,70 @@ pub(super) fn run(arguments: &SummaryArgs) -> Result<(), Error> {
         spec.classes,
         arguments.input.unwrap_or(preset.input()),
     )?;
-    let (trainable, total, macs) =
-        (summary.params_trainable(), summary.params_total(), summary.macs());
-    if arguments.json {
-        let layer = |row: &xception::summary::LayerRow| {
-            json!({
-                "name": row.name, "kind": row.kind.name(), "output": row.output,
-                "params": row.params, "statistics": row.statistics, "macs": row.macs,
-            })
-        };
-        let document = json!({
-            "preset": preset.to_string(), "input": summary.input, "params_trainable": trainable,
-            "params_total": total, "macs": macs, "layers": summary.layers.iter().map(layer).collect::<Vec<_>>(),
-        });
-        return print(&format!("{document:#}"));
-    }
+    let shares = match arguments.time {
+        true => layers::shares(&spec, &summary)?,
+        false => vec![None; summary.layers.len()],
+    };
+    print(&match arguments.json {
+        true => format!("{:#}", to_json(preset, &summary, &shares)),
+        false => to_text(preset, &summary, &shares, arguments.time),
+    })
+}
+
+fn to_json(preset: Preset, summary: &Summary, shares: &[Option<f64>]) -> Value {
+    let layer = |(row, share): (&LayerRow, &Option<f64>)| {
+        json!({
+            "name": row.name, "kind": row.kind.name(), "output": row.output, "activations": row.activations,
+            "params": row.params, "statistics": row.statistics, "macs": row.macs, "time_share": share,
+        })
+    };
+    json!({
+        "preset": preset.to_string(), "input": summary.input, "params_trainable": summary.params_trainable(),
+        "params_total": summary.params_total(), "macs": summary.macs(), "activations": summary.activations(),
+        "layers": summary.layers.iter().zip(shares).map(layer).collect::<Vec<_>>(),
+    })
+}
+
+fn to_text(preset: Preset, summary: &Summary, shares: &[Option<f64>], timed: bool) -> String {
+    let time = |text: &str| if timed { format!(" {text:>7}") } else { String::new() };
+    let width = summary.layers.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let mut lines = vec![format!(
-        "{:<26} {:<11} {:>16} {:>12} {:>16}",
-        "layer", "kind", "output", "parameters", "multiplications"
+        "{:<width$} {:<11} {:>16} {:>12} {:>16} {:>11}{}",
+        "layer",
+        "kind",
+        "output",
+        "parameters",
+        "multiplications",
+        "activations",
+        time("time")
     )];
-    lines.extend(summary.layers.iter().map(|row| {
+    lines.extend(summary.layers.iter().zip(shares).map(|(row, share)| {
         let [channels, rows, columns] = row.output;
         let output = format!("{channels}×{rows}×{columns}");
         let number = |value: u64| if value == 0 { "·".to_string() } else { grouped(value) };
         format!(
-            "{:<26} {:<11} {output:>16} {:>12} {:>16}",
+            "{:<width$} {:<11} {output:>16} {:>12} {:>16} {:>11}{}",
             row.name,
             row.kind.name(),
             number(row.params),
-            number(row.macs)
+            number(row.macs),
+            number(row.activations),
+            time(&share.map_or("·".to_string(), |share| format!("{:.1} %", 100.0 * share)))
         )
     }));
     lines.push(format!(
-        "\n{preset} at {input}×{input}: {} trainable parameters, {} with batch-norm statistics, {} multiply-accumulates a picture",
-        grouped(trainable),
-        grouped(total),
-        grouped(macs),
+        "\n{preset} at {input}×{input}: {} trainable parameters, {} with batch-norm statistics, {} \
+         multiply-accumulates and {} activations a picture",
+        grouped(summary.params_trainable()),
+        grouped(summary.params_total()),
+        grouped(summary.macs()),
+        grouped(summary.activations()),
         input = summary.input,
     ));
-    print(&lines.join("\n"))
+    if timed {
+        lines.push("What one kernel computes has its time at the first of its layers.".to_string());
+    }
+    lines.join("\n")
 }
 
 /// Digits in threes.
@@ -71,10 +97,29 @@ fn grouped(value: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use xception::ModelSpec;
+
+    use super::*;
+
+    /// A middle block that is applied seven times is timed and counted as often.
+    #[test]
+    fn shares_of_all_layers_are_the_whole() {
+        let spec = ModelSpec::new(Preset::PlainShared);
+        let summary = Summary::new(&spec.architecture().unwrap(), 10, 32).unwrap();
+        let shares = layers::shares(&spec, &summary).unwrap();
+        let whole: f64 = shares.iter().flatten().sum();
+        assert!((whole - 1.0).abs() < 1e-9, "{whole}");
+        let text = to_text(Preset::PlainShared, &summary, &shares, true);
+        assert_eq!(text.matches(" %").count(), shares.iter().flatten().count(), "{text}");
+        let document = to_json(Preset::PlainShared, &summary, &shares);
+        assert_eq!(document["layers"][0]["activations"], 32 * 15 * 15);
+        assert_eq!(document["layers"].as_array().unwrap().len(), summary.layers.len());
+    }
+
     #[test]
     fn digits_stand_in_threes() {
         assert_eq!(
-            [0, 12, 999, 1000, 22_855_952].map(super::grouped),
+            [0, 12, 999, 1000, 22_855_952].map(grouped),
             ["0", "12", "999", "1,000", "22,855,952"]
         );
     }

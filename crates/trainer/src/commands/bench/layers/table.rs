@@ -176,6 +176,19 @@ impl Table {
     }
 }
 
+/// What part of all `times` each layer of `summary` takes; what is computed in one step stands at its first layer.
+pub(super) fn shares(summary: &Summary, times: &[LayerTime]) -> Vec<Option<f64>> {
+    let total: f64 = times.iter().map(|time| time.forward).sum();
+    let mut shares = vec![None; summary.layers.len()];
+    for time in times {
+        let place = summary.layers.iter().position(|row| is_part(row, &time.name));
+        if let Some(place) = place {
+            *shares[place].get_or_insert(0.0) += time.forward / total;
+        }
+    }
+    shares
+}
+
 /// Whether `row` is computed in the step called `name`.
 fn is_part(row: &LayerRow, name: &str) -> bool {
     let computes = row.kind != LayerKind::BatchNorm;
