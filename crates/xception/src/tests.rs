@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
+use tch::{Device, Kind, Reduction, Tensor, nn::ModuleT, nn::VarStore};
 
 use crate::{CifarScale, Error, ModelSpec, Preset, Xception, summary::Summary};
 
@@ -181,4 +181,42 @@ fn bf16_pictures_give_fp32_logits() {
     assert!(
         store.trainable_variables().iter().all(|variable| variable.grad().kind() == Kind::Float)
     );
+}
+
+/// Fine-tuning with frozen statistics differentiates the forward pass of evaluation: against central differences.
+#[test]
+fn evaluation_has_gradients() {
+    tch::manual_seed(5);
+    let scale = CifarScale { width: 0.05, middle_modules: 1, ..CifarScale::default() };
+    let (mut store, model) = build(&ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) });
+    store.set_kind(Kind::Double);
+    let images = Tensor::randn([3, 3, 32, 32], (Kind::Double, Device::Cpu));
+    let labels = Tensor::from_slice(&[1_i64, 4, 7]);
+    let loss = || {
+        let logits = model.forward_t(&images, false);
+        logits.cross_entropy_loss(&labels, None::<Tensor>, Reduction::Mean, -100, 0.0)
+    };
+    loss().backward();
+    let variables = store.variables();
+    let trainable = variables.iter().filter(|(_, variable)| variable.requires_grad());
+    for (name, variable) in trainable {
+        let gradient = variable.grad().view(-1);
+        let place = gradient.abs().argmax(0, false).int64_value(&[]);
+        let step = 1e-6;
+        let moved = |by: f64| {
+            tch::no_grad(|| {
+                let mut number = variable.view(-1).get(place);
+                drop(number.g_add_scalar_(by));
+                let moved = loss().double_value(&[]);
+                drop(number.g_sub_scalar_(by));
+                moved
+            })
+        };
+        let expected = (moved(step) - moved(-step)) / (2.0 * step);
+        let found = gradient.double_value(&[place]);
+        assert!(
+            (found - expected).abs() < 1e-4 * expected.abs().max(1e-5),
+            "{name}: {found}, {expected}"
+        );
+    }
 }
