@@ -4,6 +4,7 @@
 //! variables come; the new one has groups `…/LAYER/vars` with variables called `0`, `1`, …. Both become `LAYER/0`,
 //! `LAYER/1`, …: what a variable is follows from its layer.
 
+use std::panic;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hdf5_reader::error::Error as Hdf5Error;
@@ -20,7 +21,17 @@ const DEEPEST: usize = 16;
 /// Groups and variables, at most: a file may link to one again and again.
 const MOST_MEMBERS: usize = 100_000;
 
+/// Reads a file whole. The reader is young, and fuzzing finds sizes that overflow in it: where it panics, the file is
+/// damaged.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
+    // Nothing that the closure leaves behind is looked at again.
+    let read = panic::catch_unwind(panic::AssertUnwindSafe(|| read(bytes)));
+    read.unwrap_or_else(|_| {
+        Err(Error::Damaged("the HDF5 reader could make nothing of it".to_string()))
+    })
+}
+
+fn read(bytes: &[u8]) -> Result<Arrays, Error> {
     let outside = Arc::new(Outside::default());
     let options = OpenOptions::default()
         .with_external_link_resolver(outside.clone())

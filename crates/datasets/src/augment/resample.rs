@@ -41,11 +41,20 @@ pub(crate) trait Pixel: Copy {
     /// What it is weighted by.
     type Weight: Copy;
 
+    /// A sum of pixels times their weights.
+    type Sum: Copy;
+
+    /// What a sum begins with.
+    const EMPTY: Self::Sum;
+
     /// `weight` of -1 to 1 as such.
     fn weight(weight: f64) -> Self::Weight;
 
-    /// The sum of pixels times their weights, which add up to 1.
-    fn weighted(terms: impl Iterator<Item = (Self, Self::Weight)>) -> Self;
+    /// `sum` with this pixel in it.
+    fn added(self, sum: Self::Sum, weight: Self::Weight) -> Self::Sum;
+
+    /// A sum whose weights add up to 1.
+    fn of(sum: Self::Sum) -> Self;
 }
 
 /// Bits of a weight of bytes.
@@ -53,31 +62,43 @@ const WEIGHT_BITS: u32 = 22;
 
 impl Pixel for [u8; 3] {
     type Weight = i32;
+    type Sum = [i32; 3];
+
+    const EMPTY: [i32; 3] = [1 << (WEIGHT_BITS - 1); 3];
 
     fn weight(weight: f64) -> i32 {
         (weight * f64::from(1 << WEIGHT_BITS)).round() as i32
     }
 
-    fn weighted(terms: impl Iterator<Item = (Self, i32)>) -> Self {
-        let half = [1 << (WEIGHT_BITS - 1); 3];
-        let sum = terms.fold(half, |sum, (pixel, weight)| {
-            std::array::from_fn(|channel| sum[channel] + i32::from(pixel[channel]) * weight)
-        });
+    #[inline]
+    fn added(self, sum: [i32; 3], weight: i32) -> [i32; 3] {
+        std::array::from_fn(|channel| sum[channel] + i32::from(self[channel]) * weight)
+    }
+
+    #[inline]
+    fn of(sum: [i32; 3]) -> Self {
         sum.map(|channel| (channel >> WEIGHT_BITS).clamp(0, 255) as u8)
     }
 }
 
 impl Pixel for [f32; 3] {
     type Weight = f32;
+    type Sum = [f32; 3];
+
+    const EMPTY: [f32; 3] = [0.; 3];
 
     fn weight(weight: f64) -> f32 {
         weight as f32
     }
 
-    fn weighted(terms: impl Iterator<Item = (Self, f32)>) -> Self {
-        terms.fold([0.; 3], |sum, (pixel, weight)| {
-            std::array::from_fn(|channel| sum[channel] + pixel[channel] * weight)
-        })
+    #[inline]
+    fn added(self, sum: [f32; 3], weight: f32) -> [f32; 3] {
+        std::array::from_fn(|channel| sum[channel] + self[channel] * weight)
+    }
+
+    #[inline]
+    fn of(sum: [f32; 3]) -> Self {
+        sum
     }
 }
 
@@ -117,15 +138,23 @@ impl<P: Pixel> Resize<P> {
         let above = self.rows.first_input();
         for row in input.chunks(stride).take(self.rows.last_input()).skip(above) {
             between.extend(self.columns.each().map(|(first, weights)| {
-                P::weighted(row[first..].iter().copied().zip(weights.iter().copied()))
+                let terms = row[first..first + weights.len()].iter().zip(weights);
+                P::of(terms.fold(P::EMPTY, |sum, (pixel, &weight)| pixel.added(sum, weight)))
             }));
         }
         let width = self.columns.spans.len();
+        // Row by row, so that neighbours are added side by side.
+        let mut sums = vec![P::EMPTY; width];
         for (output, (first, weights)) in output.chunks_exact_mut(width).zip(self.rows.each()) {
-            for (column, output) in output.iter_mut().enumerate() {
-                let pixels =
-                    between[(first - above) * width + column..].iter().step_by(width).copied();
-                *output = P::weighted(pixels.zip(weights.iter().copied()));
+            sums.fill(P::EMPTY);
+            let rows = between[(first - above) * width..].chunks_exact(width);
+            for (row, &weight) in rows.zip(weights) {
+                for (sum, pixel) in sums.iter_mut().zip(row) {
+                    *sum = pixel.added(*sum, weight);
+                }
+            }
+            for (output, &sum) in output.iter_mut().zip(&sums) {
+                *output = P::of(sum);
             }
         }
     }
