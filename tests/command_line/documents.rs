@@ -18,6 +18,9 @@ use crate::golden_file::Golden;
 const SMALL: &str = " --set epochs=1 --set batch_size=1000 --set 'model.scale={ width = 0.05, middle_modules = 0, \
                      stem_stride = 2, entry_strides = [2, 2, 1] }'";
 
+/// Of fine-tuning, where the network is the weights'.
+const BRIEF: &str = " --set epochs=2 --set input.side=64 --set log_every=1";
+
 /// Every document of the project, in `docs/` and beside it.
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -43,7 +46,9 @@ fn follow(document: &str, folder: &Path, at_least: usize) {
     let commands = commands(document);
     assert!(commands.len() >= at_least, "{commands:?}");
     for mut command in commands {
-        if command.starts_with("xception train") && !command.contains("--resume") {
+        if command.contains("--recipe finetune") {
+            command.push_str(BRIEF);
+        } else if command.starts_with("xception train") && !command.contains("--resume") {
             command.push_str(SMALL);
         }
         let output = Command::new("sh")
@@ -96,21 +101,30 @@ fn the_readme_can_be_followed() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     write_cifar10(&folder.join("cache").join(Cifar::Cifar10.folder()));
-    for name in ["frog.png", "truck.jpg"] {
-        RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 99]))
-            .save(folder.join(name))
-            .unwrap();
+    let pets = ["cat", "dog"].map(|class| (1..4).map(move |n| format!("pets/{class}/{n}.png")));
+    let pets = pets.into_iter().flatten();
+    let pictures = ["frog.png", "frog.jpg", "new.jpg", "truck.jpg"].map(String::from);
+    for (name, blue) in pictures.into_iter().chain(pets).zip(90..) {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, blue])).save(path).unwrap();
     }
+    let fetched = folder.join("cache/weights/xception");
+    fs::create_dir_all(&fetched).unwrap();
+    let published = state_dict(&Golden::open("xception"));
+    weights::write(&fetched.join("xception.safetensors"), &published, &BTreeMap::new()).unwrap();
     let theirs = state_dict(&Golden::open("notebook-cifar10"));
     weights::write(&folder.join("theirs.safetensors"), &theirs, &BTreeMap::new()).unwrap();
     let earlier = format!("xception train --data synthetic --out runs/quick-cifar10-2{SMALL}");
     follow(&format!("$ {earlier}"), folder, 1);
     fs::create_dir_all(folder.join(".local/share/bash-completion/completions")).unwrap();
-    follow(include_str!("../../README.md"), folder, 11);
+    follow(include_str!("../../README.md"), folder, 16);
     for made in [
         "runs/quick-cifar10/report.html",
         "comparison.html",
         "ours.safetensors",
+        "new.explained.png",
+        "pets.onnx",
         ".local/share/bash-completion/completions/xception",
         ".local/share/man/man1/xception.1",
     ] {

@@ -35,8 +35,8 @@ impl Loaded {
         // Published weights go by the name of their preset.
         let name = arguments.weights.split('.').next();
         let named = || name.and_then(|name| name.parse::<Preset>().ok());
-        let asked = asked.or_else(|| if metadata.is_empty() { named() } else { None });
         let said = Description::from_metadata(&path, &metadata)?;
+        let asked = asked.or_else(|| if said.is_none() { named() } else { None });
         let is_ours = said.is_some();
         let description = match (said, asked) {
             (Some(description), Some(asked)) if asked != description.spec.preset => {

@@ -10,6 +10,10 @@ use super::Problem;
 /// Folders that are not the project's own text.
 const PASSED_OVER: &[&str] = &["target", "libtorch", "data", "runs"];
 
+/// What a fuzzer leaves in its crate.
+const LEFT_BY_FUZZING: &[&str] =
+    &["tests/fuzz/target", "tests/fuzz/corpus", "tests/fuzz/artifacts", "tests/fuzz/coverage"];
+
 /// Hidden folders that are; others belong to git, to editors and to virtual environments.
 const HIDDEN: &[&str] = &[".cargo", ".ci", ".github"];
 
@@ -49,6 +53,7 @@ pub(super) fn files(root: &Path) -> Result<Vec<SourceFile>> {
             let at_root = folder.as_os_str().is_empty();
             let passed_over = (at_root && PASSED_OVER.contains(&name.as_str()))
                 || (name.starts_with('.') && !HIDDEN.contains(&name.as_str()))
+                || LEFT_BY_FUZZING.iter().any(|left| path == Path::new(left))
                 || name == "__pycache__";
             if kind.is_dir() && !passed_over {
                 folders.push(path);
