@@ -278,5 +278,5 @@ fn a_summary_counts_what_the_design_counts() {
     assert_eq!(summary["input"], 299);
     assert_eq!(summary["layers"][0]["output"], serde_json::json!([32, 149, 149]));
     let table = xception(folder.path(), &["summary", "--preset", "notebook-cifar10"]);
-    assert!(table.stdout.ends_with("20,825,370 trainable parameters, 20,875,626 with batch-norm statistics, 93,752,896 multiply-accumulates a picture\n"), "{}", table.stdout);
+    assert!(table.stdout.ends_with("20,825,370 trainable parameters, 20,875,626 with batch-norm statistics, 93,752,896 multiply-accumulates and 428,906 activations a picture\n"), "{}", table.stdout);
 }
