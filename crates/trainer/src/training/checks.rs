@@ -19,7 +19,7 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
             train.class_names()[class]
         )));
     }
-    if all_the_same(train)? {
+    if all_the_same(train) {
         return Err(Error::DeadData(format!(
             "all {} training pictures are the same: there is nothing to see",
             train.len()
@@ -36,22 +36,22 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
 }
 
 /// Whether all pictures are one: all of a set in memory, of files as many as take no time to read.
-fn all_the_same(train: &dyn Source) -> Result<bool, Error> {
+fn all_the_same(train: &dyn Source) -> bool {
     let looked_at = if train.size().is_some() { train.len() } else { train.len().min(READ) };
     let (mut room, mut other_room) = (Decoded::default(), Decoded::default());
-    let first = train.picture(0, &mut room)?;
+    // A broken one is for the recipe to judge.
+    let Ok(first) = train.picture(0, &mut room) else { return false };
     // Files lie class by class: every how many-th, so that more than one class is among them.
     let step = train.len() / looked_at;
     for index in (1..looked_at).map(|place| place * step) {
-        // A broken one is for the recipe to judge.
-        let Ok(other) = train.picture(index, &mut other_room) else { return Ok(false) };
+        let Ok(other) = train.picture(index, &mut other_room) else { return false };
         if (other.height, other.width) != (first.height, first.width)
             || other.pixels != first.pixels
         {
-            return Ok(false);
+            return false;
         }
     }
-    Ok(true)
+    true
 }
 
 /// Picture files that are read ahead of a run.
@@ -78,6 +78,21 @@ mod tests {
         let pixels = pixels.iter().flat_map(|&pixel| [pixel; 12]).collect();
         let names = ["cat", "dog", "owl"].map(String::from);
         Pictures::new(pixels, labels.to_vec(), 2, 2, names.to_vec()).unwrap()
+    }
+
+    /// Also where it is the first, which all others are compared with.
+    #[test]
+    fn a_broken_picture_is_for_the_recipe_to_judge() {
+        let root = tempfile::tempdir().unwrap();
+        for class in ["ant", "bee"] {
+            let folder = root.path().join(class);
+            std::fs::create_dir(&folder).unwrap();
+            for number in 0..3 {
+                std::fs::write(folder.join(format!("{number}.png")), "not a picture").unwrap();
+            }
+        }
+        let held = datasets::Held { fraction: 0.3, seed: 0 };
+        data(&*datasets::folder(root.path(), held).unwrap().train).unwrap();
     }
 
     #[test]
