@@ -133,9 +133,7 @@ impl Data {
             stands_in,
         })
     }
-}
 
-impl Data {
     /// A set of files, which `find` finds under `root`.
     fn files(
         kind: &'static str,

@@ -9,10 +9,43 @@ use xception::{ModelSpec, Preset, Xception};
 
 use crate::Error;
 use crate::cli::WeightsArgs;
-use crate::transfer;
+use crate::data::cache;
 
 /// The 1000 classes of ImageNet, in the order of all published weights: the first word that WordNet 3.0 has for each.
 const IMAGENET: &str = include_str!("imagenet_names.txt");
+
+/// What a file holds: tensors under our names, and what it says of itself or else its preset's conventions.
+pub(crate) struct WeightsFile {
+    pub(crate) tensors: Tensors,
+    pub(crate) description: Description,
+    pub(crate) path: PathBuf,
+}
+
+impl WeightsFile {
+    /// Reads a file, the last weights of a run, or fetched ones by name; `preset` is what a file that says nothing
+    /// belongs to.
+    pub(crate) fn read(weights: &str, preset: Option<Preset>) -> Result<Self, Error> {
+        let path = find(weights)?;
+        let (tensors, metadata) = weights::read(&path)?;
+        if let Some(description) = Description::from_metadata(&path, &metadata)? {
+            return Ok(Self { tensors, description, path });
+        }
+        let preset = preset.ok_or_else(|| {
+            Error::Usage(format!(
+                "{} does not say which network it belongs to; add --preset",
+                path.display()
+            ))
+        })?;
+        let description = foreign(preset, xception::import::classes(preset, &tensors));
+        let tensors = named_as_ours(&description.spec, tensors, &metadata)?;
+        Ok(Self { tensors, description, path })
+    }
+}
+
+/// The preset that published weights are called after: theirs is the part of the name ahead of a dot.
+pub(crate) fn named(weights: &str) -> Option<Preset> {
+    weights.split('.').next()?.parse().ok()
+}
 
 /// A network with its weights, and what it is for.
 pub(crate) struct Loaded {
@@ -29,36 +62,17 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Reads the weights that `arguments` name and builds the network they belong to.
     pub(crate) fn open(arguments: &WeightsArgs) -> Result<Self, Error> {
-        let path = transfer::find(&arguments.weights)?;
-        let (tensors, metadata) = weights::read(&path)?;
         let asked = arguments.preset.as_deref().map(str::parse::<Preset>).transpose()?;
-        // Published weights go by the name of their preset.
-        let name = arguments.weights.split('.').next();
-        let named = || name.and_then(|name| name.parse::<Preset>().ok());
-        let said = Description::from_metadata(&path, &metadata)?;
-        let asked = asked.or_else(|| if said.is_none() { named() } else { None });
-        let is_ours = said.is_some();
-        let description = match (said, asked) {
-            (Some(description), Some(asked)) if asked != description.spec.preset => {
-                let said = description.spec.preset;
-                return Err(Error::Usage(format!(
-                    "{} holds weights of preset '{said}', not '{asked}'; leave --preset out",
-                    path.display()
-                )));
-            }
-            (Some(description), _) => description,
-            (None, Some(preset)) => foreign(preset, xception::import::classes(preset, &tensors)),
-            (None, None) => {
-                return Err(Error::Usage(format!(
-                    "{} does not say which network it belongs to; add --preset",
-                    path.display()
-                )));
-            }
-        };
-        let tensors = match is_ours {
-            true => tensors,
-            false => named_as_ours(&description.spec, tensors, &metadata)?,
-        };
+        let preset = asked.or_else(|| named(&arguments.weights));
+        let WeightsFile { tensors, description, path } =
+            WeightsFile::read(&arguments.weights, preset)?;
+        let said = description.spec.preset;
+        if let Some(asked) = asked.filter(|asked| *asked != said) {
+            return Err(Error::Usage(format!(
+                "{} holds weights of preset '{said}', not '{asked}'; leave --preset out",
+                path.display()
+            )));
+        }
         let store = VarStore::new(Device::cuda_if_available());
         let model = Xception::new(
             &store.root(),
@@ -71,7 +85,7 @@ impl Loaded {
 }
 
 /// The tensors of a file that does not say whose names it uses: ours, or the original's.
-pub(crate) fn named_as_ours(
+fn named_as_ours(
     spec: &ModelSpec,
     tensors: Tensors,
     metadata: &BTreeMap<String, String>,
@@ -83,8 +97,31 @@ pub(crate) fn named_as_ours(
     }
 }
 
+/// A file or run as it is; else the weights of this name in the cache.
+fn find(weights: &str) -> Result<PathBuf, Error> {
+    let path = Path::new(weights);
+    // What is written as a path is one, and reading it says what is wrong.
+    if path.exists() || path.extension().is_some() || path.components().count() > 1 {
+        return weights_file(path);
+    }
+    let fetched = cache().map(|cache| cache.join("weights"));
+    // Beside the file lies a word on where it came from.
+    let is_file = |path: &PathBuf| path.extension().is_some_and(|ending| ending != "json");
+    let found = fetched.as_ref().and_then(|folder| {
+        let entries = std::fs::read_dir(folder.join(weights)).ok()?;
+        entries.filter_map(Result::ok).map(|entry| entry.path()).find(is_file)
+    });
+    found.ok_or_else(|| {
+        let folder = fetched.map_or_else(String::new, |folder| folder.display().to_string());
+        Error::NoData(format!(
+            "{weights} is no file, and no weights of that name are in {folder}; published ones come with \
+             `cargo xtask fetch weights {weights}`"
+        ))
+    })
+}
+
 /// A file as it is; of a run's folder, the last weights.
-pub(crate) fn weights_file(path: &Path) -> Result<PathBuf, Error> {
+fn weights_file(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }

@@ -57,6 +57,12 @@ pub(crate) enum Reach {
     Head,
 }
 
+impl Reach {
+    fn takes(self, group: &Group) -> bool {
+        self == Reach::Everything || group.is_head
+    }
+}
+
 impl Optimizer {
     /// An optimizer ahead of its first step, for every trainable variable of `store`.
     pub(crate) fn new(store: &VarStore, config: OptimizerConfig) -> Self {
@@ -124,7 +130,7 @@ impl Optimizer {
     }
 
     fn moved(&self) -> impl Iterator<Item = &Group> {
-        self.groups.iter().filter(|group| self.reach == Reach::Everything || group.is_head)
+        self.groups.iter().filter(|group| self.reach.takes(group))
     }
 
     /// The gradient of `loss` in every parameter that is moved, group by group in order of creation.
@@ -142,8 +148,7 @@ impl Optimizer {
         let learning_rate = learning_rate.into();
         let mut rest = gradients;
         let reach = self.reach;
-        let moved =
-            self.groups.iter_mut().filter(|group| reach == Reach::Everything || group.is_head);
+        let moved = self.groups.iter_mut().filter(|group| reach.takes(group));
         for Group { parameters, rule, learning_rate_factor, .. } in moved {
             let (gradients, others) = rest.split_at(parameters.len());
             let scaled;
