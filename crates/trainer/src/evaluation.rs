@@ -7,7 +7,7 @@ mod details;
 mod first_layer;
 mod mistake;
 
-use datasets::{Batches, BrokenPicture, Loader};
+use datasets::{Batches, Loader};
 use serde_json::{Value, json};
 use tch::Kind;
 use xception::Xception;
@@ -20,6 +20,7 @@ pub(crate) use self::mistake::Mistake;
 
 use crate::Error;
 use crate::forward::{Forward, Views};
+use crate::pictures::name_left_out;
 use crate::precision::Precision;
 
 /// What was counted.
@@ -59,9 +60,7 @@ impl Evaluation {
         tch::no_grad(|| -> Result<(), Error> {
             for batch in batches {
                 let batch = batch?;
-                for BrokenPicture { error, .. } in &batch.left_out {
-                    tracing::warn!("left out: {error}");
-                }
+                name_left_out(&batch);
                 if batch.indices.is_empty() {
                     continue;
                 }

@@ -15,7 +15,7 @@ mod step;
 use std::time::Instant;
 
 use datasets::random::{Purpose, below, stream};
-use datasets::{Batch, BrokenPicture, Loader};
+use datasets::{Batch, Loader};
 use tch::{Tensor, nn::VarStore};
 use xception::weights::Description;
 
@@ -23,6 +23,7 @@ use crate::Error;
 use crate::average::Average;
 use crate::checkpoint::{Best, State, Sums};
 use crate::evaluation::Evaluation;
+use crate::pictures::name_left_out;
 use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, Statistics, TransferRecipe};
@@ -32,6 +33,7 @@ use crate::watching::Watch;
 use crate::world::World;
 
 pub(crate) use self::origin::check_recipe;
+pub(crate) use self::setup::loader_config;
 pub(crate) use self::step::{Clipping, StepOptions, cross_entropy};
 
 use self::memory::Needs;
@@ -169,9 +171,7 @@ impl Training<'_> {
 
     /// Names pictures that could not be read; a batch of nothing else is no batch.
     fn left_out(&self, batch: &Batch) -> Result<(), Error> {
-        for BrokenPicture { error, .. } in &batch.left_out {
-            tracing::warn!("left out: {error}");
-        }
+        name_left_out(batch);
         match batch.indices.is_empty() {
             true => Err(Error::DeadData("a whole batch of pictures cannot be read".to_string())),
             false => Ok(()),

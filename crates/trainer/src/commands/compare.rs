@@ -18,10 +18,11 @@ use super::print;
 use crate::cli::{CompareArgs, TrainArgs};
 use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::optimizer::Optimizer;
+use crate::pictures::name_left_out;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::schedule::Position;
-use crate::training::{clock, cross_entropy};
+use crate::training::{clock, cross_entropy, loader_config};
 use crate::{Error, whole_file};
 
 /// What the paper reports (tables 1 and 3): top-1 and top-5 on ImageNet, parameters, training steps a second on 60 K80.
@@ -131,24 +132,13 @@ pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
 }
 
 fn loader(recipe: &Recipe, data: &Data, order: Order) -> Result<Loader, Error> {
-    let (pictures, augmentation, batch_size) = match order {
-        Order::Shuffled => (&data.train, recipe.augmentation(), recipe.batch_size),
-        Order::Sequential => (&data.test, recipe.test_augmentation(), recipe.eval_batch_size),
+    let (pictures, last_batch) = match order {
+        // Steps of one size, of which one is as long as another.
+        Order::Shuffled => (&data.train, LastBatch::Drop),
+        Order::Sequential => (&data.test, LastBatch::Keep),
     };
-    let config = LoaderConfig {
-        batch_size,
-        order,
-        seed: recipe.seed,
-        augmentation,
-        normalization: recipe.normalization(),
-        last_batch: LastBatch::Drop,
-        fit: recipe.input.filter(|_| data.is_files()).map(|input| input.fit()),
-        broken: datasets::Broken::LeaveOut,
-        prefetch: 4,
-        workers: recipe.input.map_or(1, |input| input.workers),
-    };
-    let last_batch = if order == Order::Sequential { LastBatch::Keep } else { config.last_batch };
-    Ok(Loader::new(pictures.clone(), LoaderConfig { last_batch, ..config })?)
+    let config = LoaderConfig { last_batch, ..loader_config(recipe, &**pictures, order) };
+    Ok(Loader::new(pictures.clone(), config)?)
 }
 
 fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured, Error> {
@@ -171,7 +161,12 @@ fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured,
             None => training.epoch(epoch),
         };
         for batch in batches {
-            let Batch { images: pictures, labels, indices, .. } = batch?;
+            let batch = batch?;
+            name_left_out(&batch);
+            let Batch { images: pictures, labels, indices, .. } = batch;
+            if indices.is_empty() {
+                continue;
+            }
             let logits = model.forward_t(&pictures.to_device(device), true);
             let loss = cross_entropy(&logits, &labels.to_device(device), recipe.label_smoothing);
             let gradients = optimizer.gradients(&loss)?;
@@ -219,7 +214,12 @@ fn evaluate(
     };
     let (mut images, mut right, mut among_five, mut seconds) = (0_u64, 0_i64, 0_i64, 0.0);
     for batch in batches {
-        let Batch { images: pictures, labels, indices, .. } = batch?;
+        let batch = batch?;
+        name_left_out(&batch);
+        let Batch { images: pictures, labels, indices, .. } = batch;
+        if indices.is_empty() {
+            continue;
+        }
         let began = Instant::now();
         let logits = tch::no_grad(|| model.forward_t(&pictures.to_device(device), false));
         let logits = logits.to_device(Device::Cpu);
@@ -250,6 +250,7 @@ fn row(contender: Contender, runs: &[Measured]) -> Value {
     })
 }
 
+/// A number of JSON is padded as its text only.
 fn table(document: &Value) -> String {
     let mut lines = vec![format!(
         "{:<14} {:>12} {:>14} {:>16} {:>16} {:>14} {:>14}",
@@ -269,8 +270,8 @@ fn table(document: &Value) -> String {
         lines.push(format!(
             "{:<14} {:>12} {:>14} {:>16} {:>16} {:>14} {:>14}",
             row["name"].as_str().unwrap_or("?"),
-            row["parameters"],
-            row["macs"],
+            row["parameters"].to_string(),
+            row["macs"].to_string(),
             super::ablate::spread(&numbers(&row["top1"]), 100.0),
             super::ablate::spread(&numbers(&row["top5"]), 100.0),
             super::ablate::spread(&numbers(&row["training_img_per_s"]), 1.0),
@@ -283,11 +284,11 @@ fn table(document: &Value) -> String {
         lines.push(format!(
             "{:<14} {:>12} {:>14} {:>16} {:>16} {:>8} steps/s",
             row["name"].as_str().unwrap_or("?"),
-            published["parameters"],
+            published["parameters"].to_string(),
             "",
-            published["top1_imagenet"],
-            published["top5_imagenet"],
-            published["steps_per_s_60_k80"],
+            published["top1_imagenet"].to_string(),
+            published["top5_imagenet"].to_string(),
+            published["steps_per_s_60_k80"].to_string(),
         ));
     }
     lines.join("\n")

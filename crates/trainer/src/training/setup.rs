@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use datasets::{Augmentation, Broken, LastBatch, Loader, LoaderConfig, Order, Source};
+use datasets::{Broken, LastBatch, Loader, LoaderConfig, Order, Source};
 use tch::{Device, nn::VarStore};
 use xception::Xception;
 use xception::summary::Summary;
@@ -59,8 +59,8 @@ impl<'a> Training<'a> {
                     .to_string(),
             ));
         }
-        let train = loader(recipe, &data.train, Order::Shuffled, recipe.augmentation())?;
-        let test = loader(recipe, &data.test, Order::Sequential, recipe.test_augmentation())?;
+        let train = loader(recipe, &data.train, Order::Shuffled)?;
+        let test = loader(recipe, &data.test, Order::Sequential)?;
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let (world, precision) = (World::single(), recipe.precision.resolved(device));
         tch::manual_seed(recipe.seed as i64);
@@ -136,17 +136,13 @@ impl<'a> Training<'a> {
     }
 }
 
-fn loader(
-    recipe: &Recipe,
-    pictures: &Arc<dyn Source>,
-    order: Order,
-    augmentation: Augmentation,
-) -> Result<Loader, Error> {
-    let batch_size = match order {
-        Order::Shuffled => recipe.batch_size,
-        Order::Sequential => recipe.eval_batch_size,
+/// How the recipe loads pictures: to train on them, shuffled, or to measure on them.
+pub(crate) fn loader_config(recipe: &Recipe, pictures: &dyn Source, order: Order) -> LoaderConfig {
+    let (batch_size, augmentation) = match order {
+        Order::Shuffled => (recipe.batch_size, recipe.augmentation()),
+        Order::Sequential => (recipe.eval_batch_size, recipe.test_augmentation()),
     };
-    let config = LoaderConfig {
+    LoaderConfig {
         batch_size,
         order,
         seed: recipe.seed,
@@ -157,6 +153,9 @@ fn loader(
         broken: recipe.input.map_or(Broken::Refuse, |input| input.broken.into()),
         prefetch: PREFETCH.max(recipe.input.map_or(0, |input| 2 * input.workers)),
         workers: recipe.input.map_or(1, |input| input.workers),
-    };
-    Ok(Loader::new(Arc::clone(pictures), config)?)
+    }
+}
+
+fn loader(recipe: &Recipe, pictures: &Arc<dyn Source>, order: Order) -> Result<Loader, Error> {
+    Ok(Loader::new(Arc::clone(pictures), loader_config(recipe, &**pictures, order))?)
 }
