@@ -1,6 +1,7 @@
 //! From the bytes of a JPEG, PNG, WebP or BMP to pixels, within limits.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -8,6 +9,8 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use crate::Error;
 use crate::source::{Decoded, PictureRef};
 
+/// Most bytes that the file of a picture may have.
+pub(crate) const LARGEST_FILE: u64 = 256 << 20;
 /// Largest side of a picture that is decoded.
 const LARGEST_SIDE: u32 = 20_000;
 /// Most memory that decoding one picture may take.
@@ -16,12 +19,18 @@ const MOST_MEMORY: u64 = 1 << 30;
 /// Decodes the picture in the file at `path`.
 ///
 /// # Errors
-/// A file that cannot be read or is no picture; with its name.
+/// A file that cannot be read, is larger than 256 MiB or is no picture; with its name.
 pub fn decode_file<'a>(path: &Path, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
-    room.bytes = std::fs::read(path)
+    let mut bytes = std::mem::take(&mut room.bytes);
+    bytes.clear();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
         .map_err(|source| Error::Unreadable { file: path.to_path_buf(), source })?;
-    let bytes = std::mem::take(&mut room.bytes);
-    let size = decoded(&bytes, room);
+    let size = if bytes.len() as u64 > LARGEST_FILE {
+        Err("more than 256 MiB, which no picture needs".to_string())
+    } else {
+        decoded(&bytes, room)
+    };
     room.bytes = bytes;
     let size =
         size.map_err(|reason| Error::Picture { name: path.display().to_string(), reason })?;
@@ -62,5 +71,22 @@ impl Decoded {
     fn picture(&self, [height, width]: [usize; 2]) -> PictureRef<'_> {
         let (pixels, _) = self.pixels.as_chunks::<3>();
         PictureRef { pixels, height, width }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a link to a device or a film called `.jpg` would fill the memory with.
+    #[test]
+    fn a_file_is_read_up_to_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film.jpg");
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let mut room = Decoded::default();
+        let error = decode_file(&path, &mut room).err().expect("it is no picture").to_string();
+        assert!(error.contains("film.jpg") && error.contains("more than 256 MiB"), "{error}");
+        assert!(room.bytes.len() as u64 <= LARGEST_FILE + 1);
     }
 }

@@ -163,9 +163,10 @@ fn environment(seed: u64) -> Value {
     })
 }
 
-/// The commit that is checked out where the program runs, if it runs in its own checkout.
+/// The commit of the checkout that the program was built in, as it is now, if it is still there.
 fn commit() -> Option<String> {
     let output = std::process::Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR")])
         .args(["describe", "--always", "--dirty", "--abbrev=40"])
         .output()
         .ok()?;

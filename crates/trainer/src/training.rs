@@ -34,13 +34,13 @@ use crate::world::World;
 
 pub(crate) use self::origin::check_recipe;
 pub(crate) use self::setup::loader_config;
-pub(crate) use self::step::{Clipping, StepOptions, cross_entropy};
+pub(crate) use self::step::{Clipping, Moment, StepOptions, cross_entropy};
 
 use self::memory::Needs;
 use self::not_finite::Passage;
 use self::running::{Running, Speed};
 use self::saving::Saver;
-use self::step::{Moment, Phase, Stepper};
+use self::step::{Phase, Stepper};
 
 /// Everything that a run holds.
 pub(crate) struct Training<'a> {

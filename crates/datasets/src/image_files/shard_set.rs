@@ -10,10 +10,9 @@ use tar::Archive;
 use super::names::Names;
 use super::{Found, Held, ImageFiles, Places, is_picture};
 use crate::Error;
+use crate::decode::LARGEST_FILE;
 use crate::random::permutation;
 
-/// Largest file of a picture.
-const LARGEST_PICTURE: u64 = 256 << 20;
 /// Digits of a label, and what may stand around them.
 const LONGEST_LABEL: u64 = 64;
 
@@ -137,7 +136,7 @@ impl Reader<'_> {
             }
             if is_picture(&name) {
                 let (offset, length) = (entry.raw_file_position(), entry.size());
-                if length > LARGEST_PICTURE {
+                if length > LARGEST_FILE {
                     return Err(problem(format!(
                         "{name} has {length} bytes, more than a picture may"
                     )));

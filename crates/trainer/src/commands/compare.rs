@@ -4,6 +4,7 @@
 //! the network.
 
 mod inception;
+mod terms;
 
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use crate::pictures::name_left_out;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::schedule::Position;
-use crate::training::{clock, cross_entropy, loader_config};
+use crate::training::{Moment, clock, cross_entropy, loader_config};
 use crate::{Error, whole_file};
 
 /// What the paper reports (tables 1 and 3): top-1 and top-5 on ImageNet, parameters, training steps a second on 60 K80.
@@ -111,7 +112,9 @@ pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
         set: arguments.set.clone(),
         ..TrainArgs::default()
     })?;
+    terms::check(&recipe, &arguments.recipe, arguments.out.as_deref())?;
     let data = Data::load(&recipe.data.parse::<DataSpec>()?)?;
+    terms::check_sides(&recipe, data.train.size())?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }
@@ -176,12 +179,14 @@ fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured,
                 steps_per_epoch: per_epoch,
                 batch_size: recipe.batch_size as u64,
             };
-            optimizer.step(&gradients, recipe.learning_rate(&position))?;
+            let learning_rate = recipe.learning_rate(&position);
+            let loss = loss.double_value(&[]);
+            Moment { epoch, step: step + 1, learning_rate }.check(loss)?;
+            optimizer.step(&gradients, learning_rate)?;
             step += 1;
             images += indices.len() as u64;
             let speed = images as f64 / began.elapsed().as_secs_f64();
-            progress
-                .update(images, format!("loss {:.3} {speed:4.0} img/s", loss.double_value(&[])));
+            progress.update(images, format!("loss {loss:.3} {speed:4.0} img/s"));
         }
     }
     let training_speed = images as f64 / began.elapsed().as_secs_f64();

@@ -40,7 +40,8 @@ impl TransferRecipe {
     pub(super) fn problem(&self, epochs: u64, drop_path: Option<f64>) -> Option<String> {
         if self.frozen_epochs > epochs {
             return Some(format!(
-                "transfer.frozen_epochs must not be above epochs, got {} of {epochs}",
+                "transfer.frozen_epochs must not be above epochs, got {} of {epochs}: --set transfer.frozen_epochs=0 \
+                 trains the whole network from the start, {epochs} its head alone",
                 self.frozen_epochs
             ));
         }

@@ -14,18 +14,18 @@ use crate::world::World;
 
 /// Where in the run a step is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     /// Counted from 1.
-    pub(super) epoch: u64,
+    pub(crate) epoch: u64,
     /// Counted from 1 over the whole run.
-    pub(super) step: u64,
+    pub(crate) step: u64,
     /// At this step.
-    pub(super) learning_rate: f64,
+    pub(crate) learning_rate: f64,
 }
 
 impl Moment {
     /// Refuses to go on with a loss that is not finite.
-    pub(super) fn check(self, loss: f64) -> Result<(), Error> {
+    pub(crate) fn check(self, loss: f64) -> Result<(), Error> {
         let Moment { epoch, step, learning_rate } = self;
         if loss.is_finite() {
             return Ok(());
