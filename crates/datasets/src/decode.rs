@@ -85,7 +85,8 @@ mod tests {
         let path = folder.path().join("film.jpg");
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         let mut room = Decoded::default();
-        let error = decode_file(&path, &mut room).err().expect("it is no picture").to_string();
+        let Err(error) = decode_file(&path, &mut room) else { panic!("it is no picture") };
+        let error = error.to_string();
         assert!(error.contains("film.jpg") && error.contains("more than 256 MiB"), "{error}");
         assert!(room.bytes.len() as u64 <= LARGEST_FILE + 1);
     }
