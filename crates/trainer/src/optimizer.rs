@@ -169,7 +169,7 @@ impl Optimizer {
     }
 
     /// Detached copies of everything that the next step depends on, beside the parameters and the learning rate:
-    /// `mean.PARAMETER`, `variance.PARAMETER` and `steps` of Adam and AdamW, `velocity.PARAMETER` of SGD with momentum and
+    /// `mean.PARAMETER`, `variance.PARAMETER`, `steps` and `steps.head` of Adam and AdamW, `velocity.PARAMETER` of SGD with momentum and
     /// of RMSprop, `mean_square.PARAMETER` of the latter, `momentum.PARAMETER` of Muon.
     ///
     /// PyTorch: `Optimizer.state_dict()["state"]`, by the parameters' names instead of their positions.
@@ -191,9 +191,14 @@ impl Optimizer {
         state::restore("optimizer", &self.remembered(), tensors)
     }
 
-    /// What is remembered, by name. The count of steps is there once a group.
+    /// What is remembered, by name. The count of steps is there once a group; that of a head which is trained alone for a
+    /// while runs ahead of the others, which all agree.
     fn remembered(&self) -> Vec<(String, Tensor)> {
-        self.groups.iter().flat_map(|group| group.rule.remembered(&group.names)).collect()
+        let of_group = |group: &Group| {
+            let steps = if group.is_head { "steps.head" } else { "steps" };
+            group.rule.remembered(&group.names, steps)
+        };
+        self.groups.iter().flat_map(of_group).collect()
     }
 }
 

@@ -88,8 +88,9 @@ impl Rule {
         Ok(())
     }
 
-    /// The tensors that this remembers of the parameters called `names`, by name: themselves, not copies.
-    pub(super) fn remembered(&self, names: &[String]) -> Vec<(String, Tensor)> {
+    /// The tensors that this remembers of the parameters called `names`, by name: themselves, not copies. A count of
+    /// steps is called `count`.
+    pub(super) fn remembered(&self, names: &[String], count: &str) -> Vec<(String, Tensor)> {
         let (lists, steps): (Vec<(&str, &[Tensor])>, Option<&Tensor>) = match self {
             Rule::Adam(_, memory) => (
                 vec![("mean", &memory.means), ("variance", &memory.variances)],
@@ -109,7 +110,7 @@ impl Rule {
             };
             names.iter().zip(tensors).map(named)
         });
-        let of_all = steps.map(|steps| ("steps".to_string(), steps.shallow_clone()));
+        let of_all = steps.map(|steps| (count.to_string(), steps.shallow_clone()));
         of_parameters.chain(of_all).collect()
     }
 }

@@ -208,6 +208,29 @@ fn a_restored_optimizer_goes_on_bit_for_bit() {
     }
 }
 
+/// A head that was trained alone for a while has taken more steps than the rest, and Adam corrects by their number.
+#[test]
+fn a_run_goes_on_from_the_steps_of_the_head_and_of_the_rest() {
+    let build = |store: &VarStore| {
+        Optimizer::with_groups(store, &OptimizerConfig::adam(), &[], Some("fc")).unwrap()
+    };
+    let (store, other) = (network(0), network(1));
+    let (mut optimizer, mut restored) = (build(&store), build(&other));
+    optimizer.reach(Reach::Head);
+    train(&store, &mut optimizer, 0..3);
+    optimizer.reach(Reach::Everything);
+    train(&store, &mut optimizer, 3..4);
+
+    weights::load(&other, &weights::snapshot(&store)).unwrap();
+    restored.restore(&optimizer.state()).unwrap();
+    train(&store, &mut optimizer, 4..6);
+    train(&other, &mut restored, 4..6);
+    let got = weights::snapshot(&other);
+    for (name, expected) in weights::snapshot(&store) {
+        assert!(got[&name].equal(&expected), "{name}");
+    }
+}
+
 #[test]
 fn state_is_named_after_the_parameters() {
     let store = network(0);
