@@ -169,8 +169,9 @@ impl Optimizer {
     }
 
     /// Detached copies of everything that the next step depends on, beside the parameters and the learning rate:
-    /// `mean.PARAMETER`, `variance.PARAMETER`, `steps` and `steps.head` of Adam and AdamW, `velocity.PARAMETER` of SGD with momentum and
-    /// of RMSprop, `mean_square.PARAMETER` of the latter, `momentum.PARAMETER` of Muon.
+    /// `mean.PARAMETER`, `variance.PARAMETER`, `steps` and, for a head that is trained alone for a while, `steps.head` of
+    /// Adam and AdamW, `velocity.PARAMETER` of SGD with momentum and of RMSprop, `mean_square.PARAMETER` of the latter,
+    /// `momentum.PARAMETER` of Muon.
     ///
     /// PyTorch: `Optimizer.state_dict()["state"]`, by the parameters' names instead of their positions.
     pub(crate) fn state(&self) -> Tensors {
