@@ -56,22 +56,91 @@ fn a_folder_of_pictures_becomes_a_classifier() {
     // Other pictures of the same classes, one of them broken, and the network of before.
     fs::write(folder.join("shapes/disc/broken.png"), "not a picture").unwrap();
     let tuned = ["train", "--recipe", "finetune", "--weights", "first", "--out", "tuned"];
-    let brief = ["--set", "epochs=3", "--set", "input.side=32", "--set", "log_every=1"];
+    let brief = ["--set", "epochs=3", "--set", "log_every=1"];
     let said = run(folder, &[&tuned[..], &data, &brief].concat());
     assert!(said.contains("broken.png cannot be decoded"), "{said}");
     let config = fs::read_to_string(folder.join("tuned/config.toml")).unwrap();
     assert!(config.contains("width = 0.05"), "the network is the weights': {config}");
+    assert!(config.contains("side = 32"), "so is the size of the pictures: {config}");
     frozen_parts_stay(folder);
 
-    let refused = xception(
-        folder,
-        &[&["train", "--set", "input.broken=refuse"][..], &tuned[1..5], &data, &brief].concat(),
-    );
-    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
-    assert!(refused.stderr.contains("broken.png cannot be decoded"), "{}", refused.stderr);
+    assert_eq!(said.matches("broken.png cannot be decoded").count(), 1, "once is enough: {said}");
+    let results: Value =
+        serde_json::from_slice(&fs::read(folder.join("tuned/results.json")).unwrap()).unwrap();
+    let left_out = results["left_out"]["train"].as_array().unwrap().iter();
+    let left_out: Vec<&Value> =
+        left_out.chain(results["left_out"]["test"].as_array().unwrap()).collect();
+    assert!(left_out[0].as_str().unwrap().ends_with("disc/broken.png") && left_out.len() == 1);
+    let report = fs::read_to_string(folder.join("tuned/report.html")).unwrap();
+    assert!(report.contains("Pictures that cannot be read.") && report.contains("disc/broken.png"));
 
+    check_refusals(folder, &[&tuned[1..5], &data, &brief].concat());
+    check_measuring(folder);
     check_exports(folder);
     check_explanation(folder);
+}
+
+/// What cannot be meant is refused, and leaves no folder that looks like a run.
+fn check_refusals(folder: &Path, tune: &[&str]) {
+    let refused = |arguments: &[&str], code: i32, expected: &str| {
+        let ended = xception(folder, &[&["train", "--out", "refused"], tune, arguments].concat());
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{expected:?}: {}", ended.stderr);
+        assert!(!folder.join("refused").exists(), "{arguments:?} leaves a folder");
+    };
+    refused(&["--set", "input.broken=refuse"], 3, "broken.png cannot be decoded");
+    refused(&["--preset", "xception"], 2, "holds weights of preset 'cifar'");
+    fs::create_dir(folder.join("shapes/zebra")).unwrap();
+    fs::write(folder.join("shapes/zebra/1.png"), "no").unwrap();
+    fs::write(folder.join("shapes/zebra/2.png"), "").unwrap();
+    refused(&[], 3, "not one of the 1 training pictures of class 'zebra' can be read");
+    for number in [1, 2] {
+        RgbImage::new(3, 3).save(folder.join(format!("shapes/zebra/{number}.png"))).unwrap();
+    }
+    refused(&["--set", "transfer.head=kept"], 2, "tells other classes apart");
+    fs::remove_dir_all(folder.join("shapes/zebra")).unwrap();
+}
+
+/// Classes go by their names, whatever else a folder holds or lacks.
+fn check_measuring(folder: &Path) {
+    let measure = |more: &[&str]| {
+        xception(folder, &[&["eval", "--weights", "tuned", "--json"], more].concat())
+    };
+    let of = |document: &Value, class: &str| {
+        let classes = document["classes"].as_array().unwrap().iter();
+        classes.clone().find(|found| found["name"] == class).unwrap().clone()
+    };
+    let whole = json(&measure(&["--split", "all"]));
+    let parts = ["test", "train"].map(|part| json(&measure(&["--split", part]))["images"].as_u64());
+    assert_eq!(whole["images"].as_u64(), parts.into_iter().sum::<Option<u64>>());
+    assert_eq!(whole["images"], 100, "all but the broken one");
+    assert!(whole["left_out"][0].as_str().unwrap().ends_with("broken.png"));
+
+    let classes: Vec<String> = whole["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| class["name"].as_str().unwrap().to_string())
+        .collect();
+    let (one, other) = (&classes[8], &classes[3]);
+    for class in [one, other] {
+        fs::create_dir_all(folder.join("some")).unwrap();
+        fs::rename(folder.join("shapes").join(class), folder.join("some").join(class)).unwrap();
+    }
+    let some = json(&measure(&["--data", "folder:some", "--split", "all"]));
+    for class in [one, other] {
+        let recall = |document: &Value| {
+            (of(document, class)["recall"].clone(), of(document, class)["images"].clone())
+        };
+        assert_eq!(recall(&some), recall(&whole), "{class}");
+    }
+    fs::rename(folder.join("some").join(one), folder.join("some/unicorn")).unwrap();
+    let refused = measure(&["--data", "folder:some"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("1 of the 2 classes there are none"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("unicorn"), "{}", refused.stderr);
+    fs::rename(folder.join("some/unicorn"), folder.join("shapes").join(one)).unwrap();
+    fs::rename(folder.join("some").join(other), folder.join("shapes").join(other)).unwrap();
 }
 
 /// Fine-tuning leaves the statistics as they came, and moves the kernels behind the head in the end.
@@ -126,7 +195,7 @@ fn check_explanation(folder: &Path) {
     let document: Value = json(&xception(folder, &explain));
     let drawn = folder.join(document[0]["picture"].as_str().unwrap());
     let drawn = image::open(drawn).unwrap();
-    assert_eq!((drawn.width(), drawn.height()), (32, 32));
+    assert_eq!((drawn.width(), drawn.height()), (256, 256), "eight for each of 32");
     let refused = xception(folder, &[&explain[..3], &["--class", "unicorn", &picture]].concat());
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("there is no class unicorn"), "{}", refused.stderr);

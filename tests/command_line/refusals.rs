@@ -33,7 +33,11 @@ fn check(arguments: &[&str], code: i32, expected: &[&str]) {
 fn usage_is_code_2() {
     check(&["trian"], 2, &["unrecognized subcommand 'trian'", "similar", "train"]);
     check(&["train", "--epochs", "3"], 2, &["unexpected argument '--epochs'"]);
-    check(&["train", "--recipe", "quik"], 2, &["recipe quik: unknown; known are quick, notebook"]);
+    check(
+        &["train", "--recipe", "quik"],
+        2,
+        &["recipe quik: unknown (did you mean 'quick'?); known are quick, notebook"],
+    );
     check(&["train", "--set", "schedule.peek=1"], 2, &["recipe quick: unknown field `peek`"]);
     check(&["train", "--preset", "resnet"], 2, &["unknown preset 'resnet'; known are xception"]);
     check(
@@ -105,7 +109,8 @@ fn weights(folder: &Path, alter: impl Fn(&mut Vec<u8>)) {
 fn weights_that_cannot_be_used_are_named() {
     let eval = ["eval", "--weights", "w.safetensors", "--data", "synthetic"];
     let as_xception = [&eval[..], &["--preset", "xception"]].concat();
-    check(&eval, 1, &["cannot read w.safetensors: No such file"]);
+    check(&eval, 3, &["cannot read w.safetensors: No such file"]);
+    check(&["eval", "--weights", "nope"], 3, &["`cargo xtask fetch weights` names the published"]);
     check_in(
         |folder| weights(folder, |_| {}),
         &eval,
@@ -122,14 +127,24 @@ fn weights_that_cannot_be_used_are_named() {
         |folder| weights(folder, |bytes| bytes.truncate(1000)),
         &as_xception,
         3,
-        &["w.safetensors is not a valid safetensors file"],
+        &["w.safetensors is not a valid safetensors file: it is cut off"],
     );
-    check_in(
-        |folder| fs::write(folder.join("w.safetensors"), "hello").unwrap(),
-        &eval,
-        3,
-        &["not a valid safetensors file"],
-    );
+    for (text, expected) in [
+        (
+            "hello",
+            "w.safetensors holds no weights (safetensors, PyTorch's .pth or Keras's .h5): it begins with",
+        ),
+        ("", "it is empty"),
+        ("<!DOCTYPE html>\n<html>404</html>", "it is a web page"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "`git lfs pull`"),
+    ] {
+        let prepare = |folder: &Path| fs::write(folder.join("w.safetensors"), text).unwrap();
+        check_in(prepare, &eval, 3, &[expected]);
+    }
+    let tune =
+        ["train", "--recipe", "finetune", "--weights", "w.safetensors", "--data", "synthetic"];
+    let expected = ["does not say which network it belongs to", "taken; add --preset"];
+    check_in(|folder| weights(folder, |_| {}), &tune, 2, &expected);
 }
 
 #[test]

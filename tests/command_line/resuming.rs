@@ -1,5 +1,7 @@
 //! A run that is interrupted, however and however often, ends as the one that was not.
 
+mod fine_tuning;
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -45,6 +45,9 @@ pub fn decode<'a>(bytes: &[u8], room: &'a mut Decoded) -> Result<PictureRef<'a>,
 }
 
 fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], String> {
+    if bytes.is_empty() {
+        return Err("it is empty".to_string());
+    }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| error.to_string())?;

@@ -253,14 +253,26 @@ pub enum Error {
 
     /// A folder that does not hold a folder for each class.
     #[error(
-        "{} holds {found} folders of pictures, and at least two are needed, one for each class",
-        .folder.display()
+        "{} holds {found} {} of pictures, and at least two are needed, one for each class",
+        .folder.display(), if *.found == 1 { "folder" } else { "folders" }
     )]
     NoClasses {
         /// The folder.
         folder: PathBuf,
         /// How many it holds.
         found: usize,
+    },
+
+    /// A test set where a training set is needed as well.
+    #[error(
+        "{0} holds a test set ({test}) and nothing to train on; put a folder train beside it, or name {1} itself",
+        .folder.display(), .folder.join(.test).display()
+    )]
+    TestAlone {
+        /// The folder.
+        folder: PathBuf,
+        /// The test set's folder in it.
+        test: String,
     },
 
     /// A class without pictures.
@@ -295,7 +307,7 @@ pub enum Error {
     },
 
     /// A part of a set that is none.
-    #[error("the part that is held back is {0}, expected above 0 and below 1")]
+    #[error("the part that is held back is {0}, expected 0 or above and below 1")]
     HeldFraction(f64),
 
     /// Folders without end.

@@ -1,5 +1,5 @@
-//! Labelled pictures in memory, and batches of them: CIFAR-10, CIFAR-100 and a synthetic set;
-//! augmentation; a loader.
+//! Labelled pictures in memory or in files, and batches of them: CIFAR-10, CIFAR-100 and a synthetic set, folders and
+//! archives of pictures; augmentation; a loader.
 //!
 //! A set is a [`Pictures`]: bytes, with no tensor in sight. A [`Loader`] turns it into [`Batch`]es
 //! of normalised images. This crate knows no model, reads no environment, and draws all its
@@ -33,4 +33,4 @@ pub use image_files::{Found, Held, ImageFiles, folder, shards};
 pub use loader::{Batch, Batches, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order};
 pub use normalization::Normalization;
 pub use pictures::{Pictures, Split};
-pub use source::{Decoded, PictureRef, Source};
+pub use source::{Decoded, Joined, PictureRef, Renumbered, Source};

@@ -1,5 +1,13 @@
 //! Where a loader takes its pictures from: memory, or files that are decoded when their turn comes.
 
+mod joined;
+mod renumbered;
+#[cfg(test)]
+mod tests;
+
+pub use joined::Joined;
+pub use renumbered::Renumbered;
+
 use crate::{Error, Pictures};
 
 /// The pixels of one picture, `[height, width]` of RGB, row by row.

@@ -12,6 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::commands::ablate::Study;
+use crate::data::Part;
 use crate::export::Format;
 use crate::precision::Precision;
 use crate::run_folder::CONFIG;
@@ -61,7 +62,7 @@ pub enum Command {
     Eval(EvalArgs),
     /// Classify pictures
     Predict(PredictArgs),
-    /// Draw where in a picture a network sees what it names
+    /// Draw where in a picture a network sees what it names, computed in fp32
     Explain(ExplainArgs),
     /// Bring the state dict of an original script or of Keras onto our names
     Import(ImportArgs),
@@ -112,6 +113,13 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
+    /// Whether `key`, or something inside it, is changed by `--set`.
+    pub(crate) fn sets(&self, key: &str) -> bool {
+        self.set.iter().filter_map(|change| Some(change.split_once('=')?.0.trim())).any(|set| {
+            set.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
     /// The recipe that is asked for: of a run that is resumed its own, unless another is named.
     pub fn recipe_name(&self) -> String {
         match (&self.recipe, &self.resume) {
@@ -155,6 +163,9 @@ pub struct EvalArgs {
     /// trained on]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
+    /// What of the data to measure on
+    #[arg(long, value_enum, default_value_t = Part::Test)]
+    pub split: Part,
     /// Pictures at a time
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: u32,

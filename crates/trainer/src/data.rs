@@ -1,69 +1,37 @@
 //! From what `--data` says to pictures, and the honest word when it is not what was hoped for.
 
 mod place;
+mod spec;
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
-use datasets::{Cifar, Found, Held, Source, Split, folder, shards, synthetic};
+use clap::ValueEnum;
+use datasets::{Cifar, Found, Held, Joined, Source, Split, folder, shards, synthetic};
 
 use crate::Error;
 
 pub(crate) use place::{cache, searched};
+pub(crate) use spec::DataSpec;
 
 /// Pictures of the synthetic sets: enough to learn from in about two minutes.
 const SYNTHETIC: (usize, usize) = (10_000, 2_000);
 /// The synthetic sets are one thing, whatever the seed of a run is.
 const SYNTHETIC_SEED: u64 = 0;
 
-/// What `--data` may say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DataSpec {
-    /// CIFAR-10 if it can be found, else synthetic.
-    Auto,
-    /// A CIFAR set, in a folder or wherever it is found.
-    Cifar(Cifar, Option<PathBuf>),
-    /// Drawn on the spot.
-    Synthetic,
-    /// A folder of pictures for each class.
-    Folder(PathBuf),
-    /// Archives of pictures.
-    Shards(PathBuf),
-}
-
-impl DataSpec {
-    /// Whether pictures lie in files that are read when their turn comes.
-    pub(crate) fn is_files(&self) -> bool {
-        matches!(self, Self::Folder(_) | Self::Shards(_))
-    }
-}
-
 /// What is held back where a set of files has no test set, whatever the seed of a run is: weights are measured later on
 /// pictures that they were not trained on.
 const HELD: Held = Held { fraction: 0.2, seed: 0 };
 
-impl FromStr for DataSpec {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let (name, folder) = match text.split_once(':') {
-            Some((name, folder)) => (name, Some(PathBuf::from(folder))),
-            None => (text, None),
-        };
-        match (name, folder) {
-            ("auto", None) => Ok(DataSpec::Auto),
-            ("synthetic", None) => Ok(DataSpec::Synthetic),
-            ("folder", Some(folder)) => Ok(DataSpec::Folder(folder)),
-            ("shards", Some(folder)) => Ok(DataSpec::Shards(folder)),
-            ("cifar10", folder) => Ok(DataSpec::Cifar(Cifar::Cifar10, folder)),
-            ("cifar100", folder) => Ok(DataSpec::Cifar(Cifar::Cifar100, folder)),
-            _ => Err(Error::Usage(format!(
-                "unknown data set '{text}'; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, \
-                 shards:DIR and synthetic"
-            ))),
-        }
-    }
+/// What of a data set weights are measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Its test set, or what `train` holds back where it has none.
+    Test,
+    /// What `train` trains on.
+    Train,
+    /// Every picture.
+    All,
 }
 
 /// A training and a test set.
@@ -80,6 +48,8 @@ pub(crate) struct Data {
     pub(crate) train: Arc<dyn Source>,
     /// What is measured on.
     pub(crate) test: Arc<dyn Source>,
+    /// Whether the test set was held back from the only one there is.
+    pub(crate) held: bool,
     /// Whether something else was hoped for.
     pub(crate) stands_in: bool,
 }
@@ -87,10 +57,40 @@ pub(crate) struct Data {
 impl Data {
     /// Loads both splits of what `spec` asks for.
     pub(crate) fn load(spec: &DataSpec) -> Result<Self, Error> {
+        let data = Self::holding(spec, HELD)?;
+        if data.held {
+            let percent = HELD.fraction * 100.0;
+            tracing::info!("no test set there: {percent} % of every class are held back as one");
+        }
+        Ok(data)
+    }
+
+    /// What `spec` asks for, and the pictures of a part of it.
+    pub(crate) fn part(spec: &DataSpec, part: Part) -> Result<(Self, Arc<dyn Source>), Error> {
+        let data = match part {
+            Part::All => Self::holding(spec, Held { fraction: 0.0, ..HELD })?,
+            Part::Test | Part::Train => Self::holding(spec, HELD)?,
+        };
+        let pictures = match part {
+            Part::Test => Arc::clone(&data.test),
+            Part::Train => Arc::clone(&data.train),
+            Part::All => Arc::new(Joined::new(Arc::clone(&data.train), Arc::clone(&data.test))),
+        };
+        Ok((data, pictures))
+    }
+
+    /// Both splits, with `held` of a set that has no test set as one.
+    fn holding(spec: &DataSpec, held: Held) -> Result<Self, Error> {
         match spec {
             DataSpec::Synthetic => Self::synthetic(false),
-            DataSpec::Folder(root) => Self::files("folder", root, folder),
-            DataSpec::Shards(root) => Self::files("shards", root, shards),
+            DataSpec::Folder(root) => {
+                let root = there("folder", root)?;
+                Ok(Self::files("folder", &root, folder(&root, held)?))
+            }
+            DataSpec::Shards(root) => {
+                let root = there("shards", root)?;
+                Ok(Self::files("shards", &root, shards(&root, held)?))
+            }
             DataSpec::Cifar(set, Some(folder)) => Self::cifar(*set, folder.clone()),
             DataSpec::Cifar(set, None) => match place::find(*set) {
                 Some(folder) => Self::cifar(*set, folder),
@@ -115,6 +115,7 @@ impl Data {
             train: Arc::new(set.load(&folder, Split::Train)?),
             test: Arc::new(set.load(&folder, Split::Test)?),
             origin: folder.display().to_string(),
+            held: false,
             stands_in: false,
         })
     }
@@ -130,35 +131,26 @@ impl Data {
             origin: "drawn by this program".to_string(),
             train: draw(Split::Train, SYNTHETIC.0)?,
             test: draw(Split::Test, SYNTHETIC.1)?,
+            held: false,
             stands_in,
         })
     }
 
-    /// A set of files, which `find` finds under `root`.
-    fn files(
-        kind: &'static str,
-        root: &Path,
-        find: fn(&Path, Held) -> Result<Found, datasets::Error>,
-    ) -> Result<Self, Error> {
-        let root = root.canonicalize().map_err(|error| {
-            Error::NoData(format!("{kind}:{}: {error}; say where the pictures are", root.display()))
-        })?;
-        let Found { train, test, held, ignored } = find(&root, HELD)?;
-        if held {
-            let percent = HELD.fraction * 100.0;
-            tracing::info!("no test set there: {percent} % of every class are held back as one");
-        }
+    /// A set of files that were found under `root`.
+    fn files(kind: &'static str, root: &Path, found: Found) -> Self {
+        let Found { train, test, held, ignored } = found;
         if ignored > 0 {
             tracing::info!("{ignored} files are no pictures by their names, and are passed over");
         }
-        Ok(Self {
+        Self {
             name: format!("{kind}:{}", root.display()),
             kind,
             origin: format!("{} classes", train.class_names().len()),
             train,
             test,
+            held,
             stands_in: false,
-        })
+        }
     }
 
     /// What a run's folder is called after: `pets` of `folder:/home/somebody/pets`.
@@ -170,6 +162,13 @@ impl Data {
     pub(crate) fn is_files(&self) -> bool {
         self.train.size().is_none()
     }
+}
+
+/// A folder of files, by its full path.
+fn there(kind: &str, root: &Path) -> Result<PathBuf, Error> {
+    root.canonicalize().map_err(|error| {
+        Error::NoData(format!("{kind}:{}: {error}; say where the pictures are", root.display()))
+    })
 }
 
 /// The whole story of a set that is nowhere.
@@ -205,29 +204,6 @@ pub(crate) fn stand_in_banner() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn specs_are_read() {
-        let read = |text: &str| text.parse::<DataSpec>();
-        assert_eq!(read("auto").unwrap(), DataSpec::Auto);
-        assert_eq!(read("cifar100").unwrap(), DataSpec::Cifar(Cifar::Cifar100, None));
-        assert_eq!(
-            read("cifar10:/a:b").unwrap(),
-            DataSpec::Cifar(Cifar::Cifar10, Some("/a:b".into()))
-        );
-        assert_eq!(read("folder:pets").unwrap(), DataSpec::Folder("pets".into()));
-        assert_eq!(read("shards:/x").unwrap(), DataSpec::Shards("/x".into()));
-        for text in ["", "cifar", "synthetic:x", "imagenet", "folder"] {
-            let error = read(text).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
-            assert!(
-                error
-                    .to_string()
-                    .starts_with(&format!("unknown data set '{text}'; known are auto")),
-                "{error}"
-            );
-        }
-    }
 
     #[test]
     fn the_banner_is_a_box_with_the_cure_in_it() {

@@ -159,10 +159,13 @@ impl Error {
                 | xception::Error::Layer(_) => 2,
                 xception::Error::Format { .. }
                 | xception::Error::Foreign { .. }
+                | xception::Error::NotWeights { .. }
                 | xception::Error::Metadata { .. }
                 | xception::Error::Mismatch(_)
                 | xception::Error::InputKernel { .. }
                 | xception::Error::Import(_) => 3,
+                // Weights that are not there.
+                xception::Error::File { action: "read", .. } => 3,
                 xception::Error::File { .. } | xception::Error::Torch(_) => 1,
             },
             Error::NoData(_)
@@ -181,6 +184,18 @@ impl Error {
             | Error::TorchExt(_)
             | Error::Internal(_) => 1,
         }
+    }
+
+    /// Whether what was given cannot be used, and would not be the next time either.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Error::Usage(_)
+                | Error::Recipe { .. }
+                | Error::Datasets(_)
+                | Error::DeadData(_)
+                | Error::Xception(_)
+        )
     }
 
     /// What a panic was about: tch's operators end in one where libtorch throws.

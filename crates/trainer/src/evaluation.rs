@@ -14,13 +14,13 @@ use xception::Xception;
 
 pub(crate) use self::calibration::{Bin, Calibration};
 pub(crate) use self::class_scores::ClassScores;
-pub(crate) use self::details::{Details, FILE, PicturedMistake};
+pub(crate) use self::details::{Details, FILE, LeftOutNames, PicturedMistake};
 pub(crate) use self::first_layer::FirstLayer;
 pub(crate) use self::mistake::Mistake;
 
 use crate::Error;
 use crate::forward::{Forward, Views};
-use crate::pictures::name_left_out;
+use crate::left_out::LeftOut;
 use crate::precision::Precision;
 
 /// What was counted.
@@ -40,6 +40,8 @@ pub(crate) struct Evaluation {
     pub(crate) calibration: Calibration,
     /// The most confident mistakes, surest first.
     pub(crate) mistakes: Vec<Mistake>,
+    /// What could not be read and is in none of the figures.
+    pub(crate) left_out: LeftOut,
 }
 
 impl Evaluation {
@@ -55,12 +57,13 @@ impl Evaluation {
         let mut confusion = vec![vec![0_u64; classes]; classes];
         let (mut images, mut in_top5, mut loss) = (0_u64, 0_i64, 0.0);
         let (mut calibration, mut mistakes) = (Calibration::default(), Vec::new());
+        let mut left_out = LeftOut::default();
         let batches: Batches = loader.epoch(0);
         let mut forward = Forward::new(model, precision, loader.config().batch_size);
         tch::no_grad(|| -> Result<(), Error> {
             for batch in batches {
                 let batch = batch?;
-                name_left_out(&batch);
+                left_out.add(&batch);
                 if batch.indices.is_empty() {
                     continue;
                 }
@@ -103,6 +106,7 @@ impl Evaluation {
             confusion,
             calibration,
             mistakes: mistake::most_confident(mistakes),
+            left_out,
         })
     }
 

@@ -113,9 +113,12 @@ fn find(weights: &str) -> Result<PathBuf, Error> {
     });
     found.ok_or_else(|| {
         let folder = fetched.map_or_else(String::new, |folder| folder.display().to_string());
+        let published = match named(weights) {
+            Some(_) => format!("published ones come with `cargo xtask fetch weights {weights}`"),
+            None => "`cargo xtask fetch weights` names the published ones".to_string(),
+        };
         Error::NoData(format!(
-            "{weights} is no file, and no weights of that name are in {folder}; published ones come with \
-             `cargo xtask fetch weights {weights}`"
+            "{weights} is no file, and no weights of that name are in {folder}; {published}"
         ))
     })
 }

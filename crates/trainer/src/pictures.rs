@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use datasets::{Batch, BrokenPicture, Decoded, Fit, Normalization, decode_file};
+use datasets::{Decoded, Fit, Normalization, decode_file};
 use image::{ImageFormat, RgbImage};
 use tch::Tensor;
 use xception::weights::{Description, Interpolation};
@@ -19,13 +19,6 @@ pub(crate) fn fit(side: usize, crop_fraction: f64, interpolation: Interpolation)
         Interpolation::Bicubic => datasets::Interpolation::Bicubic,
     };
     Fit { side, crop_fraction, interpolation }
-}
-
-/// Names the pictures of a batch that could not be read.
-pub(crate) fn name_left_out(batch: &Batch) {
-    for BrokenPicture { error, .. } in &batch.left_out {
-        tracing::warn!("left out: {error}");
-    }
 }
 
 /// A picture as a network sees it.

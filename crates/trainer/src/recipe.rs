@@ -15,6 +15,7 @@ use toml::{Table, Value};
 use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
 
 use crate::average::AverageConfig;
+use crate::did_you_mean;
 use crate::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
 use crate::precision::Precision;
 use crate::schedule::{Position, Schedule, Warmup};
@@ -289,7 +290,8 @@ fn text_of(name: &str) -> Result<String, String> {
         return std::fs::read_to_string(name).map_err(|error| format!("cannot be read: {error}"));
     }
     let known: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
-    Err(format!("unknown; known are {}, or give a .toml file", known.join(", ")))
+    let hint = did_you_mean::hint(name, known.iter().copied());
+    Err(format!("unknown{hint}; known are {}, or give a .toml file", known.join(", ")))
 }
 
 /// The scale belongs to the recipe's own preset: another one asked for on the command line leaves it behind.

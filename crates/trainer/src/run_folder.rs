@@ -38,6 +38,12 @@ impl RunFolder {
                     path.display()
                 )));
             }
+            Some(path) if path.is_file() => {
+                return Err(Error::Usage(format!(
+                    "--out {}: that is a file; give a new folder",
+                    path.display()
+                )));
+            }
             Some(path) => {
                 fs::create_dir_all(path).map_err(Error::file("create", path))?;
                 path.to_path_buf()
@@ -97,6 +103,20 @@ impl RunFolder {
             }
         }
         unreachable!("numbers do not end")
+    }
+
+    /// Takes back a new folder of a run that came to nothing; one with a checkpoint in it stays.
+    pub(crate) fn take_back(&self) {
+        let checkpoints = self.file("checkpoints");
+        let has_some = |mut entries: fs::ReadDir| entries.next().is_some();
+        if fs::read_dir(&checkpoints).is_ok_and(has_some) {
+            return;
+        }
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            // What is not ours to remove keeps the folder, and that is all.
+            drop(fs::remove_file(entry.path()).or_else(|_| fs::remove_dir(entry.path())));
+        }
+        drop(fs::remove_dir(&self.path));
     }
 
     /// The folder.

@@ -23,7 +23,7 @@ use crate::Error;
 use crate::average::Average;
 use crate::checkpoint::{Best, State, Sums};
 use crate::evaluation::Evaluation;
-use crate::pictures::name_left_out;
+use crate::left_out::LeftOutOfRun;
 use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, Statistics, TransferRecipe};
@@ -63,6 +63,7 @@ pub(crate) struct Training<'a> {
     average: Option<Average>,
     passage: Passage,
     needs: Needs,
+    left_out: LeftOutOfRun,
     /// Of this epoch, since it was begun or resumed.
     speed: Speed,
     /// Seconds that earlier parts of the run took.
@@ -80,6 +81,8 @@ pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     /// The test set.
     pub(crate) test: Loader,
+    /// What is in none of the figures.
+    pub(crate) left_out: LeftOutOfRun,
 }
 
 impl Training<'_> {
@@ -123,7 +126,8 @@ impl Training<'_> {
                 self.world.barrier();
                 let best = self.state.best.expect("the last epoch was measured");
                 let seconds = self.seconds();
-                return Ok(Outcome { last, best, seconds, test: self.test });
+                let Self { test, left_out, .. } = self;
+                return Ok(Outcome { last, best, seconds, test, left_out });
             }
             self.train_epoch(&progress)?;
         }
@@ -170,8 +174,8 @@ impl Training<'_> {
     }
 
     /// Names pictures that could not be read; a batch of nothing else is no batch.
-    fn left_out(&self, batch: &Batch) -> Result<(), Error> {
-        name_left_out(batch);
+    fn left_out(&mut self, batch: &Batch) -> Result<(), Error> {
+        self.left_out.train.tell(batch);
         match batch.indices.is_empty() {
             true => Err(Error::DeadData("a whole batch of pictures cannot be read".to_string())),
             false => Ok(()),

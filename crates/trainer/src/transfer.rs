@@ -2,10 +2,12 @@
 //! they fill.
 
 use tch::nn::VarStore;
+use xception::Error::{Import, Mismatch};
 use xception::weights::{self, Description};
 use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
 
 use crate::Error;
+use crate::cli::TrainArgs;
 use crate::model_file::{WeightsFile, named};
 use crate::recipe::{HeadStart, Recipe, TransferRecipe};
 
@@ -18,7 +20,14 @@ impl Pretrained {
         let Some(TransferRecipe { weights, .. }) = &recipe.transfer else { return Ok(None) };
         // A published file does not say what it is; its name does, or else the recipe.
         let preset = named(weights).map_or_else(|| recipe.model.preset.parse(), Ok)?;
-        Ok(Some(Self(WeightsFile::read(weights, Some(preset))?)))
+        let file = WeightsFile::read(weights, Some(preset)).map_err(|error| match error {
+            Error::Xception(problem @ (Import(_) | Mismatch(_))) => Error::Usage(format!(
+                "{weights} does not say which network it belongs to, and does not fit '{preset}', for which it was \
+                 taken; add --preset: {problem}"
+            )),
+            other => other,
+        });
+        Ok(Some(Self(file?)))
     }
 
     /// What the file says of its weights.
@@ -26,21 +35,42 @@ impl Pretrained {
         &self.0.description
     }
 
-    /// Makes the recipe one for these weights: their network, and pictures as they know them. The size of the pictures
-    /// stays the recipe's.
-    pub(crate) fn adopt(&self, recipe: &mut Recipe) {
+    /// Makes the recipe one for these weights: their network, and pictures as they know them, but for a size that was
+    /// typed.
+    ///
+    /// # Errors
+    /// Another network that was typed.
+    pub(crate) fn adopt(&self, recipe: &mut Recipe, typed: &TrainArgs) -> Result<(), Error> {
         let Description { spec, mean, std, crop_fraction, interpolation, input, .. } =
             &self.0.description;
+        let asked = recipe.model.clone();
         recipe.model.preset = spec.preset.to_string();
         recipe.model.scale = (spec.preset == Preset::Cifar).then_some::<CifarScale>(spec.scale);
         recipe.model.options = (spec.options != ModelOptions::default()).then_some(spec.options);
+        let refused = [
+            (
+                typed.preset.is_some() || typed.sets("model.preset"),
+                asked.preset != recipe.model.preset,
+            ),
+            (typed.sets("model.scale"), asked.scale != recipe.model.scale),
+            (typed.sets("model.options"), asked.options != recipe.model.options),
+        ];
+        if refused.contains(&(true, true)) {
+            return Err(Error::Usage(format!(
+                "{} holds weights of preset '{}', and the network that was asked for is another one; leave --preset and \
+                 --set model.… out, or take other weights",
+                self.0.path.display(),
+                spec.preset
+            )));
+        }
         (recipe.normalization.mean, recipe.normalization.std) = (*mean, *std);
         if let Some(own) = &mut recipe.input {
             (own.crop_fraction, own.interpolation) = (*crop_fraction, *interpolation);
-            if own.side as i64 != *input {
+            if !typed.sets("input.side") {
+                own.side = *input as usize;
+            } else if own.side as i64 != *input {
                 tracing::info!(
-                    "these weights have seen pictures of {input}×{input} pixels, this run shows them {side}×{side} \
-                     (--set input.side={input} changes that)",
+                    "these weights have seen pictures of {input}×{input} pixels, this run shows them {side}×{side}",
                     side = own.side
                 );
             }
@@ -50,6 +80,7 @@ impl Pretrained {
             let path = self.0.path.canonicalize().unwrap_or_else(|_| self.0.path.clone());
             transfer.weights = path.display().to_string();
         }
+        Ok(())
     }
 
     /// Copies the weights into the network of `spec` in `store`, the head too if it is to be kept.
@@ -88,7 +119,7 @@ impl Pretrained {
 }
 
 /// The first few names.
-fn some(names: &[String]) -> String {
+pub(crate) fn some(names: &[String]) -> String {
     let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
     let more =
         if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };

@@ -50,12 +50,20 @@ pub enum Error {
         reason: String,
     },
     /// A file of PyTorch's or Keras's own cannot be read.
-    #[error("{} {source}", path.display())]
+    #[error("{} {problem}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        source: weight_files::Error,
+        /// What is wrong with it. No source: the message has it all.
+        problem: weight_files::Error,
+    },
+    /// A file of something else.
+    #[error("{} holds no weights (safetensors, PyTorch's .pth or Keras's .h5): {looks}", path.display())]
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        looks: String,
     },
     /// A file's metadata is missing or malformed.
     #[error("{}: metadata '{key}' {problem}", path.display())]

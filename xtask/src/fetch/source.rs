@@ -181,6 +181,15 @@ fn check(artefact: &Artefact<'_>, path: &Path) -> Result<Obtained> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let sums = fs::read_to_string(folder.join(SUMS)).ok();
         let vouched = sums.as_deref().and_then(|sums| vouched_sum(sums, artefact));
+        let length = fs::metadata(path).map_or(0, |file| file.len());
+        if let (None, Size::Exactly(bytes)) = (&vouched, artefact.size)
+            && length < bytes
+        {
+            return Err(integrity(format!(
+                "{} is cut off: {length} of {bytes} bytes; get it again",
+                path.display()
+            )));
+        }
         accept_unofficial(artefact, &path.display().to_string(), &sha256, vouched.as_deref())?;
     }
     Ok(Obtained {

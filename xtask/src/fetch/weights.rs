@@ -12,7 +12,7 @@ use super::artefact::{Artefact, Size};
 use super::install::{self, State, install};
 use super::lock::Lock;
 use super::source::{Context, Source};
-use crate::failure::{integrity, usage};
+use crate::failure::{exit_code, integrity, usage};
 
 /// A file of weights.
 #[derive(Clone, Copy, Debug)]
@@ -119,11 +119,12 @@ pub fn fetch(weights: &Weights, context: &Context) -> Result<PathBuf> {
         State::Absent => {}
     }
     let _lock = Lock::acquire(&context.cache, &format!("weights-{}", weights.name))?;
-    let obtained = context.obtain(&weights.file).with_context(|| {
-        format!(
-            "weights {}: a copy of {} is taken with --from PATH_OR_URL",
-            weights.name, weights.file.name
-        )
+    let obtained = context.obtain(&weights.file).map_err(|error| match context.source {
+        Source::Official if exit_code(&error) == 3 => integrity(format!(
+            "{error:#}; a copy of {} from elsewhere is taken with --from PATH_OR_URL",
+            weights.file.name
+        )),
+        _ => error,
     })?;
     let obtained = obtained.ok_or_else(|| missing(weights, context))?;
     let archives = [obtained];

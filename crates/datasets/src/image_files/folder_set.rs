@@ -11,6 +11,8 @@ use crate::random::permutation;
 /// What the folder of a test set may be called, beside one called `train`.
 const TESTS: [&str; 4] = ["val", "valid", "validation", "test"];
 const TRAIN: &str = "train";
+/// A folder that macOS puts into its archives, for what other systems do not keep.
+const LEFT_BY_MACOS: &str = "__MACOSX";
 /// Folders within folders of a class, at most: a link may lead back.
 const DEEPEST: usize = 16;
 
@@ -40,13 +42,14 @@ pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     let names: Arc<[String]> = all.iter().map(|(name, _)| name.clone()).collect();
     let (train, test) = split(all, held, root)?;
     let (train, test) = (files(root, &names, train), files(root, &names, test));
-    Ok(Found { train, test, held: true, ignored })
+    Ok(Found { train, test, held: held.fraction > 0., ignored })
 }
 
 /// Of every class a part by chance, but at least one picture and not the last one.
 fn split(all: Classes, held: Held, root: &Path) -> Result<(Classes, Classes), Error> {
-    if !(held.fraction > 0. && held.fraction < 1.) {
-        return Err(Error::HeldFraction(held.fraction));
+    held.check()?;
+    if held.fraction == 0. {
+        return Ok((all, Classes::new()));
     }
     let (mut train, mut test) = (Classes::new(), Classes::new());
     for (number, (class, pictures)) in (0..).zip(all) {
@@ -99,7 +102,12 @@ fn classes(root: &Path, part: &str, ignored: &mut usize) -> Result<Classes, Erro
         classes.push((entry, pictures));
     }
     if classes.len() < 2 {
-        return Err(Error::NoClasses { folder: root.join(part), found: classes.len() });
+        let mut names = classes.iter().map(|(name, _)| name);
+        let test = names.find(|name| part.is_empty() && TESTS.contains(&name.as_str()));
+        return Err(match test.cloned() {
+            Some(test) => Error::TestAlone { folder: root.into(), test },
+            None => Error::NoClasses { folder: root.join(part), found: classes.len() },
+        });
     }
     Ok(classes)
 }
@@ -135,7 +143,7 @@ fn entries(folder: &Path) -> Result<Vec<String>, Error> {
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name().into_string();
         let name = name.map_err(|name| Error::Name { folder: folder.into(), name })?;
-        if !name.starts_with('.') {
+        if !name.starts_with('.') && name != LEFT_BY_MACOS {
             names.push(name);
         }
     }

@@ -31,10 +31,19 @@ fn is_picture(name: &str) -> bool {
 /// How much of a set without a test set of its own is held back as one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Held {
-    /// Part of every class, above 0 and below 1.
+    /// Part of every class, below 1; 0 holds nothing back, and the test set is empty.
     pub fraction: f64,
     /// Which pictures those are.
     pub seed: u64,
+}
+
+impl Held {
+    fn check(self) -> Result<(), Error> {
+        match (0. ..1.).contains(&self.fraction) {
+            true => Ok(()),
+            false => Err(Error::HeldFraction(self.fraction)),
+        }
+    }
 }
 
 /// A training and a test set that were found.

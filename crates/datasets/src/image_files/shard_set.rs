@@ -61,7 +61,7 @@ pub fn shards(root: &Path, held: Held) -> Result<Found, Error> {
         })
     };
     let (train, test) = (set(train), set(test));
-    Ok(Found { train, test, held: held_back, ignored: reader.ignored })
+    Ok(Found { train, test, held: held_back && held.fraction > 0., ignored: reader.ignored })
 }
 
 fn archives(root: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -160,9 +160,7 @@ impl Reader<'_> {
 
 /// A part of every class by chance.
 fn split(samples: Vec<Sample>, held: Held) -> Result<(Vec<Sample>, Vec<Sample>), Error> {
-    if !(held.fraction > 0. && held.fraction < 1.) {
-        return Err(Error::HeldFraction(held.fraction));
-    }
+    held.check()?;
     let classes =
         samples.iter().map(|sample| sample.label).max().map_or(0, |label| label as usize + 1);
     if classes > samples.len() {

@@ -100,15 +100,15 @@ fn folders_that_are_no_set_are_refused() {
     assert!(refusal(folder(&root.join("nowhere"), HELD)).starts_with("cannot read "));
     assert!(refusal(folder(root, HELD)).contains("holds 0 folders of pictures"));
     fill(root, &["a"], 2);
-    assert!(refusal(folder(root, HELD)).contains("holds 1 folders of pictures"));
+    assert!(refusal(folder(root, HELD)).contains("holds 1 folder of pictures"));
     fs::create_dir(root.join("b")).unwrap();
     assert!(refusal(folder(root, HELD)).contains("b holds no picture (.jpg"));
     fill(root, &["b"], 1);
     assert!(refusal(folder(root, HELD)).contains("class b in "));
     fill(root, &["b"], 2);
-    for fraction in [0.0, 1.0, f64::NAN] {
+    for fraction in [-0.1, 1.0, f64::NAN] {
         let message = refusal(folder(root, Held { fraction, ..HELD }));
-        assert!(message.contains("expected above 0 and below 1"), "{message}");
+        assert!(message.contains("expected 0 or above and below 1"), "{message}");
     }
 }
 
@@ -258,4 +258,24 @@ fn archives_that_are_no_set_are_refused() {
     );
     fs::write(root.join("a.tar"), [7; 2000]).unwrap();
     assert!(refusal(shards(root, HELD)).starts_with("cannot read "));
+}
+
+#[test]
+fn nothing_is_held_back_where_all_is_asked_for() {
+    let folder_ = TempDir::new().unwrap();
+    let root = folder_.path();
+    fill(root, &["ant", "bee"], 1);
+    fs::create_dir(root.join("__MACOSX")).unwrap();
+    let found = folder(root, Held { fraction: 0.0, ..HELD }).unwrap();
+    assert_eq!((found.train.len(), found.test.len(), found.held), (2, 0, false));
+    assert!(refusal(folder(root, HELD)).contains("has one picture"));
+    assert!(refusal(folder(root, Held { fraction: 1.0, ..HELD })).contains("is 1, expected 0 or"));
+}
+
+#[test]
+fn a_test_set_alone_is_told_from_a_class() {
+    let folder_ = TempDir::new().unwrap();
+    fill(folder_.path(), &["test/ant", "test/bee"], 1);
+    let said = refusal(folder(folder_.path(), HELD));
+    assert!(said.contains("holds a test set (test) and nothing to train on"), "{said}");
 }

@@ -18,8 +18,8 @@ use xception::summary::Summary;
 use super::print;
 use crate::cli::{CompareArgs, TrainArgs};
 use crate::data::{Data, DataSpec, stand_in_banner};
+use crate::left_out::LeftOut;
 use crate::optimizer::Optimizer;
-use crate::pictures::name_left_out;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::schedule::Position;
@@ -157,6 +157,7 @@ fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured,
     let per_epoch = training.batches_per_epoch() as u64;
     let progress = Progress::new(recipe.epochs * training.pictures_per_epoch() as u64);
     let (mut step, mut images, began) = (0, 0_u64, Instant::now());
+    let mut left_out = LeftOut::default();
     for epoch in 1..=recipe.epochs {
         progress.prefix(format!("{} epoch {epoch}/{}", contender.name(), recipe.epochs));
         let batches = match recipe.side(epoch) {
@@ -165,7 +166,7 @@ fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured,
         };
         for batch in batches {
             let batch = batch?;
-            name_left_out(&batch);
+            left_out.tell(&batch);
             let Batch { images: pictures, labels, indices, .. } = batch;
             if indices.is_empty() {
                 continue;
@@ -218,9 +219,10 @@ fn evaluate(
         None => test.epoch(0),
     };
     let (mut images, mut right, mut among_five, mut seconds) = (0_u64, 0_i64, 0_i64, 0.0);
+    let mut left_out = LeftOut::default();
     for batch in batches {
         let batch = batch?;
-        name_left_out(&batch);
+        left_out.tell(&batch);
         let Batch { images: pictures, labels, indices, .. } = batch;
         if indices.is_empty() {
             continue;

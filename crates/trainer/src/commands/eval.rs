@@ -1,18 +1,25 @@
 //! `xception eval`: measures weights on a test set.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use datasets::{Augmentation, Broken, LastBatch, Loader, LoaderConfig, Normalization, Order};
+use datasets::{
+    Augmentation, Broken, LastBatch, Loader, LoaderConfig, Normalization, Order, Renumbered, Source,
+};
+use serde_json::json;
+use xception::weights::Description;
 
 use super::print;
 use crate::Error;
 use crate::cli::EvalArgs;
-use crate::data::{Data, DataSpec, stand_in_banner};
+use crate::data::{Data, DataSpec, Part, stand_in_banner};
 use crate::evaluation::Evaluation;
 use crate::forward::Views;
+use crate::left_out::LeftOut;
 use crate::model_file::Loaded;
 use crate::pictures;
 use crate::progress::Progress;
+use crate::transfer::some;
 
 pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     let Loaded { model, description, path, .. } = &Loaded::open(&arguments.weights)?;
@@ -25,20 +32,17 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
             ))
         })?,
     };
-    let data = Data::load(&spec)?;
+    let (data, pictures) = Data::part(&spec, arguments.split)?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }
-    let classes = data.class_names().len();
-    if classes as i64 != description.spec.classes {
-        let message = format!(
-            "{} tells {} classes apart, {} has {classes}; give other weights or another --data",
-            path.display(),
-            description.spec.classes,
-            data.name
+    if data.held && arguments.split == Part::Test {
+        tracing::info!(
+            "no test set there: measured on the part of every class that training holds back (--split all takes every \
+             picture)"
         );
-        return Err(Error::Usage(message));
     }
+    let pictures = numbered(pictures, description, path)?;
     if data.name != description.data {
         tracing::warn!(
             "these weights were trained on {}, and are measured on {}",
@@ -60,24 +64,97 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         prefetch: 4,
         workers: if data.is_files() { 2 } else { 1 },
     };
-    let loader = Loader::new(Arc::clone(&data.test), config)?;
+    let loader = Loader::new(Arc::clone(&pictures), config)?;
     let views = if arguments.tta { Views::Mirrored } else { Views::One };
-    let progress = Progress::new(data.test.len() as u64);
-    progress.prefix(format!("{} test", data.name));
+    let progress = Progress::new(pictures.len() as u64);
+    let measured = match arguments.split {
+        Part::Test => format!("{} test", data.name),
+        Part::Train => format!("{} training", data.name),
+        Part::All => data.name.clone(),
+    };
+    progress.prefix(measured.clone());
     let evaluation = Evaluation::of(model, &loader, arguments.precision, views, |images| {
         progress.update(images, String::new());
         Ok(())
     })?;
     drop(progress);
+    LeftOut::default().tell_all(&evaluation.left_out);
+    if evaluation.images == 0 {
+        return Err(Error::DeadData(format!("no picture of {} can be read", data.name)));
+    }
     if arguments.json {
-        return print(&format!("{:#}", evaluation.to_json_by_class(data.class_names())));
+        let mut document = evaluation.to_json_by_class(pictures.class_names());
+        document["left_out"] = json!(evaluation.left_out.names(&*pictures));
+        return print(&format!("{document:#}"));
     }
     print(&format!(
-        "{} test accuracy: {:.2} % (top-5 {:.2} %, loss {:.4}, {} pictures)",
-        data.name,
+        "{measured} accuracy: {:.2} % (top-5 {:.2} %, loss {:.4}, {} pictures)",
         evaluation.top1 * 100.0,
         evaluation.top5 * 100.0,
         evaluation.loss,
         evaluation.images
     ))
+}
+
+/// The pictures under the numbers that the weights have for their classes, which go by name. Where one side has no names
+/// but numbers, or folders are called as ImageNet's are, the order is all there is.
+fn numbered(
+    pictures: Arc<dyn Source>,
+    description: &Description,
+    path: &Path,
+) -> Result<Arc<dyn Source>, Error> {
+    let (own, known) = (pictures.class_names(), &description.class_names);
+    if own == known {
+        return Ok(pictures);
+    }
+    if own.len() == known.len() && (nameless(own) || nameless(known) || are_wordnet(own)) {
+        tracing::info!("the {} classes are taken in their order: one side has no names", own.len());
+        return Ok(pictures);
+    }
+    match Renumbered::new(Arc::clone(&pictures), known) {
+        Ok(renumbered) => Ok(Arc::new(renumbered)),
+        Err(unknown) => Err(Error::Usage(format!(
+            "{} of the {} classes there are none that {} tells apart: {}; it knows {}; rename the folders, or give other \
+             weights",
+            unknown.len(),
+            own.len(),
+            path.display(),
+            some(&unknown),
+            some(known)
+        ))),
+    }
+}
+
+/// Whether classes are called by their numbers alone.
+fn nameless(names: &[String]) -> bool {
+    let is_number = |(number, name): (usize, &String)| {
+        name.strip_prefix("class ").unwrap_or(name) == number.to_string()
+    };
+    names.iter().enumerate().all(is_number)
+}
+
+/// Whether classes are called by WordNet's numbers, as in ImageNet's archives: their order is that of published weights.
+fn are_wordnet(names: &[String]) -> bool {
+    let is_one = |name: &String| {
+        name.strip_prefix('n')
+            .is_some_and(|rest| rest.len() == 8 && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    names.iter().all(is_one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_no_name_is_known() {
+        assert!(nameless(&names(&["0", "1"])) && nameless(&names(&["class 0", "class 1"])));
+        assert!(!nameless(&names(&["1", "0"])) && !nameless(&names(&["cat", "1"])));
+        assert!(are_wordnet(&names(&["n01440764", "n01443537"])));
+        assert!(!are_wordnet(&names(&["n01440764", "newt"])));
+    }
 }

@@ -17,6 +17,9 @@ use crate::pictures::{self, Seen};
 const HEAT: [[f32; 3]; 5] =
     [[0., 0., 4.], [87., 16., 110.], [188., 55., 84.], [249., 142., 9.], [252., 255., 164.]];
 
+/// Rows and columns that a drawing has at least, about.
+const SMALLEST_DRAWING: usize = 256;
+
 pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     let places: Vec<PathBuf> =
         arguments.inputs.iter().map(|input| place(arguments.out.as_deref(), input)).collect();
@@ -27,6 +30,9 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
             "two drawings would be called {}; leave --out away, and each lies beside its picture",
             twice.display()
         )));
+    }
+    if let Some(file) = arguments.out.as_ref().filter(|out| out.is_file()) {
+        return Err(Error::Usage(format!("--out {} is a file; give a folder", file.display())));
     }
     if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
@@ -41,6 +47,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
         let Explained { class, probability, map } = explain(&loaded.model, &image, asked)?;
         let side = seen.side;
         let drawn = overlay(&seen, &map);
+        let (drawn, side) = enlarged(&drawn, side);
         let png = pictures::png(&drawn, side, side);
         crate::whole_file::write_bytes(out, &png)?;
         documents.push(json!({
@@ -120,6 +127,14 @@ fn overlay(seen: &Seen, map: &Tensor) -> Vec<[u8; 3]> {
     seen.pixels.iter().zip(heat).map(mixed).collect()
 }
 
+/// A picture of few pixels with each as a square of them, for people to see something.
+fn enlarged(pixels: &[[u8; 3]], side: usize) -> (Vec<[u8; 3]>, usize) {
+    let times = (SMALLEST_DRAWING / side).max(1);
+    let drawn = side * times;
+    let pixel = |place: usize| pixels[place / drawn / times * side + place % drawn / times];
+    ((0..drawn * drawn).map(pixel).collect(), drawn)
+}
+
 fn heat_colour(heat: f32) -> [f32; 3] {
     let heat = if heat.is_nan() { 0. } else { heat.clamp(0., 1.) };
     let place = heat * (HEAT.len() - 1) as f32;
@@ -178,6 +193,16 @@ mod tests {
         assert_eq!(heat_colour(1.), HEAT[4]);
         assert_eq!(heat_colour(0.5), HEAT[2]);
         assert_eq!(heat_colour(f32::NAN), HEAT[0]);
+    }
+
+    #[test]
+    fn small_pictures_are_drawn_large() {
+        let pixels = [[1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0]];
+        let (drawn, side) = enlarged(&pixels, 2);
+        assert_eq!((drawn.len(), side), (256 * 256, 256));
+        let at = |row: usize, column: usize| drawn[row * 256 + column][0];
+        assert_eq!([at(0, 0), at(127, 128), at(128, 127), at(255, 255)], [1, 2, 3, 4]);
+        assert_eq!(enlarged(&[[7; 3]; 300 * 300], 300).1, 300);
     }
 
     #[test]

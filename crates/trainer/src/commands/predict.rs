@@ -21,8 +21,20 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let mut forward = Forward::new(&loaded.model, arguments.precision, BATCH as usize);
     let mut documents = Vec::new();
     let mut all_logits = Vec::new();
+    let mut failed = 0;
     for input in &arguments.inputs {
-        let (names, images) = read(input, &loaded)?;
+        let (names, images) = match read(input, &loaded) {
+            Ok(found) => found,
+            // One of many, whose rows nobody counts on: the others are not lost over it.
+            Err(error) if arguments.inputs.len() > 1 && arguments.logits.is_none() => {
+                let problem = format!("{:#}", anyhow::Error::from(error));
+                tracing::error!("{problem}");
+                documents.push(json!({ "input": input.display().to_string(), "error": problem }));
+                failed += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let batches = images.split(BATCH, 0);
         let logits: Vec<Tensor> = batches
             .iter()
@@ -44,9 +56,18 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
         weights::write(out, &tensors, &BTreeMap::new())?;
     }
     if arguments.json {
-        return print(&format!("{:#}", Value::Array(documents)));
+        print(&format!("{:#}", Value::Array(documents)))?;
+    } else {
+        let named = documents.iter().filter(|document| document["top"].is_array());
+        named.map(for_people).try_for_each(|lines| print(&lines))?;
     }
-    documents.iter().try_for_each(|document| print(&for_people(document)))
+    match failed {
+        0 => Ok(()),
+        failed => Err(Error::NoData(format!(
+            "{failed} of {} inputs cannot be read",
+            arguments.inputs.len()
+        ))),
+    }
 }
 
 /// The pictures of one input, `[N, 3, H, W]`, and what to call each.

@@ -8,7 +8,7 @@ use super::print;
 use crate::Error;
 use crate::cli::TrainArgs;
 use crate::data::{Data, DataSpec, stand_in_banner};
-use crate::evaluation::Details;
+use crate::evaluation::{Details, LeftOutNames};
 use crate::model_file::foreign;
 use crate::recipe::{InputRecipe, Recipe};
 use crate::run_folder::RunFolder;
@@ -42,7 +42,7 @@ pub(super) fn train(arguments: &TrainArgs) -> Result<Finished, Error> {
     // A run that is resumed has taken over what it needs, or else begins like a new one further down.
     let pretrained = if begun.is_none() { Pretrained::of(&recipe)? } else { None };
     if let Some(pretrained) = &pretrained {
-        pretrained.adopt(&mut recipe);
+        pretrained.adopt(&mut recipe, arguments)?;
     }
     let spec: DataSpec = recipe.data.parse()?;
     if spec.is_files() && recipe.input.is_none() {
@@ -74,13 +74,36 @@ pub(super) fn train(arguments: &TrainArgs) -> Result<Finished, Error> {
         Some(run) => run,
         None => begin(arguments, &recipe, &data)?,
     };
-    let mut training = Training::new(&recipe, &data, &folder, stop)?;
+    let outcome = match work(&recipe, &data, &folder, stop, pretrained, begun.is_some()) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // Refused ahead of anything worth keeping: nothing is left to be taken for a run.
+            if begun.is_none() && error.is_refusal() {
+                folder.take_back();
+            }
+            return Err(error);
+        }
+    };
+    write(&outcome, &recipe, &data, &folder)?;
+    Ok(Finished { recipe, data, folder, outcome })
+}
+
+/// From a folder that says how the run is made to its end.
+fn work(
+    recipe: &Recipe,
+    data: &Data,
+    folder: &RunFolder,
+    stop: StopRequest,
+    pretrained: Option<Pretrained>,
+    resumes: bool,
+) -> Result<Outcome, Error> {
+    let mut training = Training::new(recipe, data, folder, stop)?;
     if let Some(pretrained) = pretrained {
         training.start_from(pretrained)?;
     }
-    if begun.is_some() {
+    if resumes {
         if !training.resume()?
-            && let Some(pretrained) = Pretrained::of(&recipe)?
+            && let Some(pretrained) = Pretrained::of(recipe)?
         {
             training.start_from(pretrained)?;
         }
@@ -95,9 +118,7 @@ pub(super) fn train(arguments: &TrainArgs) -> Result<Finished, Error> {
     );
     tracing::info!("{}", training.headline());
     tracing::info!("run folder {}", folder.path().display());
-    let outcome = training.run()?;
-    write(&outcome, &recipe, &data, &folder)?;
-    Ok(Finished { recipe, data, folder, outcome })
+    training.run()
 }
 
 /// The folder of a new run, which says how it is made.
@@ -116,19 +137,25 @@ fn recipe_name(recipe: &str) -> &str {
 
 /// What is left for programs and for the report.
 fn write(outcome: &Outcome, recipe: &Recipe, data: &Data, folder: &RunFolder) -> Result<(), Error> {
-    let Outcome { last, best, seconds, test } = outcome;
+    let Outcome { last, best, seconds, test, left_out } = outcome;
     let per_class: serde_json::Map<String, serde_json::Value> = data
         .class_names()
         .iter()
         .cloned()
         .zip(last.per_class().into_iter().map(|part| json!(part)))
         .collect();
+    let left_out = LeftOutNames {
+        train: left_out.train.names(&*data.train),
+        test: left_out.test.names(&*data.test),
+    };
     let document = json!({
         "data": data.name, "epochs": recipe.epochs, "seconds": seconds, "last": last.to_json(),
         "best": { "epoch": best.epoch, "top1": best.top1 }, "per_class": per_class, "confusion": last.confusion,
+        "left_out": left_out,
     });
     folder.write_json("results.json", &document)?;
-    Details::of(last, data, test, &folder.file("last.safetensors"))?.save(folder)?;
+    let weights = folder.file("last.safetensors");
+    Details::of(last, data, test, left_out, &weights)?.save(folder)?;
     crate::report::write(folder.path(), None).map(drop)
 }
 
@@ -162,6 +189,9 @@ fn say(finished: &Finished) -> Result<(), Error> {
         best.epoch,
         best.top1 * 100.0
     ))?;
+    if best.top1 > last.top1 {
+        print(&format!("weights of that epoch: {}", folder.file("best.safetensors").display()))?;
+    }
     print(&format!("report: {}", folder.file(crate::report::FILE).display()))?;
     print(&format!("weights and metrics: {}", folder.path().display()))
 }

@@ -46,8 +46,20 @@ pub(crate) struct Details {
     pub(crate) calibration: Vec<Bin>,
     /// Surest first.
     pub(crate) mistakes: Vec<PicturedMistake>,
+    /// Pictures that could not be read and are in none of the figures.
+    #[serde(default)]
+    pub(crate) left_out: LeftOutNames,
     /// The filters of the first layer, if it looks at colours.
     pub(crate) first_layer: Option<FirstLayer>,
+}
+
+/// What people know pictures by that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeftOutNames {
+    /// Of those to train on.
+    pub(crate) train: Vec<String>,
+    /// Of those to measure on.
+    pub(crate) test: Vec<String>,
 }
 
 /// A mistake and what the network was looking at.
@@ -56,6 +68,9 @@ pub(crate) struct PicturedMistake {
     /// Which.
     #[serde(flatten)]
     pub(crate) mistake: Mistake,
+    /// The file, of a set of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
     /// The picture of the test set, before any augmentation, as PNG in base64.
     pub(crate) png: String,
 }
@@ -66,13 +81,15 @@ impl Details {
         evaluation: &Evaluation,
         data: &Data,
         test: &Loader,
+        left_out: LeftOutNames,
         weights_file: &Path,
     ) -> Result<Self, Error> {
         let [height, width] = test.size();
         let pictured = |mistake: &Mistake| -> Result<PicturedMistake, Error> {
             let pixels = test.plain(mistake.index as usize)?;
             let png = pictures::png_base64(&pixels, width, height);
-            Ok(PicturedMistake { mistake: *mistake, png })
+            let name = data.is_files().then(|| data.test.name(mistake.index as usize));
+            Ok(PicturedMistake { mistake: *mistake, name, png })
         };
         Ok(Self {
             data: data.name.to_string(),
@@ -86,6 +103,7 @@ impl Details {
             classes: ClassScores::of(&evaluation.confusion),
             calibration: evaluation.calibration.bins(),
             mistakes: evaluation.mistakes.iter().map(pictured).collect::<Result<_, _>>()?,
+            left_out,
             first_layer: FirstLayer::read(weights_file)?,
         })
     }

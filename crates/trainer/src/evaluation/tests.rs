@@ -42,6 +42,7 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
         origin: String::new(),
         train: Arc::clone(&test),
         test,
+        held: false,
         stands_in: false,
     };
     (store, model, loader, data)
@@ -101,7 +102,7 @@ fn the_document_comes_back_as_it_was_saved() {
     weights::write(&file, &weights::snapshot(&store), &Default::default()).unwrap();
     let mut evaluation = evaluated(&model, &loader);
     evaluation.loss = f64::NAN;
-    let saved = Details::of(&evaluation, &data, &loader, &file).unwrap();
+    let saved = Details::of(&evaluation, &data, &loader, LeftOutNames::default(), &file).unwrap();
     saved.save(&run).unwrap();
     let text = std::fs::read_to_string(run.file(FILE)).unwrap();
     let read: Details = serde_json::from_str(&text).unwrap();
@@ -122,7 +123,9 @@ fn a_document_whose_lists_do_not_fit_is_seen() {
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("last.safetensors");
     weights::write(&file, &weights::snapshot(&store), &Default::default()).unwrap();
-    let details = Details::of(&evaluated(&model, &loader), &data, &loader, &file).unwrap();
+    let details =
+        Details::of(&evaluated(&model, &loader), &data, &loader, LeftOutNames::default(), &file)
+            .unwrap();
     for spoil in [
         |details: &mut Details| details.class_names.truncate(9),
         |details: &mut Details| details.confusion[3].truncate(9),

@@ -183,7 +183,7 @@ fn slips_are_named() {
 #[test]
 fn an_unknown_recipe_is_named() {
     let error = Recipe::resolve(&arguments("quik", &[])).unwrap_err().to_string();
-    let expected = "recipe quik: unknown; known are quick, notebook, cifar10-cpu, cifar10-best, cifar100-step, \
+    let expected = "recipe quik: unknown (did you mean 'quick'?); known are quick, notebook, cifar10-cpu, cifar10-best, cifar100-step, \
                     compare, finetune, paper-imagenet, paper-jft, or give a .toml file";
     assert_eq!(error, expected);
     let error = Recipe::resolve(&arguments("/nowhere/r.toml", &[])).unwrap_err().to_string();

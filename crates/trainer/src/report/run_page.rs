@@ -8,6 +8,7 @@ use super::page::{page as whole_page, scrolling, section};
 use super::run::Run;
 use super::words::{decimal, duration, in_threes, percent, throughput};
 use super::{classes, confusion, first_layer, mistakes, provenance, reliability};
+use crate::evaluation::LeftOutNames;
 
 /// The page.
 pub(super) fn page(run: &Run) -> String {
@@ -85,6 +86,7 @@ fn header(run: &Run) -> Markup {
                      classes, calibration and mistakes are left out."
                 }
             }
+            @if let Some(details) = &run.details { (left_out(&details.left_out)) }
             dl.facts {
                 div { dt { "Top-5" } dd { (percent(run.top5())) } }
                 div { dt { "Loss" } dd { (decimal(run.loss())) } }
@@ -98,6 +100,23 @@ fn header(run: &Run) -> Markup {
                     }
                 }
                 div { dt { "Median speed" } dd { (throughput(run.curves.median("perf/images_per_s"))) } }
+            }
+        }
+    }
+}
+
+/// Which pictures are in none of the figures.
+fn left_out(LeftOutNames { train, test }: &LeftOutNames) -> Markup {
+    html! {
+        @if !(train.is_empty() && test.is_empty()) {
+            p.notice {
+                strong { "Pictures that cannot be read. " }
+                (train.len()) " of those to train on and " (test.len()) " of the test set were left out; no figure on \
+                 this page is about them."
+            }
+            details.left-out {
+                summary { "Their names" }
+                ul { @for name in train.iter().chain(test) { li { code { (name) } } } }
             }
         }
     }

@@ -25,6 +25,14 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
             train.len()
         )));
     }
+    if let Some((class, error)) = unreadable_class(train) {
+        return Err(Error::DeadData(format!(
+            "not one of the {} training pictures of class '{}' can be read; put good ones there, or take the class away: \
+             {error}",
+            counts[class],
+            train.class_names()[class]
+        )));
+    }
     let missing: Vec<&str> = (0..classes)
         .filter(|&class| counts[class] == 0)
         .map(|class| train.class_names()[class].as_str())
@@ -54,6 +62,30 @@ fn all_the_same(train: &dyn Source) -> bool {
     true
 }
 
+/// A class that has picture files and none that can be read, with what is wrong with the first. One picture of every class
+/// is decoded, and more only where that one is broken.
+fn unreadable_class(train: &dyn Source) -> Option<(usize, datasets::Error)> {
+    if train.size().is_some() {
+        return None;
+    }
+    let mut room = Decoded::default();
+    let mut broken: Vec<Option<datasets::Error>> =
+        train.class_names().iter().map(|_| None).collect();
+    let mut is_good = vec![false; broken.len()];
+    for index in 0..train.len() {
+        let class = train.label(index) as usize;
+        if is_good[class] {
+            continue;
+        }
+        match train.picture(index, &mut room) {
+            Ok(_) => is_good[class] = true,
+            Err(error) => drop(broken[class].get_or_insert(error)),
+        }
+    }
+    let bad = (0..broken.len()).find(|&class| !is_good[class] && broken[class].is_some())?;
+    Some((bad, broken[bad].take()?))
+}
+
 /// Picture files that are read ahead of a run.
 const READ: usize = 16;
 
@@ -80,19 +112,33 @@ mod tests {
         Pictures::new(pixels, labels.to_vec(), 2, 2, names.to_vec()).unwrap()
     }
 
-    /// Also where it is the first, which all others are compared with.
+    /// Also where it is the first, which all others are compared with; but a class needs one that is whole.
     #[test]
     fn a_broken_picture_is_for_the_recipe_to_judge() {
         let root = tempfile::tempdir().unwrap();
-        for class in ["ant", "bee"] {
-            let folder = root.path().join(class);
-            std::fs::create_dir(&folder).unwrap();
-            for number in 0..3 {
-                std::fs::write(folder.join(format!("{number}.png")), "not a picture").unwrap();
-            }
+        let put = |name: &str, bytes: &[u8]| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        };
+        let check = || {
+            let held = datasets::Held { fraction: 0.0, seed: 0 };
+            data(&*datasets::folder(root.path(), held).unwrap().train)
+        };
+        for name in ["ant/0.png", "ant/1.png", "bee/0.png", "bee/1.png"] {
+            put(name, b"not a picture");
         }
-        let held = datasets::Held { fraction: 0.3, seed: 0 };
-        data(&*datasets::folder(root.path(), held).unwrap().train).unwrap();
+        put("ant/2.png", &crate::pictures::png(&[[1, 2, 3]], 1, 1));
+        let error = check().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("not one of the 2 training pictures of class 'bee' can be read"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("bee/0.png cannot be decoded"), "{error}");
+        put("bee/2.png", &crate::pictures::png(&[[3, 2, 1]], 1, 1));
+        check().unwrap();
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Training<'_> {
         };
         self.average = average;
         let (evaluation, better) = measured?;
+        self.left_out.test.tell_all(&evaluation.left_out);
         let epoch = self.state.step / self.per_epoch();
         let measured = [
             ("val/loss", evaluation.loss),

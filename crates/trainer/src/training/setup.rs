@@ -19,6 +19,7 @@ use crate::Error;
 use crate::average::Average;
 use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
+use crate::left_out::LeftOutOfRun;
 use crate::optimizer::Optimizer;
 use crate::recipe::{InputRecipe, NonFinite, Recipe};
 use crate::run_folder::RunFolder;
@@ -127,6 +128,7 @@ impl<'a> Training<'a> {
             state,
             average,
             needs,
+            left_out: LeftOutOfRun::default(),
             passage: Passage::new(recipe.non_finite, &store),
             store,
             speed: Speed::start(),

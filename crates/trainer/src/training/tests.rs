@@ -37,6 +37,7 @@ fn data() -> Data {
         origin: String::new(),
         train: pictures(Split::Train, 96),
         test: pictures(Split::Test, 20),
+        held: false,
         stands_in: false,
     }
 }

@@ -13,6 +13,9 @@ use crate::Error;
 /// Tensors by name, in the order of their names.
 pub type Tensors = BTreeMap<String, Tensor>;
 
+/// A longer header is none: safetensors' own limit.
+const MOST_HEADER: u64 = 100_000_000;
+
 /// The kinds of numbers that weights come in.
 const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::F32, Kind::Float),
@@ -66,10 +69,18 @@ fn tensors(arrays: Arrays) -> Result<Tensors, Error> {
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), Error> {
     if let Some(Format::PytorchZip | Format::PytorchLegacy | Format::Hdf5) = Format::of(bytes) {
         let arrays = weight_files::parse(bytes)
-            .map_err(|source| Error::Foreign { path: path.to_path_buf(), source })?;
+            .map_err(|problem| Error::Foreign { path: path.to_path_buf(), problem })?;
         return Ok((tensors(arrays)?, BTreeMap::new()));
     }
+    if Format::of(bytes).is_none() {
+        return Err(Error::NotWeights { path: path.to_path_buf(), looks: looks_like(bytes) });
+    }
     let format = |reason: String| Error::Format { path: path.to_path_buf(), reason };
+    if let Some(missing) = missing(bytes) {
+        return Err(format(format!(
+            "it is cut off, {missing} bytes are missing at its end; get it again"
+        )));
+    }
     let (_, header) =
         SafeTensors::read_metadata(bytes).map_err(|error| format(error.to_string()))?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
@@ -84,6 +95,39 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, Str
     }
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     Ok((tensors, metadata))
+}
+
+/// What a file that holds no weights is, for whoever downloaded it.
+fn looks_like(bytes: &[u8]) -> String {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]);
+    let line = start.lines().next().unwrap_or("").trim();
+    if bytes.is_empty() {
+        "it is empty".to_string()
+    } else if line.starts_with("version https://git-lfs") {
+        "it is a pointer of Git LFS, which stands for a file; `git lfs pull` brings that"
+            .to_string()
+    } else if line.to_lowercase().starts_with("<!doctype html") || line.starts_with("<html") {
+        "it is a web page, as sites answer where a file is not to be had; get it again".to_string()
+    } else {
+        format!("it begins with {line:?}")
+    }
+}
+
+/// How many bytes a safetensors file lacks by its own header; `None` for a whole one, or where the header does not say.
+fn missing(bytes: &[u8]) -> Option<u64> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let header_length = u64::from_le_bytes(*length);
+    let end = match rest.get(..usize::try_from(header_length).ok()?) {
+        None if header_length <= MOST_HEADER => header_length,
+        None => return None,
+        Some(header) => {
+            let header: serde_json::Value = serde_json::from_slice(header).ok()?;
+            let ends =
+                header.as_object()?.values().filter_map(|entry| entry["data_offsets"][1].as_u64());
+            header_length.checked_add(ends.max()?)?
+        }
+    };
+    end.checked_add(8)?.checked_sub(bytes.len() as u64).filter(|missing| *missing > 0)
 }
 
 /// Writes `tensors` and `metadata` to `path`, whole or not at all.

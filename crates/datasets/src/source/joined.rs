@@ -1,0 +1,61 @@
+//! Two sets as one.
+
+use std::sync::Arc;
+
+use super::{Decoded, PictureRef, Source};
+use crate::Error;
+
+/// The pictures of one set, then those of another of the same classes.
+pub struct Joined {
+    first: Arc<dyn Source>,
+    second: Arc<dyn Source>,
+}
+
+impl Joined {
+    /// Joins two sets. Panics where their classes are not the same.
+    pub fn new(first: Arc<dyn Source>, second: Arc<dyn Source>) -> Self {
+        assert_eq!(first.class_names(), second.class_names(), "sets of different classes");
+        Self { first, second }
+    }
+
+    fn part(&self, index: usize) -> (&dyn Source, usize) {
+        match index.checked_sub(self.first.len()) {
+            None => (&*self.first, index),
+            Some(index) => (&*self.second, index),
+        }
+    }
+}
+
+impl Source for Joined {
+    fn len(&self) -> usize {
+        self.first.len() + self.second.len()
+    }
+
+    fn size(&self) -> Option<[usize; 2]> {
+        self.first.size().filter(|size| self.second.size() == Some(*size))
+    }
+
+    fn class_names(&self) -> &[String] {
+        self.first.class_names()
+    }
+
+    fn label(&self, index: usize) -> u32 {
+        let (part, index) = self.part(index);
+        part.label(index)
+    }
+
+    fn name(&self, index: usize) -> String {
+        let (part, index) = self.part(index);
+        part.name(index)
+    }
+
+    fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
+        self.first.identity(hear);
+        self.second.identity(hear);
+    }
+
+    fn picture<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
+        let (part, index) = self.part(index);
+        part.picture(index, room)
+    }
+}

@@ -1,0 +1,68 @@
+//! A set under another numbering of its classes: that of weights which were trained on more of them, or in another order.
+
+use std::sync::Arc;
+
+use super::{Decoded, PictureRef, Source};
+use crate::Error;
+
+/// The pictures of a set, whose label is the place of their class's name in another list of names.
+pub struct Renumbered {
+    pictures: Arc<dyn Source>,
+    /// By the label that the set has.
+    labels: Vec<u32>,
+    class_names: Vec<String>,
+}
+
+impl Renumbered {
+    /// Numbers the classes of `pictures` by `class_names`.
+    ///
+    /// # Errors
+    /// The classes of the set that are not in the list.
+    pub fn new(pictures: Arc<dyn Source>, class_names: &[String]) -> Result<Self, Vec<String>> {
+        let place = |name: &String| class_names.iter().position(|known| known == name);
+        let places: Vec<Option<usize>> = pictures.class_names().iter().map(place).collect();
+        let unknown: Vec<String> = pictures
+            .class_names()
+            .iter()
+            .zip(&places)
+            .filter(|(_, place)| place.is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        let labels = places.into_iter().flatten().map(|place| place as u32).collect();
+        Ok(Self { pictures, labels, class_names: class_names.to_vec() })
+    }
+}
+
+impl Source for Renumbered {
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn size(&self) -> Option<[usize; 2]> {
+        self.pictures.size()
+    }
+
+    fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    fn label(&self, index: usize) -> u32 {
+        self.labels[self.pictures.label(index) as usize]
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.pictures.name(index)
+    }
+
+    fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
+        self.pictures.identity(hear);
+        self.labels.iter().for_each(|label| hear(&label.to_le_bytes()));
+    }
+
+    fn picture<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
+        self.pictures.picture(index, room)
+    }
+}

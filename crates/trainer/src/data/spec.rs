@@ -1,0 +1,90 @@
+//! What `--data` may say, read from text.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use datasets::Cifar;
+
+use crate::{Error, did_you_mean};
+
+/// What `--data` may say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DataSpec {
+    /// CIFAR-10 if it can be found, else synthetic.
+    Auto,
+    /// A CIFAR set, in a folder or wherever it is found.
+    Cifar(Cifar, Option<PathBuf>),
+    /// Drawn on the spot.
+    Synthetic,
+    /// A folder of pictures for each class.
+    Folder(PathBuf),
+    /// Archives of pictures.
+    Shards(PathBuf),
+}
+
+impl DataSpec {
+    /// Whether pictures lie in files that are read when their turn comes.
+    pub(crate) fn is_files(&self) -> bool {
+        matches!(self, Self::Folder(_) | Self::Shards(_))
+    }
+}
+
+impl FromStr for DataSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (name, folder) = match text.split_once(':') {
+            Some((name, folder)) => (name, Some(PathBuf::from(folder))),
+            None => (text, None),
+        };
+        match (name, folder) {
+            ("auto", None) => Ok(DataSpec::Auto),
+            ("synthetic", None) => Ok(DataSpec::Synthetic),
+            ("folder", Some(folder)) => Ok(DataSpec::Folder(folder)),
+            ("shards", Some(folder)) => Ok(DataSpec::Shards(folder)),
+            ("cifar10", folder) => Ok(DataSpec::Cifar(Cifar::Cifar10, folder)),
+            ("cifar100", folder) => Ok(DataSpec::Cifar(Cifar::Cifar100, folder)),
+            _ => Err(Error::Usage(format!(
+                "unknown data set '{text}'{}; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, \
+                 shards:DIR and synthetic",
+                meant(text, name)
+            ))),
+        }
+    }
+}
+
+/// What was likely meant by an unknown data set: a folder is one, whose kind was not said.
+fn meant(text: &str, name: &str) -> String {
+    if Path::new(text).is_dir() {
+        return format!(" (did you mean 'folder:{text}'?)");
+    }
+    did_you_mean::hint(name, ["auto", "cifar10", "cifar100", "folder", "shards", "synthetic"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specs_are_read() {
+        let read = |text: &str| text.parse::<DataSpec>();
+        assert_eq!(read("auto").unwrap(), DataSpec::Auto);
+        assert_eq!(read("cifar100").unwrap(), DataSpec::Cifar(Cifar::Cifar100, None));
+        assert_eq!(
+            read("cifar10:/a:b").unwrap(),
+            DataSpec::Cifar(Cifar::Cifar10, Some("/a:b".into()))
+        );
+        assert_eq!(read("folder:pets").unwrap(), DataSpec::Folder("pets".into()));
+        assert_eq!(read("shards:/x").unwrap(), DataSpec::Shards("/x".into()));
+        for text in ["", "cifar", "synthetic:x", "imagenet", "folder"] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("; known are auto, cifar10[:DIR]"), "{error}");
+        }
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(
+            error("cifar-10").starts_with("unknown data set 'cifar-10' (did you mean 'cifar10'?);")
+        );
+        assert!(error("/").starts_with("unknown data set '/' (did you mean 'folder:/'?);"));
+    }
+}
