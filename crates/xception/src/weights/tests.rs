@@ -108,7 +108,9 @@ fn a_damaged_file_is_refused_wherever_it_is_cut() {
     for cut in [0, 1, 7, 8, 9, 100, bytes.len() / 2, bytes.len() - 1] {
         fs::write(&path, &bytes[..cut]).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains("is not a valid safetensors file"), "cut at {cut}: {error}");
+        // Of the first eight bytes nothing can be told yet.
+        let expected = if cut > 8 { "file: it is cut off" } else { "holds no weights" };
+        assert!(error.contains(expected), "cut at {cut}: {error}");
     }
     fs::write(&path, [&bytes[..], b"more"].concat()).unwrap();
     assert!(read(&path).is_err(), "trailing bytes");
