@@ -182,15 +182,14 @@ fn check(artefact: &Artefact<'_>, path: &Path) -> Result<Obtained> {
         let sums = fs::read_to_string(folder.join(SUMS)).ok();
         let vouched = sums.as_deref().and_then(|sums| vouched_sum(sums, artefact));
         let length = fs::metadata(path).map_or(0, |file| file.len());
-        if let (None, Size::Exactly(bytes)) = (&vouched, artefact.size)
-            && length < bytes
-        {
-            return Err(integrity(format!(
-                "{} is cut off: {length} of {bytes} bytes; get it again",
+        let place = match artefact.size {
+            Size::Exactly(bytes) if vouched.is_none() && length < bytes => format!(
+                "{} ({length} of the official archive's {bytes} bytes: cut off, or packed anew)",
                 path.display()
-            )));
-        }
-        accept_unofficial(artefact, &path.display().to_string(), &sha256, vouched.as_deref())?;
+            ),
+            _ => path.display().to_string(),
+        };
+        accept_unofficial(artefact, &place, &sha256, vouched.as_deref())?;
     }
     Ok(Obtained {
         name: artefact.name.into(),
