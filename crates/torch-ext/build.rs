@@ -18,8 +18,12 @@ fn main() {
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
+        .include("cpp/gloo_declarations")
+        .define("USE_C10D_GLOO", None)
         .file("cpp/torch_ext.cpp")
+        .file("cpp/distributed.cpp")
         .file("cpp/foreach.cpp")
+        .file("cpp/gradients.cpp")
         .file("cpp/operators.cpp")
         .file("cpp/matrix_kernel.cpp")
         .file("cpp/memory.cpp")
@@ -28,7 +32,9 @@ fn main() {
     let cuda = env::var_os("CARGO_FEATURE_CUDA").is_some();
     if cuda {
         match cuda_includes(&lib) {
-            Ok(folders) => glue.includes(folders).file("cpp/cuda_graph.cpp"),
+            Ok(folders) => {
+                glue.includes(folders).define("USE_C10D_NCCL", None).file("cpp/cuda_graph.cpp")
+            }
             Err(problem) => {
                 println!("cargo::error={problem}");
                 return;
@@ -59,7 +65,7 @@ fn cuda_includes(lib: &Path) -> Result<Vec<PathBuf>, String> {
         println!("cargo::rerun-if-env-changed={variable}");
         env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
     };
-    let roots = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(root);
+    let roots = ["CUDA_HOME", "CUDA_PATH", "NCCL_HOME"].into_iter().filter_map(root);
     // The libtorch of the workspace is a link, and the wheels lie beside what it points at.
     let lib = lib.canonicalize().unwrap_or_else(|_| lib.to_path_buf());
     cuda_headers::find(&cuda_headers::candidates(roots, &lib))

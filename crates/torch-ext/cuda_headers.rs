@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-/// What libtorch's CUDA headers need of CUDA: its runtime, and a header of its compiler that the runtime's include.
-/// The wheels keep the two apart.
-const NEEDED: [&str; 2] = ["cuda_runtime_api.h", "crt/host_config.h"];
+/// What libtorch's CUDA headers need of CUDA: its runtime, a header of its compiler that the runtime's include, and NCCL's.
+/// The wheels keep the three apart.
+const NEEDED: [&str; 3] = ["cuda_runtime_api.h", "crt/host_config.h", "nccl.h"];
 
-/// The folders to look in, in order: those the environment names (`CUDA_HOME`, `CUDA_PATH`), the usual one, and those
-/// that NVIDIA's wheels share with the wheel whose `torch/lib` is `lib`.
+/// The folders of NVIDIA's wheels.
+const WHEELS: [&str; 4] = ["cu13", "cuda_runtime", "cuda_nvcc", "nccl"];
+
+/// The folders to look in, in order: those the environment names (`CUDA_HOME`, `CUDA_PATH`, `NCCL_HOME`), the usual ones
+/// (NCCL is a package of the system's, the toolkit is not), and those that NVIDIA's wheels share with the wheel whose `torch/lib` is `lib`.
 pub(crate) fn candidates(roots: impl IntoIterator<Item = PathBuf>, lib: &Path) -> Vec<PathBuf> {
     let wheels = lib.parent().and_then(Path::parent).map(|packages| packages.join("nvidia"));
-    let of_wheels = wheels
-        .into_iter()
-        .flat_map(|nvidia| ["cu13", "cuda_runtime", "cuda_nvcc"].map(|wheel| nvidia.join(wheel)));
-    let usual = [PathBuf::from("/usr/local/cuda")];
+    let of_wheels = wheels.into_iter().flat_map(|nvidia| WHEELS.map(|wheel| nvidia.join(wheel)));
+    let usual = ["/usr/local/cuda", "/usr"].map(PathBuf::from);
     roots.into_iter().chain(usual).chain(of_wheels).map(|root| root.join("include")).collect()
 }
 
@@ -25,9 +26,9 @@ pub(crate) fn find(candidates: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
             let looked: Vec<String> =
                 candidates.iter().map(|folder| folder.display().to_string()).collect();
             return Err(format!(
-                "the feature `cuda` needs CUDA's header {header}, which is not in {}; set CUDA_HOME to the folder of a \
-                 CUDA toolkit with include/{header} (of wheels: those that hold the runtime and crt, such as \
-                 nvidia-cuda-runtime and nvidia-cuda-crt), or build without the feature",
+                "the feature `cuda` needs CUDA's header {header}, which is not in {}; set CUDA_HOME (for nccl.h NCCL_HOME) \
+                 to the folder that holds include/{header} (of wheels: those that hold the runtime, crt and NCCL, such \
+                 as nvidia-cuda-runtime, nvidia-cuda-crt and nvidia-nccl-cu13), or build without the feature",
                 looked.join(", ")
             ));
         };
@@ -70,17 +71,19 @@ mod tests {
         let expected = [
             "/opt/cuda/include",
             "/usr/local/cuda/include",
+            "/usr/include",
             "/env/site-packages/nvidia/cu13/include",
             "/env/site-packages/nvidia/cuda_runtime/include",
             "/env/site-packages/nvidia/cuda_nvcc/include",
+            "/env/site-packages/nvidia/nccl/include",
         ];
         assert_eq!(found, expected.map(PathBuf::from));
     }
 
     #[test]
-    fn headers_of_two_wheels_make_two_folders() {
-        let tree = Tree::new("two", &["a/cuda_runtime_api.h", "b/crt/host_config.h"]);
-        let folders = ["none", "a", "b"].map(|name| tree.0.join(name));
+    fn headers_of_three_wheels_make_three_folders() {
+        let tree = Tree::new("three", &["a/cuda_runtime_api.h", "b/crt/host_config.h", "c/nccl.h"]);
+        let folders = ["none", "a", "b", "c"].map(|name| tree.0.join(name));
         assert_eq!(find(&folders).unwrap(), folders[1..]);
     }
 
@@ -88,7 +91,7 @@ mod tests {
     fn a_toolkit_is_one_folder() {
         let tree = Tree::new(
             "one",
-            &["a/cuda_runtime_api.h", "a/crt/host_config.h", "b/cuda_runtime_api.h"],
+            &["a/cuda_runtime_api.h", "a/crt/host_config.h", "a/nccl.h", "b/nccl.h"],
         );
         let folders = ["a", "b"].map(|name| tree.0.join(name));
         assert_eq!(find(&folders).unwrap(), folders[..1]);
@@ -102,7 +105,7 @@ mod tests {
         assert!(
             error.starts_with(&format!(
                 "the feature `cuda` needs CUDA's header crt/host_config.h, which is not in {place}/a, {place}/b; set \
-                 CUDA_HOME to the folder of a CUDA toolkit"
+                 CUDA_HOME (for nccl.h NCCL_HOME) to the folder that holds include/crt/host_config.h"
             )),
             "{error}"
         );

@@ -91,7 +91,7 @@ unsafe extern "C" fn run_backward(
     };
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(()) => std::ptr::null_mut(),
-        Err(panic) => ffi::text(&message(panic.as_ref())),
+        Err(panic) => ffi::text(&ffi::panic_message(panic.as_ref(), "a backward pass panicked")),
     }
 }
 
@@ -102,13 +102,6 @@ unsafe extern "C" fn run_backward(
 unsafe fn list<'a, T>(items: *const T, count: usize) -> &'a [T] {
     // SAFETY: the caller's.
     if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(items, count) } }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a backward pass panicked")
-        .to_string()
 }
 
 /// Called when the node goes.

@@ -96,6 +96,14 @@ unsafe extern "C" {
         forget: unsafe extern "C" fn(*mut c_void),
         context: *mut c_void,
     ) -> *mut c_char;
+    pub(crate) fn torch_ext_gradients(
+        loss: *const C_tensor,
+        parameters: *const *mut C_tensor,
+        count: usize,
+        ready: Ready,
+        context: *mut c_void,
+        results: *mut *mut C_tensor,
+    ) -> *mut c_char;
     pub(crate) fn torch_ext_parallel_for(
         count: i64,
         body: unsafe extern "C" fn(*mut c_void, i64, i64),
@@ -116,18 +124,51 @@ pub(crate) type Backward = unsafe extern "C" fn(
     usize,
 ) -> *mut c_char;
 
+/// Hears of a gradient: context, which parameter's, the gradient. Returns an error text from malloc, or null.
+pub(crate) type Ready = unsafe extern "C" fn(*mut c_void, usize, *mut C_tensor) -> *mut c_char;
+
 /// Turns the text that an entry point returned into a `Result`, and frees it.
 pub(crate) fn check(operation: &'static str, text: *mut c_char) -> Result<(), Error> {
+    match taken(text) {
+        None => Ok(()),
+        Some(message) => {
+            let message = message.lines().next().unwrap_or_default().to_string();
+            Err(Error { operation, message })
+        }
+    }
+}
+
+/// The text that an entry point returned, which is freed; `None` where all went well.
+pub(crate) fn taken(text: *mut c_char) -> Option<String> {
     if text.is_null() {
-        return Ok(());
+        return None;
     }
     // SAFETY: a non-null return is a NUL-terminated text from malloc that is now ours.
-    let message = unsafe {
+    unsafe {
         let message = CStr::from_ptr(text).to_string_lossy().into_owned();
         torch_ext_free(text);
-        message
-    };
-    Err(Error { operation, message: message.lines().next().unwrap_or_default().to_string() })
+        Some(message)
+    }
+}
+
+/// Copies `length` bytes that C++ gave away, and frees them.
+///
+/// # Safety
+///
+/// `bytes` are as many, from malloc, and nobody else frees them.
+pub(crate) unsafe fn taken_bytes(bytes: *mut c_char, length: usize) -> Vec<u8> {
+    // SAFETY: the caller's.
+    unsafe {
+        let copy = std::slice::from_raw_parts(bytes.cast::<u8>(), length).to_vec();
+        torch_ext_free(bytes);
+        copy
+    }
+}
+
+/// What a panic that must not reach C++ was about.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send), otherwise: &str) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or(otherwise).to_string()
 }
 
 /// The `at::Tensor*` of each tensor, valid while the tensors are.

@@ -4,7 +4,8 @@
 //! [`FeatureMap`]s, which carry a pending norm and ReLU to whoever reads them next, and [`PackedConv`] for inference.
 //! They are Rust, compiled for each [`InstructionSet`] and for anything else, differentiable, and run on libtorch's own
 //! threads. On other devices the same functions call libtorch's.
-//! The second are memory formats, fused optimizer steps, CUDA graphs and the CPU's abilities.
+//! The second are memory formats, fused optimizer steps, CUDA graphs, the CPU's abilities, gradients that are heard of
+//! on their way ([`gradients`]) and the distributed engine ([`distributed`]).
 //!
 //! This is the only crate of the workspace with `unsafe` code and the only one with C++. The C++ (`cpp/`) is glue: it
 //! catches every exception and hands it over as a text, which becomes an [`Error`].
@@ -18,11 +19,13 @@ mod cuda_graph;
 #[path = "../cuda_headers.rs"]
 mod cuda_headers;
 mod depthwise;
+pub mod distributed;
 mod error;
 mod feature_map;
 mod ffi;
 mod foreach;
 mod fused_optimizers;
+mod gradients;
 mod matrix_kernel;
 mod max_pool;
 mod memory;
@@ -46,6 +49,7 @@ pub use fused_optimizers::{
     AdamMemory, AdamStep, LearningRate, RmsPropMemory, RmsPropStep, SgdMemory, SgdStep,
     WeightDecay, fused_adam, fused_sgd, rms_prop,
 };
+pub use gradients::gradients;
 pub use max_pool::{PoolGeometry, max_pool2d};
 pub use memory::keep_memory;
 pub use memory_format::{channels_last, is_channels_last};

@@ -1,0 +1,2 @@
+// See context.h: included by libtorch's header, of which it names nothing.
+#pragma once
