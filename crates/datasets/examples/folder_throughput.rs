@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use datasets::{
     Augmentation, Broken, Fit, Held, Interpolation, LastBatch, Loader, LoaderConfig, Normalization,
-    Order, ResizedCrop, folder,
+    Order, ResizedCrop, Share, folder,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workers = workers.parse()?;
     let config = LoaderConfig {
         batch_size: batch.parse()?,
+        share: Share::WHOLE,
         order: Order::Shuffled,
         seed: 0,
         augmentation: Augmentation {

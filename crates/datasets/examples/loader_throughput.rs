@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use datasets::{
     Augmentation, Broken, Erasing, ErasingValue, Error, Jitter, LastBatch, Loader, LoaderConfig,
-    Mix, Normalization, Order, Pictures, Policy, ResizedCrop, Split, synthetic,
+    Mix, Normalization, Order, Pictures, Policy, ResizedCrop, Share, Split, synthetic,
 };
 
 fn main() -> Result<(), Error> {
@@ -67,6 +67,7 @@ fn measure(
 ) -> Result<(), Error> {
     let config = LoaderConfig {
         batch_size: 128,
+        share: Share::WHOLE,
         order: Order::Shuffled,
         seed: 0,
         augmentation,

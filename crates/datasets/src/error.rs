@@ -143,6 +143,20 @@ pub enum Error {
         dropped: bool,
     },
 
+    /// A rank would be without a picture in some step, or there is no such rank.
+    #[error(
+        "rank {rank} of {world_size} ranks: there must be a picture for each in every batch, and a batch has {pictures}; \
+         take larger batches, more pictures or fewer ranks"
+    )]
+    LessThanRanks {
+        /// Pictures in a batch, of all ranks together.
+        pictures: usize,
+        /// Which rank.
+        rank: usize,
+        /// How many ranks.
+        world_size: usize,
+    },
+
     /// A crop's padding reaches past the picture.
     #[error(
         "crop padding {padding} needs pictures of more than {padding} pixels a side, these are {height}x{width}"

@@ -30,7 +30,9 @@ pub use decode::{decode, decode_file};
 pub use error::Error;
 pub use fit::Fit;
 pub use image_files::{Found, Held, ImageFiles, folder, shards};
-pub use loader::{Batch, Batches, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order};
+pub use loader::{
+    Batch, Batches, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order, Share,
+};
 pub use normalization::Normalization;
 pub use pictures::{Pictures, Split};
 pub use source::{Decoded, Joined, PictureRef, Renumbered, Source};

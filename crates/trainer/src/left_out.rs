@@ -75,6 +75,7 @@ mod tests {
             labels: Tensor::new(),
             mixed: None,
             indices: Vec::new(),
+            in_all: 0,
             left_out: broken.iter().map(picture).collect(),
         }
     }

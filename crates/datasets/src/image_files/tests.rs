@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Augmentation, Broken, Fit, Interpolation, LastBatch, Loader, LoaderConfig, Normalization, Order,
+    Augmentation, Broken, Fit, Interpolation, LastBatch, Loader, LoaderConfig, Normalization,
+    Order, Share,
 };
 
 const HELD: Held = Held { fraction: 0.25, seed: 3 };
@@ -115,6 +116,7 @@ fn folders_that_are_no_set_are_refused() {
 fn config(batch_size: usize) -> LoaderConfig {
     LoaderConfig {
         batch_size,
+        share: Share::WHOLE,
         order: Order::Sequential,
         seed: 1,
         augmentation: Augmentation::default(),

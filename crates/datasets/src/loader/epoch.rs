@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Batch, Broken, BrokenPicture, Loader, LoaderConfig, Order};
+use super::{Batch, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order};
 use crate::Error;
 use crate::augment::{Interpolation, Mixed, Resize};
 use crate::random::{Counter, Purpose, permutation, stream};
@@ -20,6 +20,8 @@ pub(super) struct Epoch {
     transform: Arc<Transform>,
     config: LoaderConfig,
     epoch: u64,
+    /// Batches of the whole epoch.
+    in_epoch: usize,
     /// Which pictures, in the order of the epoch.
     order: Vec<u32>,
     /// Numbers of the batches that are still to be made, every how many-th of them.
@@ -72,12 +74,23 @@ impl Epoch {
             transform: Arc::clone(transform),
             config: *config,
             epoch,
+            in_epoch: loader.batches_per_epoch(),
             order,
             batches,
             resize: side.map(|side| Resized::new(*size, side)),
             pixels: Vec::new(),
             room: Room::default(),
             decoded: Decoded::default(),
+        }
+    }
+
+    /// The places in the order that batch `number` is made of, of all ranks together.
+    fn whole_batch(&self, number: usize) -> Range<usize> {
+        let LoaderConfig { batch_size, last_batch, .. } = self.config;
+        let start = number * batch_size;
+        match last_batch {
+            LastBatch::Keep if number + 1 == self.in_epoch => start..self.order.len(),
+            _ => start..start + batch_size,
         }
     }
 
@@ -103,9 +116,8 @@ impl Iterator for Epoch {
 
     fn next(&mut self) -> Option<Result<Batch, Error>> {
         let number = self.batches.next()?;
-        let start = number * self.config.batch_size;
-        let end = self.order.len().min(start + self.config.batch_size);
-        let asked = self.order[start..end].to_vec();
+        let whole = self.whole_batch(number);
+        let asked = self.order[self.config.share.of(&whole)].to_vec();
 
         let [height, width] = match &self.resize {
             Some(Resized { side, .. }) => [*side; 2],
@@ -139,7 +151,7 @@ impl Iterator for Epoch {
             Mixed { partner_labels: Tensor::from_slice(&partners), weight }
         });
         let labels = Tensor::from_slice(&labels);
-        Some(Ok(Batch { images, labels, mixed, indices, left_out }))
+        Some(Ok(Batch { images, labels, mixed, indices, in_all: whole.len(), left_out }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a set to an epoch of batches.
 
 mod epoch;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use self::epoch::Epoch;
+pub use self::share::Share;
 use crate::prefetch::Prefetch;
 use crate::source::{Decoded, Source};
 use crate::transform::Transform;
@@ -17,8 +19,10 @@ use crate::{Augmentation, Error, Fit, Mixed, Normalization};
 /// What a [`Loader`] does with its pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LoaderConfig {
-    /// Pictures in a batch.
+    /// Pictures in a batch, of all ranks together.
     pub batch_size: usize,
+    /// What of each batch is loaded.
+    pub share: Share,
     /// In which order an epoch goes through the set.
     pub order: Order,
     /// Seed of order and augmentation.
@@ -89,6 +93,8 @@ pub struct Batch {
     pub mixed: Option<Mixed>,
     /// Which pictures of the set these are.
     pub indices: Vec<u32>,
+    /// How many pictures the batch should have, of all ranks together.
+    pub in_all: usize,
     /// Those that should be here and could not be read.
     pub left_out: Vec<BrokenPicture>,
 }
@@ -96,8 +102,8 @@ pub struct Batch {
 /// Yields the batches of an epoch.
 ///
 /// Order and augmentation depend on the seed, the epoch and a picture's index in the set alone: not
-/// on the batch size, on `prefetch`, or on what was loaded before. Only how pictures are mixed
-/// ([`Mix`](crate::Mix)) depends on the batch that they are in.
+/// on the batch size, on `prefetch`, on the number of ranks, or on what was loaded before. Only how pictures are mixed
+/// ([`Mix`](crate::Mix)) depends on the share of the batch that they are in.
 pub struct Loader {
     pictures: Arc<dyn Source>,
     /// Height and width of its images.
@@ -111,7 +117,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// When an epoch would have no batch, or when an option does not suit the pictures.
+    /// When an epoch would have no batch, or none for some rank, or when an option does not suit the pictures.
     pub fn new(pictures: Arc<dyn Source>, config: LoaderConfig) -> Result<Self, Error> {
         let LoaderConfig { batch_size, augmentation, normalization, fit, last_batch, .. } = config;
         if batch_size == 0 {
@@ -133,6 +139,11 @@ impl Loader {
             let pictures = loader.pictures.len();
             let dropped = last_batch == LastBatch::Drop;
             return Err(Error::NoBatch { pictures, batch_size, dropped });
+        }
+        let Share { rank, world_size } = config.share;
+        let smallest = batch_size.min(loader.pictures.len());
+        if rank >= world_size || smallest < world_size {
+            return Err(Error::LessThanRanks { pictures: smallest, rank, world_size });
         }
         Ok(loader)
     }
@@ -165,15 +176,16 @@ impl Loader {
         &self.config
     }
 
-    /// Number of batches in an epoch.
+    /// Number of batches in an epoch, the same for every rank.
     pub fn batches_per_epoch(&self) -> usize {
-        match self.config.last_batch {
-            LastBatch::Keep => self.pictures.len().div_ceil(self.config.batch_size),
-            LastBatch::Drop => self.pictures.len() / self.config.batch_size,
+        let LoaderConfig { batch_size, share, last_batch, .. } = self.config;
+        match last_batch {
+            LastBatch::Keep => share.batches(self.pictures.len(), batch_size),
+            LastBatch::Drop => self.pictures.len() / batch_size,
         }
     }
 
-    /// Number of pictures that an epoch yields.
+    /// Number of pictures that an epoch yields, to all ranks together.
     pub fn pictures_per_epoch(&self) -> usize {
         match self.config.last_batch {
             LastBatch::Keep => self.pictures.len(),

@@ -1,5 +1,6 @@
 //! Batches: the same whatever the size, the prefetch and the interruption.
 
+mod shares;
 mod whole_batches;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ fn pictures(count: usize) -> Arc<Pictures> {
 fn config(batch_size: usize) -> LoaderConfig {
     LoaderConfig {
         batch_size,
+        share: Share::WHOLE,
         order: Order::Sequential,
         seed: 1,
         augmentation: Augmentation::default(),

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datasets::{
-    Augmentation, Broken, LastBatch, Loader, LoaderConfig, Normalization, Order, Renumbered, Source,
+    Augmentation, Broken, LastBatch, Loader, LoaderConfig, Normalization, Order, Renumbered, Share,
+    Source,
 };
 use serde_json::json;
 use xception::weights::Description;
@@ -54,6 +55,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     let fit = pictures::fit(side, description.crop_fraction, description.interpolation);
     let config = LoaderConfig {
         batch_size: arguments.batch_size as usize,
+        share: Share::WHOLE,
         order: Order::Sequential,
         seed: 0,
         augmentation: Augmentation::default(),

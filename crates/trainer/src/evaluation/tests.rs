@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datasets::{
-    Augmentation, Broken, LastBatch, LoaderConfig, Normalization, Order, Split, synthetic,
+    Augmentation, Broken, LastBatch, LoaderConfig, Normalization, Order, Share, Split, synthetic,
 };
 use tch::{Device, nn::VarStore};
 use xception::{CifarScale, ModelSpec, Preset, weights};
@@ -25,6 +25,7 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
         Arc::new(synthetic::pictures(Split::Test, PICTURES, 32, 0).unwrap());
     let config = LoaderConfig {
         batch_size: 16,
+        share: Share::WHOLE,
         order: Order::Sequential,
         seed: 0,
         augmentation: Augmentation::default(),

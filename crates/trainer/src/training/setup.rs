@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use datasets::{Broken, LastBatch, Loader, LoaderConfig, Order, Source};
+use datasets::{Broken, LastBatch, Loader, LoaderConfig, Order, Share, Source};
 use tch::{Device, nn::VarStore};
 use xception::Xception;
 use xception::summary::Summary;
@@ -146,6 +146,7 @@ pub(crate) fn loader_config(recipe: &Recipe, pictures: &dyn Source, order: Order
     };
     LoaderConfig {
         batch_size,
+        share: Share::WHOLE,
         order,
         seed: recipe.seed,
         augmentation,

@@ -48,6 +48,7 @@ fn batch(step: i64, size: i64) -> Batch {
         mixed: None,
         labels: (Tensor::arange(size, (Kind::Int64, Device::Cpu)) + step).remainder(10),
         indices: (0..size as u32).collect(),
+        in_all: size as usize,
         left_out: Vec::new(),
     }
 }

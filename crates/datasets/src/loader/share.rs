@@ -1,0 +1,36 @@
+//! What of each batch a rank loads: data parallel training splits batches, not the set.
+//!
+//! So order, batches and augmentation are the same for every number of ranks, every picture occurs once in an epoch, and
+//! no rank reads what belongs to another.
+
+use std::ops::Range;
+
+/// A rank's share of every batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Which rank, from 0.
+    pub rank: usize,
+    /// How many there are.
+    pub world_size: usize,
+}
+
+impl Share {
+    /// Everything: one rank alone.
+    pub const WHOLE: Self = Self { rank: 0, world_size: 1 };
+
+    /// Batches of `batch_size` in an epoch of `pictures`, if the last one is kept.
+    ///
+    /// A remainder that is too small to give every rank a picture goes to the batch before it: no rank may be without
+    /// a step that others take.
+    pub(super) fn batches(self, pictures: usize, batch_size: usize) -> usize {
+        let (full, rest) = (pictures / batch_size, pictures % batch_size);
+        let joins = rest == 0 || (rest < self.world_size && full > 0);
+        full + usize::from(!joins)
+    }
+
+    /// This rank's part of the places `whole` of a batch.
+    pub(super) fn of(self, whole: &Range<usize>) -> Range<usize> {
+        let at = |rank: usize| whole.start + whole.len() * rank / self.world_size;
+        at(self.rank)..at(self.rank + 1)
+    }
+}
