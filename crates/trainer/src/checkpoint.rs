@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use xception::weights::{self, Tensors};
 
 use crate::Error;
+use crate::world::World;
 use manifest::Files;
 
 pub(crate) use disk::{Disk, RealDisk};
@@ -60,6 +61,23 @@ impl Checkpoint {
             files.extend([tensors(AVERAGE, &self.average)?]);
         }
         Ok(files)
+    }
+
+    /// What rank 0 has, for every rank.
+    pub(crate) fn of_rank_0(own: Option<Self>, world: &World) -> Result<Option<Self>, Error> {
+        let files = own.as_ref().map(Self::to_files).transpose()?.unwrap_or_default();
+        let names =
+            world.broadcast_bytes(files.keys().cloned().collect::<Vec<_>>().join("\n").into())?;
+        let names = String::from_utf8_lossy(&names).into_owned();
+        let mut shared = Files::new();
+        for name in names.lines() {
+            let bytes = files.get(name).cloned().unwrap_or_default();
+            shared.insert(name.to_string(), world.broadcast_bytes(bytes)?);
+        }
+        match own.is_some() || shared.is_empty() {
+            true => Ok(own),
+            false => Self::from_files(&shared).map(Some).map_err(Error::Internal),
+        }
     }
 
     fn from_files(files: &Files) -> Result<Self, String> {

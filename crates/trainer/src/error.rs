@@ -3,11 +3,14 @@
 use std::any::Any;
 use std::path::{Path, PathBuf};
 
+use torch_ext::distributed::DistributedError;
+
 use crate::checkpoint::SaveError;
 use crate::stop::Signal;
 
 /// Why a command did not finish. Exit codes: 1 failed, 2 usage or configuration, 3 data or weights that cannot be
-/// trusted, 4 no valid checkpoint, 5 a loss that is not finite, 6 out of memory, 130 and 143 interrupted and saved.
+/// trusted, 4 no valid checkpoint, 5 a loss that is not finite, 6 out of memory, 7 another rank failed or is out of reach,
+/// 130 and 143 interrupted and saved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag or argument that cannot be meant.
@@ -85,6 +88,17 @@ pub enum Error {
         "this is not the run that was begun:\n  {0}\nleave the changes out, or begin a new run with another --out"
     )]
     OtherRun(String),
+    /// Ranks were started as different runs.
+    #[error(
+        "this rank is not what rank 0 is:\n  {0}\nstart all ranks with the same command on the same pictures"
+    )]
+    OtherRank(String),
+    /// Another rank is gone, or cannot be reached.
+    #[error(transparent)]
+    Distributed(#[from] DistributedError),
+    /// Ranks no longer have the same parameters.
+    #[error("{0}")]
+    RanksDiffer(String),
     /// There are checkpoints, and none of them is what was written.
     #[error(
         "no valid checkpoint: {0} and nothing older; begin again in a new folder, or put a good copy of one in its place"
@@ -148,10 +162,13 @@ impl From<tch::TchError> for Error {
 }
 
 impl Error {
+    /// The exit code of a rank that ends because of another one.
+    pub(crate) const PEER_FAILED: u8 = 7;
+
     /// The exit code of this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) | Error::Recipe { .. } | Error::OtherRun(_) => 2,
+            Error::Usage(_) | Error::Recipe { .. } | Error::OtherRun(_) | Error::OtherRank(_) => 2,
             Error::Xception(error) => match error {
                 xception::Error::UnknownPreset { .. }
                 | xception::Error::Option { .. }
@@ -177,6 +194,7 @@ impl Error {
             Error::NoCheckpoint(_) => 4,
             Error::NonFiniteLoss { .. } => 5,
             Error::OutOfMemory { .. } | Error::TooLarge(_) => 6,
+            Error::Distributed(_) | Error::RanksDiffer(_) => Self::PEER_FAILED,
             Error::Interrupted { signal, .. } => signal.exit_code(),
             Error::NotSaved { .. }
             | Error::Save(_)

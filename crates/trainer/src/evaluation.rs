@@ -3,13 +3,13 @@
 
 mod calibration;
 mod class_scores;
+mod counts;
 mod details;
 mod first_layer;
 mod mistake;
 
-use datasets::{Batches, Loader};
+use datasets::Loader;
 use serde_json::{Value, json};
-use tch::Kind;
 use xception::Xception;
 
 pub(crate) use self::calibration::{Bin, Calibration};
@@ -19,9 +19,12 @@ pub(crate) use self::first_layer::FirstLayer;
 pub(crate) use self::mistake::Mistake;
 
 use crate::Error;
-use crate::forward::{Forward, Views};
+use crate::forward::Views;
 use crate::left_out::LeftOut;
 use crate::precision::Precision;
+use crate::world::World;
+
+use self::counts::Counts;
 
 /// What was counted.
 #[derive(Debug, Clone, Default)]
@@ -51,63 +54,22 @@ impl Evaluation {
         loader: &Loader,
         precision: Precision,
         views: Views,
-        mut after: impl FnMut(u64) -> Result<(), Error>,
+        after: impl FnMut(u64) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let classes = loader.pictures().class_names().len();
-        let mut confusion = vec![vec![0_u64; classes]; classes];
-        let (mut images, mut in_top5, mut loss) = (0_u64, 0_i64, 0.0);
-        let (mut calibration, mut mistakes) = (Calibration::default(), Vec::new());
-        let mut left_out = LeftOut::default();
-        let batches: Batches = loader.epoch(0);
-        let mut forward = Forward::new(model, precision, loader.config().batch_size);
-        tch::no_grad(|| -> Result<(), Error> {
-            for batch in batches {
-                let batch = batch?;
-                left_out.add(&batch);
-                if batch.indices.is_empty() {
-                    continue;
-                }
-                let logits = forward.logits(&batch.images, views)?;
-                let log_probabilities = logits.log_softmax(-1, Kind::Double);
-                loss -= log_probabilities
-                    .gather(1, &batch.labels.unsqueeze(1), false)
-                    .sum(Kind::Double)
-                    .double_value(&[]);
-                let (_, ranked) = logits.topk(5.min(classes as i64), 1, true, true);
-                let hits = ranked.eq_tensor(&batch.labels.unsqueeze(1));
-                in_top5 += hits.sum(Kind::Int64).int64_value(&[]);
-                let best = ranked.narrow(1, 0, 1);
-                let confidence = log_probabilities.gather(1, &best, false).exp().view([-1]);
-                let confidence: Vec<f64> = confidence.try_into().expect("a vector of numbers");
-                let predicted: Vec<i64> = best.view([-1]).try_into().expect("a vector of classes");
-                let labels: Vec<i64> = (&batch.labels).try_into().expect("a vector of labels");
-                let pictures =
-                    batch.indices.iter().zip(labels).zip(predicted.iter().zip(confidence));
-                for ((&index, label), (&predicted, probability)) in pictures {
-                    let (label, predicted) = (label as usize, predicted as usize);
-                    confusion[label][predicted] += 1;
-                    calibration.add(probability, label == predicted);
-                    if label != predicted {
-                        mistakes.push(Mistake { index, label, predicted, probability });
-                    }
-                }
-                images += batch.indices.len() as u64;
-                after(images)?;
-            }
-            Ok(())
-        })?;
-        let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
-        let part = |count: f64| if images == 0 { 0.0 } else { count / images as f64 };
-        Ok(Self {
-            images,
-            top1: part(right as f64),
-            top5: part(in_top5 as f64),
-            loss: part(loss),
-            confusion,
-            calibration,
-            mistakes: mistake::most_confident(mistakes),
-            left_out,
-        })
+        Ok(Counts::of(model, loader, precision, views, after)?.evaluation())
+    }
+
+    /// The same over the shares of all ranks: each runs over its own, and every rank has the figures of the whole set.
+    pub(crate) fn of_all_ranks(
+        model: &Xception,
+        loader: &Loader,
+        precision: Precision,
+        world: &World,
+        after: impl FnMut(u64) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        Ok(Counts::of(model, loader, precision, Views::One, after)?
+            .of_all_ranks(world)?
+            .evaluation())
     }
 
     /// Part of each class's pictures that were recognised; `None` for a class without pictures.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use datasets::{Batch, BrokenPicture, Source};
+use serde::{Deserialize, Serialize};
 
 /// Those of one set, with the reason of each.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOut(BTreeMap<u32, String>);
 
 impl LeftOut {
@@ -30,6 +31,11 @@ impl LeftOut {
                 tracing::warn!("left out: {reason}");
             }
         }
+    }
+
+    /// Takes over those of another rank.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     /// What people know them by; `pictures` is their set.

@@ -2,14 +2,18 @@
 
 use std::env;
 use std::fmt;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::Error;
 use crate::cli::Verbosity;
 use crate::progress::above_bars;
 use crate::terminal::{Colour, Stderr};
@@ -22,7 +26,7 @@ pub fn init(verbosity: Verbosity) {
     let unusable = filter.as_ref().err().map(ToString::to_string);
     tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(verbosity.level())))
-        .with_writer(|| AboveBars)
+        .with_writer(Destination)
         .with_ansi(Stderr::of_this_process().colour == Colour::Ansi)
         .event_format(Plain)
         .init();
@@ -34,12 +38,84 @@ pub fn init(verbosity: Verbosity) {
     }
 }
 
-/// stderr, with the bars out of the way. The subscriber writes a whole event at once.
-struct AboveBars;
+/// Where another rank than 0 says what it has to say; of several that say the same, people want to hear one.
+struct Follower {
+    rank: usize,
+    /// What was said ahead of the file.
+    early: Vec<u8>,
+    file: Option<File>,
+}
 
-impl Write for AboveBars {
+static FOLLOWER: Mutex<Option<Follower>> = Mutex::new(None);
+
+fn follower() -> MutexGuard<'static, Option<Follower>> {
+    FOLLOWER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether what is said goes to people, not to the log of another rank than 0.
+pub(crate) fn is_seen() -> bool {
+    follower().is_none()
+}
+
+/// From now on only errors of this process, which is `rank`, go to stderr.
+pub(crate) fn follow(rank: usize) {
+    *follower() = Some(Follower { rank, early: Vec::new(), file: None });
+}
+
+/// Everything goes to the file at `path` from now on, behind what a follower has said so far.
+pub(crate) fn to_file(path: &Path) -> Result<(), Error> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(Error::file("create", path))?;
+    if let Some(follower) = &mut *follower() {
+        file.write_all(&follower.early).map_err(Error::file("write", path))?;
+        follower.early.clear();
+        follower.file = Some(file);
+    }
+    Ok(())
+}
+
+impl Follower {
+    fn take(&mut self, text: &[u8], level: Level) -> io::Result<()> {
+        if level == Level::ERROR {
+            let text = String::from_utf8_lossy(text).into_owned();
+            eprint!("rank {}: {text}", self.rank);
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(text),
+            None => self.early.write_all(text),
+        }
+    }
+}
+
+/// stderr with the bars out of the way, or a follower's log. The subscriber writes a whole event at once.
+struct Destination;
+
+/// The same, for an event of one level.
+struct Line {
+    level: Level,
+}
+
+impl MakeWriter<'_> for Destination {
+    type Writer = Line;
+
+    fn make_writer(&self) -> Line {
+        Line { level: Level::INFO }
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Line {
+        Line { level: *metadata.level() }
+    }
+}
+
+impl Write for Line {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        above_bars(|| io::stderr().write(text))
+        match &mut *follower() {
+            Some(follower) => follower.take(text, self.level).map(|()| text.len()),
+            None => above_bars(|| io::stderr().write(text)),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

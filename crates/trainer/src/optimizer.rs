@@ -135,8 +135,12 @@ impl Optimizer {
 
     /// The gradient of `loss` in every parameter that is moved, group by group in order of creation.
     pub(crate) fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>, Error> {
-        let parameters: Vec<&Tensor> = self.moved().flat_map(|group| &group.parameters).collect();
-        Ok(Tensor::f_run_backward(&[loss], &parameters, false, false)?)
+        Ok(Tensor::f_run_backward(&[loss], &self.parameters(), false, false)?)
+    }
+
+    /// Every parameter that is moved, group by group in order of creation.
+    pub(crate) fn parameters(&self) -> Vec<&Tensor> {
+        self.moved().flat_map(|group| &group.parameters).collect()
     }
 
     /// Moves every parameter against its gradient.

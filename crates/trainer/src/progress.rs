@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use self::lines::Lines;
+use crate::log::is_seen;
 use crate::terminal::{Motion, Stderr};
 
 /// The bars that are on the screen.
@@ -37,8 +38,9 @@ impl Progress {
     pub(crate) fn new(pictures: u64) -> Self {
         let shown = match Stderr::of_this_process().motion {
             _ if !tracing::enabled!(tracing::Level::INFO) => Shown::Nothing,
-            Motion::Bar => Shown::Bar(bar(&BARS, pictures)),
-            Motion::Lines => {
+            // The bar is rank 0's; the lines of other ranks are in their logs.
+            Motion::Bar if is_seen() => Shown::Bar(bar(&BARS, pictures)),
+            Motion::Bar | Motion::Lines => {
                 Shown::Lines { started: Instant::now(), lines: Mutex::new(Lines::new(pictures)) }
             }
         };

@@ -4,6 +4,7 @@ mod augmentation;
 mod input;
 mod named;
 mod progressive;
+mod ranks;
 mod safety;
 mod transfer;
 
@@ -29,6 +30,7 @@ pub use augmentation::{
 pub use input::{BrokenRecipe, InputRecipe};
 pub use named::{NAMED, named};
 pub use progressive::Stage;
+pub use ranks::{RankLearningRate, RankStatistics, RanksRecipe};
 pub use safety::{CheckpointRecipe, NonFinite};
 pub use transfer::{HeadStart, Statistics, TransferRecipe};
 
@@ -42,7 +44,7 @@ pub struct Recipe {
     pub seed: u64,
     /// Times through the training set.
     pub epochs: u64,
-    /// Pictures a step.
+    /// Pictures a step, on each rank.
     pub batch_size: usize,
     /// Micro-batches that a step passes them in, one after the other; batch norm sees these. 1 for all at once.
     pub accumulation: usize,
@@ -86,9 +88,21 @@ pub struct Recipe {
     pub checkpoints: CheckpointRecipe,
     /// What becomes of a loss that is not finite.
     pub non_finite: NonFinite,
+    /// How several ranks train together; absent for [`RanksRecipe::default`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<RanksRecipe>,
     /// The size of the pictures in the course of the run; none is their own throughout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub progressive: Vec<Stage>,
+}
+
+/// A recipe as it stands in a file.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// What the file is called, for complaints.
+    pub(crate) name: String,
+    /// What it holds.
+    pub(crate) text: String,
 }
 
 /// The network of a recipe.
@@ -137,10 +151,21 @@ impl Recipe {
     /// The recipe that `arguments` ask for: a named one, a file or the run's that is resumed, with the changes that were
     /// typed.
     pub fn resolve(arguments: &TrainArgs) -> Result<Self, Error> {
-        let name = &arguments.recipe_name();
+        Self::resolve_on(None, arguments)
+    }
+
+    /// The same, with `resumed` for the recipe of the run that is gone on with.
+    pub(crate) fn resolve_on(resumed: Option<&Text>, arguments: &TrainArgs) -> Result<Self, Error> {
+        let name = &match resumed {
+            Some(resumed) if arguments.recipe.is_none() => resumed.name.clone(),
+            _ => arguments.recipe_name(),
+        };
         let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
         let complain = |error: toml::de::Error| refuse(error.to_string().trim_end().to_string());
-        let text = text_of(name).map_err(refuse)?;
+        let text = match resumed {
+            Some(resumed) if arguments.recipe.is_none() => resumed.text.clone(),
+            _ => text_of(name).map_err(refuse)?,
+        };
         let TrainArgs { preset, data, weights, set, .. } = arguments;
         let as_it_is = preset.is_none() && data.is_none() && weights.is_none() && set.is_empty();
         let recipe: Recipe = if as_it_is {
@@ -171,9 +196,19 @@ impl Recipe {
     /// The resolved recipe in the file `config.toml` of a run.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
-        let text = text_of(&name).map_err(refuse)?;
-        toml::from_str(&text).map_err(|error| refuse(error.to_string().trim_end().to_string()))
+        match text_of(&name) {
+            Ok(text) => Self::parse(&Text { name, text }),
+            Err(problem) => Err(Error::Recipe { name, problem }),
+        }
+    }
+
+    /// The same, of a file that was read.
+    pub(crate) fn parse(config: &Text) -> Result<Self, Error> {
+        let Text { name, text } = config;
+        toml::from_str(text).map_err(|error| {
+            let problem = error.to_string().trim_end().to_string();
+            Error::Recipe { name: name.clone(), problem }
+        })
     }
 
     fn validate(&self) -> Result<(), String> {

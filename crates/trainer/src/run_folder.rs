@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Text};
 use crate::whole_file;
+use crate::world::World;
 
 /// An existing folder that belongs to one run, and to this process alone as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// The lock goes when it is closed, however the process ends.
-    _lock: File,
+    /// The lock goes when it is closed, however the process ends. Rank 0 has it for all.
+    _lock: Option<File>,
 }
 
 /// The file that is locked. It holds the number of the process that has it.
@@ -53,8 +54,17 @@ impl RunFolder {
         Self::locked(path)
     }
 
+    /// The folder that rank 0 keeps, for the log of another rank. On another machine it holds nothing else.
+    pub(crate) fn of_rank_0(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(Error::file("create", path))?;
+        Ok(Self { path: path.to_path_buf(), _lock: None })
+    }
+
     /// The folder of a run that was begun.
-    pub(crate) fn reopen(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn reopen(path: &Path, world: &World) -> Result<Self, Error> {
+        if !world.leads() {
+            return Self::of_rank_0(path);
+        }
         if !path.join(CONFIG).is_file() {
             return Err(Error::Usage(format!(
                 "--resume {}: there is no {CONFIG}, so it is not the folder of a run",
@@ -88,7 +98,7 @@ impl RunFolder {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(Error::file("write", &place))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, _lock: Some(lock) })
     }
 
     fn create_numbered(runs: &Path, name: &str) -> Result<PathBuf, Error> {
@@ -136,21 +146,32 @@ impl RunFolder {
         whole_file::write(&path, &text)
     }
 
-    /// The file that [`RunFolder::write_config`] wrote.
-    pub(crate) fn config(&self) -> PathBuf {
-        self.file(CONFIG)
+    /// What [`RunFolder::write_config`] wrote, as rank 0 has it.
+    pub(crate) fn read_config(&self, world: &World) -> Result<Text, Error> {
+        let path = self.file(CONFIG);
+        let text = match world.leads() {
+            true => fs::read(&path).map_err(Error::file("read", &path))?,
+            false => Vec::new(),
+        };
+        let text = String::from_utf8_lossy(&world.broadcast_bytes(text)?).into_owned();
+        Ok(Text { name: path.display().to_string(), text })
     }
 
     /// Writes what the run is made with.
-    pub(crate) fn write_environment(&self, seed: u64) -> Result<(), Error> {
-        self.write_json(ENVIRONMENT, &environment(seed))
+    pub(crate) fn write_environment(&self, seed: u64, ranks: usize) -> Result<(), Error> {
+        self.write_json(ENVIRONMENT, &environment(seed, ranks))
     }
 
     /// Adds what the run goes on with from `step` to what it was begun with.
-    pub(crate) fn extend_environment(&self, seed: u64, step: u64) -> Result<(), Error> {
+    pub(crate) fn extend_environment(
+        &self,
+        seed: u64,
+        ranks: usize,
+        step: u64,
+    ) -> Result<(), Error> {
         let text = fs::read_to_string(self.file(ENVIRONMENT)).unwrap_or_default();
         let mut document = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
-        let mut now = environment(seed);
+        let mut now = environment(seed, ranks);
         now["from_step"] = json!(step);
         match document["resumed"].as_array_mut() {
             Some(resumed) => resumed.push(now),
@@ -167,13 +188,14 @@ impl RunFolder {
 }
 
 /// What a run was made with: versions, threads, CPU, the command.
-fn environment(seed: u64) -> Value {
+fn environment(seed: u64, ranks: usize) -> Value {
     let command: Vec<String> = std::env::args().collect();
     json!({
         "xception": env!("CARGO_PKG_VERSION"),
         "libtorch": torch_ext::version(),
         "commit": commit(),
         "command": command,
+        "ranks": ranks,
         "threads": tch::get_num_threads(),
         "bf16_matrix_unit": torch_ext::has_bf16_matrix_unit(),
         "cpu": cpu_model(),
@@ -217,21 +239,22 @@ mod tests {
     fn a_run_has_one_process() {
         let folder = tempfile::tempdir().unwrap();
         let first = RunFolder::create(Some(folder.path()), "any").unwrap();
-        fs::write(first.config(), "").unwrap();
-        let error = RunFolder::reopen(folder.path()).unwrap_err().to_string();
+        fs::write(first.file(CONFIG), "").unwrap();
+        let reopen = || RunFolder::reopen(folder.path(), &World::single());
+        let error = reopen().unwrap_err().to_string();
         let own = std::process::id();
         assert!(
             error.ends_with(&format!("is in use by process {own}; wait for it or end it")),
             "{error}"
         );
         drop(first);
-        RunFolder::reopen(folder.path()).expect("the lock went with the value");
+        reopen().expect("the lock went with the value");
     }
 
     #[test]
     fn what_was_never_a_run_cannot_be_resumed() {
         let folder = tempfile::tempdir().unwrap();
-        let error = RunFolder::reopen(folder.path()).unwrap_err();
+        let error = RunFolder::reopen(folder.path(), &World::single()).unwrap_err();
         assert!(
             error
                 .to_string()

@@ -11,6 +11,7 @@ mod running;
 mod saving;
 mod setup;
 mod step;
+mod together;
 
 use std::time::Instant;
 
@@ -28,11 +29,11 @@ use crate::precision::Precision;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, Statistics, TransferRecipe};
 use crate::run_folder::RunFolder;
-use crate::stop::StopRequest;
+use crate::stop::{Signal, StopRequest};
 use crate::watching::Watch;
 use crate::world::World;
 
-pub(crate) use self::origin::check_recipe;
+pub(crate) use self::origin::{check_ranks, check_recipe};
 pub(crate) use self::setup::loader_config;
 pub(crate) use self::step::{Clipping, Moment, StepOptions, cross_entropy};
 
@@ -91,7 +92,7 @@ impl Training<'_> {
         let parameters: usize = self.store.trainable_variables().iter().map(Tensor::numel).sum();
         let ranks = match self.world.size() {
             1 => String::new(),
-            ranks => format!(" × {ranks} ranks"),
+            ranks => format!(" × {ranks} ranks, {}", self.scaling()),
         };
         let done = match self.state.step {
             0 => String::new(),
@@ -113,7 +114,7 @@ impl Training<'_> {
 
     /// Trains to the end, saving now and then, and measuring after every epoch.
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
-        self.world.broadcast(&self.store.trainable_variables());
+        self.share_variables()?;
         let progress = Progress::new(self.recipe.epochs * self.train.pictures_per_epoch() as u64);
         self.save_if_gone_back_to()?;
         loop {
@@ -123,7 +124,6 @@ impl Training<'_> {
                 false => None,
             };
             if let (Some(last), true) = (measured, self.state.step == self.steps()) {
-                self.world.barrier();
                 let best = self.state.best.expect("the last epoch was measured");
                 let seconds = self.seconds();
                 let Self { test, left_out, .. } = self;
@@ -156,8 +156,8 @@ impl Training<'_> {
             {
                 return Ok(());
             }
-            self.speed.add(batch.indices.len());
-            unlogged.add(batch.indices.len());
+            self.speed.add(batch.in_all);
+            unlogged.add(batch.in_all);
             if !self.store.device().is_cuda() {
                 progress.update(done + self.state.epoch.images, self.so_far());
             }
@@ -192,6 +192,7 @@ impl Training<'_> {
             self.passage.remember();
             self.seed_dropout();
             self.stepper.train(self.phase(moment.epoch));
+            self.stepper.ask(self.stop.received());
             let stepped =
                 self.stepper.step(batch, moment).map_err(|error| self.explained(error))?;
             if moment.step == 1 {
@@ -204,8 +205,8 @@ impl Training<'_> {
             if let Some(average) = &mut self.average {
                 average.update(&position)?;
             }
-            self.epoch.add(batch.indices.len(), &stepped);
-            self.unlogged.add(batch.indices.len(), &stepped);
+            self.epoch.add(&stepped);
+            self.unlogged.add(&stepped);
         }
         self.state.step += 1;
         match !self.store.device().is_cuda() || self.logs() || self.saves() {
@@ -223,10 +224,11 @@ impl Training<'_> {
         }
     }
 
-    /// What dropout and drop-path leave out follows from the step alone: a resumed run blanks the same.
+    /// What dropout and drop-path leave out follows from the step and the rank: a resumed run blanks the same.
     fn seed_dropout(&self) {
         if self.recipe.model.draws() {
-            let mut stream = stream(self.recipe.seed, Purpose::Dropout, 0, self.state.step);
+            let rank = self.world.rank() as u64;
+            let mut stream = stream(self.recipe.seed, Purpose::Dropout, rank, self.state.step);
             tch::manual_seed(below(&mut stream, 1 << 62) as i64);
         }
     }
@@ -269,7 +271,15 @@ impl Training<'_> {
     }
 
     fn saves(&self) -> bool {
-        self.stop.received().is_some() || self.at_end_of_epoch() || self.saver.due()
+        self.asked().is_some() || self.at_end_of_epoch() || self.saver.due()
+    }
+
+    /// Who asked the run to stop. Ranks agree on it with every step, so that all stop after the same one.
+    fn asked(&self) -> Option<Signal> {
+        match self.world.size() {
+            1 => self.stop.received(),
+            _ => self.stepper.asked(),
+        }
     }
 
     fn so_far(&self) -> String {

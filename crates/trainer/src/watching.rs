@@ -20,7 +20,8 @@ const TENSORBOARD: &str = "tb";
 
 /// The open files. A run does not end for what it shows: what cannot be written is said, and training goes on.
 pub(crate) struct Watch {
-    metrics: Metrics,
+    /// Absent where nothing is shown.
+    metrics: Option<Metrics>,
     folder: PathBuf,
     /// Begun with the first event.
     events: Option<EventWriter>,
@@ -38,12 +39,19 @@ impl Watch {
     /// The files of the run in `folder`, new or as they are.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         let metrics = Metrics::open(&folder.join("metrics.jsonl"))?;
-        Ok(Self { metrics, folder: folder.join(TENSORBOARD), events: None })
+        Ok(Self { metrics: Some(metrics), folder: folder.join(TENSORBOARD), events: None })
+    }
+
+    /// Shows nothing: what a run shows, one of its ranks does.
+    pub(crate) fn nothing() -> Self {
+        Self { metrics: None, folder: PathBuf::new(), events: None }
     }
 
     /// Numbers by tag.
     pub(crate) fn log(&mut self, step: u64, epoch: u64, values: &[(&str, f64)]) {
-        self.metrics.log(step, epoch, values);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.log(step, epoch, values);
+        }
         self.event(|events| events.scalars(stamp(step), values));
     }
 
@@ -77,7 +85,7 @@ impl Watch {
             .events
             .as_ref()
             .map(|events| EventsMark { file: events.name().to_string(), bytes: events.position() });
-        (self.metrics.synced_length(), mark)
+        (self.metrics.as_mut().map_or(0, Metrics::synced_length), mark)
     }
 
     /// Takes both files back to where [`Watch::mark`] saw them, so that no step stands in them twice.
@@ -86,7 +94,8 @@ impl Watch {
         metrics: u64,
         events: Option<&EventsMark>,
     ) -> Result<(), Error> {
-        self.metrics.cut_back(metrics)?;
+        let Some(own) = &mut self.metrics else { return Ok(()) };
+        own.cut_back(metrics)?;
         self.events = match events {
             Some(EventsMark { file, bytes }) => {
                 EventWriter::reopen(&self.folder, file, *bytes).map_or_else(lost, Some)
@@ -98,6 +107,9 @@ impl Watch {
     }
 
     fn event(&mut self, write: impl FnOnce(&mut EventWriter) -> Result<(), Error>) {
+        if self.metrics.is_none() {
+            return;
+        }
         let events = match self.events.take() {
             Some(events) => Ok(events),
             None => EventWriter::create(&self.folder),

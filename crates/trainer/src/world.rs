@@ -1,18 +1,58 @@
 //! The ranks of a run. One rank is the same code path as many: the single-process world does nothing.
 
-use tch::Tensor;
+mod buckets;
+mod failure;
+mod heartbeat;
+mod launch;
+mod meeting;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use datasets::Share;
+use tch::{Device, Kind, Tensor};
+use torch_ext::distributed::{DistributedError, ProcessGroup, ReduceOperation, Store, Work};
+
+use crate::Error;
+
+pub(crate) use self::buckets::Buckets;
+
+use self::heartbeat::Heartbeat;
+use self::launch::Launch;
 
 /// Who takes part. Collectives are methods, so that the training loop never asks how many there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// All ranks call the same ones in the same order. They go through libtorch's c10d: Gloo for tensors on a CPU, NCCL for
+/// those on a GPU.
+#[derive(Clone)]
 pub(crate) struct World {
     rank: usize,
     size: usize,
+    device: Device,
+    links: Option<Arc<Links>>,
+}
+
+/// What connects a rank to the others.
+struct Links {
+    /// Tensors on CPUs, and whatever is not a tensor.
+    cpu: Mutex<ProcessGroup>,
+    /// Tensors on GPUs, where the run has them.
+    gpu: Option<Mutex<ProcessGroup>>,
+    store: Store,
+    heartbeat: Heartbeat,
+    /// The run's folder, once there is one, for those who want to go on.
+    folder: failure::Folder,
+    launch: Launch,
 }
 
 impl World {
     /// This process alone.
     pub(crate) fn single() -> Self {
-        World { rank: 0, size: 1 }
+        World { rank: 0, size: 1, device: Device::cuda_if_available(), links: None }
+    }
+
+    /// Which rank this is, from 0.
+    pub(crate) fn rank(&self) -> usize {
+        self.rank
     }
 
     /// Ranks in all; with [`World::single`] one.
@@ -25,12 +65,123 @@ impl World {
         self.rank == 0
     }
 
-    /// Sums `tensors` over all ranks, in place.
-    pub(crate) fn all_reduce(&self, _tensors: &[Tensor]) {}
+    /// Where this rank computes.
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What of every batch is this rank's.
+    pub(crate) fn share(&self) -> Share {
+        Share { rank: self.rank, world_size: self.size }
+    }
+
+    /// Sums `tensor` over all ranks, in place.
+    pub(crate) fn sum(&self, tensor: &Tensor) -> Result<(), Error> {
+        match self.links {
+            Some(_) => self.finish(self.begin_sum(tensor)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins to sum `tensor` over all ranks, in place. For several ranks only.
+    pub(crate) fn begin_sum(&self, tensor: &Tensor) -> Result<Work, Error> {
+        let links = self.links.as_ref().expect("there are several ranks");
+        let group = links.group_of(tensor)?;
+        Ok(group.all_reduce(tensor, ReduceOperation::Sum)?)
+    }
+
+    /// Waits for what was begun.
+    pub(crate) fn finish(&self, work: Work) -> Result<(), Error> {
+        Ok(work.wait()?)
+    }
 
     /// Gives every rank what rank 0 has, in place.
-    pub(crate) fn broadcast(&self, _tensors: &[Tensor]) {}
+    pub(crate) fn broadcast(&self, tensors: &[Tensor]) -> Result<(), Error> {
+        let Some(links) = &self.links else { return Ok(()) };
+        let begun: Vec<Work> = tch::no_grad(|| {
+            let begin = |tensor: &Tensor| links.group_of(tensor)?.broadcast(&tensor.detach(), 0);
+            tensors.iter().map(begin).collect::<Result<_, DistributedError>>()
+        })?;
+        begun.into_iter().try_for_each(|work| self.finish(work))
+    }
+
+    /// What rank 0 has in `bytes`, for every rank.
+    pub(crate) fn broadcast_bytes(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+        if self.links.is_none() {
+            return Ok(bytes);
+        }
+        let length = Tensor::from_slice(&[bytes.len() as i64]);
+        self.broadcast(std::slice::from_ref(&length))?;
+        let length = length.int64_value(&[0]);
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let tensor = match self.leads() {
+            true => Tensor::from_slice(&bytes),
+            false => Tensor::zeros([length], (Kind::Uint8, Device::Cpu)),
+        };
+        self.broadcast(std::slice::from_ref(&tensor))?;
+        Ok(if self.leads() { bytes } else { Vec::try_from(&tensor)? })
+    }
+
+    /// The `bytes` of every rank, in their order, for every rank.
+    pub(crate) fn gather_bytes(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, Error> {
+        let Some(links) = &self.links else { return Ok(vec![bytes]) };
+        let group = lock(&links.cpu);
+        let all = |tensor: &Tensor| -> Result<Vec<Tensor>, Error> {
+            let gathered: Vec<Tensor> = (0..self.size).map(|_| tensor.zeros_like()).collect();
+            group.all_gather(tensor, &gathered)?.wait()?;
+            Ok(gathered)
+        };
+        let lengths = all(&Tensor::from_slice(&[bytes.len() as i64]))?;
+        let lengths: Vec<usize> =
+            lengths.iter().map(|length| length.int64_value(&[0]) as usize).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(0).max(1);
+        let mut padded = bytes;
+        padded.resize(longest, 0);
+        let gathered = all(&Tensor::from_slice(&padded))?;
+        let cut = |(tensor, length): (&Tensor, &usize)| -> Result<Vec<u8>, Error> {
+            let mut bytes: Vec<u8> = tensor.try_into()?;
+            bytes.truncate(*length);
+            Ok(bytes)
+        };
+        gathered.iter().zip(&lengths).map(cut).collect()
+    }
 
     /// Waits for every rank.
-    pub(crate) fn barrier(&self) {}
+    pub(crate) fn barrier(&self) -> Result<(), Error> {
+        match &self.links {
+            Some(links) => {
+                let work = lock(&links.cpu).barrier()?;
+                self.finish(work)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What rank 0 says of `what`, to be compared with what this rank would say, which is `own`.
+    ///
+    /// By the store, not by the group: ranks that differ would send what the others do not expect.
+    pub(crate) fn said_by_rank_0(&self, what: &str, own: &str) -> Result<String, Error> {
+        let Some(links) = &self.links else { return Ok(own.to_string()) };
+        if self.leads() {
+            links.store.set(what, own.as_bytes())?;
+            return Ok(own.to_string());
+        }
+        Ok(String::from_utf8_lossy(&links.store.get(what)?).into_owned())
+    }
+}
+
+impl Links {
+    fn group_of(&self, tensor: &Tensor) -> Result<MutexGuard<'_, ProcessGroup>, DistributedError> {
+        Ok(match &self.gpu {
+            Some(group) if tensor.device().is_cuda() => lock(group),
+            _ => lock(&self.cpu),
+        })
+    }
+}
+
+/// A collective that panicked has not changed the group.
+fn lock(group: &Mutex<ProcessGroup>) -> MutexGuard<'_, ProcessGroup> {
+    group.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,8 +14,15 @@ pub(crate) struct Origin {
     pub(crate) recipe: Recipe,
     /// What it trains on.
     pub(crate) data: Fingerprint,
+    /// How many train it together.
+    #[serde(default = "alone")]
+    pub(crate) ranks: usize,
     /// What rounds its sums.
     pub(crate) arithmetic: Arithmetic,
+}
+
+fn alone() -> usize {
+    1
 }
 
 /// A data set, as far as a run can tell one from another.
@@ -88,6 +95,13 @@ pub(crate) struct State {
     pub(crate) passed_over: Vec<u64>,
     /// Times that the run went back to a checkpoint.
     pub(crate) roll_backs: u64,
+    /// What the recipe's learning rate is multiplied by, for the ranks that the run began with.
+    #[serde(default = "one")]
+    pub(crate) learning_rate_factor: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// How far the logs are. It differs between runs that are otherwise the same, so it is kept apart from [`State`].

@@ -29,6 +29,7 @@ fn checkpoint(step: u64) -> Checkpoint {
                     test: 2,
                     sha256: "0".into(),
                 },
+                ranks: 1,
                 arithmetic: Arithmetic {
                     threads: 2,
                     precision: "fp32".into(),
@@ -43,6 +44,7 @@ fn checkpoint(step: u64) -> Checkpoint {
             unlogged: Sums::default(),
             passed_over: vec![3],
             roll_backs: 0,
+            learning_rate_factor: 1.0,
         },
         logs: Logs { metrics: 99, events: None, seconds: 0.7 },
         model: tensors("conv1.weight"),

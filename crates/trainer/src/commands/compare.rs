@@ -8,7 +8,7 @@ mod terms;
 
 use std::time::Instant;
 
-use datasets::{Batch, LastBatch, Loader, LoaderConfig, Order};
+use datasets::{Batch, LastBatch, Loader, LoaderConfig, Order, Share};
 use serde_json::{Value, json};
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
@@ -140,7 +140,8 @@ fn loader(recipe: &Recipe, data: &Data, order: Order) -> Result<Loader, Error> {
         Order::Shuffled => (&data.train, LastBatch::Drop),
         Order::Sequential => (&data.test, LastBatch::Keep),
     };
-    let config = LoaderConfig { last_batch, ..loader_config(recipe, &**pictures, order) };
+    let config =
+        LoaderConfig { last_batch, ..loader_config(recipe, &**pictures, order, Share::WHOLE) };
     Ok(Loader::new(pictures.clone(), config)?)
 }
 

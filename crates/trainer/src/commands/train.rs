@@ -1,6 +1,7 @@
 //! `xception train`: resolves the recipe, finds the data, trains, and says what came of it.
 
-use std::path::Path;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -11,14 +12,26 @@ use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::evaluation::{Details, LeftOutNames};
 use crate::model_file::foreign;
 use crate::recipe::{InputRecipe, Recipe};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{CONFIG, RunFolder};
 use crate::stop::StopRequest;
-use crate::table;
-use crate::training::{Outcome, Training, check_recipe, clock};
+use crate::training::{Outcome, Training, check_ranks, check_recipe, clock};
 use crate::transfer::Pretrained;
+use crate::world::World;
+use crate::{log, table};
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
-    say(&train(arguments)?)
+    let world = World::join()?;
+    let work = || -> Result<(), Error> {
+        let finished = train_together(arguments, &world)?;
+        if world.leads() {
+            say(&finished)?;
+        }
+        world.part()
+    };
+    // With several ranks all have to hear of a panic, too.
+    let ended = panic::catch_unwind(AssertUnwindSafe(work));
+    let ended = ended.unwrap_or_else(|payload| Err(Error::from_panic(payload.as_ref())));
+    ended.inspect_err(|error| world.fail(error))
 }
 
 /// A run that came to its end.
@@ -29,12 +42,20 @@ pub(super) struct Finished {
     outcome: Outcome,
 }
 
-/// Trains, and leaves all there is to know in the run's folder.
+/// Trains in this process alone, and leaves all there is to know in the run's folder.
 pub(super) fn train(arguments: &TrainArgs) -> Result<Finished, Error> {
+    train_together(arguments, &World::single())
+}
+
+/// The same with the ranks of `world`, of which rank 0 keeps the folder.
+fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Error> {
+    let place = place(arguments, world)?;
     // Locked ahead of everything: what is read must stay as it is.
-    let resumed = arguments.resume.as_deref().map(RunFolder::reopen).transpose()?;
-    let begun = resumed.as_ref().map(|run| Recipe::read(&run.config())).transpose()?;
-    let mut recipe = Recipe::resolve(arguments)?;
+    let reopen = |path: &Path| RunFolder::reopen(path, world);
+    let resumed = place.as_deref().map(reopen).transpose()?;
+    let config = resumed.as_ref().map(|run| run.read_config(world)).transpose()?;
+    let begun = config.as_ref().map(|config| Recipe::parse(config)).transpose()?;
+    let mut recipe = Recipe::resolve_on(config.as_ref(), arguments)?;
     if let Some(begun) = &begun {
         // Where the data lie may have changed; what they are is compared when they are there.
         check_recipe(begun, &Recipe { data: begun.data.clone(), ..recipe.clone() })?;
@@ -69,45 +90,82 @@ pub(super) fn train(arguments: &TrainArgs) -> Result<Finished, Error> {
     if let Some(begun) = &begun {
         check_recipe(begun, &recipe)?;
     }
+    check_ranks(world, &recipe, &data)?;
     let stop = StopRequest::listen()?;
     let folder = match resumed {
         Some(run) => run,
-        None => begin(arguments, &recipe, &data)?,
+        None => begin(arguments, &recipe, &data, world)?,
     };
-    let outcome = match work(&recipe, &data, &folder, stop, pretrained, begun.is_some()) {
+    world.in_folder(folder.path());
+    if !world.leads() {
+        log::to_file(&folder.file(&format!("rank-{}.log", world.rank())))?;
+    }
+    let outcome = match work(&recipe, &data, &folder, stop, pretrained, begun.as_ref(), world) {
         Ok(outcome) => outcome,
         Err(error) => {
             // Refused ahead of anything worth keeping: nothing is left to be taken for a run.
-            if begun.is_none() && error.is_refusal() {
+            if begun.is_none() && error.is_refusal() && world.leads() {
                 folder.take_back();
             }
             return Err(error);
         }
     };
-    write(&outcome, &recipe, &data, &folder)?;
+    if world.leads() {
+        write(&outcome, &recipe, &data, &folder)?;
+    }
     Ok(Finished { recipe, data, folder, outcome })
 }
 
-/// From a folder that says how the run is made to its end.
+/// The folder of the run that is gone on with, if one is: what was asked for, or, where a launcher starts a run again, what
+/// it wrote the first time. Rank 0 decides for all.
+fn place(arguments: &TrainArgs, world: &World) -> Result<Option<PathBuf>, Error> {
+    let TrainArgs { out, resume, .. } = arguments;
+    if world.may_restart() && out.is_none() && resume.is_none() {
+        return Err(Error::Usage(
+            "a run that is started again must know its folder: give it one with --out".to_string(),
+        ));
+    }
+    let left = out.as_ref().filter(|out| world.restarted() && out.join(CONFIG).is_file());
+    let own = match resume.as_ref().or(left) {
+        Some(path) => path.display().to_string(),
+        None => String::new(),
+    };
+    let said = world.said_by_rank_0("folder", &own)?;
+    if resume.is_some() == said.is_empty() && !world.leads() && !world.restarted() {
+        let begins = |resumes: bool| if resumes { "goes on (--resume)" } else { "begins anew" };
+        let (of_rank_0, own) = (begins(!said.is_empty()), begins(resume.is_some()));
+        return Err(Error::OtherRank(format!("rank 0 {of_rank_0}, this rank {own}")));
+    }
+    Ok((!said.is_empty()).then(|| PathBuf::from(said)))
+}
+
+/// From a folder that says how the run is made to its end. `begun` is the recipe of a run that is gone on with.
 fn work(
     recipe: &Recipe,
     data: &Data,
     folder: &RunFolder,
     stop: StopRequest,
     pretrained: Option<Pretrained>,
-    resumes: bool,
+    begun: Option<&Recipe>,
+    world: &World,
 ) -> Result<Outcome, Error> {
-    let mut training = Training::new(recipe, data, folder, stop)?;
+    let mut training = Training::new(recipe, data, folder, stop, world.clone())?;
     if let Some(pretrained) = pretrained {
         training.start_from(pretrained)?;
     }
-    if resumes {
+    if let Some(begun) = begun {
         if !training.resume()?
             && let Some(pretrained) = Pretrained::of(recipe)?
         {
             training.start_from(pretrained)?;
         }
-        folder.extend_environment(recipe.seed, training.steps_done())?;
+        if world.leads() {
+            folder.extend_environment(recipe.seed, world.size(), training.steps_done())?;
+            // With other ranks each has another part of a batch.
+            if begun.batch_size != recipe.batch_size {
+                folder.write_config(recipe)?;
+            }
+        }
     }
     tracing::info!(
         "{} ({}) · {} training and {} test pictures",
@@ -122,11 +180,21 @@ fn work(
 }
 
 /// The folder of a new run, which says how it is made.
-fn begin(arguments: &TrainArgs, recipe: &Recipe, data: &Data) -> Result<RunFolder, Error> {
+fn begin(
+    arguments: &TrainArgs,
+    recipe: &Recipe,
+    data: &Data,
+    world: &World,
+) -> Result<RunFolder, Error> {
+    if !world.leads() {
+        let path = world.broadcast_bytes(Vec::new())?;
+        return RunFolder::of_rank_0(Path::new(&*String::from_utf8_lossy(&path)));
+    }
     let name = format!("{}-{}", recipe_name(&arguments.recipe_name()), data.short_name());
     let folder = RunFolder::create(arguments.out.as_deref(), &name)?;
     folder.write_config(recipe)?;
-    folder.write_environment(recipe.seed)?;
+    folder.write_environment(recipe.seed, world.size())?;
+    world.broadcast_bytes(folder.path().display().to_string().into_bytes())?;
     Ok(folder)
 }
 

@@ -35,6 +35,20 @@ impl Calibration {
         *hits += u64::from(right);
     }
 
+    /// Of each bin the pictures, their confidence and those that are right, to be added to those of other ranks.
+    pub(crate) fn sums(&self) -> [[f64; 3]; BINS] {
+        self.sums.map(|(count, sum, hits)| [count as f64, sum, hits as f64])
+    }
+
+    /// From [`Calibration::sums`], one after the other.
+    pub(crate) fn from_sums(sums: &[f64]) -> Self {
+        let mut own = Self::default();
+        for (bin, sums) in own.sums.iter_mut().zip(sums.chunks(3)) {
+            *bin = (sums[0] as u64, sums[1], sums[2] as u64);
+        }
+        own
+    }
+
     /// The bins, least confident first.
     pub(crate) fn bins(&self) -> Vec<Bin> {
         let bin = |&(count, sum, hits): &(u64, f64, u64)| match count {

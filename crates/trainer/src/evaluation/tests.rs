@@ -5,11 +5,12 @@ use std::sync::Arc;
 use datasets::{
     Augmentation, Broken, LastBatch, LoaderConfig, Normalization, Order, Share, Split, synthetic,
 };
-use tch::{Device, nn::VarStore};
+use tch::{Device, Kind, nn::VarStore};
 use xception::{CifarScale, ModelSpec, Preset, weights};
 
 use super::*;
 use crate::data::Data;
+use crate::forward::Forward;
 
 const PICTURES: usize = 70;
 

@@ -6,12 +6,12 @@ use super::{Training, clock};
 use crate::Error;
 use crate::checkpoint::{Best, Sums};
 use crate::evaluation::Evaluation;
-use crate::forward::Views;
 use crate::progress::Progress;
 
 impl Training<'_> {
     /// Measures the epoch that was just trained, writes its weights, and begins the sums of the next.
     pub(super) fn measure_epoch(&mut self, progress: &Progress) -> Result<Evaluation, Error> {
+        self.compare_parameters()?;
         let mut average = self.average.take();
         let measured = match &mut average {
             Some(average) => average.during(|| self.measure_weights()),
@@ -34,7 +34,8 @@ impl Training<'_> {
         self.say(epoch, &evaluation, better, progress);
         self.epoch.clear();
         self.state.epoch = Sums::default();
-        if self.stop.received().is_some() {
+        // Several ranks agree with the next step.
+        if self.world.size() == 1 && self.stop.received().is_some() {
             self.save()?;
         }
         Ok(evaluation)
@@ -42,14 +43,16 @@ impl Training<'_> {
 
     /// The test set under the weights as they are now, which are written for others to use; whether it was the best.
     fn measure_weights(&mut self) -> Result<(Evaluation, bool), Error> {
+        self.share_statistics()?;
         let model = self.stepper.model();
         // The run was saved ahead of this. Where that failed, stopping has to wait for another attempt.
-        let stops = self.saver.has(self.state.step);
+        let stops = self.world.size() == 1 && self.saver.has(self.state.step);
         let on = |_| match self.stop.received().filter(|_| stops) {
             Some(signal) => Err(self.interrupted(signal)),
             None => Ok(()),
         };
-        let evaluation = Evaluation::of(model, &self.test, self.precision, Views::One, on)?;
+        let evaluation =
+            Evaluation::of_all_ranks(model, &self.test, self.precision, &self.world, on)?;
         let better = self.state.best.is_none_or(|best| evaluation.top1 > best.top1);
         self.write_weights("last.safetensors")?;
         if better {

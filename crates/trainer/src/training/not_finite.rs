@@ -94,7 +94,7 @@ impl Training<'_> {
 
     /// Goes back to the newest checkpoint, to come by `step` again without it and the steps ahead of it.
     fn go_back(&mut self, step: u64, leave_out: u64, otherwise: Error) -> Result<(), Error> {
-        let Some(checkpoint) = self.saver.read()? else { return Err(otherwise) };
+        let Some(checkpoint) = self.saver.read(&self.world)? else { return Err(otherwise) };
         let (mut passed_over, roll_backs) =
             (self.state.passed_over.clone(), self.state.roll_backs + 1);
         self.restore(checkpoint)?;

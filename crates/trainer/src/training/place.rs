@@ -25,7 +25,8 @@ impl Training<'_> {
         Moment {
             epoch: before / self.per_epoch() + 1,
             step: before + 1,
-            learning_rate: self.recipe.learning_rate(&self.position_of(before)),
+            learning_rate: self.state.learning_rate_factor
+                * self.recipe.learning_rate(&self.position_of(before)),
         }
     }
 

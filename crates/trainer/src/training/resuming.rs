@@ -15,7 +15,7 @@ use crate::stop::Signal;
 impl Training<'_> {
     /// Goes on from the newest good checkpoint of the run's folder, if there is one; says whether there was.
     pub(crate) fn resume(&mut self) -> Result<bool, Error> {
-        let Some(checkpoint) = self.saver.read()? else {
+        let Some(checkpoint) = self.saver.read(&self.world)? else {
             self.restart_logs(Logs::default())?;
             return Ok(false);
         };
@@ -32,7 +32,7 @@ impl Training<'_> {
     /// Saves the run as it is between two steps. Asked to stop, it ends here.
     pub(super) fn save(&mut self) -> Result<(), Error> {
         self.look()?;
-        let stopped = self.stop.received();
+        let stopped = self.asked();
         if self.world.leads() {
             let need = if stopped.is_some() { Need::Last } else { Need::Routine };
             let checkpoint = self.checkpoint()?;

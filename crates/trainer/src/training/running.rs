@@ -25,10 +25,10 @@ impl Running {
         }
     }
 
-    /// Adds a step over `images` pictures.
-    pub(super) fn add(&mut self, images: usize, stepped: &Stepped) {
-        self.images += images as u64;
-        self.loss += stepped.loss.to_kind(Kind::Double) * images as f64;
+    /// Adds a step.
+    pub(super) fn add(&mut self, stepped: &Stepped) {
+        self.images += stepped.images as u64;
+        self.loss += stepped.loss.to_kind(Kind::Double) * stepped.images as f64;
         self.right += &stepped.right;
     }
 
@@ -83,15 +83,15 @@ impl Speed {
 mod tests {
     use super::*;
 
-    fn stepped(loss: f32, right: i64) -> Stepped {
-        Stepped { loss: loss.into(), right: right.into() }
+    fn stepped(images: usize, loss: f32, right: i64) -> Stepped {
+        Stepped { loss: loss.into(), right: right.into(), images }
     }
 
     #[test]
     fn means_weigh_batches_by_their_size() {
         let mut running = Running::from(Sums::default(), Device::Cpu);
-        running.add(3, &stepped(1.0, 3));
-        running.add(1, &stepped(5.0, 0));
+        running.add(&stepped(3, 1.0, 3));
+        running.add(&stepped(1, 5.0, 0));
         let sums = running.read();
         assert_eq!((sums.images, sums.mean_loss(), sums.accuracy()), (4, 2.0, 0.75));
         running.clear();
@@ -104,8 +104,8 @@ mod tests {
         let mut straight = Running::from(Sums::default(), Device::Cpu);
         let mut resumed = Running::from(Sums::default(), Device::Cpu);
         for loss in losses {
-            straight.add(7, &stepped(loss, 1));
-            resumed.add(7, &stepped(loss, 1));
+            straight.add(&stepped(7, loss, 1));
+            resumed.add(&stepped(7, loss, 1));
             resumed = Running::from(resumed.read(), Device::Cpu);
         }
         assert_eq!(straight.read().loss.to_bits(), resumed.read().loss.to_bits());
@@ -115,7 +115,7 @@ mod tests {
     fn one_loss_that_is_not_finite_shows_in_the_sum() {
         let mut running = Running::from(Sums::default(), Device::Cpu);
         for loss in [1.0, f32::NAN, 1.0] {
-            running.add(1, &stepped(loss, 0));
+            running.add(&stepped(1, loss, 0));
         }
         assert!(running.read().loss.is_nan());
     }

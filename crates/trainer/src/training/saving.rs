@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::checkpoint::{Checkpoint, Checkpoints, Found, PassedOver};
 use crate::recipe::CheckpointRecipe;
+use crate::world::World;
 
 /// Attempts that may fail one after the other while training goes on: a disk that is full now may not be later.
 const ATTEMPTS: u32 = 3;
@@ -21,7 +22,8 @@ pub(super) enum Need {
 
 /// Saves a run from time to time.
 pub(super) struct Saver {
-    checkpoints: Checkpoints,
+    /// Where this rank saves; the others leave it to rank 0.
+    checkpoints: Option<Checkpoints>,
     interval: Duration,
     last: Instant,
     /// The newest good checkpoint that this process has seen, and the steps behind the run in it.
@@ -30,15 +32,15 @@ pub(super) struct Saver {
 }
 
 impl Saver {
-    /// Saves to `checkpoints` as `recipe` says.
-    pub(super) fn new(checkpoints: Checkpoints, recipe: CheckpointRecipe) -> Self {
+    /// Saves to `checkpoints` as `recipe` says, or leaves it to rank 0.
+    pub(super) fn new(checkpoints: Option<Checkpoints>, recipe: CheckpointRecipe) -> Self {
         let interval = Duration::from_secs_f64(recipe.every_minutes * 60.0);
         Self { checkpoints, interval, last: Instant::now(), newest: None, failures: 0 }
     }
 
     /// Whether it is time again.
     pub(super) fn due(&self) -> bool {
-        self.last.elapsed() >= self.interval
+        self.checkpoints.is_some() && self.last.elapsed() >= self.interval
     }
 
     /// Whether the run is saved as it was after `step` steps.
@@ -51,9 +53,17 @@ impl Saver {
         self.newest.as_ref().map(|(place, _)| place.as_path())
     }
 
-    /// Reads the newest good checkpoint; says why newer ones were passed over.
-    pub(super) fn read(&mut self) -> Result<Option<Checkpoint>, Error> {
-        let Found { newest, passed_over } = self.checkpoints.newest()?;
+    /// Reads the newest good checkpoint on rank 0, for all; says why newer ones were passed over.
+    pub(super) fn read(&mut self, world: &World) -> Result<Option<Checkpoint>, Error> {
+        match self.read_own()? {
+            Some(checkpoint) if world.size() == 1 => Ok(Some(checkpoint)),
+            own => Checkpoint::of_rank_0(own, world),
+        }
+    }
+
+    fn read_own(&mut self) -> Result<Option<Checkpoint>, Error> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(None) };
+        let Found { newest, passed_over } = checkpoints.newest()?;
         for PassedOver { folder, reason } in &passed_over {
             tracing::warn!("passed over {}: {reason}", folder.display());
         }
@@ -71,7 +81,8 @@ impl Saver {
     /// go on to.
     pub(super) fn save(&mut self, checkpoint: &Checkpoint, need: Need) -> Result<(), Error> {
         self.last = Instant::now();
-        match self.checkpoints.save(checkpoint) {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
+        match checkpoints.save(checkpoint) {
             Ok(place) => {
                 self.failures = 0;
                 self.newest = Some((place, checkpoint.state.step));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datasets::{Broken, LastBatch, Loader, LoaderConfig, Order, Share, Source};
-use tch::{Device, nn::VarStore};
+use tch::nn::VarStore;
 use xception::Xception;
 use xception::summary::Summary;
 use xception::weights::Description;
@@ -50,9 +50,12 @@ impl<'a> Training<'a> {
         data: &Data,
         folder: &'a RunFolder,
         stop: StopRequest,
+        world: World,
     ) -> Result<Self, Error> {
-        checks::data(&*data.train)?;
-        let device = Device::cuda_if_available();
+        if world.leads() {
+            checks::data(&*data.train)?;
+        }
+        let device = world.device();
         if device.is_cuda() && matches!(recipe.non_finite, NonFinite::Skip { .. }) {
             return Err(Error::Usage(
                 "non_finite.action = \"skip\" looks at every loss ahead of its update, which a GPU does not wait for; \
@@ -60,10 +63,10 @@ impl<'a> Training<'a> {
                     .to_string(),
             ));
         }
-        let train = loader(recipe, &data.train, Order::Shuffled)?;
-        let test = loader(recipe, &data.test, Order::Sequential)?;
+        let train = loader(recipe, &data.train, Order::Shuffled, &world)?;
+        let test = loader(recipe, &data.test, Order::Sequential, &world)?;
         let spec = recipe.spec(data.class_names().len() as i64)?;
-        let (world, precision) = (World::single(), recipe.precision.resolved(device));
+        let precision = recipe.precision.resolved(device);
         tch::manual_seed(recipe.seed as i64);
         let store = VarStore::new(device);
         let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?
@@ -85,14 +88,18 @@ impl<'a> Training<'a> {
         if !device.is_cuda() {
             needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
         }
-        // A recorded step would blank the same each time.
-        let launch = match recipe.model.draws() {
+        // A recorded step would blank the same each time, and cannot hold what ranks tell each other on the CPU.
+        let launch = match recipe.model.draws() || world.size() > 1 {
             true => Launch::KernelByKernel,
             false => Launch::best(recipe.batch_size),
         };
-        let learner = Learner::new(model, optimizer, world, recipe.step_options());
+        let learner = Learner::new(model, optimizer, world.clone(), recipe.step_options());
         let state = State {
-            origin: origin::origin(recipe, data, precision, device),
+            origin: origin::origin(recipe, data, precision, &world),
+            learning_rate_factor: recipe
+                .ranks
+                .unwrap_or_default()
+                .learning_rate_factor(world.size()),
             step: 0,
             best: None,
             epoch: Sums::default(),
@@ -100,8 +107,13 @@ impl<'a> Training<'a> {
             passed_over: Vec::new(),
             roll_backs: 0,
         };
-        let checkpoints =
-            Checkpoints::open(RealDisk, folder.file("checkpoints"), recipe.checkpoints.keep)?;
+        let open =
+            || Checkpoints::open(RealDisk, folder.file("checkpoints"), recipe.checkpoints.keep);
+        let watch = match world.leads() {
+            true => Watch::open(folder.path())?,
+            false => Watch::nothing(),
+        };
+        let checkpoints = world.leads().then(open).transpose()?;
         Ok(Self {
             recipe,
             folder,
@@ -121,7 +133,7 @@ impl<'a> Training<'a> {
             stepper: Stepper::new(learner, precision, launch),
             train,
             test,
-            watch: Watch::open(folder.path())?,
+            watch,
             saver: Saver::new(checkpoints, recipe.checkpoints),
             epoch: Running::from(state.epoch, device),
             unlogged: Running::from(state.unlogged, device),
@@ -138,15 +150,20 @@ impl<'a> Training<'a> {
     }
 }
 
-/// How the recipe loads pictures: to train on them, shuffled, or to measure on them.
-pub(crate) fn loader_config(recipe: &Recipe, pictures: &dyn Source, order: Order) -> LoaderConfig {
-    let (batch_size, augmentation) = match order {
+/// How the recipe loads what is `share` of the pictures: to train on them, shuffled, or to measure on them.
+pub(crate) fn loader_config(
+    recipe: &Recipe,
+    pictures: &dyn Source,
+    order: Order,
+    share: Share,
+) -> LoaderConfig {
+    let (of_rank, augmentation) = match order {
         Order::Shuffled => (recipe.batch_size, recipe.augmentation()),
         Order::Sequential => (recipe.eval_batch_size, recipe.test_augmentation()),
     };
     LoaderConfig {
-        batch_size,
-        share: Share::WHOLE,
+        batch_size: of_rank * share.world_size,
+        share,
         order,
         seed: recipe.seed,
         augmentation,
@@ -159,6 +176,12 @@ pub(crate) fn loader_config(recipe: &Recipe, pictures: &dyn Source, order: Order
     }
 }
 
-fn loader(recipe: &Recipe, pictures: &Arc<dyn Source>, order: Order) -> Result<Loader, Error> {
-    Ok(Loader::new(Arc::clone(pictures), loader_config(recipe, &**pictures, order))?)
+fn loader(
+    recipe: &Recipe,
+    pictures: &Arc<dyn Source>,
+    order: Order,
+    world: &World,
+) -> Result<Loader, Error> {
+    let config = loader_config(recipe, &**pictures, order, world.share());
+    Ok(Loader::new(Arc::clone(pictures), config)?)
 }

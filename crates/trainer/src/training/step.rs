@@ -1,5 +1,7 @@
 //! What a training step is, and the two ways to have one: kernel by kernel, or recorded once and replayed on a GPU.
 
+mod together;
+
 use datasets::Batch;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
@@ -10,7 +12,8 @@ use crate::Error;
 use crate::captured::Captured;
 use crate::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
-use crate::world::World;
+use crate::stop::Signal;
+use crate::world::{Buckets, World};
 
 /// Where in the run a step is.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +37,15 @@ impl Moment {
     }
 }
 
-/// What a step leaves on the device. Looking at either number waits for the device; the next step may overwrite both.
+/// What a step leaves on the device, of all ranks together. Looking at a tensor waits for the device; the next step may
+/// overwrite both.
 pub(super) struct Stepped {
     /// Mean loss of the batch ahead of the update, fp32 scalar.
     pub(super) loss: Tensor,
     /// Pictures of the batch that were recognised ahead of the update, int64 scalar.
     pub(super) right: Tensor,
+    /// Pictures of the batch.
+    pub(super) images: usize,
 }
 
 /// The table `[clipping]` of a recipe: what becomes of gradients that are too long.
@@ -90,6 +96,8 @@ pub(super) struct Learner {
     model: Xception,
     optimizer: Optimizer,
     world: World,
+    /// What the gradients are sent to other ranks in, once there were some.
+    buckets: Option<Buckets>,
     options: StepOptions,
     phase: Phase,
     /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
@@ -109,7 +117,8 @@ impl Learner {
         let device = model.device();
         let rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
         let own_share = Tensor::ones([], (Kind::Float, device));
-        Self { model, optimizer, world, options, phase: Phase::Everything, rate, own_share }
+        let (buckets, phase) = (None, Phase::Everything);
+        Self { model, optimizer, world, buckets, options, phase, rate, own_share }
     }
 
     /// The step: forward, backward, update, on pictures and labels that are where the network is. Nothing else in this
@@ -126,34 +135,48 @@ impl Learner {
         moment: Moment,
     ) -> Result<Stepped, Error> {
         let (stepped, gradients) = self.pass_all(images, labels)?;
+        self.descend(&stepped, &gradients, moment)?;
+        Ok(stepped)
+    }
+
+    /// The update by `gradients`, which led to `stepped`.
+    fn descend(
+        &mut self,
+        stepped: &Stepped,
+        gradients: &[Tensor],
+        moment: Moment,
+    ) -> Result<(), Error> {
         if !stepped.loss.device().is_cuda() {
             moment.check(stepped.loss.f_double_value(&[])?)?;
         }
-        self.world.all_reduce(&gradients);
         if let Some(Clipping { max_norm }) = self.options.clipping {
-            drop(torch_ext::clip_gradients(&gradients, max_norm)?);
+            drop(torch_ext::clip_gradients(gradients, max_norm)?);
         }
         let rate = match &self.rate {
             Some(tensor) => LearningRate::Tensor(tensor),
             None => LearningRate::Number(moment.learning_rate),
         };
-        self.optimizer.step(&gradients, rate)?;
-        Ok(stepped)
+        self.optimizer.step(gradients, rate)
     }
 
     /// Forward and backward over a batch, micro-batch by micro-batch.
     fn pass_all(&self, images: &Tensor, labels: &Tensor) -> Result<(Stepped, Vec<Tensor>), Error> {
         let size = images.size()[0];
-        let micro = (size as u64).div_ceil(self.options.accumulation as u64) as i64;
+        let micro = self.micro_batch(size);
         let (mut total, mut sums) = self.pass(images, labels, 0, micro)?;
         for start in (micro..size).step_by(micro as usize) {
             let (stepped, gradients) = self.pass(images, labels, start, micro)?;
-            drop((total.loss.f_add_(&stepped.loss)?, total.right.f_add_(&stepped.right)?));
+            total.add(&stepped)?;
             for (sum, gradient) in sums.iter_mut().zip(&gradients) {
                 drop(sum.f_add_(gradient)?);
             }
         }
         Ok((total, sums))
+    }
+
+    /// Pictures that a batch of `size` is passed in at a time.
+    fn micro_batch(&self, size: i64) -> i64 {
+        (size as u64).div_ceil(self.options.accumulation as u64) as i64
     }
 
     /// Forward and backward over the micro-batch of `micro` pictures that begins at `start`, or of those that are left:
@@ -165,8 +188,22 @@ impl Learner {
         start: i64,
         micro: i64,
     ) -> Result<(Stepped, Vec<Tensor>), Error> {
-        let size = images.size()[0];
-        let count = micro.min(size - start);
+        let whole = images.size()[0];
+        let (loss, stepped) = self.forward(images, labels, start, micro, whole)?;
+        Ok((stepped, self.optimizer.gradients(&loss)?))
+    }
+
+    /// Forward over the micro-batch of `micro` pictures that begins at `start`, or of those that are left: its part in the
+    /// loss of a batch of `whole` pictures, to go back from and to look at.
+    fn forward(
+        &self,
+        images: &Tensor,
+        labels: &Tensor,
+        start: i64,
+        micro: i64,
+        whole: i64,
+    ) -> Result<(Tensor, Stepped), Error> {
+        let count = micro.min(images.size()[0] - start);
         let (images, labels) = (images.narrow(0, start, count), labels.narrow(-1, start, count));
         let features = match self.phase {
             Phase::Head => tch::no_grad(|| self.model.features_t(&images, false)),
@@ -180,12 +217,21 @@ impl Learner {
             let partner = cross_entropy(&logits, &labels.get(1), self.options.label_smoothing);
             loss = partner.lerp_tensor(&loss, &self.own_share);
         }
-        if count < size {
-            loss *= count as f64 / size as f64;
+        if count < whole {
+            loss *= count as f64 / whole as f64;
         }
-        let gradients = self.optimizer.gradients(&loss)?;
         let right = logits.detach().argmax(1, false).eq_tensor(&own_labels).sum(Kind::Int64);
-        Ok((Stepped { loss: loss.detach(), right }, gradients))
+        let stepped = Stepped { loss: loss.detach(), right, images: count as usize };
+        Ok((loss, stepped))
+    }
+}
+
+impl Stepped {
+    /// Adds the next micro-batch.
+    fn add(&mut self, next: &Self) -> Result<(), Error> {
+        drop((self.loss.f_add_(&next.loss)?, self.right.f_add_(&next.right)?));
+        self.images += next.images;
+        Ok(())
     }
 }
 
@@ -218,12 +264,13 @@ pub(super) struct Stepper {
     learner: Learner,
     precision: Precision,
     launch: Launch,
+    asked: Option<Signal>,
 }
 
 impl Stepper {
     /// Steps of `learner` in `precision`.
     pub(super) fn new(learner: Learner, precision: Precision, launch: Launch) -> Self {
-        Self { captured: None, learner, precision, launch }
+        Self { captured: None, learner, precision, launch, asked: None }
     }
 
     /// From now on trains what `phase` says.
@@ -254,6 +301,16 @@ impl Stepper {
         &mut self.learner.optimizer
     }
 
+    /// Takes note of who asked this rank to stop so far; the next step tells the others.
+    pub(super) fn ask(&mut self, asked: Option<Signal>) {
+        self.asked = asked;
+    }
+
+    /// Who asked any of the ranks to stop ahead of the last step. All ranks agree on it.
+    pub(super) fn asked(&self) -> Option<Signal> {
+        self.asked
+    }
+
     /// One step over `batch`.
     pub(super) fn step(&mut self, batch: &Batch, moment: Moment) -> Result<Stepped, Error> {
         let device = self.learner.model.device();
@@ -275,6 +332,12 @@ impl Stepper {
         }
         let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
         let labels = labels.to_device(device);
+        if self.learner.world.size() > 1 {
+            let (stepped, asked) =
+                self.learner.update_together(&images, &labels, batch.in_all, self.asked, moment)?;
+            self.asked = asked;
+            return Ok(stepped);
+        }
         match self.launch {
             Launch::Graph { batch_size } if batch_size == batch.indices.len() => {
                 let captured = self.captured.insert(Captured::new([&images, &labels])?);
@@ -291,10 +354,10 @@ impl Stepper {
         moment: Moment,
     ) -> Result<Stepped, Error> {
         let [loss, right] = captured.run(given, |[images, labels]| {
-            let Stepped { loss, right } = learner.update(images, labels, moment)?;
+            let Stepped { loss, right, .. } = learner.update(images, labels, moment)?;
             Ok([loss, right])
         })?;
-        Ok(Stepped { loss, right })
+        Ok(Stepped { loss, right, images: given[0].size()[0] as usize })
     }
 }
 

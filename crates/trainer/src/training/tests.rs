@@ -47,7 +47,7 @@ fn with_run(non_finite: &str, body: impl FnOnce(&mut Training, Vec<Batch>)) {
     let folder = RunFolder::create(Some(place.path()), "any").unwrap();
     let (recipe, data) = (recipe(non_finite), data());
     let stop = StopRequest::listen().unwrap();
-    let mut training = Training::new(&recipe, &data, &folder, stop).unwrap();
+    let mut training = Training::new(&recipe, &data, &folder, stop, World::single()).unwrap();
     let batches = training.train.epoch(1).collect::<Result<_, _>>().unwrap();
     body(&mut training, batches);
 }

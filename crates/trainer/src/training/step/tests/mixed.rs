@@ -45,7 +45,7 @@ fn stepped(start: &BTreeMap<String, Tensor>, batch: &Batch) -> (f64, i64, Vec<Te
     stepper.learner.optimizer = Optimizer::new(&store, sgd);
     let before: Vec<_> = store.trainable_variables().iter().map(Tensor::copy).collect();
     let moment = Moment { epoch: 1, step: 1, learning_rate: 1.0 };
-    let Stepped { loss, right } = stepper.step(batch, moment).unwrap();
+    let Stepped { loss, right, .. } = stepper.step(batch, moment).unwrap();
     let after = store.trainable_variables().into_iter().zip(before);
     let moved = after.map(|(after, before)| after.detach() - before.detach()).collect();
     (loss.double_value(&[]), right.int64_value(&[]), moved)
