@@ -118,8 +118,11 @@ impl Layer for BatchNorm2d {
             },
         };
         let statistics = if train { Statistics::OfBatch } else { Statistics::Fixed };
-        FeatureMap::batch_normalized(xs.shallow_clone(), &norm, statistics)
-            .unwrap_or_else(|| self.by_libtorch(&xs, train).into())
+        if let Some(ys) = FeatureMap::batch_normalized(xs.shallow_clone(), &norm, statistics) {
+            return ys;
+        }
+        let together = if train { torch_ext::synchronised_batch_norm(&xs, &norm) } else { None };
+        together.unwrap_or_else(|| self.by_libtorch(&xs, train)).into()
     }
 }
 

@@ -8,6 +8,7 @@ mod batch_norm;
 mod normalize;
 mod reduce;
 mod resolve;
+mod synchronised;
 mod watch;
 
 use tch::Tensor;
@@ -22,6 +23,7 @@ use crate::simd::{Element, Number, Simd};
 pub use batch_norm::{BatchNorm, Statistics};
 pub(crate) use reduce::{IntoMap, add_to, gradients_by_row, sums_by_row};
 pub use resolve::add;
+pub use synchronised::{SumOverProcesses, synchronised_batch_norm};
 
 /// Values `[N, C, H, W]` and what is still to be applied to them, in this order: normalisation, ReLU.
 #[derive(Debug)]

@@ -43,7 +43,9 @@ pub use cpu::{has_bf16_matrix_unit, multiplies_bf16_faster, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
-pub use feature_map::{BatchNorm, FeatureMap, Statistics, add};
+pub use feature_map::{
+    BatchNorm, FeatureMap, Statistics, SumOverProcesses, add, synchronised_batch_norm,
+};
 pub use foreach::{clip_gradients, lerp};
 pub use fused_optimizers::{
     AdamMemory, AdamStep, LearningRate, RmsPropMemory, RmsPropStep, SgdMemory, SgdStep,

@@ -257,6 +257,7 @@ impl Recipe {
                 .and_then(|transfer| transfer.problem(self.epochs, self.model.drop_path)),
             self.checkpoints.problem(),
             self.non_finite.problem(),
+            self.ranks.and_then(|ranks| ranks.problem(self.accumulation)),
         ];
         if let Some(problem) = problems.into_iter().flatten().next() {
             return Err(problem);

@@ -10,14 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datasets::Share;
 use tch::{Device, Kind, Tensor};
-use torch_ext::distributed::{DistributedError, ProcessGroup, ReduceOperation, Store, Work};
+use torch_ext::distributed::{
+    DistributedError, GlooAddress, ProcessGroup, ReduceOperation, Store, Work,
+};
 
 use crate::Error;
 
 pub(crate) use self::buckets::Buckets;
 
 use self::heartbeat::Heartbeat;
-use self::launch::Launch;
+pub(crate) use self::launch::{Keeper, Launch};
 
 /// Who takes part. Collectives are methods, so that the training loop never asks how many there are.
 ///
@@ -42,6 +44,8 @@ struct Links {
     /// The run's folder, once there is one, for those who want to go on.
     folder: failure::Folder,
     launch: Launch,
+    /// Where the others reach this machine.
+    address: GlooAddress,
 }
 
 impl World {

@@ -5,6 +5,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::synchronised::{self, SumOverProcesses};
 use super::{GradientSums, reduce};
 use crate::nhwc::{Nhwc, laid_out, with_element};
 use crate::numbers::{self, number_kind};
@@ -47,6 +48,8 @@ pub(super) struct Normalization {
     /// `[4, C]`: mean, inverse deviation, scale, shift, in what the kernels compute in.
     channels: Tensor,
     pub(super) statistics: Statistics,
+    /// Where the statistics are of several processes: what adds up, and over how many pixels.
+    together: Together,
 }
 
 /// `[2, C]`: what is taken off a gradient in any case, and for each unit that the value lies off its mean.
@@ -54,10 +57,10 @@ pub(super) struct Centre(Tensor);
 
 impl Normalization {
     pub(super) fn new(values: &Tensor, norm: &BatchNorm, statistics: Statistics) -> Self {
-        let (mean, variance) = match statistics {
+        let (mean, variance, together) = match statistics {
             Statistics::OfBatch => measure(values, norm),
             Statistics::Fixed => {
-                (numbers::read(norm.running_mean), numbers::read(norm.running_var))
+                (numbers::read(norm.running_mean), numbers::read(norm.running_var), None)
             }
         };
         let [weight, bias]: [Vec<f64>; 2] = [norm.weight, norm.bias].map(numbers::read);
@@ -77,13 +80,14 @@ impl Normalization {
             bias: norm.bias.shallow_clone(),
             channels: rows(&[mean, inverse_deviation, scale, shift], number_kind(values)),
             statistics,
+            together,
         }
     }
 
     pub(super) fn shallow_clone(&self) -> Self {
-        let Self { weight, bias, channels, statistics } = self;
+        let Self { weight, bias, channels, statistics, together } = self;
         let [weight, bias, channels] = [weight, bias, channels].map(Tensor::shallow_clone);
-        Self { weight, bias, channels, statistics: *statistics }
+        Self { weight, bias, channels, statistics: *statistics, together: together.clone() }
     }
 
     pub(super) fn mean<N: Number>(&self) -> Shared<N> {
@@ -112,10 +116,18 @@ impl Normalization {
 
     /// What the batch's own statistics take off the gradient in its values.
     pub(super) fn centre(&self, sums: &GradientSums, pixels: usize) -> Centre {
-        let share = 1.0 / pixels as f64;
+        let all;
+        let (gradient, product, pixels) = match &self.together {
+            None => (&sums.gradient, &sums.product, pixels as f64),
+            Some((sum, pixels)) => {
+                all = sum.sums([&sums.gradient, &sums.product]);
+                (&all[0], &all[1], *pixels)
+            }
+        };
+        let share = 1.0 / pixels;
         let [inverse_deviation, scale] = self.factors();
-        let offset = sums.gradient.iter().zip(&scale).map(|(sum, s)| sum * s * share).collect();
-        let slope = sums.product.iter().zip(&scale).zip(&inverse_deviation);
+        let offset = gradient.iter().zip(&scale).map(|(sum, s)| sum * s * share).collect();
+        let slope = product.iter().zip(&scale).zip(&inverse_deviation);
         let slope = slope.map(|((product, s), i)| product * s * i * i * share).collect();
         Centre(rows(&[offset, slope], self.channels.kind()))
     }
@@ -140,17 +152,27 @@ impl Centre {
     }
 }
 
+/// What [`Normalization`] keeps of several processes.
+type Together = Option<(SumOverProcesses, f64)>;
+
 /// The batch's mean and biased variance; moves the running statistics.
-fn measure(values: &Tensor, norm: &BatchNorm) -> (Vec<f64>, Vec<f64>) {
+fn measure(values: &Tensor, norm: &BatchNorm) -> (Vec<f64>, Vec<f64>, Together) {
     let values = laid_out(&values.detach());
     let sizes = Nhwc::of(&values);
     let (mean, variance) = with_element!(values.kind(), E => reduce::moments::<E>(&values, sizes));
     let pixels = sizes.pixels() as f64;
+    let (mean, variance, pixels, together) = match SumOverProcesses::current() {
+        None => (mean, variance, pixels, None),
+        Some(sum) => {
+            let (mean, variance, pixels) = synchronised::moments(&sum, &mean, &variance, pixels);
+            (mean, variance, pixels, Some((sum, pixels)))
+        }
+    };
     // One pixel has no unbiased variance; libtorch makes infinity of it, which would spoil the run.
     let unbiased = pixels / (pixels - norm.correction).max(1.0);
     blend(norm.running_mean, &mean, norm.momentum, 1.0);
     blend(norm.running_var, &variance, norm.momentum, unbiased);
-    (mean, variance)
+    (mean, variance, together)
 }
 
 /// `running = (1 - momentum) * running + momentum * factor * new`

@@ -43,6 +43,17 @@ impl RanksRecipe {
             RankLearningRate::Unscaled => 1.0,
         }
     }
+
+    /// What is wrong with the table beside `accumulation`, if anything.
+    pub(super) fn problem(self, accumulation: usize) -> Option<String> {
+        let micro = self.batch_norm == RankStatistics::Synchronised && accumulation > 1;
+        micro.then(|| {
+            format!(
+                "ranks.batch_norm = \"synchronised\" needs accumulation = 1, got {accumulation}: micro-batches are \
+                 normalised one by one"
+            )
+        })
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +69,7 @@ mod tests {
             (read.learning_rate_factor(8), read.batch_norm),
             (1.0, RankStatistics::Synchronised)
         );
+        assert!(read.problem(1).is_none() && read.problem(2).is_some());
         toml::from_str::<RanksRecipe>("learning_rate = \"linear\"").unwrap_err();
     }
 }

@@ -21,7 +21,7 @@ use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
 use crate::left_out::LeftOutOfRun;
 use crate::optimizer::Optimizer;
-use crate::recipe::{InputRecipe, NonFinite, Recipe};
+use crate::recipe::{InputRecipe, NonFinite, RankStatistics, Recipe};
 use crate::run_folder::RunFolder;
 use crate::stop::StopRequest;
 use crate::transfer::Pretrained;
@@ -93,7 +93,12 @@ impl<'a> Training<'a> {
             true => Launch::KernelByKernel,
             false => Launch::best(recipe.batch_size),
         };
-        let learner = Learner::new(model, optimizer, world.clone(), recipe.step_options());
+        let statistics = match recipe.ranks.unwrap_or_default().batch_norm {
+            RankStatistics::Synchronised => world.synchronised()?,
+            RankStatistics::Broadcast => None,
+        };
+        let learner = Learner::new(model, optimizer, world.clone(), recipe.step_options())
+            .with_statistics(statistics);
         let state = State {
             origin: origin::origin(recipe, data, precision, &world),
             learning_rate_factor: recipe

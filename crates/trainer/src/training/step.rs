@@ -5,7 +5,7 @@ mod together;
 use datasets::Batch;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
-use torch_ext::LearningRate;
+use torch_ext::{LearningRate, SumOverProcesses};
 use xception::Xception;
 
 use crate::Error;
@@ -98,6 +98,8 @@ pub(super) struct Learner {
     world: World,
     /// What the gradients are sent to other ranks in, once there were some.
     buckets: Option<Buckets>,
+    /// What adds up the statistics of batch norms, where they are of all ranks.
+    statistics: Option<SumOverProcesses>,
     options: StepOptions,
     phase: Phase,
     /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
@@ -117,8 +119,22 @@ impl Learner {
         let device = model.device();
         let rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
         let own_share = Tensor::ones([], (Kind::Float, device));
-        let (buckets, phase) = (None, Phase::Everything);
-        Self { model, optimizer, world, buckets, options, phase, rate, own_share }
+        Self {
+            model,
+            optimizer,
+            world,
+            buckets: None,
+            statistics: None,
+            options,
+            phase: Phase::Everything,
+            rate,
+            own_share,
+        }
+    }
+
+    /// The same, with batch norms that normalise by the batch of all ranks, as `statistics` adds them up.
+    pub(super) fn with_statistics(self, statistics: Option<SumOverProcesses>) -> Self {
+        Self { statistics, ..self }
     }
 
     /// The step: forward, backward, update, on pictures and labels that are where the network is. Nothing else in this
@@ -208,7 +224,10 @@ impl Learner {
         let features = match self.phase {
             Phase::Head => tch::no_grad(|| self.model.features_t(&images, false)),
             Phase::Parameters => self.model.features_t(&images, false),
-            Phase::Everything => self.model.features_t(&images, true),
+            Phase::Everything => match &self.statistics {
+                Some(together) => together.during(|| self.model.features_t(&images, true)),
+                None => self.model.features_t(&images, true),
+            },
         };
         let logits = self.model.logits_t(&features, true);
         let own_labels = if labels.dim() == 1 { labels.shallow_clone() } else { labels.get(0) };

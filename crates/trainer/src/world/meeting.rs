@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tch::Device;
-use torch_ext::distributed::{self, GlooAddress, ProcessGroup, Store, StoreAddress, StoreRole};
+use torch_ext::SumOverProcesses;
+use torch_ext::distributed::{
+    self, GlooAddress, ProcessGroup, ReduceOperation, Store, StoreAddress, StoreRole, Work,
+};
 
 use super::failure::{self, Folder};
 use super::heartbeat::Heartbeat;
@@ -44,7 +47,8 @@ impl World {
         self.links.as_ref().is_some_and(|links| links.launch.may_restart)
     }
 
-    fn meet(launch: &Launch) -> Result<Self, Error> {
+    /// Meets the ranks that `launch` is one of.
+    pub(crate) fn meet(launch: &Launch) -> Result<Self, Error> {
         let &Launch { rank, world_size, local_rank, local_size, .. } = launch;
         if rank > 0 {
             log::follow(rank);
@@ -73,22 +77,20 @@ impl World {
         let heartbeat = Heartbeat::begin(beats, rank, world_size, keeper, over)?;
         let address = own_address(&launch.store);
         check_address(&store, rank, world_size, &address)?;
-        let group = |prefix: &str| -> Result<ProcessGroup, Error> {
-            let store = store.with_prefix(prefix)?;
-            Ok(ProcessGroup::gloo(&store, rank, world_size, &address, OPERATION)?)
-        };
+        let cpu = Mutex::new(cpu_group(&store, "cpu", launch, &address)?);
         let gpu = device.is_cuda().then(|| -> Result<_, Error> {
             let store = store.with_prefix("gpu")?;
             let group = ProcessGroup::nccl(&store, rank, world_size, device, OPERATION)?;
             Ok(Mutex::new(group))
         });
         let links = Links {
-            cpu: Mutex::new(group("cpu")?),
+            cpu,
             gpu: gpu.transpose()?,
             store,
             heartbeat,
             folder,
             launch: launch.clone(),
+            address: address.clone(),
         };
         tracing::info!(
             "rank {rank} of {world_size} · reached at {} · met at {host}:{port}",
@@ -99,6 +101,41 @@ impl World {
         );
         Ok(Self { rank, size: world_size, device, links: Some(Arc::new(links)) })
     }
+}
+
+impl World {
+    /// What adds up the statistics of batch norms; `None` for one rank alone. All ranks call it.
+    ///
+    /// On CPUs by a group of its own: they must not wait behind a bucket of gradients.
+    pub(crate) fn synchronised(&self) -> Result<Option<SumOverProcesses>, Error> {
+        let Some(links) = &self.links else { return Ok(None) };
+        let own = cpu_group(&links.store, "statistics", &links.launch, &links.address)?;
+        let (own, world) = (Mutex::new(own), self.clone());
+        Ok(Some(SumOverProcesses::new(move |tensor| {
+            let summed = match tensor.device().is_cuda() {
+                true => world.sum(tensor),
+                false => {
+                    let work = super::lock(&own).all_reduce(tensor, ReduceOperation::Sum);
+                    work.and_then(Work::wait).map_err(Error::from)
+                }
+            };
+            if let Err(error) = summed {
+                // In the middle of libtorch's backward pass, which knows no way out.
+                world.fail(&error);
+            }
+        })))
+    }
+}
+
+fn cpu_group(
+    store: &Store,
+    prefix: &str,
+    launch: &Launch,
+    address: &GlooAddress,
+) -> Result<ProcessGroup, Error> {
+    let store = store.with_prefix(prefix)?;
+    let &Launch { rank, world_size, .. } = launch;
+    Ok(ProcessGroup::gloo(&store, rank, world_size, address, OPERATION)?)
 }
 
 /// Ranks on one machine share its cores, unless somebody said how many threads each has.

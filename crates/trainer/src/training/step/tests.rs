@@ -1,6 +1,7 @@
 //! A step's two ways give the same, and a loss that is not finite moves nothing.
 
 mod mixed;
+mod ranks;
 
 use std::collections::BTreeMap;
 

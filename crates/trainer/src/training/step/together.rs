@@ -51,7 +51,7 @@ impl Learner {
 
     /// Forward and backward over this rank's share, micro-batch by micro-batch: loss and gradients of the whole batch.
     /// Those of the last pass are sent while it runs.
-    fn pass_together(
+    pub(super) fn pass_together(
         &mut self,
         images: &Tensor,
         labels: &Tensor,
