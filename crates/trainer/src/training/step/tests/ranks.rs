@@ -52,7 +52,8 @@ fn learner_of_waves(world: World, options: StepOptions) -> (VarStore, Learner) {
     let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
     for (number, (name, mut variable)) in variables.into_iter().enumerate() {
         let wave = Tensor::arange(variable.numel() as i64, (Kind::Double, Device::Cpu));
-        let wave = (wave * 0.37 + number as f64).sin() * 0.2;
+        let fan_in: i64 = variable.size().iter().skip(1).product();
+        let wave = (wave * 1.37 + number as f64).sin() / (fan_in as f64).sqrt().max(5.0);
         let scale =
             name.ends_with("running_var") || (variable.dim() == 1 && name.ends_with("weight"));
         let values = if scale { wave + 1.0 } else { wave };
@@ -112,7 +113,7 @@ fn check(phase: Phase, synchronised: bool, accumulation: usize) {
             // A bias ahead of a batch norm has no gradient but what rounding leaves.
             let length = norm(expected).max(1e-6 * whole);
             let off = norm(&(got - expected)) / length;
-            assert!(off < 1e-9, "gradient {index} is off by {off}");
+            assert!(off < 1e-9, "gradient {index} of length {length} is off by {off}");
             assert!(got.equal(&again.gradients[index]) && got.equal(&first[0].gradients[index]));
         }
     }
