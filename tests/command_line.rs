@@ -4,6 +4,7 @@ mod bench;
 mod documents;
 mod manual;
 mod own_pictures;
+mod ranks;
 mod refusals;
 mod report;
 mod resuming;
