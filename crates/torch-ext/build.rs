@@ -3,6 +3,7 @@
 mod cuda_headers;
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() {
@@ -19,6 +20,7 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .include("cpp/gloo_declarations")
+        .include(empty_headers())
         .define("USE_C10D_GLOO", None)
         .file("cpp/torch_ext.cpp")
         .file("cpp/distributed.cpp")
@@ -50,6 +52,18 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family.contains("unix")) {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
     }
+}
+
+/// A folder with the headers of Gloo that libtorch's include and take nothing from.
+fn empty_headers() -> PathBuf {
+    let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("empty");
+    for header in ["gloo/algorithm.h", "gloo/common/error.h"] {
+        let path = folder.join(header);
+        let parent = path.parent().expect("it is in a folder");
+        fs::create_dir_all(parent).expect("OUT_DIR can be written");
+        fs::write(&path, "").expect("OUT_DIR can be written");
+    }
+    folder
 }
 
 /// The folders of CUDA's headers, for a libtorch that has CUDA at all.

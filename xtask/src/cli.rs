@@ -35,6 +35,8 @@ pub enum Command {
     CheckTensorboard(CheckTensorboardArgs),
     /// Take weights from timm and Keras, and back to timm, to TorchScript and to ONNX, and compare the answers
     CheckWeights(CheckWeightsArgs),
+    /// Launch ranks by the real torchrun, disturb them at random, and time what they tell each other
+    CheckRanks(CheckRanksArgs),
 }
 
 /// What `fetch` can get.
@@ -170,6 +172,31 @@ pub struct CheckWeightsArgs {
     /// Python to make the virtual environment with
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,
+}
+
+/// Arguments of `check-ranks`.
+#[derive(Args, Debug)]
+pub struct CheckRanksArgs {
+    /// What to check
+    #[arg(value_enum, value_name = "WHAT")]
+    pub what: RanksCheck,
+    /// How often `faults` disturbs a run
+    #[arg(long, value_name = "N", default_value = "50", value_parser = positive)]
+    pub trials: usize,
+    /// Python to make the virtual environment with
+    #[arg(long, value_name = "PY", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+/// What `check-ranks` checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RanksCheck {
+    /// torchrun launches, restarts after a killed rank, and shows our errors
+    Torchrun,
+    /// Ranks are killed, stopped and cut off (network namespaces, so as root)
+    Faults,
+    /// One rank and two on this machine, and all-reduce over slow links (as root), for docs/scaling.md
+    Scaling,
 }
 
 fn positive(text: &str) -> Result<usize, String> {

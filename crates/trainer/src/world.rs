@@ -19,7 +19,9 @@ use crate::Error;
 pub(crate) use self::buckets::Buckets;
 
 use self::heartbeat::Heartbeat;
-pub(crate) use self::launch::{Keeper, Launch};
+#[cfg(test)]
+pub(crate) use self::launch::Keeper;
+pub(crate) use self::launch::Launch;
 
 /// Who takes part. Collectives are methods, so that the training loop never asks how many there are.
 ///

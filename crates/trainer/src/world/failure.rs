@@ -104,7 +104,8 @@ pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), folde
 fn tell_launcher(text: &str) {
     let Some(path) = std::env::var_os(ERROR_FILE).filter(|path| !path.is_empty()) else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let details = json!({ "py_callstack": "", "timestamp": now.to_string() });
+    // With a "py_callstack", which Python's ranks have, torchrun would show that in place of the message.
+    let details = json!({ "timestamp": now.to_string() });
     let document =
         json!({ "message": { "message": format!("xception: {text}"), "extraInfo": details } });
     if let Err(error) = crate::whole_file::write(Path::new(&path), &document.to_string()) {
