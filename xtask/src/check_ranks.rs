@@ -1,7 +1,7 @@
 //! `cargo xtask check-ranks`: several ranks under the real torchrun, disturbed ranks, and what their talk costs.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
@@ -11,49 +11,61 @@ use crate::peers;
 use crate::python::{self, Environment};
 use crate::workspace::Workspace;
 
-/// Builds `xception` and runs the script of `xtask/ranks` that checks what was asked for.
+const FOLDER: &str = "xtask/ranks";
+
+/// Builds what is needed and runs the script of `xtask/ranks` that checks what was asked for.
 ///
 /// # Errors
 ///
 /// When the build, pip or the script fails, or when the ranks do not do what they should.
 pub fn run(workspace: &Workspace, args: &CheckRanksArgs) -> Result<()> {
-    let folder = Path::new("xtask/ranks");
-    let xception = peers::build(workspace)?;
-    let mut script = match args.what {
+    let trials = args.trials.to_string();
+    let text = |path: PathBuf| path.display().to_string();
+    let (python, script, arguments) = match args.what {
         RanksCheck::Torchrun => {
-            let requirements = workspace.root().join(folder).join("requirements.txt");
-            let environment =
-                Environment { name: "ranks", size: "5 GB", requirements: &requirements };
-            let python = python::ensure(&Cache::from_env()?, &args.python, environment)?;
-            let mut script = workspace.command(&python);
-            script.arg(folder.join("check_torchrun.py")).arg(&xception);
-            script
+            let python = environment(workspace, args, "ranks", "5 GB", "requirements.txt")?;
+            (python, "check_torchrun.py", vec![text(peers::build(workspace)?)])
+        }
+        RanksCheck::Deploy => {
+            let python =
+                environment(workspace, args, "deploy", "50 MB", "deploy-requirements.txt")?;
+            (python, "check_deploy.py", vec!["deploy/kubernetes.yaml".to_string()])
         }
         RanksCheck::Faults => {
-            let mut script = workspace.command(&args.python);
-            script.arg(folder.join("check_faults.py")).arg(&xception);
-            script.args(["--trials", &args.trials.to_string()]);
-            script
+            let arguments = vec![text(peers::build(workspace)?), "--trials".to_string(), trials];
+            (args.python.clone(), "check_faults.py", arguments)
         }
         RanksCheck::Scaling => {
-            let all_reduce = example(workspace)?;
-            let mut script = workspace.command(&args.python);
-            script.arg(folder.join("scaling.py")).args([&xception, &all_reduce]);
-            script
+            let programs = [peers::build(workspace)?, example(workspace)?].map(text);
+            (args.python.clone(), "scaling.py", programs.into())
         }
     };
-    let status = script.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null()).status();
-    let status = status.with_context(|| format!("cannot run {}", args.python.display()))?;
+    let mut command = workspace.command(&python);
+    command.arg(Path::new(FOLDER).join(script)).args(arguments);
+    let status = command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null()).status();
+    let status = status.with_context(|| format!("cannot run {}", python.display()))?;
     if !status.success() {
         bail!("the ranks did not do what they should ({status}), see above");
     }
     Ok(())
 }
 
+fn environment(
+    workspace: &Workspace,
+    args: &CheckRanksArgs,
+    name: &str,
+    size: &str,
+    requirements: &str,
+) -> Result<PathBuf> {
+    let requirements = workspace.root().join(FOLDER).join(requirements);
+    let environment = Environment { name, size, requirements: &requirements };
+    python::ensure(&Cache::from_env()?, &args.python, environment)
+}
+
 /// The program that times all-reduce.
-fn example(workspace: &Workspace) -> Result<std::path::PathBuf> {
+fn example(workspace: &Workspace) -> Result<PathBuf> {
     let name = "time_all_reduce";
-    let mut build: Command = workspace.command(Path::new(env!("CARGO")));
+    let mut build = workspace.command(env!("CARGO"));
     build.args(["build", "--release", "--locked", "--package", "torch-ext", "--example", name]);
     let status = build.status().context("cannot run cargo")?;
     if !status.success() {

@@ -195,6 +195,8 @@ pub enum RanksCheck {
     Torchrun,
     /// Ranks are killed, stopped and cut off (network namespaces, so as root)
     Faults,
+    /// The file for Kubernetes is what its training operator takes
+    Deploy,
     /// One rank and two on this machine, and all-reduce over slow links (as root), for docs/scaling.md
     Scaling,
 }
