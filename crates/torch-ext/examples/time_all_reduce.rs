@@ -6,6 +6,7 @@
 //!
 //! HOST and PORT are those of rank 0's store, ADDRESS is this rank's own. Rank 0 prints a line for each size: bytes, then
 //! the seconds of every round.
+#![allow(clippy::print_stdout, reason = "the result")]
 
 use std::time::{Duration, Instant};
 

@@ -54,7 +54,7 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
     let reopen = |path: &Path| RunFolder::reopen(path, world);
     let resumed = place.as_deref().map(reopen).transpose()?;
     let config = resumed.as_ref().map(|run| run.read_config(world)).transpose()?;
-    let begun = config.as_ref().map(|config| Recipe::parse(config)).transpose()?;
+    let begun = config.as_ref().map(Recipe::parse).transpose()?;
     let mut recipe = Recipe::resolve_on(config.as_ref(), arguments)?;
     if let Some(begun) = &begun {
         // Where the data lie may have changed; what they are is compared when they are there.
