@@ -23,6 +23,7 @@ use crate::left_out::LeftOutOfRun;
 use crate::optimizer::Optimizer;
 use crate::recipe::{InputRecipe, NonFinite, RankStatistics, Recipe};
 use crate::run_folder::RunFolder;
+use crate::state;
 use crate::stop::StopRequest;
 use crate::transfer::Pretrained;
 use crate::watching::Watch;
@@ -83,7 +84,10 @@ impl<'a> Training<'a> {
         let input = resized.max().unwrap_or(0).max(stored) as i64;
         let network = Summary::new(&spec.architecture()?, spec.classes, input)?;
         let average = recipe.average.map(|config| Average::new(&store, config));
-        let remembered = optimizer.bytes() + average.as_ref().map_or(0, Average::bytes);
+        let parameters = store.trainable_variables();
+        // Gradients on their way to other ranks have a place of their own.
+        let sent = if world.size() > 1 { state::bytes(&parameters) } else { 0 };
+        let remembered = optimizer.bytes() + average.as_ref().map_or(0, Average::bytes) + sent;
         let needs = Needs::of(&network, precision, remembered);
         if !device.is_cuda() {
             needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;

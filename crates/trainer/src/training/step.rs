@@ -1,19 +1,18 @@
-//! What a training step is, and the two ways to have one: kernel by kernel, or recorded once and replayed on a GPU.
+//! What a training step is: forward, backward, downhill.
 
+mod stepper;
 mod together;
 
-use datasets::Batch;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 use torch_ext::{LearningRate, SumOverProcesses};
 use xception::Xception;
 
 use crate::Error;
-use crate::captured::Captured;
-use crate::optimizer::{Optimizer, Reach};
-use crate::precision::Precision;
-use crate::stop::Signal;
+use crate::optimizer::Optimizer;
 use crate::world::{Buckets, World};
+
+pub(super) use self::stepper::{Launch, Stepper};
 
 /// Where in the run a step is.
 #[derive(Debug, Clone, Copy)]
@@ -251,132 +250,6 @@ impl Stepped {
         drop((self.loss.f_add_(&next.loss)?, self.right.f_add_(&next.right)?));
         self.images += next.images;
         Ok(())
-    }
-}
-
-/// Whether steps are recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Launch {
-    /// Every kernel of every step is launched by the CPU.
-    KernelByKernel,
-    /// Steps over full batches of this size are recorded as a CUDA graph and replayed; smaller ones are not.
-    Graph {
-        /// Pictures in a full batch.
-        batch_size: usize,
-    },
-}
-
-impl Launch {
-    /// A graph where the machine and this build have them.
-    pub(super) fn best(batch_size: usize) -> Self {
-        match torch_ext::cuda_graphs_supported() {
-            true => Launch::Graph { batch_size },
-            false => Launch::KernelByKernel,
-        }
-    }
-}
-
-/// Takes steps over batches as the loader yields them.
-pub(super) struct Stepper {
-    // Ahead of the learner, whose tensors the recording uses.
-    captured: Option<Captured<2, 2>>,
-    learner: Learner,
-    precision: Precision,
-    launch: Launch,
-    asked: Option<Signal>,
-}
-
-impl Stepper {
-    /// Steps of `learner` in `precision`.
-    pub(super) fn new(learner: Learner, precision: Precision, launch: Launch) -> Self {
-        Self { captured: None, learner, precision, launch, asked: None }
-    }
-
-    /// From now on trains what `phase` says.
-    pub(super) fn train(&mut self, phase: Phase) {
-        if self.learner.phase != phase {
-            // What was recorded is another step.
-            self.captured = None;
-            self.learner.phase = phase;
-            self.learner.optimizer.reach(match phase {
-                Phase::Head => Reach::Head,
-                Phase::Parameters | Phase::Everything => Reach::Everything,
-            });
-        }
-    }
-
-    /// The network as it is now.
-    pub(super) fn model(&self) -> &Xception {
-        &self.learner.model
-    }
-
-    /// What moves the network.
-    pub(super) fn optimizer(&self) -> &Optimizer {
-        &self.learner.optimizer
-    }
-
-    /// The same, to be put back to where it was.
-    pub(super) fn optimizer_mut(&mut self) -> &mut Optimizer {
-        &mut self.learner.optimizer
-    }
-
-    /// Takes note of who asked this rank to stop so far; the next step tells the others.
-    pub(super) fn ask(&mut self, asked: Option<Signal>) {
-        self.asked = asked;
-    }
-
-    /// Who asked any of the ranks to stop ahead of the last step. All ranks agree on it.
-    pub(super) fn asked(&self) -> Option<Signal> {
-        self.asked
-    }
-
-    /// One step over `batch`.
-    pub(super) fn step(&mut self, batch: &Batch, moment: Moment) -> Result<Stepped, Error> {
-        let device = self.learner.model.device();
-        if let Some(rate) = &mut self.learner.rate {
-            drop(rate.f_fill_(moment.learning_rate)?);
-        }
-        // Mixed batches are recorded, too: their labels have a shape of their own, so a recording of others does not
-        // fit them, and their share is read where it is filled in here.
-        let labels = match &batch.mixed {
-            Some(mixed) => {
-                drop(self.learner.own_share.f_fill_(mixed.weight)?);
-                Tensor::stack(&[&batch.labels, &mixed.partner_labels], 0)
-            }
-            None => batch.labels.shallow_clone(),
-        };
-        let given = [&batch.images, &labels];
-        if let Some(captured) = self.captured.as_mut().filter(|captured| captured.fits(given)) {
-            return Self::replay(captured, &mut self.learner, given, moment);
-        }
-        let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
-        let labels = labels.to_device(device);
-        if self.learner.world.size() > 1 {
-            let (stepped, asked) =
-                self.learner.update_together(&images, &labels, batch.in_all, self.asked, moment)?;
-            self.asked = asked;
-            return Ok(stepped);
-        }
-        match self.launch {
-            Launch::Graph { batch_size } if batch_size == batch.indices.len() => {
-                let captured = self.captured.insert(Captured::new([&images, &labels])?);
-                Self::replay(captured, &mut self.learner, [&images, &labels], moment)
-            }
-            _ => self.learner.update(&images, &labels, moment),
-        }
-    }
-
-    fn replay(
-        captured: &mut Captured<2, 2>,
-        learner: &mut Learner,
-        given: [&Tensor; 2],
-        moment: Moment,
-    ) -> Result<Stepped, Error> {
-        let [loss, right] = captured.run(given, |[images, labels]| {
-            let Stepped { loss, right, .. } = learner.update(images, labels, moment)?;
-            Ok([loss, right])
-        })?;
-        Ok(Stepped { loss, right, images: given[0].size()[0] as usize })
     }
 }
 

@@ -5,12 +5,15 @@ mod ranks;
 
 use std::collections::BTreeMap;
 
+use datasets::Batch;
 use tch::{Device, nn::ModuleT, nn::VarStore};
 use xception::weights::{Tensors, load, snapshot};
 use xception::{ModelSpec, Preset};
 
 use super::*;
 use crate::optimizer::{Decays, OptimizerConfig};
+use crate::precision::Precision;
+use crate::stop::Signal;
 
 const OPTIONS: StepOptions = StepOptions { label_smoothing: 0.1, clipping: None, accumulation: 1 };
 
