@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// What libtorch's CUDA headers need of CUDA: its runtime, a header of its compiler that the runtime's include, and NCCL's.
-/// The wheels keep the three apart.
-const NEEDED: [&str; 3] = ["cuda_runtime_api.h", "crt/host_config.h", "nccl.h"];
+/// What libtorch's CUDA headers need of CUDA: its runtime, headers of its compiler and of its C++ library that the
+/// runtime's include, and NCCL's. The wheels keep the four apart.
+const NEEDED: [&str; 4] = ["cuda_runtime_api.h", "crt/host_config.h", "nv/target", "nccl.h"];
 
 /// The folders of NVIDIA's wheels.
-const WHEELS: [&str; 4] = ["cu13", "cuda_runtime", "cuda_nvcc", "nccl"];
+const WHEELS: [&str; 5] = ["cu13", "cuda_runtime", "cuda_nvcc", "cuda_cccl", "nccl"];
 
 /// The folders to look in, in order: those the environment names (`CUDA_HOME`, `CUDA_PATH`, `NCCL_HOME`), the usual ones
 /// (NCCL is a package of the system's, the toolkit is not), and those that NVIDIA's wheels share with the wheel whose `torch/lib` is `lib`.
@@ -15,7 +15,9 @@ pub(crate) fn candidates(roots: impl IntoIterator<Item = PathBuf>, lib: &Path) -
     let wheels = lib.parent().and_then(Path::parent).map(|packages| packages.join("nvidia"));
     let of_wheels = wheels.into_iter().flat_map(|nvidia| WHEELS.map(|wheel| nvidia.join(wheel)));
     let usual = ["/usr/local/cuda", "/usr"].map(PathBuf::from);
-    roots.into_iter().chain(usual).chain(of_wheels).map(|root| root.join("include")).collect()
+    let roots = roots.into_iter().chain(usual).chain(of_wheels);
+    // Since CUDA 13 the C++ library has a folder of its own, which the CUDA compiler looks into unasked.
+    roots.flat_map(|root| ["include", "include/cccl"].map(|folder| root.join(folder))).collect()
 }
 
 /// Those of `candidates` to put on the compiler's search path, or what to tell who is building.
@@ -27,8 +29,8 @@ pub(crate) fn find(candidates: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
                 candidates.iter().map(|folder| folder.display().to_string()).collect();
             return Err(format!(
                 "the feature `cuda` needs CUDA's header {header}, which is not in {}; set CUDA_HOME (for nccl.h NCCL_HOME) \
-                 to the folder that holds include/{header} (of wheels: those that hold the runtime, crt and NCCL, such \
-                 as nvidia-cuda-runtime, nvidia-cuda-crt and nvidia-nccl-cu13), or build without the feature",
+                 to the folder that holds include/{header} (of wheels: those that hold the runtime, crt, CCCL and \
+                 NCCL, such as nvidia-cuda-runtime, nvidia-cuda-crt, nvidia-cuda-cccl and nvidia-nccl-cu13), or build without the feature",
                 looked.join(", ")
             ));
         };
@@ -75,15 +77,22 @@ mod tests {
             "/env/site-packages/nvidia/cu13/include",
             "/env/site-packages/nvidia/cuda_runtime/include",
             "/env/site-packages/nvidia/cuda_nvcc/include",
+            "/env/site-packages/nvidia/cuda_cccl/include",
             "/env/site-packages/nvidia/nccl/include",
         ];
-        assert_eq!(found, expected.map(PathBuf::from));
+        let expected = expected.into_iter().map(PathBuf::from);
+        let expected: Vec<_> =
+            expected.flat_map(|folder| [folder.clone(), folder.join("cccl")]).collect();
+        assert_eq!(found, expected);
     }
 
     #[test]
-    fn headers_of_three_wheels_make_three_folders() {
-        let tree = Tree::new("three", &["a/cuda_runtime_api.h", "b/crt/host_config.h", "c/nccl.h"]);
-        let folders = ["none", "a", "b", "c"].map(|name| tree.0.join(name));
+    fn headers_of_four_wheels_make_four_folders() {
+        let tree = Tree::new(
+            "four",
+            &["a/cuda_runtime_api.h", "b/crt/host_config.h", "c/nv/target", "d/nccl.h"],
+        );
+        let folders = ["none", "a", "b", "c", "d"].map(|name| tree.0.join(name));
         assert_eq!(find(&folders).unwrap(), folders[1..]);
     }
 
@@ -91,7 +100,7 @@ mod tests {
     fn a_toolkit_is_one_folder() {
         let tree = Tree::new(
             "one",
-            &["a/cuda_runtime_api.h", "a/crt/host_config.h", "a/nccl.h", "b/nccl.h"],
+            &["a/cuda_runtime_api.h", "a/crt/host_config.h", "a/nv/target", "a/nccl.h", "b/nccl.h"],
         );
         let folders = ["a", "b"].map(|name| tree.0.join(name));
         assert_eq!(find(&folders).unwrap(), folders[..1]);
