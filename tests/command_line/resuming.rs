@@ -282,7 +282,10 @@ fn a_run_does_not_go_on_as_another_one() {
             "schedule.peak: it was 0.004, now it is 0.1",
         ],
     );
-    refused(&["--recipe", "notebook"], 2, &["batch_size: it was 128, now it is 16"]);
+    refused(&["--recipe", "notebook"], 2, &["epochs: it was 2, now it is 10"]);
+    let batch =
+        "batch_size: it was 128 on one rank, now it is 64 on one rank; the product has to stay";
+    refused(&["--set", "batch_size=64"], 2, &[batch]);
     refused(&["--out", "elsewhere"], 2, &["cannot be used with"]);
 
     // Edited by hand, it is no more the same run than if it was typed.
