@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use datasets::{Batch, BrokenPicture, Source};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+use crate::world::World;
+
 /// Those of one set, with the reason of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOut(BTreeMap<u32, String>);
@@ -36,6 +39,18 @@ impl LeftOut {
     /// Takes over those of another rank.
     pub(crate) fn join(&mut self, other: Self) {
         self.0.extend(other.0);
+    }
+
+    /// Those of all ranks, on each of them.
+    pub(crate) fn of_all_ranks(mut self, world: &World) -> Result<Self, Error> {
+        let own = serde_json::to_vec(&self).expect("plain values");
+        for list in world.gather_bytes(own)? {
+            let other = serde_json::from_slice(&list).map_err(|error| {
+                Error::Internal(format!("a rank's list of broken pictures: {error}"))
+            })?;
+            self.join(other);
+        }
+        Ok(self)
     }
 
     /// What people know them by; `pictures` is their set.

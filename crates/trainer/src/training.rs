@@ -126,7 +126,8 @@ impl Training<'_> {
             if let (Some(last), true) = (measured, self.state.step == self.steps()) {
                 let best = self.state.best.expect("the last epoch was measured");
                 let seconds = self.seconds();
-                let Self { test, left_out, .. } = self;
+                let Self { test, mut left_out, .. } = self;
+                left_out.train = left_out.train.of_all_ranks(&self.world)?;
                 return Ok(Outcome { last, best, seconds, test, left_out });
             }
             self.train_epoch(&progress)?;
