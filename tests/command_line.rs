@@ -30,6 +30,19 @@ fn binary() -> &'static Path {
     })
 }
 
+/// `xception train` in `folder`, to be started; on one thread, so that the machine's load decides nothing.
+fn train_on_one_thread(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .arg("train")
+        .args(arguments)
+        .current_dir(folder)
+        .env("XCEPTION_CACHE", folder.join("cache"))
+        .env("OMP_NUM_THREADS", "1")
+        .stdin(Stdio::null());
+    command
+}
+
 /// What a command printed and how it ended.
 struct Ended {
     code: Option<i32>,

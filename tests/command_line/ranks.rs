@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::binary;
+use super::train_on_one_thread;
 
 /// A run of a few seconds.
 const RUN: [&str; 10] = [
@@ -37,16 +37,10 @@ fn rank(
     changes: &[(&str, &str)],
 ) -> Child {
     let number = rank.to_string();
-    Command::new(binary())
-        .arg("train")
-        .args(arguments)
-        .current_dir(folder)
-        .env("XCEPTION_CACHE", folder.join("cache"))
-        .env("OMP_NUM_THREADS", "1")
+    train_on_one_thread(folder, arguments)
         .envs([("RANK", number.as_str()), ("LOCAL_RANK", &number), ("WORLD_SIZE", "2")])
         .envs([("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port.to_string())])
         .envs(changes.iter().copied())
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{binary, xception};
+use super::{train_on_one_thread, xception};
 
 /// Two small recipes: the default one, and one with everything that remembers or draws something.
 const RECIPES: [&[&str]; 2] = [
@@ -67,13 +67,7 @@ enum Signal {
 
 /// Starts `xception train` in `folder`, on one thread, so that the machine's load decides nothing.
 fn start(folder: &Path, arguments: &[&str]) -> Child {
-    Command::new(binary())
-        .arg("train")
-        .args(arguments)
-        .current_dir(folder)
-        .env("XCEPTION_CACHE", folder.join("cache"))
-        .env("OMP_NUM_THREADS", "1")
-        .stdin(Stdio::null())
+    train_on_one_thread(folder, arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -26,12 +26,14 @@ def plug_in(up):
 def limit(mbit):
     """Lets no more than so many megabits a second through, each way; 0 for no limit."""
     for machine in (0, 1):
-        card = ["tc", "qdisc"], ["dev", CARDS[machine], "root"]
-        subprocess.run(inside(machine, *card[0], "del", *card[1]), check=False, stderr=subprocess.DEVNULL)
+        def queue(verb, *shape):
+            return inside(machine, "tc", "qdisc", verb, "dev", CARDS[machine], "root", *shape)
+
+        subprocess.run(queue("del"), check=False, stderr=subprocess.DEVNULL)
         if mbit:
             burst = max(32_000, mbit * 1_000_000 // 8 // 250)
             shape = ["tbf", "rate", f"{mbit}mbit", "burst", str(burst), "latency", "50ms"]
-            subprocess.run(inside(machine, *card[0], "add", *card[1], *shape), check=True)
+            subprocess.run(queue("add", *shape), check=True)
 
 
 @contextlib.contextmanager

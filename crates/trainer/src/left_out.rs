@@ -36,21 +36,10 @@ impl LeftOut {
         }
     }
 
-    /// Takes over those of another rank.
-    pub(crate) fn join(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-
     /// Those of all ranks, on each of them.
-    pub(crate) fn of_all_ranks(mut self, world: &World) -> Result<Self, Error> {
-        let own = serde_json::to_vec(&self).expect("plain values");
-        for list in world.gather_bytes(own)? {
-            let other = serde_json::from_slice(&list).map_err(|error| {
-                Error::Internal(format!("a rank's list of broken pictures: {error}"))
-            })?;
-            self.join(other);
-        }
-        Ok(self)
+    pub(crate) fn of_all_ranks(self, world: &World) -> Result<Self, Error> {
+        let lists = world.gather("broken pictures", &self)?;
+        Ok(Self(lists.into_iter().flat_map(|list| list.0).collect()))
     }
 
     /// What people know them by; `pictures` is their set.

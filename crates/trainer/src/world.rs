@@ -9,6 +9,8 @@ mod meeting;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datasets::Share;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 use torch_ext::distributed::{
     DistributedError, GlooAddress, ProcessGroup, ReduceOperation, Store, Work,
@@ -84,7 +86,7 @@ impl World {
     /// Sums `tensor` over all ranks, in place.
     pub(crate) fn sum(&self, tensor: &Tensor) -> Result<(), Error> {
         match self.links {
-            Some(_) => self.finish(self.begin_sum(tensor)?),
+            Some(_) => Ok(self.begin_sum(tensor)?.wait()?),
             None => Ok(()),
         }
     }
@@ -96,11 +98,6 @@ impl World {
         Ok(group.all_reduce(tensor, ReduceOperation::Sum)?)
     }
 
-    /// Waits for what was begun.
-    pub(crate) fn finish(&self, work: Work) -> Result<(), Error> {
-        Ok(work.wait()?)
-    }
-
     /// Gives every rank what rank 0 has, in place.
     pub(crate) fn broadcast(&self, tensors: &[Tensor]) -> Result<(), Error> {
         let Some(links) = &self.links else { return Ok(()) };
@@ -108,7 +105,7 @@ impl World {
             let begin = |tensor: &Tensor| links.group_of(tensor)?.broadcast(&tensor.detach(), 0);
             tensors.iter().map(begin).collect::<Result<_, DistributedError>>()
         })?;
-        begun.into_iter().try_for_each(|work| self.finish(work))
+        Ok(begun.into_iter().try_for_each(Work::wait)?)
     }
 
     /// What rank 0 has in `bytes`, for every rank.
@@ -154,12 +151,26 @@ impl World {
         gathered.iter().zip(&lengths).map(cut).collect()
     }
 
+    /// The `value` of every rank, in their order, for every rank. `what` it is, for a complaint.
+    pub(crate) fn gather<T: Serialize + DeserializeOwned>(
+        &self,
+        what: &str,
+        value: &T,
+    ) -> Result<Vec<T>, Error> {
+        let own = serde_json::to_vec(value).expect("plain values");
+        let read = |bytes: Vec<u8>| {
+            serde_json::from_slice(&bytes)
+                .map_err(|error| Error::Internal(format!("{what} of a rank: {error}")))
+        };
+        self.gather_bytes(own)?.into_iter().map(read).collect()
+    }
+
     /// Waits for every rank.
     pub(crate) fn barrier(&self) -> Result<(), Error> {
         match &self.links {
             Some(links) => {
                 let work = lock(&links.cpu).barrier()?;
-                self.finish(work)
+                Ok(work.wait()?)
             }
             None => Ok(()),
         }

@@ -107,15 +107,9 @@ impl Counts {
             *row = cells.iter().map(|&count| count as u64).collect();
         }
 
-        let lists = serde_json::to_vec(&(&self.mistakes, &self.left_out)).expect("plain values");
-        let mut mistakes = Vec::new();
-        for lists in world.gather_bytes(lists)? {
-            let (more, left_out): (Vec<Mistake>, LeftOut) = serde_json::from_slice(&lists)
-                .map_err(|error| Error::Internal(format!("a rank's mistakes: {error}")))?;
-            mistakes.extend(more);
-            self.left_out.join(left_out);
-        }
-        self.mistakes = mistake::most_confident(mistakes);
+        let mistakes = world.gather("mistakes", &self.mistakes)?;
+        self.mistakes = mistake::most_confident(mistakes.concat());
+        self.left_out = self.left_out.of_all_ranks(world)?;
         Ok(self)
     }
 

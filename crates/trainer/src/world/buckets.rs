@@ -128,7 +128,7 @@ impl Reduction<'_> {
             return Err(error);
         }
         for work in self.begun {
-            self.world.finish(work)?;
+            work.wait()?;
         }
         Ok(self.buckets.places.iter().map(|(_, part)| part.shallow_clone()).collect())
     }

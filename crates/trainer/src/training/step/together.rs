@@ -31,7 +31,7 @@ impl Learner {
         let counting = self.world.begin_sum(&votes)?;
 
         let (mut stepped, gradients) = self.pass_together(images, labels, in_all as i64)?;
-        self.world.finish(counting)?;
+        counting.wait()?;
         let counts: Vec<i64> = Vec::try_from(&votes)?;
         stepped.images = counts[0] as usize;
         if stepped.images < in_all {
@@ -93,7 +93,7 @@ impl Learner {
             reduction.ready(index, gradient);
         })?);
         let gradients = reduction.finish()?;
-        self.world.finish(counting)?;
+        counting.wait()?;
         self.buckets = Some(buckets);
         let stepped = Stepped {
             loss: seen.get(0).to_kind(Kind::Float),
