@@ -96,6 +96,11 @@ unsafe extern "C" {
         forget: unsafe extern "C" fn(*mut c_void),
         context: *mut c_void,
     ) -> *mut c_char;
+    #[cfg(test)]
+    pub(crate) fn torch_ext_hook_places(
+        parameter: *const C_tensor,
+        count: *mut usize,
+    ) -> *mut c_char;
     pub(crate) fn torch_ext_gradients(
         loss: *const C_tensor,
         parameters: *const *mut C_tensor,

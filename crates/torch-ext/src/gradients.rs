@@ -88,6 +88,28 @@ mod tests {
         assert_eq!(count, 1);
     }
 
+    fn places(parameter: &Tensor) -> usize {
+        let mut count = 0;
+        // SAFETY: a live tensor, and a place for the result.
+        ffi::check("a look at the hooks", unsafe {
+            ffi::torch_ext_hook_places(parameter.as_ptr(), &mut count)
+        })
+        .unwrap();
+        count
+    }
+
+    /// A run has hundreds of thousands of passes: nothing of one may stay, also where it fails or lists one twice.
+    #[test]
+    fn no_place_for_a_hook_stays_behind_either() {
+        let first = leaf(2.0);
+        for _ in 0..50 {
+            drop(gradients(&first.sum(Kind::Double), &[&first], |_, _| {}).unwrap());
+            gradients(&first.sum(Kind::Double), &[&first], |_, _| panic!("no")).unwrap_err();
+            drop(gradients(&first.sum(Kind::Double), &[&first, &first], |_, _| {}).unwrap());
+        }
+        assert_eq!(places(&first), 0);
+    }
+
     #[test]
     fn a_panic_and_an_unused_parameter_are_errors() {
         let (first, second) = (leaf(2.0), leaf(3.0));

@@ -113,10 +113,8 @@ impl Stepper {
         let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
         let labels = labels.to_device(device);
         if self.learner.world.size() > 1 {
-            let (stepped, asked) =
-                self.learner.update_together(&images, &labels, batch.in_all, self.asked, moment)?;
-            self.asked = asked;
-            return Ok(stepped);
+            let asked = &mut self.asked;
+            return self.learner.update_together(&images, &labels, batch.in_all, asked, moment);
         }
         match self.launch {
             Launch::Graph { batch_size } if batch_size == batch.indices.len() => {

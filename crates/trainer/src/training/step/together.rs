@@ -8,8 +8,8 @@ use crate::stop::Signal;
 use crate::world::Buckets;
 
 impl Learner {
-    /// The step of [`Learner::update`] over this rank's share of a batch of `in_all` pictures, and who asked any of the
-    /// ranks to stop.
+    /// The step of [`Learner::update`] over this rank's share of a batch of `in_all` pictures. `asked` is who asked this
+    /// rank to stop, and then who asked any: also where the loss is not finite, for the run may pass that.
     ///
     /// Losses are shares of the mean over `in_all`, so that gradients only have to be summed. Where pictures could not be
     /// read there are fewer; that is known, and made up for, when all ranks have told how many they have.
@@ -18,14 +18,14 @@ impl Learner {
         images: &Tensor,
         labels: &Tensor,
         in_all: usize,
-        asked: Option<Signal>,
+        asked: &mut Option<Signal>,
         moment: Moment,
-    ) -> Result<(Stepped, Option<Signal>), Error> {
+    ) -> Result<Stepped, Error> {
         let size = images.size()[0];
         let votes = Tensor::from_slice(&[
             size,
-            i64::from(asked == Some(Signal::Interrupt)),
-            i64::from(asked == Some(Signal::Terminate)),
+            i64::from(*asked == Some(Signal::Interrupt)),
+            i64::from(*asked == Some(Signal::Terminate)),
         ]);
         // Nobody has to wait for the device to know these.
         let counting = self.world.begin_sum(&votes)?;
@@ -34,6 +34,11 @@ impl Learner {
         counting.wait()?;
         let counts: Vec<i64> = Vec::try_from(&votes)?;
         stepped.images = counts[0] as usize;
+        *asked = match counts[1..] {
+            [0, 0] => None,
+            [0, _] => Some(Signal::Terminate),
+            _ => Some(Signal::Interrupt),
+        };
         if stepped.images < in_all {
             let missing = in_all as f64 / stepped.images as f64;
             for tensor in gradients.iter().chain([&stepped.loss]) {
@@ -41,12 +46,7 @@ impl Learner {
             }
         }
         self.descend(&stepped, &gradients, moment)?;
-        let asked = match counts[1..] {
-            [0, 0] => None,
-            [0, _] => Some(Signal::Terminate),
-            _ => Some(Signal::Interrupt),
-        };
-        Ok((stepped, asked))
+        Ok(stepped)
     }
 
     /// Forward and backward over this rank's share, micro-batch by micro-batch: loss and gradients of the whole batch.

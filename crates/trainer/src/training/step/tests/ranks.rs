@@ -142,14 +142,14 @@ fn ranks_agree_on_steps_stops_and_pictures_that_are_missing() {
         let (store, mut learner) = learner_of_waves(world, OPTIONS);
         learner.phase = Phase::Parameters;
         let rank = learner.world.rank();
-        let asked = (rank == 1).then_some(Signal::Terminate);
+        let mut asked = (rank == 1).then_some(Signal::Terminate);
         let cut = |tensor: &Tensor| tensor.narrow(0, 2 * rank as i64, 2);
         let batch = batch(1, 4);
         let images = torch_ext::channels_last(&cut(&batch.images).to_kind(Kind::Double)).unwrap();
         // Eight were meant, and four could be read.
-        let (stepped, agreed) =
-            learner.update_together(&images, &cut(&batch.labels), 8, asked, moment(1)).unwrap();
-        assert_eq!((agreed, stepped.images), (Some(Signal::Terminate), 4));
+        let labels = cut(&batch.labels);
+        let stepped = learner.update_together(&images, &labels, 8, &mut asked, moment(1)).unwrap();
+        assert_eq!((asked, stepped.images), (Some(Signal::Terminate), 4));
         (stepped.loss.double_value(&[]), snapshot(&store))
     });
     let (store, mut alone) = learner_of_waves(World::single(), OPTIONS);
@@ -165,5 +165,28 @@ fn ranks_agree_on_steps_stops_and_pictures_that_are_missing() {
             assert!(tensor.allclose(&expected[name], 1e-9, 1e-12, false), "{name}");
             assert!(tensor.equal(&ended[0].1[name]), "{name}");
         }
+    }
+}
+
+/// A run may pass a loss that is not finite, and then all ranks must stop or none.
+#[test]
+fn ranks_agree_on_stopping_also_where_the_loss_is_not_finite() {
+    for asked_rank in [None, Some(0), Some(1)] {
+        let expected = asked_rank.map(|_| Signal::Interrupt);
+        let heard = two_ranks(|world| {
+            let (_store, mut learner) = learner_of_waves(world, OPTIONS);
+            learner.phase = Phase::Parameters;
+            let rank = learner.world.rank();
+            let mut asked = (asked_rank == Some(rank)).then_some(Signal::Interrupt);
+            let batch = batch(1, 2);
+            let value = if rank == 0 { 1.0 } else { f64::NAN };
+            let images = (batch.images.to_kind(Kind::Double) * value).contiguous();
+            let images = torch_ext::channels_last(&images).unwrap();
+            let error =
+                learner.update_together(&images, &batch.labels, 4, &mut asked, moment(1)).err();
+            assert!(matches!(error, Some(Error::NonFiniteLoss { .. })));
+            asked
+        });
+        assert_eq!(heard, [expected, expected]);
     }
 }
