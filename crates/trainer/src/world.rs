@@ -5,6 +5,7 @@ mod failure;
 mod heartbeat;
 mod launch;
 mod meeting;
+mod rendezvous;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,7 @@ use crate::Error;
 
 pub(crate) use self::buckets::Buckets;
 
-use self::heartbeat::Heartbeat;
+use self::failure::Exit;
 #[cfg(test)]
 pub(crate) use self::launch::Keeper;
 pub(crate) use self::launch::Launch;
@@ -43,10 +44,11 @@ struct Links {
     cpu: Mutex<ProcessGroup>,
     /// Tensors on GPUs, where the run has them.
     gpu: Option<Mutex<ProcessGroup>>,
+    /// The part of the store that is this start's alone.
     store: Store,
-    heartbeat: Heartbeat,
-    /// The run's folder, once there is one, for those who want to go on.
-    folder: failure::Folder,
+    exit: Exit,
+    /// Which start it is, from 1, as far as the store remembers.
+    round: i64,
     launch: Launch,
     /// Where the others reach this machine.
     address: GlooAddress,

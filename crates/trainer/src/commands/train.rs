@@ -116,22 +116,22 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
     Ok(Finished { recipe, data, folder, outcome })
 }
 
-/// The folder of the run that is gone on with, if one is: what was asked for, or, where a launcher starts a run again, what
-/// it wrote the first time. Rank 0 decides for all.
+/// The folder of the run that is gone on with, if one is: what was asked for, or, where a launcher starts runs again, what
+/// is there already. Rank 0 decides for all.
 fn place(arguments: &TrainArgs, world: &World) -> Result<Option<PathBuf>, Error> {
     let TrainArgs { out, resume, .. } = arguments;
-    if world.may_restart() && out.is_none() && resume.is_none() {
+    if world.restarts() && out.is_none() && resume.is_none() {
         return Err(Error::Usage(
             "a run that is started again must know its folder: give it one with --out".to_string(),
         ));
     }
-    let left = out.as_ref().filter(|out| world.restarted() && out.join(CONFIG).is_file());
+    let left = out.as_ref().filter(|out| world.restarts() && out.join(CONFIG).is_file());
     let own = match resume.as_ref().or(left) {
         Some(path) => path.display().to_string(),
         None => String::new(),
     };
     let said = world.said_by_rank_0("folder", &own)?;
-    if resume.is_some() == said.is_empty() && !world.leads() && !world.restarted() {
+    if resume.is_some() == said.is_empty() && !world.leads() && !world.restarts() {
         let begins = |resumes: bool| if resumes { "goes on (--resume)" } else { "begins anew" };
         let (of_rank_0, own) = (begins(!said.is_empty()), begins(resume.is_some()));
         return Err(Error::OtherRank(format!("rank 0 {of_rank_0}, this rank {own}")));

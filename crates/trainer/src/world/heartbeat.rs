@@ -35,7 +35,8 @@ pub(super) fn introduction() -> String {
 /// What the threads share.
 struct Shared {
     rank: usize,
-    world_size: usize,
+    /// Every rank's introduction.
+    who: Vec<String>,
     /// Who holds the store, for people.
     keeper: String,
     begun: Instant,
@@ -55,20 +56,19 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Begins. `store` is this thread's alone; `keeper` says who holds it. `over` hears the verdict, from a thread of its
-    /// own, and need not return.
+    /// Begins, at the same time on all ranks. `store` is this thread's alone; `keeper` says who holds it, and `who` is who
+    /// takes part, by rank. `over` hears the verdict, from a thread of its own, and need not return.
     pub(super) fn begin(
         store: Store,
         rank: usize,
-        world_size: usize,
+        who: Vec<String>,
         keeper: String,
         over: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, DistributedError> {
-        store.set(&format!("who/{rank}"), introduction().as_bytes())?;
-        store.add(&format!("beat/{rank}"), 1)?;
+        store.add(&beat(rank), 1)?;
         let shared = Arc::new(Shared {
             rank,
-            world_size,
+            who,
             keeper,
             begun: Instant::now(),
             answered: AtomicU64::new(0),
@@ -128,8 +128,7 @@ pub(super) fn announce(store: &Store, verdict: &str) -> Result<(), DistributedEr
 impl Shared {
     /// Gives signs and looks for the neighbour's until the run is over. `Some` with the reason, if there is one.
     fn beat(&self, store: &Store) -> Option<String> {
-        let (own, next) = (self.rank, (self.rank + 1) % self.world_size);
-        // Not missed ahead of its first sign: machines do not start at the same time.
+        let (own, next) = (self.rank, (self.rank + 1) % self.who.len());
         let mut seen = (0, Instant::now());
         let mut looked = Instant::now();
         loop {
@@ -137,8 +136,8 @@ impl Shared {
                 return None;
             }
             let look = || -> Result<(i64, Option<Vec<u8>>), DistributedError> {
-                store.add(&format!("beat/{own}"), 1)?;
-                let count = store.add(&format!("beat/{next}"), 0)?;
+                store.add(&beat(own), 1)?;
+                let count = store.add(&beat(next), 0)?;
                 let over = store.has("verdict/text")?;
                 Ok((count, over.then(|| store.get("verdict/text")).transpose()?))
             };
@@ -159,8 +158,8 @@ impl Shared {
                 true => SUSPICION,
                 false => SILENCE,
             };
-            if count > 0 && seen.1.elapsed() > patience {
-                let verdict = self.silent(store, next, patience);
+            if seen.1.elapsed() > patience {
+                let verdict = self.silent(next, patience);
                 // Whoever was first is right; this rank reads it in the next round.
                 if announce(store, &verdict).is_err() {
                     return Some(verdict);
@@ -171,13 +170,12 @@ impl Shared {
         }
     }
 
-    fn silent(&self, store: &Store, rank: usize, patience: Duration) -> String {
-        let who = store.get(&format!("who/{rank}")).unwrap_or_default();
+    fn silent(&self, rank: usize, patience: Duration) -> String {
         format!(
             "rank {rank} of {} ({}) has given no sign of life for {} s: it was killed or stopped, or the network to it is \
              cut",
-            self.world_size,
-            String::from_utf8_lossy(&who),
+            self.who.len(),
+            self.who[rank],
             patience.as_secs()
         )
     }
@@ -221,6 +219,11 @@ impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a rank counts up.
+fn beat(rank: usize) -> String {
+    format!("beat/{rank}")
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {

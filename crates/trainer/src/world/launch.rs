@@ -24,12 +24,10 @@ pub(crate) struct Launch {
     pub(crate) store: StoreAddress,
     /// Who holds the store.
     pub(crate) keeper: Keeper,
-    /// What keeps this start apart from others that meet at the same store.
-    pub(crate) attempt: String,
-    /// Whether the launcher has started this run before.
-    pub(crate) restarted: bool,
-    /// Whether the launcher will start it again when it fails.
-    pub(crate) may_restart: bool,
+    /// What keeps this run apart from others that meet at the same store.
+    pub(crate) run: String,
+    /// Whether the launcher starts it again when it fails, or has done so.
+    pub(crate) restarts: bool,
 }
 
 /// Who holds the store.
@@ -86,7 +84,6 @@ fn plain(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     let local_size = variables.optional("LOCAL_WORLD_SIZE")?;
     // There the launcher's own process holds the store, on the first machine.
     let agent_holds = variables.get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True");
-    let restarts: u64 = variables.optional("TORCHELASTIC_RESTART_COUNT")?.unwrap_or(0);
     let most: u64 = variables.optional("TORCHELASTIC_MAX_RESTARTS")?.unwrap_or(0);
     let run = variables.get("TORCHELASTIC_RUN_ID").unwrap_or_default();
     Ok(Some(Launch {
@@ -96,9 +93,8 @@ fn plain(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         local_size,
         store: StoreAddress { host, port },
         keeper: if agent_holds { Keeper::Launcher } else { Keeper::Rank0 },
-        attempt: format!("xception/{run}/{restarts}"),
-        restarted: restarts > 0,
-        may_restart: most > 0,
+        run: format!("xception/{run}"),
+        restarts: most > 0,
     }))
 }
 
@@ -133,9 +129,8 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         }),
         store: StoreAddress { host, port },
         keeper: Keeper::Rank0,
-        attempt: format!("xception/{job}/{restarts}"),
-        restarted: restarts > 0,
-        may_restart: false,
+        run: format!("xception/{job}"),
+        restarts: restarts > 0,
     }))
 }
 
@@ -155,9 +150,8 @@ fn open_mpi(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         local_size: Some(local_size),
         store: StoreAddress { host, port: variables.optional("MASTER_PORT")?.unwrap_or(PORT) },
         keeper: Keeper::Rank0,
-        attempt: "xception".to_string(),
-        restarted: false,
-        may_restart: false,
+        run: "xception".to_string(),
+        restarts: false,
     }))
 }
 

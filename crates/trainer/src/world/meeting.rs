@@ -10,14 +10,16 @@ use torch_ext::distributed::{
     self, GlooAddress, ProcessGroup, ReduceOperation, Store, StoreAddress, StoreRole, Work,
 };
 
-use super::failure::{self, Folder};
-use super::heartbeat::Heartbeat;
+use super::failure::{self, Chain, Exit};
 use super::launch::{Keeper, Launch};
+use super::rendezvous::{Attendee, Meeting, Patience, come_together};
 use super::{Links, World};
 use crate::{Error, log};
 
 /// How long ranks wait for each other at the start: queues give machines one after the other.
 const GATHERING: Duration = Duration::from_secs(600);
+/// After so long a store that rank 0 holds is gone if rank 0 is about to start again: the others have missed somebody.
+const STORE_GOES: Duration = Duration::from_secs(15);
 /// How long an operation may take. Who is dead is found out within seconds by its heartbeat; this bounds what is alive
 /// and goes astray, and has to be longer than rank 0 writes a checkpoint.
 const OPERATION: Duration = Duration::from_secs(1800);
@@ -29,69 +31,51 @@ impl World {
     ///
     /// # Errors
     ///
-    /// For a launcher's variable that is missing or absurd, and when the others do not come.
+    /// For a launcher's variable that is missing or absurd, and when the others do not come. What goes wrong after that is
+    /// told to all of them, and ends the process.
     pub(crate) fn join() -> Result<Self, Error> {
-        match Launch::of_this_process()? {
+        let met = Launch::of_this_process().and_then(|launch| match launch {
             Some(launch) => Self::meet(&launch),
             None => Ok(Self::single()),
-        }
+        });
+        met.inspect_err(|error| failure::tell_launcher(&Chain(error).to_string()))
     }
 
-    /// Whether the launcher has started this run before.
-    pub(crate) fn restarted(&self) -> bool {
-        self.links.as_ref().is_some_and(|links| links.launch.restarted)
-    }
-
-    /// Whether the launcher will start the run again when it fails.
-    pub(crate) fn may_restart(&self) -> bool {
-        self.links.as_ref().is_some_and(|links| links.launch.may_restart)
+    /// Whether the launcher starts this run again when it fails, or has done so.
+    pub(crate) fn restarts(&self) -> bool {
+        self.links.as_ref().is_some_and(|links| links.launch.restarts || links.round > 1)
     }
 
     /// Meets the ranks that `launch` is one of.
     pub(crate) fn meet(launch: &Launch) -> Result<Self, Error> {
-        let &Launch { rank, world_size, local_rank, local_size, .. } = launch;
+        let &Launch { rank, world_size, local_size, .. } = launch;
         if rank > 0 {
             log::follow(rank);
         }
         distributed::say_less();
         share_cores(local_size);
-        let device = match tch::Cuda::is_available() {
-            true => Device::Cuda(local_rank % tch::Cuda::device_count() as usize),
-            false => Device::Cpu,
-        };
         let StoreAddress { host, port } = &launch.store;
-        let keeper = match launch.keeper {
-            Keeper::Launcher => format!("the launcher's store at {host}:{port}"),
-            Keeper::Rank0 => {
-                format!("rank 0 of {world_size}, which holds the store at {host}:{port},")
-            }
+        let (keeper, next_round) = match launch.keeper {
+            Keeper::Launcher => (format!("the launcher's store at {host}:{port}"), GATHERING),
+            Keeper::Rank0 => (
+                format!("rank 0 of {world_size}, which holds the store at {host}:{port},"),
+                STORE_GOES,
+            ),
         };
-        let connect =
-            |role| Store::tcp(&launch.store, role, GATHERING)?.with_prefix(&launch.attempt);
+        let connect = |role| Store::tcp(&launch.store, role, GATHERING)?.with_prefix(&launch.run);
         let store = connect(launch.role())?;
-        let folder = Folder::default();
-        let (run, place) = (folder.clone(), (rank, world_size));
-        let over = move |verdict: &str| failure::leave_for(verdict, place, &run);
-        // Ahead of the group: from here on nobody waits for somebody who is dead.
+        // Ahead of the meeting, so that the first sign of life follows it at once.
         let beats = connect(StoreRole::Client)?;
-        let heartbeat = Heartbeat::begin(beats, rank, world_size, keeper, over)?;
         let address = own_address(&launch.store);
-        check_address(&store, rank, world_size, &address)?;
-        let cpu = Mutex::new(cpu_group(&store, "cpu", launch, &address)?);
-        let gpu = device.is_cuda().then(|| -> Result<_, Error> {
-            let store = store.with_prefix("gpu")?;
-            let group = ProcessGroup::nccl(&store, rank, world_size, device, OPERATION)?;
-            Ok(Mutex::new(group))
-        });
-        let links = Links {
-            cpu,
-            gpu: gpu.transpose()?,
-            store,
-            heartbeat,
-            folder,
-            launch: launch.clone(),
-            address: address.clone(),
-        };
+        let place = (rank, world_size);
+        let patience = Patience { gathering: GATHERING, next_round };
+        let meeting =
+            come_together(&store, place, &Attendee::here(reached_at(&address)), patience)?;
+        let stores = [meeting.part_of(&store)?, meeting.part_of(&beats)?];
+        let exit = Exit::begin(&meeting, place, stores, keeper)?;
+        // Somebody waits for this rank now.
+        let connected = Connected::new(launch, &meeting, &address);
+        let Connected { device, cpu, gpu } = connected.unwrap_or_else(|error| exit.fail(&error));
         tracing::info!(
             "rank {rank} of {world_size} · reached at {} · met at {host}:{port}",
             match &address {
@@ -99,7 +83,35 @@ impl World {
                 GlooAddress::Interface(name) | GlooAddress::Address(name) => name,
             }
         );
+        let Meeting { store, round, .. } = meeting;
+        let launch = launch.clone();
+        let links = Links { cpu, gpu, store, exit, round, launch, address };
         Ok(Self { rank, size: world_size, device, links: Some(Arc::new(links)) })
+    }
+}
+
+/// What a rank computes on, and by what it reaches the others.
+struct Connected {
+    device: Device,
+    cpu: Mutex<ProcessGroup>,
+    gpu: Option<Mutex<ProcessGroup>>,
+}
+
+impl Connected {
+    fn new(launch: &Launch, meeting: &Meeting, address: &GlooAddress) -> Result<Self, Error> {
+        let &Launch { rank, world_size, local_rank, .. } = launch;
+        check_addresses(&meeting.attendees)?;
+        let device = match tch::Cuda::is_available() {
+            true => Device::Cuda(local_rank % tch::Cuda::device_count() as usize),
+            false => Device::Cpu,
+        };
+        let cpu = Mutex::new(cpu_group(&meeting.store, "cpu", launch, address)?);
+        let gpu = device.is_cuda().then(|| -> Result<_, Error> {
+            let store = meeting.store.with_prefix("gpu")?;
+            let group = ProcessGroup::nccl(&store, rank, world_size, device, OPERATION)?;
+            Ok(Mutex::new(group))
+        });
+        Ok(Self { device, cpu, gpu: gpu.transpose()? })
     }
 }
 
@@ -165,34 +177,40 @@ fn own_address(store: &StoreAddress) -> GlooAddress {
     }
 }
 
-/// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
-fn check_address(
-    store: &Store,
-    rank: usize,
-    world_size: usize,
-    address: &GlooAddress,
-) -> Result<(), Error> {
-    let text = match address {
-        GlooAddress::Address(address) => address.as_str(),
-        GlooAddress::HostName | GlooAddress::Interface(_) => "",
-    };
-    store.set(&format!("address/{rank}"), text.as_bytes())?;
-    let loopback = |text: &str| text.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    let mut alone = None;
-    let mut reachable = false;
-    for other in 0..world_size {
-        let said = store.get(&format!("address/{other}"))?;
-        let said = String::from_utf8_lossy(&said).into_owned();
-        match loopback(&said) {
-            true => alone = Some((other, said)),
-            false => reachable = true,
-        }
+/// What the others have to know of an address to tell whether it is one that they can reach.
+fn reached_at(address: &GlooAddress) -> String {
+    match address {
+        GlooAddress::Address(address) => address.clone(),
+        GlooAddress::HostName | GlooAddress::Interface(_) => String::new(),
     }
-    match alone {
-        Some((other, address)) if reachable => Err(Error::Usage(format!(
-            "rank {other} would be reached at {address}, which only its own machine knows: MASTER_ADDR means that there; \
-             give an address that every machine knows, or name each machine's network card in {INTERFACE}"
+}
+
+/// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
+fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
+    let loopback = |attendee: &Attendee| {
+        attendee.address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    };
+    match attendees.iter().rposition(loopback) {
+        Some(rank) if !attendees.iter().all(loopback) => Err(Error::Usage(format!(
+            "rank {rank} would be reached at {}, which only its own machine knows: MASTER_ADDR means that there; give an \
+             address that every machine knows, or name each machine's network card in {INTERFACE}",
+            attendees[rank].address
         ))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_others_cannot_reach_is_refused() {
+        let at = |address: &str| Attendee::here(address.to_string());
+        check_addresses(&[at("127.0.0.1"), at("127.0.0.1")]).unwrap();
+        check_addresses(&[at("10.0.0.1"), at("10.0.0.2"), at("")]).unwrap();
+        let error = check_addresses(&[at("10.0.0.1"), at("127.0.1.1")]).unwrap_err();
+        assert!(error.to_string().starts_with("rank 1 would be reached at 127.0.1.1"), "{error}");
+        assert_eq!(error.exit_code(), 2);
     }
 }

@@ -44,17 +44,16 @@ fn torchrun_holds_the_store_or_rank_0_does() {
     assert_eq!((alone.rank, alone.world_size, alone.local_size), (0, 4, Some(2)));
     assert_eq!(alone.store, StoreAddress { host: "head".to_string(), port: 1234 });
     assert_eq!(alone.role(), StoreRole::Host);
-    assert!(!alone.restarted && !alone.may_restart);
+    assert!(!alone.restarts);
     let elastic = torchrun(&[
         ("TORCHELASTIC_USE_AGENT_STORE", "True"),
-        ("TORCHELASTIC_RESTART_COUNT", "1"),
         ("TORCHELASTIC_MAX_RESTARTS", "3"),
         ("TORCHELASTIC_RUN_ID", "night"),
     ]);
     let elastic = launch(&elastic).unwrap().unwrap();
     assert_eq!(elastic.role(), StoreRole::Client);
-    assert_eq!(elastic.attempt, "xception/night/1");
-    assert!(elastic.restarted && elastic.may_restart);
+    assert_eq!(elastic.run, "xception/night");
+    assert!(elastic.restarts);
     assert_eq!(launch(&torchrun(&[("RANK", "3")])).unwrap().unwrap().role(), StoreRole::Client);
 }
 
@@ -89,7 +88,7 @@ fn slurm_meets_at_the_first_node() {
     let rank = launch(&variables).unwrap().unwrap();
     assert_eq!((rank.rank, rank.world_size, rank.local_rank), (5, 8, 1));
     assert_eq!(rank.store, StoreAddress { host: "gpu07".to_string(), port: 19_567 });
-    assert_eq!((rank.local_size, rank.attempt.as_str()), (Some(4), "xception/1234567/0"));
+    assert_eq!((rank.local_size, rank.run.as_str()), (Some(4), "xception/1234567"));
     variables.retain(|(name, _)| *name != "SLURM_JOB_ID");
     assert!(launch(&variables).unwrap_err().contains("SLURM_JOB_ID"));
 }

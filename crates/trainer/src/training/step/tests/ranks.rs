@@ -28,9 +28,8 @@ fn two_ranks<T: Send>(work: impl Fn(World) -> T + Sync) -> Vec<T> {
                     local_size: None,
                     store: StoreAddress { host: "127.0.0.1".to_string(), port },
                     keeper: Keeper::Rank0,
-                    attempt: "test".to_string(),
-                    restarted: false,
-                    may_restart: false,
+                    run: "test".to_string(),
+                    restarts: false,
                 };
                 let world = World::meet(&launch).unwrap();
                 let done = work(world.clone());
