@@ -41,7 +41,7 @@ use self::memory::Needs;
 use self::not_finite::Passage;
 use self::running::{Running, Speed};
 use self::saving::Saver;
-use self::step::{Phase, Stepper};
+use self::step::{Phase, Stepper, Wishes};
 
 /// Everything that a run holds.
 pub(crate) struct Training<'a> {
@@ -151,7 +151,7 @@ impl Training<'_> {
         };
         for batch in batches {
             let batch = batch?;
-            self.left_out(&batch)?;
+            self.left_out.train.tell(&batch);
             if let Err(error) = self.step(&batch)
                 && self.passes(error, &batch)?.goes_back()
             {
@@ -174,26 +174,18 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Names pictures that could not be read; a batch of nothing else is no batch.
-    fn left_out(&mut self, batch: &Batch) -> Result<(), Error> {
-        self.left_out.train.tell(batch);
-        match batch.indices.is_empty() {
-            true => Err(Error::DeadData("a whole batch of pictures cannot be read".to_string())),
-            false => Ok(()),
-        }
-    }
-
     /// One step over `batch`, unless it is to be passed over; on an error the run is where it was.
     fn step(&mut self, batch: &Batch) -> Result<(), Error> {
         let moment = self.moment();
+        self.stepper.wish(Wishes::default());
         if !self.state.passed_over.contains(&moment.step) {
-            if moment.step == 1 {
+            if moment.step == 1 && !batch.indices.is_empty() {
                 self.watch.samples(0, &batch.images, &self.recipe.normalization());
             }
             self.passage.remember();
             self.seed_dropout();
             self.stepper.train(self.phase(moment.epoch));
-            self.stepper.ask(self.stop.received());
+            self.stepper.wish(Wishes { stop: self.stop.received(), save: self.saver.due() });
             let stepped =
                 self.stepper.step(batch, moment).map_err(|error| self.explained(error))?;
             if moment.step == 1 {
@@ -272,14 +264,14 @@ impl Training<'_> {
     }
 
     fn saves(&self) -> bool {
-        self.asked().is_some() || self.at_end_of_epoch() || self.saver.due()
+        self.asked().is_some() || self.at_end_of_epoch() || self.stepper.wishes().save
     }
 
     /// Who asked the run to stop. Ranks agree on it with every step, so that all stop after the same one.
     fn asked(&self) -> Option<Signal> {
         match self.world.size() {
             1 => self.stop.received(),
-            _ => self.stepper.asked(),
+            _ => self.stepper.wishes().stop,
         }
     }
 

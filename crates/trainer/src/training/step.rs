@@ -2,6 +2,7 @@
 
 mod stepper;
 mod together;
+mod votes;
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
@@ -13,6 +14,7 @@ use crate::optimizer::Optimizer;
 use crate::world::{Buckets, World};
 
 pub(super) use self::stepper::{Launch, Stepper};
+pub(super) use self::votes::Wishes;
 
 /// Where in the run a step is.
 #[derive(Debug, Clone, Copy)]

@@ -3,12 +3,12 @@
 use datasets::Batch;
 use tch::Tensor;
 
+use super::votes::{Wishes, nothing_to_read};
 use super::{Learner, Moment, Phase, Stepped};
 use crate::Error;
 use crate::captured::Captured;
 use crate::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
-use crate::stop::Signal;
 use xception::Xception;
 
 /// Whether steps are recorded.
@@ -40,13 +40,13 @@ pub(in crate::training) struct Stepper {
     pub(super) learner: Learner,
     precision: Precision,
     launch: Launch,
-    asked: Option<Signal>,
+    wishes: Wishes,
 }
 
 impl Stepper {
     /// Steps of `learner` in `precision`.
     pub(in crate::training) fn new(learner: Learner, precision: Precision, launch: Launch) -> Self {
-        Self { captured: None, learner, precision, launch, asked: None }
+        Self { captured: None, learner, precision, launch, wishes: Wishes::default() }
     }
 
     /// From now on trains what `phase` says.
@@ -77,14 +77,14 @@ impl Stepper {
         &mut self.learner.optimizer
     }
 
-    /// Takes note of who asked this rank to stop so far; the next step tells the others.
-    pub(in crate::training) fn ask(&mut self, asked: Option<Signal>) {
-        self.asked = asked;
+    /// Takes note of what this rank wishes to do behind the next step, which tells the others.
+    pub(in crate::training) fn wish(&mut self, wishes: Wishes) {
+        self.wishes = wishes;
     }
 
-    /// Who asked any of the ranks to stop ahead of the last step. All ranks agree on it.
-    pub(in crate::training) fn asked(&self) -> Option<Signal> {
-        self.asked
+    /// What any rank wished ahead of the last step. All ranks agree on it.
+    pub(in crate::training) fn wishes(&self) -> Wishes {
+        self.wishes
     }
 
     /// One step over `batch`.
@@ -113,8 +113,11 @@ impl Stepper {
         let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
         let labels = labels.to_device(device);
         if self.learner.world.size() > 1 {
-            let asked = &mut self.asked;
-            return self.learner.update_together(&images, &labels, batch.in_all, asked, moment);
+            let wishes = &mut self.wishes;
+            return self.learner.update_together(&images, &labels, batch.in_all, wishes, moment);
+        }
+        if batch.indices.is_empty() {
+            return Err(nothing_to_read());
         }
         match self.launch {
             Launch::Graph { batch_size } if batch_size == batch.indices.len() => {

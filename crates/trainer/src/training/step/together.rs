@@ -1,15 +1,16 @@
 //! A step of several ranks: each passes its share of the batch, and all move by the gradients of the whole.
 
 use tch::{Kind, Tensor};
+use torch_ext::distributed::Work;
 
+use super::votes::{Votes, Wishes};
 use super::{Learner, Moment, Stepped};
 use crate::Error;
-use crate::stop::Signal;
 use crate::world::Buckets;
 
 impl Learner {
-    /// The step of [`Learner::update`] over this rank's share of a batch of `in_all` pictures. `asked` is who asked this
-    /// rank to stop, and then who asked any: also where the loss is not finite, for the run may pass that.
+    /// The step of [`Learner::update`] over this rank's share of a batch of `in_all` pictures. `wishes` are this rank's,
+    /// and then what all do: also where the loss is not finite, for the run may pass that.
     ///
     /// Losses are shares of the mean over `in_all`, so that gradients only have to be summed. Where pictures could not be
     /// read there are fewer; that is known, and made up for, when all ranks have told how many they have.
@@ -18,29 +19,30 @@ impl Learner {
         images: &Tensor,
         labels: &Tensor,
         in_all: usize,
-        asked: &mut Option<Signal>,
+        wishes: &mut Wishes,
         moment: Moment,
     ) -> Result<Stepped, Error> {
-        let size = images.size()[0];
-        let votes = Tensor::from_slice(&[
-            size,
-            i64::from(*asked == Some(Signal::Interrupt)),
-            i64::from(*asked == Some(Signal::Terminate)),
-        ]);
+        let sums = Votes::new(images.size()[0] as usize, *wishes).to_tensor();
         // Nobody has to wait for the device to know these.
-        let counting = self.world.begin_sum(&votes)?;
-
-        let (mut stepped, gradients) = self.pass_together(images, labels, in_all as i64)?;
-        counting.wait()?;
-        let counts: Vec<i64> = Vec::try_from(&votes)?;
-        stepped.images = counts[0] as usize;
-        *asked = match counts[1..] {
-            [0, 0] => None,
-            [0, _] => Some(Signal::Terminate),
-            _ => Some(Signal::Interrupt),
+        let counting = self.world.begin_sum(&sums)?;
+        let (synchronised, ranks) = (self.statistics.is_some(), self.world.size());
+        let mut take = |counting: Work| -> Result<Votes, Error> {
+            counting.wait()?;
+            let votes = Votes::of_all(&sums)?;
+            *wishes = votes.wishes;
+            votes.check(synchronised, ranks)?;
+            Ok(votes)
         };
-        if stepped.images < in_all {
-            let missing = in_all as f64 / stepped.images as f64;
+        let (votes, (mut stepped, gradients)) = if synchronised {
+            // A rank without pictures is in no forward pass, where the others would wait for it.
+            (take(counting)?, self.pass_together(images, labels, in_all as i64)?)
+        } else {
+            let passed = self.pass_together(images, labels, in_all as i64)?;
+            (take(counting)?, passed)
+        };
+        stepped.images = votes.images;
+        if votes.images < in_all {
+            let missing = in_all as f64 / votes.images as f64;
             for tensor in gradients.iter().chain([&stepped.loss]) {
                 drop(tensor.shallow_clone().f_mul_scalar_(missing)?);
             }
@@ -58,7 +60,8 @@ impl Learner {
         in_all: i64,
     ) -> Result<(Stepped, Vec<Tensor>), Error> {
         let size = images.size()[0];
-        let micro = self.micro_batch(size);
+        // A share without pictures takes part all the same, with nothing.
+        let micro = self.micro_batch(size).max(1);
         let mut buckets = self.fitting_buckets()?;
         let mut before: Vec<Tensor> = Vec::new();
         let mut total: Option<Stepped> = None;
@@ -83,22 +86,32 @@ impl Learner {
                 }
             }
         }
-        let (Some(Stepped { loss, right, images }), Some(last)) = (total, last) else {
-            return Err(Error::DeadData("a rank has no picture in a batch".to_string()));
+        let seen = match &total {
+            Some(Stepped { loss, right, .. }) => {
+                Tensor::stack(&[loss.to_kind(Kind::Double), right.to_kind(Kind::Double)], 0)
+            }
+            None => Tensor::zeros([2], (Kind::Double, images.device())),
         };
-        let seen = Tensor::stack(&[loss.to_kind(Kind::Double), right.to_kind(Kind::Double)], 0);
         let counting = self.world.begin_sum(&seen)?;
+        let parameters = self.optimizer.parameters();
         let mut reduction = buckets.begin(&self.world, before);
-        drop(torch_ext::gradients(&last, &self.optimizer.parameters(), |index, gradient| {
-            reduction.ready(index, gradient);
-        })?);
+        match &last {
+            Some(loss) => drop(torch_ext::gradients(loss, &parameters, |index, gradient| {
+                reduction.ready(index, gradient);
+            })?),
+            None => {
+                for (index, parameter) in parameters.iter().enumerate().rev() {
+                    reduction.ready(index, &parameter.f_zeros_like()?);
+                }
+            }
+        }
         let gradients = reduction.finish()?;
         counting.wait()?;
         self.buckets = Some(buckets);
         let stepped = Stepped {
             loss: seen.get(0).to_kind(Kind::Float),
             right: seen.get(1).to_kind(Kind::Int64),
-            images,
+            images: size as usize,
         };
         Ok((stepped, gradients))
     }

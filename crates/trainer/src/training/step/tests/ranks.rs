@@ -141,14 +141,16 @@ fn ranks_agree_on_steps_stops_and_pictures_that_are_missing() {
         let (store, mut learner) = learner_of_waves(world, OPTIONS);
         learner.phase = Phase::Parameters;
         let rank = learner.world.rank();
-        let mut asked = (rank == 1).then_some(Signal::Terminate);
+        let stop = (rank == 1).then_some(Signal::Terminate);
+        let mut wishes = Wishes { stop, save: rank == 0 };
         let cut = |tensor: &Tensor| tensor.narrow(0, 2 * rank as i64, 2);
         let batch = batch(1, 4);
         let images = torch_ext::channels_last(&cut(&batch.images).to_kind(Kind::Double)).unwrap();
         // Eight were meant, and four could be read.
         let labels = cut(&batch.labels);
-        let stepped = learner.update_together(&images, &labels, 8, &mut asked, moment(1)).unwrap();
-        assert_eq!((asked, stepped.images), (Some(Signal::Terminate), 4));
+        let stepped = learner.update_together(&images, &labels, 8, &mut wishes, moment(1)).unwrap();
+        assert_eq!(wishes, Wishes { stop: Some(Signal::Terminate), save: true });
+        assert_eq!(stepped.images, 4);
         (stepped.loss.double_value(&[]), snapshot(&store))
     });
     let (store, mut alone) = learner_of_waves(World::single(), OPTIONS);
@@ -176,16 +178,85 @@ fn ranks_agree_on_stopping_also_where_the_loss_is_not_finite() {
             let (_store, mut learner) = learner_of_waves(world, OPTIONS);
             learner.phase = Phase::Parameters;
             let rank = learner.world.rank();
-            let mut asked = (asked_rank == Some(rank)).then_some(Signal::Interrupt);
+            let stop = (asked_rank == Some(rank)).then_some(Signal::Interrupt);
+            let mut wishes = Wishes { stop, save: false };
             let batch = batch(1, 2);
             let value = if rank == 0 { 1.0 } else { f64::NAN };
             let images = (batch.images.to_kind(Kind::Double) * value).contiguous();
             let images = torch_ext::channels_last(&images).unwrap();
             let error =
-                learner.update_together(&images, &batch.labels, 4, &mut asked, moment(1)).err();
+                learner.update_together(&images, &batch.labels, 4, &mut wishes, moment(1)).err();
             assert!(matches!(error, Some(Error::NonFiniteLoss { .. })));
-            asked
+            wishes.stop
         });
         assert_eq!(heard, [expected, expected]);
+    }
+}
+
+/// What a step over all pictures of a batch comes to where one rank can read all of them and the other none.
+#[test]
+fn a_rank_whose_pictures_are_all_broken_takes_the_step_all_the_same() {
+    for accumulation in [1, 2] {
+        let options = StepOptions { accumulation, ..OPTIONS };
+        let step = |world: World, count: i64, in_all: usize| {
+            let (store, mut learner) = learner_of_waves(world, options);
+            learner.phase = Phase::Parameters;
+            let batch = batch(1, 4);
+            let images = batch.images.narrow(0, 0, count).to_kind(Kind::Double);
+            let images = torch_ext::channels_last(&images).unwrap();
+            let labels = batch.labels.narrow(0, 0, count);
+            let stepped = match learner.world.size() {
+                1 => learner.update(&images, &labels, moment(1)),
+                _ => {
+                    let mut wishes = Wishes::default();
+                    learner.update_together(&images, &labels, in_all, &mut wishes, moment(1))
+                }
+            };
+            let stepped = stepped.unwrap();
+            assert_eq!(stepped.images, 4);
+            (stepped.loss.double_value(&[]), snapshot(&store))
+        };
+        let (loss, expected) = step(World::single(), 4, 4);
+        for gone in 0..2 {
+            let ended = two_ranks(|world| {
+                let count = if world.rank() == gone { 0 } else { 4 };
+                step(world, count, 8)
+            });
+            for (own_loss, weights) in &ended {
+                assert!((own_loss / loss - 1.0).abs() < 1e-6);
+                for (name, tensor) in weights {
+                    assert!(tensor.allclose(&expected[name], 1e-9, 1e-12, false), "{name}");
+                    assert!(tensor.equal(&ended[0].1[name]), "{name}");
+                }
+            }
+        }
+    }
+}
+
+/// Where nothing can be learned all ranks say so, and none waits: nobody has a picture, or one has none and statistics are
+/// of all.
+#[test]
+fn shares_that_nothing_can_be_learned_from_are_refused_by_all() {
+    for (synchronised, counts, expected) in [
+        (false, [0, 0], "a whole batch of pictures cannot be read"),
+        (true, [0, 0], "a whole batch of pictures cannot be read"),
+        (true, [2, 0], "of 2 ranks, 1 cannot read a single picture"),
+    ] {
+        let said = two_ranks(|world| {
+            let rank = world.rank();
+            let statistics = if synchronised { world.synchronised().unwrap() } else { None };
+            let (_store, learner) = learner_of_waves(world, OPTIONS);
+            let mut learner = learner.with_statistics(statistics);
+            let batch = batch(1, 2);
+            let images = batch.images.narrow(0, 0, counts[rank]).to_kind(Kind::Double);
+            let labels = batch.labels.narrow(0, 0, counts[rank]);
+            let mut wishes = Wishes::default();
+            let stepped = learner.update_together(&images, &labels, 4, &mut wishes, moment(1));
+            stepped.err().unwrap()
+        });
+        for error in said {
+            assert_eq!(error.exit_code(), Error::DeadData(String::new()).exit_code());
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
     }
 }
