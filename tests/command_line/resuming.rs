@@ -295,6 +295,22 @@ fn a_run_does_not_go_on_as_another_one() {
     refused(&[], 4, &["passed over", "state.json has", "no valid checkpoint"]);
     fs::write(only.join("state.json"), state).unwrap();
 
+    // Ahead of its first checkpoint a run is begun again as it was meant to be, or not at all.
+    let log = fs::read(run.join("metrics.jsonl")).unwrap();
+    fs::rename(run.join("checkpoints"), folder.join("aside")).unwrap();
+    refused(
+        &["--set", "batch_size=64"],
+        2,
+        &["now it is 64 on one rank, and there is no checkpoint"],
+    );
+    let environment = fs::read_to_string(run.join("env.json")).unwrap();
+    fs::write(run.join("env.json"), environment.replace("\"ranks\": 1", "\"ranks\": 2")).unwrap();
+    refused(&[], 2, &["it was 128 on each of 2 ranks, now it is 128 on one rank, and there is no"]);
+    fs::write(run.join("env.json"), environment).unwrap();
+    fs::remove_dir(run.join("checkpoints")).unwrap();
+    fs::rename(folder.join("aside"), run.join("checkpoints")).unwrap();
+    assert!(fs::read(run.join("metrics.jsonl")).unwrap() == log);
+
     // Another process has it.
     let child = start(folder, &["--resume", "run"]);
     let before = step(&run);

@@ -162,6 +162,13 @@ impl RunFolder {
         self.write_json(ENVIRONMENT, &environment(seed, ranks))
     }
 
+    /// How many ranks the run was begun on.
+    pub(crate) fn ranks(&self) -> usize {
+        let text = fs::read_to_string(self.file(ENVIRONMENT)).unwrap_or_default();
+        let document: Value = serde_json::from_str(&text).unwrap_or_default();
+        document["ranks"].as_u64().map_or(1, |ranks| ranks as usize)
+    }
+
     /// Adds what the run goes on with from `step` to what it was begun with.
     pub(crate) fn extend_environment(
         &self,

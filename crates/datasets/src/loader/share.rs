@@ -22,7 +22,7 @@ impl Share {
     ///
     /// A remainder that is too small to give every rank a picture goes to the batch before it: no rank may be without
     /// a step that others take.
-    pub(super) fn batches(self, pictures: usize, batch_size: usize) -> usize {
+    pub fn batches(self, pictures: usize, batch_size: usize) -> usize {
         let (full, rest) = (pictures / batch_size, pictures % batch_size);
         let joins = rest == 0 || (rest < self.world_size && full > 0);
         full + usize::from(!joins)

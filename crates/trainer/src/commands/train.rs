@@ -154,7 +154,7 @@ fn work(
         training.start_from(pretrained)?;
     }
     if let Some(begun) = begun {
-        if !training.resume()?
+        if !training.resume(begun)?
             && let Some(pretrained) = Pretrained::of(recipe)?
         {
             training.start_from(pretrained)?;

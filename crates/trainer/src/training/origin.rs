@@ -1,5 +1,6 @@
 //! What a run's numbers follow from, read off what it is made of, and compared with a checkpoint's.
 
+use datasets::Share;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::Device;
@@ -21,17 +22,21 @@ pub(super) fn origin(recipe: &Recipe, data: &Data, precision: Precision, world: 
         arithmetic: Arithmetic {
             threads: tch::get_num_threads(),
             precision: precision.name().to_string(),
-            // Which of several GPUs makes no difference.
-            device: match world.device().is_cuda() {
-                true => format!("{:?}", Device::Cuda(0)),
-                false => format!("{:?}", Device::Cpu),
-            },
+            device: device(world),
             instruction_set: match torch_ext::has_bf16_matrix_unit() {
                 true => format!("{:?} with AMX", InstructionSet::detected()),
                 false => format!("{:?}", InstructionSet::detected()),
             },
             libtorch: torch_ext::version().to_string(),
         },
+    }
+}
+
+/// What a rank computes on. Which of several GPUs makes no difference.
+fn device(world: &World) -> String {
+    match world.device().is_cuda() {
+        true => format!("{:?}", Device::Cuda(0)),
+        false => format!("{:?}", Device::Cpu),
     }
 }
 
@@ -53,14 +58,21 @@ pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
     let mut other = recipe_differences(&was.recipe, &now.recipe);
     let whole = |origin: &Origin| origin.recipe.batch_size * origin.ranks;
     if whole(was) != whole(now) {
-        let said = |origin: &Origin| match origin.ranks {
-            1 => format!("{} on one rank", origin.recipe.batch_size),
-            ranks => format!("{} on each of {ranks} ranks", origin.recipe.batch_size),
-        };
+        let said = |origin: &Origin| shares(&origin.recipe, origin.ranks);
         other.push(format!(
             "batch_size: it was {}, now it is {}; the product has to stay",
             said(was),
             said(now)
+        ));
+    } else if batches(was) != batches(now) {
+        let rest = was.data.training as usize % whole(was);
+        other.push(format!(
+            "batches in an epoch: there were {}, now there are {}; the {rest} pictures at its end are too few for {} ranks, \
+             so go on with {}",
+            batches(was),
+            batches(now),
+            was.ranks.max(now.ranks),
+            was.ranks,
         ));
     }
     other.extend(differences(&was.data, &now.data).into_iter().map(|line| format!("data {line}")));
@@ -74,6 +86,31 @@ pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// Batches in an epoch, which a remainder that is too small for all ranks is not one of.
+fn batches(origin: &Origin) -> usize {
+    let share = Share { rank: 0, world_size: origin.ranks };
+    share.batches(origin.data.training as usize, origin.recipe.batch_size * origin.ranks)
+}
+
+/// Refuses to begin a run again, of which nothing was saved, in other batches: it is begun as it was meant to be.
+pub(super) fn check_unsaved(
+    (was, ranks_then): (&Recipe, usize),
+    (now, ranks_now): (&Recipe, usize),
+) -> Result<(), Error> {
+    let (then, now) = (shares(was, ranks_then), shares(now, ranks_now));
+    let text = format!(
+        "batch_size: it was {then}, now it is {now}, and there is no checkpoint yet that other ranks could go on with"
+    );
+    refuse(if then == now { Vec::new() } else { vec![text] })
+}
+
+fn shares(recipe: &Recipe, ranks: usize) -> String {
+    match ranks {
+        1 => format!("{} on one rank", recipe.batch_size),
+        _ => format!("{} on each of {ranks} ranks", recipe.batch_size),
+    }
 }
 
 /// Refuses to go on with a run of the recipe `was` as one of `now`.
@@ -100,6 +137,8 @@ pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result
         // Where the data lie may differ between machines; what they are may not.
         recipe: Recipe { data: String::new(), ..recipe.clone() },
         data: fingerprint(data),
+        device: device(world),
+        precision: recipe.precision.resolved(world.device()).name().to_string(),
         libtorch: torch_ext::version().to_string(),
         xception: VERSION.to_string(),
     };
@@ -107,16 +146,8 @@ pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result
     let said = world.said_by_rank_0("origin", &text)?;
     let of_rank_0: Together = serde_json::from_str(&said)
         .map_err(|_| Error::OtherRank(format!("rank 0 runs another version, this is {VERSION}")))?;
-    let differences: Vec<String> = differences(&of_rank_0, &own)
-        .into_iter()
-        .map(|line| {
-            line.replace(": it was ", ": on rank 0 it is ").replace(", now it is ", ", here ")
-        })
-        .collect();
-    match differences.is_empty() {
-        true => world.barrier(),
-        false => Err(Error::OtherRank(differences.join("\n  "))),
-    }
+    own.check(&of_rank_0)?;
+    world.barrier()
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -126,13 +157,120 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 struct Together {
     recipe: Recipe,
     data: Fingerprint,
+    device: String,
+    precision: String,
     libtorch: String,
     xception: String,
+}
+
+impl Together {
+    fn check(&self, of_rank_0: &Self) -> Result<(), Error> {
+        let here = |line: String| {
+            line.replace(": it was ", ": on rank 0 it is ").replace(", now it is ", ", here ")
+        };
+        let differences: Vec<String> = differences(of_rank_0, self).into_iter().map(here).collect();
+        match differences.is_empty() {
+            true => Ok(()),
+            false => Err(Error::OtherRank(differences.join("\n  "))),
+        }
+    }
 }
 
 fn refuse(differences: Vec<String>) -> Result<(), Error> {
     match differences.is_empty() {
         true => Ok(()),
         false => Err(Error::OtherRun(differences.join("\n  "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::TrainArgs;
+
+    fn fingerprint(training: u64) -> Fingerprint {
+        Fingerprint { name: "any".to_string(), training, test: 10, sha256: String::new() }
+    }
+
+    fn recipe(batch_size: usize) -> Recipe {
+        let set = vec![format!("batch_size={batch_size}")];
+        Recipe::resolve(&TrainArgs { set, ..TrainArgs::default() }).unwrap()
+    }
+
+    fn origin(training: u64, batch_size: usize, ranks: usize) -> Origin {
+        let arithmetic = Arithmetic {
+            threads: 1,
+            precision: "fp32".to_string(),
+            device: "Cpu".to_string(),
+            instruction_set: String::new(),
+            libtorch: String::new(),
+        };
+        Origin { recipe: recipe(batch_size), data: fingerprint(training), ranks, arithmetic }
+    }
+
+    #[test]
+    fn other_ranks_go_on_where_batches_stay_the_same() {
+        for (training, was, now) in [
+            (12_802, (64, 2), (128, 1)),
+            (12_801, (64, 2), (64, 2)),
+            (12_800, (64, 2), (32, 4)),
+            (12_803, (64, 2), (128, 1)),
+        ] {
+            let [was, now] = [was, now].map(|(size, ranks)| origin(training, size, ranks));
+            check(&was, &now).unwrap();
+        }
+        let refused = |training, was: (usize, usize), now: (usize, usize), expected: &str| {
+            let [was, now] = [was, now].map(|(size, ranks)| origin(training, size, ranks));
+            let error = check(&was, &now).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        };
+        refused(
+            12_801,
+            (64, 2),
+            (128, 1),
+            "batches in an epoch: there were 100, now there are 101; the 1 pictures at its end are too few for 2 ranks, so \
+             go on with 2",
+        );
+        refused(12_802, (64, 2), (32, 4), "there were 101, now there are 100");
+        refused(
+            12_800,
+            (64, 2),
+            (64, 1),
+            "it was 64 on each of 2 ranks, now it is 64 on one rank; the product has to stay",
+        );
+    }
+
+    #[test]
+    fn without_a_checkpoint_a_run_begins_as_it_was_meant_to() {
+        let (small, large) = (recipe(64), recipe(128));
+        check_unsaved((&small, 2), (&small, 2)).unwrap();
+        for (was, now) in
+            [((&small, 2), (&small, 1)), ((&large, 1), (&small, 2)), ((&small, 1), (&large, 1))]
+        {
+            let error = check_unsaved(was, now).unwrap_err();
+            assert!(error.to_string().contains("no checkpoint yet"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ranks_that_compute_on_something_else_are_refused() {
+        let rank = |device: &str, precision: &str| Together {
+            recipe: recipe(64),
+            data: fingerprint(100),
+            device: device.to_string(),
+            precision: precision.to_string(),
+            libtorch: String::new(),
+            xception: String::new(),
+        };
+        rank("Cpu", "fp32").check(&rank("Cpu", "fp32")).unwrap();
+        for (own, expected) in [
+            (rank("Cpu", "fp32"), r#"device: on rank 0 it is "Cuda(0)", here "Cpu""#),
+            (rank("Cuda(0)", "bf16"), r#"precision: on rank 0 it is "fp32", here "bf16""#),
+        ] {
+            let error = own.check(&rank("Cuda(0)", "fp32")).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 }

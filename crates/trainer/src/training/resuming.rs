@@ -10,12 +10,18 @@ use super::{Training, origin};
 use crate::Error;
 use crate::average::Average;
 use crate::checkpoint::{Checkpoint, Logs, State};
+use crate::recipe::Recipe;
 use crate::stop::Signal;
 
 impl Training<'_> {
-    /// Goes on from the newest good checkpoint of the run's folder, if there is one; says whether there was.
-    pub(crate) fn resume(&mut self) -> Result<bool, Error> {
+    /// Goes on from the newest good checkpoint of the run's folder, if there is one; says whether there was. `begun` is the
+    /// recipe that it was begun with.
+    pub(crate) fn resume(&mut self, begun: &Recipe) -> Result<bool, Error> {
         let Some(checkpoint) = self.saver.read(&self.world)? else {
+            if self.world.leads() {
+                let now = (self.recipe, self.world.size());
+                origin::check_unsaved((begun, self.folder.ranks()), now)?;
+            }
             self.restart_logs(Logs::default())?;
             return Ok(false);
         };
