@@ -16,7 +16,7 @@ const SMALL: &str =
     "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
 
 /// `count` drawn shapes as PNG files under `root`, a folder for each of their ten classes.
-fn write_pictures(root: &Path, count: usize) {
+pub(super) fn write_pictures(root: &Path, count: usize) {
     let pictures = synthetic::pictures(Split::Train, count, 32, 0).unwrap();
     for index in 0..count {
         let folder = root.join(&pictures.class_names()[pictures.labels()[index] as usize]);

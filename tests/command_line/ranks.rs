@@ -1,5 +1,7 @@
 //! Several ranks of one run: they end as one, and none waits for another that is gone.
 
+mod meeting;
+
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;

@@ -100,6 +100,7 @@ struct Connected {
 impl Connected {
     fn new(launch: &Launch, meeting: &Meeting, address: &GlooAddress) -> Result<Self, Error> {
         let &Launch { rank, world_size, local_rank, .. } = launch;
+        check_card(address)?;
         check_addresses(&meeting.attendees)?;
         let device = match tch::Cuda::is_available() {
             true => Device::Cuda(local_rank % tch::Cuda::device_count() as usize),
@@ -185,6 +186,22 @@ fn reached_at(address: &GlooAddress) -> String {
     }
 }
 
+/// Refuses a network card that this machine does not have.
+fn check_card(address: &GlooAddress) -> Result<(), Error> {
+    let GlooAddress::Interface(name) = address else { return Ok(()) };
+    let Ok(cards) = std::fs::read_dir("/sys/class/net") else { return Ok(()) };
+    let mut cards: Vec<String> =
+        cards.flatten().map(|card| card.file_name().display().to_string()).collect();
+    cards.sort();
+    match cards.contains(name) {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "environment variable {INTERFACE} is {name:?}, expected a network card of this machine: {}",
+            cards.join(", ")
+        ))),
+    }
+}
+
 /// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
 fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
     let loopback = |attendee: &Attendee| {
@@ -203,6 +220,15 @@ fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_card_that_is_not_there_is_refused() {
+        check_card(&GlooAddress::Interface("lo".to_string())).unwrap();
+        check_card(&GlooAddress::HostName).unwrap();
+        let error = check_card(&GlooAddress::Interface("no-such-card".to_string())).unwrap_err();
+        assert!(error.to_string().contains(r#"is "no-such-card", expected a network card"#));
+        assert_eq!(error.exit_code(), 2);
+    }
 
     #[test]
     fn an_address_that_others_cannot_reach_is_refused() {

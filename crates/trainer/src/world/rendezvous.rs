@@ -88,11 +88,18 @@ pub(super) fn come_together(
             message,
         })
     };
-    if rank == 0 {
+    let met = if rank == 0 {
         open(store, world_size, own, patience.gathering, refused)
     } else {
         come(store, rank, own, patience, refused)
-    }
+    };
+    met.map_err(|error| match error {
+        // Of the store: who holds it left meanwhile.
+        Error::Distributed(DistributedError { rank: None, peer: Some(peer), message, .. }) => {
+            refused(format!("their store at {peer} is gone, and with it who held it: {message}"))
+        }
+        other => other,
+    })
 }
 
 /// Rank 0's part.
