@@ -6,6 +6,7 @@ mod heartbeat;
 mod launch;
 mod meeting;
 mod rendezvous;
+mod silence;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

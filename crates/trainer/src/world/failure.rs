@@ -19,7 +19,7 @@ const VERDICT: Duration = Duration::from_secs(8);
 
 /// The run's folder, for whoever has to tell how to go on.
 #[derive(Debug, Clone, Default)]
-struct Folder(Arc<Mutex<Option<PathBuf>>>);
+pub(super) struct Folder(Arc<Mutex<Option<PathBuf>>>);
 
 impl Folder {
     fn set(&self, path: &Path) {
@@ -128,7 +128,7 @@ impl World {
 }
 
 /// Ends this process because of another one.
-fn leave_for(verdict: &str, (rank, world_size): (usize, usize), folder: &Folder) -> ! {
+pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), folder: &Folder) -> ! {
     let text = format!("{verdict}{}", folder.hint());
     tell_launcher(&format!("rank {rank} of {world_size} left: {verdict}"));
     tracing::error!("{text}");

@@ -4,12 +4,14 @@
 //! of its own. Who finds its neighbour silent writes the verdict down, and all read it and leave. A rank that cannot
 //! reach the store at all says so and leaves as well.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use torch_ext::distributed::{DistributedError, Store};
+
+use super::silence::{OWN_PAUSE, Silence};
 
 /// Between two signs.
 const BEAT: Duration = Duration::from_millis(500);
@@ -17,10 +19,6 @@ const BEAT: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(5);
 /// The same, once something failed that a peer's end would explain.
 const SUSPICION: Duration = Duration::from_secs(2);
-/// A store that does not answer for so long is out of reach.
-const NO_ANSWER: Duration = Duration::from_secs(7);
-/// A look that comes so late says that this process itself was stopped, not that others are silent.
-const OWN_PAUSE: Duration = Duration::from_secs(2);
 
 /// Who is who, for people: the host and the process of a rank.
 pub(super) fn introduction() -> String {
@@ -39,13 +37,9 @@ struct Shared {
     who: Vec<String>,
     /// Who holds the store, for people.
     keeper: String,
-    begun: Instant,
-    /// Milliseconds after `begun` at which the store answered last.
-    answered: AtomicU64,
+    silence: Silence,
     /// Something failed that a peer's end would explain.
     suspects: AtomicBool,
-    /// All are about to leave, each when it likes.
-    ending: AtomicBool,
     /// Why the run is over.
     verdict: Mutex<Option<String>>,
 }
@@ -70,10 +64,8 @@ impl Heartbeat {
             rank,
             who,
             keeper,
-            begun: Instant::now(),
-            answered: AtomicU64::new(0),
+            silence: Silence::new(),
             suspects: AtomicBool::new(false),
-            ending: AtomicBool::new(false),
             verdict: Mutex::new(None),
         });
         let over = Arc::new(over);
@@ -85,7 +77,7 @@ impl Heartbeat {
         });
         let waits = Arc::clone(&shared);
         spawn("store-watch", move || {
-            if let Some(verdict) = waits.wait_for_silence() {
+            if let Some(verdict) = waits.silence.wait(&waits.keeper) {
                 waits.pass(&verdict, &*over);
             }
         });
@@ -107,7 +99,7 @@ impl Heartbeat {
 
     /// From now on nobody is missed: ranks leave when they like.
     pub(super) fn end(&self) {
-        self.shared.ending.store(true, Ordering::SeqCst);
+        self.shared.silence.end();
     }
 }
 
@@ -132,7 +124,7 @@ impl Shared {
         let mut seen = (0, Instant::now());
         let mut looked = Instant::now();
         loop {
-            if self.ending.load(Ordering::SeqCst) {
+            if self.silence.ended() {
                 return None;
             }
             let look = || -> Result<(i64, Option<Vec<u8>>), DistributedError> {
@@ -143,10 +135,10 @@ impl Shared {
             };
             let (count, verdict) = match look() {
                 Ok(found) => found,
-                Err(_) if self.ending.load(Ordering::SeqCst) => return None,
+                Err(_) if self.silence.ended() => return None,
                 Err(error) => return Some(format!("{} is gone: {error}", self.keeper)),
             };
-            self.answered.store(self.begun.elapsed().as_millis() as u64, Ordering::SeqCst);
+            self.silence.answer();
             if let Some(verdict) = verdict {
                 return Some(String::from_utf8_lossy(&verdict).into_owned());
             }
@@ -180,31 +172,6 @@ impl Shared {
         )
     }
 
-    /// Returns when the store has not answered for too long, unless the run is over by then.
-    fn wait_for_silence(&self) -> Option<String> {
-        let mut looked = Instant::now();
-        let mut awake_since = Instant::now();
-        loop {
-            thread::sleep(BEAT);
-            if self.ending.load(Ordering::SeqCst) || self.lock().is_some() {
-                return None;
-            }
-            if looked.elapsed() > OWN_PAUSE {
-                awake_since = Instant::now();
-            }
-            looked = Instant::now();
-            let answered = Duration::from_millis(self.answered.load(Ordering::SeqCst));
-            let silence = self.begun.elapsed().saturating_sub(answered).min(awake_since.elapsed());
-            if silence > NO_ANSWER {
-                return Some(format!(
-                    "{} has not answered for {} s: it was stopped, or the network to it is cut",
-                    self.keeper,
-                    silence.as_secs()
-                ));
-            }
-        }
-    }
-
     fn pass(&self, verdict: &str, over: &dyn Fn(&str)) {
         {
             let mut known = self.lock();
@@ -212,6 +179,7 @@ impl Shared {
                 return;
             }
             *known = Some(verdict.to_string());
+            self.silence.end();
         }
         over(verdict);
     }
@@ -226,8 +194,9 @@ fn beat(rank: usize) -> String {
     format!("beat/{rank}")
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+/// A thread that ends with the run or with the process.
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().name(name.to_string());
-    // The thread ends with the run or with the process; nobody waits for it.
+    // Nobody waits for it.
     drop(thread.spawn(work).expect("the system has a thread left"));
 }

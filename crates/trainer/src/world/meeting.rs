@@ -10,9 +10,11 @@ use torch_ext::distributed::{
     self, GlooAddress, ProcessGroup, ReduceOperation, Store, StoreAddress, StoreRole, Work,
 };
 
-use super::failure::{self, Chain, Exit};
+use super::failure::{self, Chain, Exit, Folder};
+use super::heartbeat;
 use super::launch::{Keeper, Launch};
 use super::rendezvous::{Attendee, Meeting, Patience, come_together};
+use super::silence::Silence;
 use super::{Links, World};
 use crate::{Error, log};
 
@@ -69,8 +71,12 @@ impl World {
         let address = own_address(&launch.store);
         let place = (rank, world_size);
         let patience = Patience { gathering: GATHERING, next_round };
-        let meeting =
-            come_together(&store, place, &Attendee::here(reached_at(&address)), patience)?;
+        let own = Attendee::here(reached_at(&address));
+        let silence = Arc::new(Silence::new());
+        watch(Arc::clone(&silence), keeper.clone(), place);
+        let met = come_together(&store, place, &own, patience, &silence);
+        silence.end();
+        let meeting = met?;
         let stores = [meeting.part_of(&store)?, meeting.part_of(&beats)?];
         let exit = Exit::begin(&meeting, place, stores, keeper)?;
         // Somebody waits for this rank now.
@@ -88,6 +94,15 @@ impl World {
         let links = Links { cpu, gpu, store, exit, round, launch, address };
         Ok(Self { rank, size: world_size, device, links: Some(Arc::new(links)) })
     }
+}
+
+/// Ends the process when the store falls silent ahead of the heartbeat.
+fn watch(silence: Arc<Silence>, keeper: String, place: (usize, usize)) {
+    heartbeat::spawn("store-watch", move || {
+        if let Some(verdict) = silence.wait(&keeper) {
+            failure::leave_for(&verdict, place, &Folder::default());
+        }
+    });
 }
 
 /// What a rank computes on, and by what it reaches the others.

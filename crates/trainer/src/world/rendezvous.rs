@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use torch_ext::distributed::{DistributedError, Store};
 
 use super::heartbeat;
+use super::silence::Silence;
 use crate::Error;
 
 /// Between two looks.
@@ -69,7 +70,7 @@ pub(super) struct Patience {
     pub(super) next_round: Duration,
 }
 
-/// Comes to the others at `store` as `rank` of `world_size`.
+/// Comes to the others at `store` as `rank` of `world_size`. `silence` hears of every answer of the store.
 ///
 /// # Errors
 ///
@@ -79,6 +80,7 @@ pub(super) fn come_together(
     (rank, world_size): (usize, usize),
     own: &Attendee,
     patience: Patience,
+    silence: &Silence,
 ) -> Result<Meeting, Error> {
     let refused = |message: String| {
         Error::Distributed(DistributedError {
@@ -89,9 +91,9 @@ pub(super) fn come_together(
         })
     };
     let met = if rank == 0 {
-        open(store, world_size, own, patience.gathering, refused)
+        open(store, world_size, own, patience.gathering, silence, refused)
     } else {
-        come(store, rank, own, patience, refused)
+        come(store, rank, own, patience, silence, refused)
     };
     met.map_err(|error| match error {
         // Of the store: who holds it left meanwhile.
@@ -108,6 +110,7 @@ fn open(
     world_size: usize,
     own: &Attendee,
     patience: Duration,
+    silence: &Silence,
     refused: impl Fn(String) -> Error,
 ) -> Result<Meeting, Error> {
     let round = store.add("round", 1)?;
@@ -122,6 +125,7 @@ fn open(
                 still.push(rank);
             }
         }
+        silence.answer();
         missing = still;
         if missing.is_empty() {
             break;
@@ -154,6 +158,7 @@ fn come(
     rank: usize,
     own: &Attendee,
     patience: Patience,
+    silence: &Silence,
     refused: impl Fn(String) -> Error,
 ) -> Result<Meeting, Error> {
     let text = serde_json::to_vec(own).expect("plain values");
@@ -167,6 +172,7 @@ fn come(
             (seen, since) = (round, Instant::now());
         }
         let all = if round > 0 && of_round.has(ALL)? { Some(of_round.get(ALL)?) } else { None };
+        silence.answer();
         let attendees: Option<Vec<Attendee>> = all
             .map(|all| serde_json::from_slice(&all))
             .transpose()

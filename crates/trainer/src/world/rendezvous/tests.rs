@@ -24,8 +24,14 @@ fn meet(connect: &(impl Fn() -> Store + Sync), all: &[Attendee]) -> Vec<(i64, Ve
     thread::scope(|scope| {
         let start = |rank: usize| {
             scope.spawn(move || {
-                let meeting =
-                    come_together(&connect(), (rank, all.len()), &all[rank], PATIENCE).unwrap();
+                let meeting = come_together(
+                    &connect(),
+                    (rank, all.len()),
+                    &all[rank],
+                    PATIENCE,
+                    &Silence::new(),
+                )
+                .unwrap();
                 meeting.store.set(&format!("mine/{rank}"), b"").unwrap();
                 (meeting.round, meeting.attendees)
             })
@@ -52,7 +58,7 @@ fn a_rank_that_is_started_again_ahead_of_the_beginning_takes_its_place_over() {
     let (_host, connect) = store();
     let [leader, first, second] = [named("leader"), named("first"), named("second")];
     let short = Patience { gathering: Duration::from_millis(300), ..PATIENCE };
-    let gone = come_together(&connect(), (1, 2), &first, short).err().unwrap();
+    let gone = come_together(&connect(), (1, 2), &first, short, &Silence::new()).err().unwrap();
     assert!(gone.to_string().contains("not all of them came within 0 s"), "{gone}");
     let all = [leader, second];
     assert!(meet(&connect, &all).iter().all(|(_, attendees)| *attendees == all));
@@ -63,7 +69,8 @@ fn a_rank_that_is_started_again_alone_is_told_who_has_its_place() {
     let (_host, connect) = store();
     let all = [named("leader"), named("one that lives, process 7")];
     meet(&connect, &all);
-    let error = come_together(&connect(), (1, 2), &named("late"), PATIENCE).err().unwrap();
+    let error =
+        come_together(&connect(), (1, 2), &named("late"), PATIENCE, &Silence::new()).err().unwrap();
     assert_eq!(error.exit_code(), 7);
     assert!(
         error.to_string().contains("train already, with one that lives, process 7 as rank 1"),
@@ -73,9 +80,11 @@ fn a_rank_that_is_started_again_alone_is_told_who_has_its_place() {
     let late = named("late");
     let long = Patience { next_round: PATIENCE.gathering, ..PATIENCE };
     let met = thread::scope(|scope| {
-        let waits = scope.spawn(|| come_together(&connect(), (1, 2), &late, long).unwrap());
+        let waits = scope
+            .spawn(|| come_together(&connect(), (1, 2), &late, long, &Silence::new()).unwrap());
         thread::sleep(Duration::from_millis(400));
-        come_together(&connect(), (0, 2), &named("leader again"), PATIENCE).unwrap();
+        come_together(&connect(), (0, 2), &named("leader again"), PATIENCE, &Silence::new())
+            .unwrap();
         waits.join().unwrap()
     });
     assert_eq!((met.round, &met.attendees[1]), (2, &late));
@@ -85,7 +94,8 @@ fn a_rank_that_is_started_again_alone_is_told_who_has_its_place() {
 fn who_does_not_come_is_named() {
     let (_host, connect) = store();
     let short = Patience { gathering: Duration::from_millis(300), ..PATIENCE };
-    let error = come_together(&connect(), (0, 3), &named("leader"), short).err().unwrap();
+    let error =
+        come_together(&connect(), (0, 3), &named("leader"), short, &Silence::new()).err().unwrap();
     assert_eq!(error.exit_code(), 7);
     assert!(error.to_string().contains("ranks 1, 2 of 3 did not come within 0 s"), "{error}");
     assert_eq!(names(&[4]), "rank 4");
