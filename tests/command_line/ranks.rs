@@ -1,5 +1,6 @@
 //! Several ranks of one run: they end as one, and none waits for another that is gone.
 
+mod archives;
 mod meeting;
 
 use std::fs;

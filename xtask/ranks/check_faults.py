@@ -1,4 +1,8 @@
-"""Ranks are killed, stopped and cut off at random moments: the others name them in time, and nothing is lost."""
+"""Ranks are killed, stopped and cut off at random moments: the others name them in time, and nothing is lost.
+
+Every fifth fault comes while the ranks start. Who waits then for somebody that did not come yet may do so; with the fault
+mended the run goes on.
+"""
 
 import argparse
 import pathlib
@@ -35,18 +39,35 @@ def disturb(pair, fault, gone):
     return [pair[1 - gone]]
 
 
-def trial(xception, folder, arguments, fault, gone, pause):
-    """One fault; how long it took the others to leave."""
-    run = folder / "run"
-    logged = ranks.lines(run / "metrics.jsonl")
-    before = ranks.newest_checkpoint(run)
-    pair = start(xception, folder, arguments)
+def goes_on(pair, run, logged):
+    """Waits until the run logs more than `logged` steps."""
     patience = time.monotonic() + 60
     while ranks.lines(run / "metrics.jsonl") <= logged:
         if time.monotonic() > patience or any(rank.process.poll() is not None for rank in pair):
             raise SystemExit(f"the run does not go on:\n{pair[0].said()}\n{pair[1].said()}")
         time.sleep(0.005)
+        # A run that goes on cuts its log back to its checkpoint first.
         logged = min(logged, ranks.lines(run / "metrics.jsonl"))
+
+
+def leaves(rank, what, patience):
+    """Seconds until it left; it must say whom for, and with which code."""
+    seconds = rank.ends_within(patience)
+    if seconds is None:
+        raise SystemExit(f"{what}: rank {rank.rank} hangs:\n{rank.said()}")
+    named = f"rank {1 - rank.rank} of 2" in rank.said()
+    if rank.process.returncode != 7 or not named:
+        raise SystemExit(f"{what}: rank {rank.rank} ended with {rank.process.returncode}:\n{rank.said()}")
+    return seconds
+
+
+def trial(xception, folder, arguments, fault, gone, pause):
+    """A fault in the middle of training; how long it took the others to leave."""
+    run = folder / "run"
+    logged = ranks.lines(run / "metrics.jsonl")
+    before = ranks.newest_checkpoint(run)
+    pair = start(xception, folder, arguments)
+    goes_on(pair, run, logged)
     done = re.search(r"(\d+) of them done", pair[0].said())
     if before and (done is None or int(done[1]) < before):
         raise SystemExit(f"a checkpoint after step {before} was lost:\n{pair[0].said()}")
@@ -55,18 +76,49 @@ def trial(xception, folder, arguments, fault, gone, pause):
         raise SystemExit("the run was over; take more epochs")
     watchers = disturb(pair, fault, gone)
     begun = time.monotonic()
-    slowest = 0.0
     for rank in watchers:
-        if rank.ends_within(PATIENCE - (time.monotonic() - begun)) is None:
-            raise SystemExit(f"{fault} {gone}: rank {rank.rank} hangs:\n{rank.said()}")
-        slowest = max(slowest, time.monotonic() - begun)
-        named = f"rank {1 - rank.rank} of 2" in rank.said()
-        if rank.process.returncode != 7 or not named:
-            raise SystemExit(f"{fault} {gone}: rank {rank.rank} ended with {rank.process.returncode}:\n{rank.said()}")
+        leaves(rank, f"{fault} {gone}", PATIENCE - (time.monotonic() - begun))
+    slowest = time.monotonic() - begun
     for rank in pair:
         rank.end()
     machines.plug_in(True)
     return slowest
+
+
+def trial_at_start(xception, folder, arguments, fault, gone, pause):
+    """A fault while the ranks start; how long it took the others to leave, or None if they wait and the run goes on."""
+    run = folder / "run"
+    logged = ranks.lines(run / "metrics.jsonl")
+    port = ranks.free_port()
+    def rank(number):
+        command = machines.inside(number, xception)
+        return ranks.Rank(folder, command, number, machines.ADDRESSES[0], port, arguments)
+    pair = [rank(0), rank(1)]
+    time.sleep(pause)
+    watchers = disturb(pair, fault, gone)
+    begun = time.monotonic()
+    while time.monotonic() - begun < PATIENCE and any(watcher.process.poll() is None for watcher in watchers):
+        time.sleep(0.01)
+    left = [watcher for watcher in watchers if watcher.process.poll() is not None]
+    seconds = None
+    if left:
+        for watcher in watchers:
+            seconds = leaves(watcher, f"{fault} {gone} at the start", 0.1)
+        seconds = time.monotonic() - begun
+    elif any("met at" in watcher.said() for watcher in watchers):
+        raise SystemExit(f"{fault} {gone} at the start: the others hang:\n{watchers[0].said()}")
+    machines.plug_in(True)
+    if seconds is None:
+        # They wait for who did not come: the rank comes late.
+        if fault == "kill":
+            pair[gone].end()
+            pair[gone] = rank(gone)
+        elif fault == "stop":
+            pair[gone].signal(signal.SIGCONT)
+        goes_on(pair, run, logged)
+    for one in pair:
+        one.end()
+    return seconds
 
 
 def main():
@@ -82,10 +134,17 @@ def main():
         arguments = ranks.run(epochs=3 * options.trials)
         finish(start(xception, folder, [*arguments, "--out", "straight"]))
         times = {"kill": [], "stop": [], "cut": []}
+        at_start = []
         for number in range(options.trials):
             fault = list(times)[number % 3]
             gone = draw.randrange(2)
             begins = [*arguments, "--out", "run"] if number == 0 else ["--resume", "run"]
+            if number % 5 == 4:
+                seconds = trial_at_start(xception, folder, begins, fault, gone, draw.uniform(0, 0.6))
+                at_start.append(seconds)
+                what = "waited for" if seconds is None else f"named after {seconds:.1f} s"
+                print(f"trial {number + 1:>2}: {fault} {gone} at the start: {what}", flush=True)
+                continue
             seconds = trial(xception, folder, begins, fault, gone, draw.uniform(0, 1.5))
             times[fault].append(seconds)
             print(f"trial {number + 1:>2}: {fault} {gone}: named after {seconds:.1f} s", flush=True)
@@ -94,6 +153,8 @@ def main():
         for fault, seconds in times.items():
             if seconds:
                 print(f"{fault}: {len(seconds)} trials, {min(seconds):.1f} to {max(seconds):.1f} s")
+        named = [seconds for seconds in at_start if seconds is not None]
+        print(f"at the start: {len(at_start)} trials, {len(named)} named within {max(named, default=0):.1f} s, the others waited")
         print(f"after {options.trials} faults: {'the same' if same else 'OTHER'} weights as without")
         raise SystemExit(0 if same else 1)
 

@@ -29,7 +29,7 @@ pub use cifar::Cifar;
 pub use decode::{decode, decode_file};
 pub use error::Error;
 pub use fit::Fit;
-pub use image_files::{Found, Held, ImageFiles, folder, shards};
+pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, folder, shards};
 pub use loader::{
     Batch, Batches, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order, Share,
 };

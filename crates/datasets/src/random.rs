@@ -36,6 +36,8 @@ pub enum Purpose {
     Mix = 8,
     /// The seed of one step's dropout.
     Dropout = 9,
+    /// The order of the files in one epoch, index 0, and of the pictures in each, from 1 on.
+    ShuffleFiles = 10,
 }
 
 /// Whose numbers are drawn: those of one picture in one epoch.
@@ -84,14 +86,19 @@ pub fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// The order of epoch `epoch`: `0..count`, shuffled (Fisher and Yates, from the back).
+/// The order of epoch `epoch`: `0..count`, shuffled.
 pub fn permutation(count: u32, seed: u64, epoch: u64) -> Vec<u32> {
     let mut rng = stream(seed, Purpose::Shuffle, epoch, 0);
     let mut order: Vec<u32> = (0..count).collect();
-    for last in (1..order.len()).rev() {
-        order.swap(last, below(&mut rng, last as u64 + 1) as usize);
-    }
+    shuffle(&mut rng, &mut order);
     order
+}
+
+/// Shuffles (Fisher and Yates, from the back).
+pub(crate) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
+    for last in (1..values.len()).rev() {
+        values.swap(last, below(rng, last as u64 + 1) as usize);
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +128,7 @@ mod tests {
             first(0, Purpose::Jitter, 0, 0),
             first(0, Purpose::Erasing, 0, 0),
             first(0, Purpose::Mix, 0, 0),
+            first(0, Purpose::ShuffleFiles, 0, 0),
             first(0, Purpose::Shuffle, 1, 0),
             first(0, Purpose::Shuffle, 0, 1),
             first(1 << 63, Purpose::Shuffle, 0, 0),

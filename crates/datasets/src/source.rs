@@ -8,6 +8,8 @@ mod tests;
 pub use joined::Joined;
 pub use renumbered::Renumbered;
 
+use std::ops::Range;
+
 use crate::{Error, Pictures};
 
 /// The pixels of one picture, `[height, width]` of RGB, row by row.
@@ -55,6 +57,11 @@ pub trait Source: Send + Sync {
     /// Gives `hear` bytes that other pictures, labels or an other order would not have: of a set in memory all, of files
     /// their names, lengths and labels.
     fn identity(&self, hear: &mut dyn FnMut(&[u8]));
+
+    /// The pictures that lie in one file, file by file, in their order: what is best read by one reader.
+    fn stretches(&self) -> Vec<Range<usize>> {
+        std::iter::once(0..self.len()).collect()
+    }
 
     /// The pixels of a picture. Panics past the last one.
     ///

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use datasets::{Cifar, Found, Held, Joined, Source, Split, folder, shards, synthetic};
+use datasets::{
+    Cifar, Found, Held, Joined, ShardIndex, Shards, Source, Split, folder, shards, synthetic,
+};
 
 use crate::Error;
+use crate::world::World;
 
 pub(crate) use place::{cache, searched};
 pub(crate) use spec::DataSpec;
@@ -55,9 +58,13 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Loads both splits of what `spec` asks for.
-    pub(crate) fn load(spec: &DataSpec) -> Result<Self, Error> {
-        let data = Self::holding(spec, HELD)?;
+    /// Loads both splits of what `spec` asks for. The ranks of `world`, which are asked for the same, find archives
+    /// together.
+    pub(crate) fn load(spec: &DataSpec, world: &World) -> Result<Self, Error> {
+        let data = match spec {
+            DataSpec::Shards(root) if world.size() > 1 => Self::of_all_ranks(root, world)?,
+            _ => Self::holding(spec, HELD)?,
+        };
         if data.held {
             let percent = HELD.fraction * 100.0;
             tracing::info!("no test set there: {percent} % of every class are held back as one");
@@ -101,6 +108,33 @@ impl Data {
                 None => Self::synthetic(true),
             },
         }
+    }
+
+    /// The archives in `root`, of which each rank goes through its share.
+    fn of_all_ranks(root: &Path, world: &World) -> Result<Self, Error> {
+        let root = there("shards", root)?;
+        let shards = Shards::list(&root)?;
+        let own = shards.listing()?;
+        let of_rank_0 = world.said_by_rank_0("archives", &own)?;
+        if own != of_rank_0 {
+            let lines = of_rank_0.lines().zip(own.lines());
+            let first = lines.into_iter().find(|(there, here)| there != here);
+            return Err(Error::OtherRank(match first {
+                Some((there, here)) => format!(
+                    "archives in {}, with their lengths: on rank 0 there is {there}, here {here}",
+                    root.display()
+                ),
+                None => format!(
+                    "archives in {}: on rank 0 there are {}, here {}",
+                    root.display(),
+                    of_rank_0.lines().count(),
+                    own.lines().count()
+                ),
+            }));
+        }
+        let index = shards.index(world.share())?;
+        let index = ShardIndex::joined(world.gather("the index of archives", &index)?);
+        Ok(Self::files("shards", &root, shards.found(index, HELD)?))
     }
 
     /// The names of the classes, in the order of the labels.
@@ -218,7 +252,7 @@ mod tests {
 
     #[test]
     fn synthetic_data_says_so() {
-        let data = Data::load(&DataSpec::Synthetic).unwrap();
+        let data = Data::load(&DataSpec::Synthetic, &World::single()).unwrap();
         assert_eq!(
             (data.name.as_str(), data.train.len(), data.test.len(), data.stands_in),
             ("synthetic", 10_000, 2_000, false)

@@ -33,7 +33,7 @@ use crate::stop::{Signal, StopRequest};
 use crate::watching::Watch;
 use crate::world::World;
 
-pub(crate) use self::origin::{check_ranks, check_recipe};
+pub(crate) use self::origin::{check_archives, check_ranks, check_recipe};
 pub(crate) use self::setup::loader_config;
 pub(crate) use self::step::{Clipping, Moment, StepOptions, cross_entropy};
 

@@ -1,19 +1,20 @@
 //! Sets of picture files that are decoded when their turn comes: of a million pictures only the names are in memory.
 
+mod archives;
 mod folder_set;
 mod names;
 mod shard_set;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::folder_set::folder;
-pub use self::shard_set::shards;
+pub use self::shard_set::{ShardIndex, Shards, shards};
 
+use self::archives::Archives;
 use self::names::Names;
 use crate::decode::decode;
 use crate::source::{Decoded, PictureRef, Source};
@@ -73,7 +74,7 @@ enum Places {
     /// Each in the file of its name.
     Files,
     /// In archives: which, from which byte on, and how many.
-    Archives { files: Arc<[File]>, places: Vec<(u32, u64, u32)> },
+    Archives { archives: Arc<Archives>, places: Vec<(u32, u64, u32)> },
 }
 
 impl Source for ImageFiles {
@@ -114,14 +115,26 @@ impl Source for ImageFiles {
         }
     }
 
+    fn stretches(&self) -> Vec<Range<usize>> {
+        let Places::Archives { places, .. } = &self.places else {
+            return std::iter::once(0..self.len()).collect();
+        };
+        let mut start = 0;
+        let stretch = |pictures: &[(u32, u64, u32)]| {
+            start += pictures.len();
+            start - pictures.len()..start
+        };
+        places.chunk_by(|one, next| one.0 == next.0).map(stretch).collect()
+    }
+
     fn picture<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
-        let Places::Archives { files, places } = &self.places else {
+        let Places::Archives { archives, places } = &self.places else {
             return decode_file(&self.root.join(self.names.get(index)), room);
         };
         let (archive, offset, length) = places[index];
         let mut bytes = vec![0; length as usize];
-        files[archive as usize]
-            .read_exact_at(&mut bytes, offset)
+        archives
+            .read(archive, offset, &mut bytes)
             .map_err(|source| Error::Unreadable { file: self.name(index).into(), source })?;
         decode(&bytes, room).map_err(|reason| Error::Picture { name: self.name(index), reason })
     }

@@ -1,26 +1,47 @@
 //! Pictures in tar archives, as webdataset writes them: few large files in place of many small ones.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tar::Archive;
 
+use super::archives::Archives;
 use super::names::Names;
 use super::{Found, Held, ImageFiles, Places, is_picture};
-use crate::Error;
 use crate::decode::LARGEST_FILE;
 use crate::random::permutation;
+use crate::{Error, Share};
 
 /// Digits of a label, and what may stand around them.
 const LONGEST_LABEL: u64 = 64;
 
 /// A picture in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Sample {
     name: String,
     label: u32,
     place: (u32, u64, u32),
+}
+
+/// Archives of pictures in a folder.
+#[derive(Debug)]
+pub struct Shards {
+    root: PathBuf,
+    /// Those to train on, then those of a test set if there are such.
+    archives: Vec<PathBuf>,
+    /// How many those to train on are.
+    training: usize,
+}
+
+/// Which pictures are in some of the [`Shards`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardIndex {
+    samples: Vec<Sample>,
+    ignored: usize,
 }
 
 /// Finds the archives `root/train*.tar` and `root/val*.tar` (or `test*.tar`), or without those all `root/*.tar`, of which
@@ -32,79 +53,124 @@ struct Sample {
 /// # Errors
 /// An archive that cannot be read, a sample that lacks its label, a label without a name, no sample at all.
 pub fn shards(root: &Path, held: Held) -> Result<Found, Error> {
-    let archives = archives(root)?;
-    let starting = |start: &str| -> Vec<&PathBuf> {
-        let is_part = |path: &&PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
+    let shards = Shards::list(root)?;
+    let index = shards.index(Share::WHOLE)?;
+    shards.found(index, held)
+}
+
+impl Shards {
+    /// The archives in `root`; none is opened.
+    ///
+    /// # Errors
+    /// A folder that cannot be read, or holds no archive.
+    pub fn list(root: &Path) -> Result<Self, Error> {
+        let unreadable = |source| Error::Unreadable { file: root.to_path_buf(), source };
+        let mut archives = Vec::new();
+        for entry in fs::read_dir(root).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|ending| ending == "tar") {
+                archives.push(path);
+            }
+        }
+        archives.sort_unstable();
+        let starting = |start: &str| {
+            archives.iter().filter(|path| file_name(path).starts_with(start)).cloned().collect()
         };
-        archives.iter().filter(is_part).collect()
-    };
-    let (train, test) = (starting("train"), [starting("val"), starting("test")].concat());
-    let mut reader = Reader { root, files: Vec::new(), ignored: 0 };
-    let held_back = train.is_empty() || test.is_empty();
-    let (train, test) = match held_back {
-        false => (reader.samples(&train)?, reader.samples(&test)?),
-        true => split(reader.samples(&archives.iter().collect::<Vec<_>>())?, held)?,
-    };
-    let classes = classes(root, train.iter().chain(&test))?;
-    let files: Arc<[File]> = reader.files.into();
-    let set = |samples: Vec<Sample>| {
-        Arc::new(ImageFiles {
-            root: root.to_path_buf(),
-            names: samples.iter().map(|sample| sample.name.as_str()).collect::<Names>(),
-            labels: samples.iter().map(|sample| sample.label).collect(),
-            class_names: Arc::clone(&classes),
-            places: Places::Archives {
-                files: Arc::clone(&files),
-                places: samples.iter().map(|sample| sample.place).collect(),
-            },
-        })
-    };
-    let (train, test) = (set(train), set(test));
-    Ok(Found { train, test, held: held_back && held.fraction > 0., ignored: reader.ignored })
-}
-
-fn archives(root: &Path) -> Result<Vec<PathBuf>, Error> {
-    let unreadable = |source| Error::Unreadable { file: root.to_path_buf(), source };
-    let mut archives = Vec::new();
-    for entry in fs::read_dir(root).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|ending| ending == "tar") {
-            archives.push(path);
+        let (train, test): (Vec<PathBuf>, _) =
+            (starting("train"), [starting("val"), starting("test")].concat());
+        let held_back = train.is_empty() || test.is_empty();
+        let training = if held_back { archives.len() } else { train.len() };
+        let archives = if held_back { archives } else { [train, test].concat() };
+        match archives.is_empty() {
+            true => Err(Error::NoShards { folder: root.into() }),
+            false => Ok(Self { root: root.to_path_buf(), archives, training }),
         }
     }
-    archives.sort_unstable();
-    if archives.is_empty() { Err(Error::NoShards { folder: root.into() }) } else { Ok(archives) }
-}
 
-struct Reader<'a> {
-    root: &'a Path,
-    files: Vec<File>,
-    ignored: usize,
-}
-
-impl Reader<'_> {
-    fn samples(&mut self, archives: &[&PathBuf]) -> Result<Vec<Sample>, Error> {
-        let mut samples = Vec::new();
-        for path in archives {
-            self.archive(path, &mut samples)?;
-        }
-        if samples.is_empty() {
-            return Err(Error::NoShards { folder: self.root.into() });
-        }
-        Ok(samples)
+    /// Names and lengths of the archives, a line each: what copies of a set have in common.
+    ///
+    /// # Errors
+    /// An archive that is gone.
+    pub fn listing(&self) -> Result<String, Error> {
+        let line = |path: &PathBuf| {
+            let unreadable = |source| Error::Unreadable { file: path.clone(), source };
+            Ok(format!("{} {}\n", file_name(path), fs::metadata(path).map_err(unreadable)?.len()))
+        };
+        self.archives.iter().map(line).collect()
     }
 
-    fn archive(&mut self, path: &Path, samples: &mut Vec<Sample>) -> Result<(), Error> {
+    /// Goes through the archives that are `share`'s; no other is opened.
+    ///
+    /// # Errors
+    /// An archive that cannot be read, a sample that lacks its label.
+    pub fn index(&self, share: Share) -> Result<ShardIndex, Error> {
+        let mut index = ShardIndex::default();
+        for number in share.of(&(0..self.archives.len())) {
+            index.add(number as u32, &self.archives[number])?;
+        }
+        Ok(index)
+    }
+
+    /// The sets, by the `index` of all archives.
+    ///
+    /// # Errors
+    /// A label without a name, no sample at all, a fraction that is none.
+    pub fn found(self, index: ShardIndex, held: Held) -> Result<Found, Error> {
+        let Self { root, archives, training } = self;
+        let ShardIndex { samples, ignored } = index;
+        let some = |samples: Vec<Sample>| match samples.is_empty() {
+            true => Err(Error::NoShards { folder: root.clone() }),
+            false => Ok(samples),
+        };
+        let held_back = training == archives.len();
+        let (train, test) = if held_back {
+            split(some(samples)?, held)?
+        } else {
+            let trains = |sample: &Sample| (sample.place.0 as usize) < training;
+            let (train, test) = samples.into_iter().partition(trains);
+            (some(train)?, some(test)?)
+        };
+        let classes = classes(&root, train.iter().chain(&test))?;
+        let archives = Arc::new(Archives::new(archives));
+        let set = |samples: Vec<Sample>| {
+            Arc::new(ImageFiles {
+                root: root.clone(),
+                names: samples.iter().map(|sample| sample.name.as_str()).collect::<Names>(),
+                labels: samples.iter().map(|sample| sample.label).collect(),
+                class_names: Arc::clone(&classes),
+                places: Places::Archives {
+                    archives: Arc::clone(&archives),
+                    places: samples.iter().map(|sample| sample.place).collect(),
+                },
+            })
+        };
+        let (train, test) = (set(train), set(test));
+        Ok(Found { train, test, held: held_back && held.fraction > 0., ignored })
+    }
+}
+
+impl ShardIndex {
+    /// The index of all archives, by those of every share in their order.
+    pub fn joined(parts: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        for part in parts {
+            all.samples.extend(part.samples);
+            all.ignored += part.ignored;
+        }
+        all
+    }
+
+    /// Goes through archive `number`, which is at `path`.
+    fn add(&mut self, number: u32, path: &Path) -> Result<(), Error> {
         let unreadable = |source| Error::Unreadable { file: path.to_path_buf(), source };
         let problem = |problem: String| Error::Shard { file: path.to_path_buf(), problem };
-        let number = self.files.len() as u32;
         let mut archive = Archive::new(File::open(path).map_err(unreadable)?);
         // Of the sample that is being read: its key, its picture and its label.
         let mut key = String::new();
         let mut picture: Option<(String, u64, u32)> = None;
         let mut label: Option<u32> = None;
-        let short = path.file_name().unwrap_or_default().to_string_lossy();
+        let short = file_name(path);
+        let samples = &mut self.samples;
         let mut finish = |key: &str, picture: Option<(String, u64, u32)>, label: Option<u32>| match (
             picture, label,
         ) {
@@ -153,9 +219,12 @@ impl Reader<'_> {
             }
         }
         finish(&key, picture, label)?;
-        self.files.push(File::open(path).map_err(unreadable)?);
         Ok(())
     }
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// A part of every class by chance.

@@ -192,8 +192,29 @@ fn a_broken_picture_is_named_and_left_out_or_refused() {
     assert!(error.starts_with(&format!("{} cannot be decoded: ", broken[0])), "{error}");
 }
 
+/// Archives of four pictures each, numbered on, whose colour is their number.
+fn fill_archives(root: &Path, names: &[&str]) {
+    for (shard, name) in names.iter().enumerate() {
+        let samples = (0..4).map(|sample| (shard * 4 + sample) as u8);
+        let entries: Vec<(String, Vec<u8>)> = samples
+            .flat_map(|number| {
+                let label = format!("{}\n", number % 2).into_bytes();
+                let picture = png([number, 0, 0], 5, 5);
+                [
+                    (format!("set/{number:04}.cls"), label),
+                    (format!("set/{number:04}.png"), picture),
+                    (format!("set/{number:04}.json"), b"{}".to_vec()),
+                ]
+            })
+            .collect();
+        let entries: Vec<(&str, &[u8])> =
+            entries.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+        archive(&root.join(name), &entries);
+    }
+}
+
 fn archive(path: &Path, entries: &[(&str, &[u8])]) {
-    let mut builder = tar::Builder::new(File::create(path).unwrap());
+    let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
     for (name, bytes) in entries {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
@@ -207,21 +228,9 @@ fn archive(path: &Path, entries: &[(&str, &[u8])]) {
 fn archives_are_read_where_their_pictures_lie() {
     let folder_ = TempDir::new().unwrap();
     let root = folder_.path();
-    let picture = |number: u8| png([number, 0, 0], 5, 5);
-    for shard in 0..3_u8 {
-        let mut entries: Vec<(String, Vec<u8>)> = Vec::new();
-        for sample in 0..4_u8 {
-            let number = shard * 4 + sample;
-            entries
-                .push((format!("set/{number:04}.cls"), format!("{}\n", number % 2).into_bytes()));
-            entries.push((format!("set/{number:04}.png"), picture(number)));
-            entries.push((format!("set/{number:04}.json"), b"{}".to_vec()));
-        }
-        let entries: Vec<(&str, &[u8])> =
-            entries.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
-        let part = if shard == 2 { "val" } else { "train" };
-        archive(&root.join(format!("{part}-{shard}.tar")), &entries);
-    }
+    fill_archives(root, &["train-0.tar", "train-1.tar", "val-2.tar"]);
+    // Neither of the two sets: nobody looks at it.
+    put(root, "other.tar", b"no archive");
     let found = shards(root, HELD).unwrap();
     assert!(!found.held && found.ignored == 12);
     assert_eq!((found.train.len(), found.test.len()), (8, 4));
@@ -280,4 +289,48 @@ fn a_test_set_alone_is_told_from_a_class() {
     fill(folder_.path(), &["test/ant", "test/bee"], 1);
     let said = refusal(folder(folder_.path(), HELD));
     assert!(said.contains("holds a test set (test) and nothing to train on"), "{said}");
+}
+
+/// Several ranks: each goes through its archives, and opens later what it reads from.
+#[test]
+fn a_rank_opens_the_archives_that_it_needs() {
+    let folder_ = TempDir::new().unwrap();
+    let root = folder_.path();
+    let paths: Vec<String> = (0..8).map(|number| format!("{number}.tar")).collect();
+    fill_archives(root, &paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let all_in_train = Held { fraction: 0., ..HELD };
+    let whole = Shards::list(root).unwrap().index(Share::WHOLE).unwrap();
+    for world_size in [1, 2, 3, 11] {
+        let of = |rank| Shards::list(root).unwrap().index(Share { rank, world_size }).unwrap();
+        assert_eq!(ShardIndex::joined((0..world_size).map(of).collect()), whole);
+    }
+    for rank in 0..2 {
+        // What another rank goes through is not looked at: half of the archives are of no use here.
+        let copy = TempDir::new().unwrap();
+        for (number, name) in paths.iter().enumerate() {
+            match number / 4 == rank {
+                true => drop(fs::copy(root.join(name), copy.path().join(name)).unwrap()),
+                false => put(copy.path(), name, b"no archive"),
+            }
+        }
+        let own = Shards::list(copy.path()).unwrap();
+        own.index(Share { rank, world_size: 2 }).unwrap();
+        assert_ne!(own.listing().unwrap(), Shards::list(root).unwrap().listing().unwrap());
+    }
+    for (order, most) in [(Order::Shuffled, 8), (Order::ShuffledByFile, 5)] {
+        let mut seen = Vec::new();
+        for rank in 0..2 {
+            let set = Shards::list(root).unwrap().found(whole.clone(), all_in_train).unwrap().train;
+            let Places::Archives { archives, .. } = &set.places else { unreachable!("archives") };
+            assert!(archives.open().is_empty(), "nothing was read yet");
+            let share = Share { rank, world_size: 2 };
+            let config = LoaderConfig { share, order, ..config(8) };
+            let loader = Loader::new(set.clone(), config).unwrap();
+            seen.extend(loader.epoch(0).flat_map(|batch| batch.unwrap().indices));
+            let open = archives.open().len();
+            assert!(open <= most, "{open} archives were opened");
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..32).collect::<Vec<u32>>());
+    }
 }

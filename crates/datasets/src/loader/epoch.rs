@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Batch, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order};
+use super::{Batch, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order, lanes};
 use crate::Error;
 use crate::augment::{Interpolation, Mixed, Resize};
 use crate::random::{Counter, Purpose, permutation, stream};
@@ -67,6 +67,9 @@ impl Epoch {
         let order = match config.order {
             Order::Sequential => (0..count).collect(),
             Order::Shuffled => permutation(count, config.seed, epoch),
+            Order::ShuffledByFile => {
+                lanes::order(&pictures.stretches(), config.batch_size, config.seed, epoch)
+            }
         };
         Self {
             pictures: Arc::clone(pictures),

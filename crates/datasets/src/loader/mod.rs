@@ -1,6 +1,7 @@
 //! From a set to an epoch of batches.
 
 mod epoch;
+mod lanes;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -70,6 +71,13 @@ pub enum Order {
     Sequential,
     /// By the epoch's permutation ([`permutation`](crate::random::permutation)).
     Shuffled,
+    /// Shuffled such that a place in the batches goes through one file after the other
+    /// ([`Source::stretches`]): files in random order, the pictures of each in random order, and each place of a batch
+    /// with its own part of them all.
+    ///
+    /// So a rank, which has some of the places, reads in an epoch its part of the files, and a batch has pictures from
+    /// all over the set. It depends on the batch size, and not on the number of ranks.
+    ShuffledByFile,
 }
 
 /// What becomes of a last batch that is not full.

@@ -28,8 +28,8 @@ impl Share {
         full + usize::from(!joins)
     }
 
-    /// This rank's part of the places `whole` of a batch.
-    pub(super) fn of(self, whole: &Range<usize>) -> Range<usize> {
+    /// This rank's part of the places `whole` of a batch, or of a list of other things.
+    pub(crate) fn of(self, whole: &Range<usize>) -> Range<usize> {
         let at = |rank: usize| whole.start + whole.len() * rank / self.world_size;
         at(self.rank)..at(self.rank + 1)
     }

@@ -1,5 +1,6 @@
 //! A set under another numbering of its classes: that of weights which were trained on more of them, or in another order.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Decoded, PictureRef, Source};
@@ -55,6 +56,10 @@ impl Source for Renumbered {
 
     fn name(&self, index: usize) -> String {
         self.pictures.name(index)
+    }
+
+    fn stretches(&self) -> Vec<Range<usize>> {
+        self.pictures.stretches()
     }
 
     fn identity(&self, hear: &mut dyn FnMut(&[u8])) {

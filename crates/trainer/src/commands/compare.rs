@@ -24,6 +24,7 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::schedule::Position;
 use crate::training::{Moment, clock, cross_entropy, loader_config};
+use crate::world::World;
 use crate::{Error, whole_file};
 
 /// What the paper reports (tables 1 and 3): top-1 and top-5 on ImageNet, parameters, training steps a second on 60 K80.
@@ -113,7 +114,7 @@ pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
         ..TrainArgs::default()
     })?;
     terms::check(&recipe, &arguments.recipe, arguments.out.as_deref())?;
-    let data = Data::load(&recipe.data.parse::<DataSpec>()?)?;
+    let data = Data::load(&recipe.data.parse::<DataSpec>()?, &World::single())?;
     terms::check_sides(&recipe, data.train.size())?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
@@ -137,7 +138,7 @@ pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
 fn loader(recipe: &Recipe, data: &Data, order: Order) -> Result<Loader, Error> {
     let (pictures, last_batch) = match order {
         // Steps of one size, of which one is as long as another.
-        Order::Shuffled => (&data.train, LastBatch::Drop),
+        Order::Shuffled | Order::ShuffledByFile => (&data.train, LastBatch::Drop),
         Order::Sequential => (&data.test, LastBatch::Keep),
     };
     let config =

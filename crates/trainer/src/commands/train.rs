@@ -14,7 +14,7 @@ use crate::model_file::foreign;
 use crate::recipe::{InputRecipe, Recipe};
 use crate::run_folder::{CONFIG, RunFolder};
 use crate::stop::StopRequest;
-use crate::training::{Outcome, Training, check_ranks, check_recipe, clock};
+use crate::training::{Outcome, Training, check_archives, check_ranks, check_recipe, clock};
 use crate::transfer::Pretrained;
 use crate::world::World;
 use crate::{log, table};
@@ -78,7 +78,8 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
         );
         recipe.input = Some(input);
     }
-    let data = Data::load(&spec)?;
+    check_archives(world, &spec)?;
+    let data = Data::load(&spec, world)?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }

@@ -1,6 +1,6 @@
 //! How picture files become what a network is given: the table `[input]`.
 
-use datasets::{Broken, Fit};
+use datasets::{Broken, Fit, Order};
 use serde::{Deserialize, Serialize};
 use xception::weights::{Description, Interpolation};
 
@@ -18,6 +18,29 @@ pub struct InputRecipe {
     pub broken: BrokenRecipe,
     /// Threads that decode and change pictures while the network is busy.
     pub workers: usize,
+    /// Which picture may follow which.
+    #[serde(default)]
+    pub shuffle: ShuffleRecipe,
+}
+
+/// Which picture of a training set may follow which.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShuffleRecipe {
+    /// Any other, whatever file it lies in. Recipes from before there was a choice mean this.
+    #[default]
+    Everywhere,
+    /// Each place of a batch goes through archives one by one, so that a rank reads its part of them.
+    ByFile,
+}
+
+impl From<ShuffleRecipe> for Order {
+    fn from(recipe: ShuffleRecipe) -> Self {
+        match recipe {
+            ShuffleRecipe::Everywhere => Order::Shuffled,
+            ShuffleRecipe::ByFile => Order::ShuffledByFile,
+        }
+    }
 }
 
 /// What becomes of a picture that cannot be read.
@@ -48,6 +71,7 @@ impl InputRecipe {
             interpolation: weights.interpolation,
             broken: BrokenRecipe::Refuse,
             workers: 1,
+            shuffle: ShuffleRecipe::Everywhere,
         }
     }
 

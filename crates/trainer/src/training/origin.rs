@@ -8,7 +8,7 @@ use torch_ext::InstructionSet;
 
 use crate::Error;
 use crate::checkpoint::{Arithmetic, Fingerprint, Origin, differences, hexadecimal};
-use crate::data::Data;
+use crate::data::{Data, DataSpec};
 use crate::precision::Precision;
 use crate::recipe::Recipe;
 use crate::world::World;
@@ -124,6 +124,18 @@ fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
     let same = (was.checkpoints, was.batch_size);
     let now = Recipe { checkpoints: same.0, batch_size: same.1, ..now.clone() };
     differences(was, &now)
+}
+
+/// Refuses to look for archives where rank 0 has other pictures, or the other way round: ranks do that together, and one
+/// would wait for the others.
+pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error> {
+    let own =
+        if matches!(spec, DataSpec::Shards(_)) { "archives (shards:DIR)" } else { "no archives" };
+    let of_rank_0 = world.said_by_rank_0("kind of data", own)?;
+    match of_rank_0 == own {
+        true => Ok(()),
+        false => Err(Error::OtherRank(format!("data: on rank 0 it is {of_rank_0}, here {own}"))),
+    }
 }
 
 /// Refuses to train together with a rank 0 that would train something else.

@@ -64,7 +64,8 @@ impl<'a> Training<'a> {
                     .to_string(),
             ));
         }
-        let train = loader(recipe, &data.train, Order::Shuffled, &world)?;
+        let shuffled = recipe.input.map_or(Order::Shuffled, |input| input.shuffle.into());
+        let train = loader(recipe, &data.train, shuffled, &world)?;
         let test = loader(recipe, &data.test, Order::Sequential, &world)?;
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let precision = recipe.precision.resolved(device);
@@ -167,7 +168,7 @@ pub(crate) fn loader_config(
     share: Share,
 ) -> LoaderConfig {
     let (of_rank, augmentation) = match order {
-        Order::Shuffled => (recipe.batch_size, recipe.augmentation()),
+        Order::Shuffled | Order::ShuffledByFile => (recipe.batch_size, recipe.augmentation()),
         Order::Sequential => (recipe.eval_batch_size, recipe.test_augmentation()),
     };
     LoaderConfig {
