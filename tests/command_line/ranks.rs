@@ -2,6 +2,7 @@
 
 mod archives;
 mod meeting;
+mod restarts;
 
 use std::fs;
 use std::io::Read;

@@ -7,6 +7,7 @@ of its stretches; a round's figure is new by old.
 """
 
 import math
+import os
 import pathlib
 import statistics
 import subprocess
@@ -18,7 +19,7 @@ from scaling import speed
 
 def train(program, folder, name, core):
     arguments = ["--data", "synthetic", "--out", name, "--set", "epochs=1", "--set", "log_every=5"]
-    environment = {"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = ["taskset", "-c", str(core), program, "-q", "train", *arguments]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
 

@@ -216,6 +216,14 @@ impl Error {
         )
     }
 
+    /// Whether every rank of a run meets it at the same step.
+    pub(crate) fn is_of_all_ranks(&self) -> bool {
+        matches!(
+            self,
+            Error::Interrupted { .. } | Error::NonFiniteLoss { .. } | Error::RanksDiffer(_)
+        )
+    }
+
     /// What a panic was about: tch's operators end in one where libtorch throws.
     pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<String>().map(String::as_str);

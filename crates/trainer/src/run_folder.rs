@@ -3,6 +3,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -21,6 +23,8 @@ pub(crate) struct RunFolder {
 
 /// The file that is locked. It holds the number of the process that has it.
 const LOCK: &str = ".lock";
+/// How long the lock of a run that a launcher starts again may outlive its process.
+const LOCK_GOES: Duration = Duration::from_secs(120);
 /// The resolved recipe.
 pub(crate) const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "env.json";
@@ -51,7 +55,7 @@ impl RunFolder {
             }
             None => Self::create_numbered(Path::new("runs"), name)?,
         };
-        Self::locked(path)
+        Self::locked(path, Duration::ZERO)
     }
 
     /// The folder that rank 0 keeps, for the log of another rank. On another machine it holds nothing else.
@@ -71,10 +75,12 @@ impl RunFolder {
                 path.display()
             )));
         }
-        Self::locked(path.to_path_buf())
+        // A file server may take a while to notice that a machine is gone, and its lock with it.
+        let patience = if world.restarts() { LOCK_GOES } else { Duration::ZERO };
+        Self::locked(path.to_path_buf(), patience)
     }
 
-    fn locked(path: PathBuf) -> Result<Self, Error> {
+    fn locked(path: PathBuf, patience: Duration) -> Result<Self, Error> {
         let place = path.join(LOCK);
         let mut lock = OpenOptions::new()
             .create(true)
@@ -83,7 +89,13 @@ impl RunFolder {
             .truncate(false)
             .open(&place)
             .map_err(Error::file("create", &place))?;
-        match lock.try_lock() {
+        let begun = Instant::now();
+        let mut tried = lock.try_lock();
+        while matches!(tried, Err(TryLockError::WouldBlock)) && begun.elapsed() < patience {
+            thread::sleep(Duration::from_millis(500));
+            tried = lock.try_lock();
+        }
+        match tried {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&place).unwrap_or_default();

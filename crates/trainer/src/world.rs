@@ -188,6 +188,8 @@ impl World {
             links.store.set(what, own.as_bytes())?;
             return Ok(own.to_string());
         }
+        // It may still look at a million files.
+        links.store.wait(what, meeting::OPERATION)?;
         Ok(String::from_utf8_lossy(&links.store.get(what)?).into_owned())
     }
 }
@@ -201,7 +203,7 @@ impl Links {
     }
 }
 
-/// A collective that panicked has not changed the group.
-fn lock(group: &Mutex<ProcessGroup>) -> MutexGuard<'_, ProcessGroup> {
-    group.lock().unwrap_or_else(PoisonError::into_inner)
+/// What a panic left locked is as good as it was: a collective has not changed its group, say.
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

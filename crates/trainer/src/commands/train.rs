@@ -55,28 +55,22 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
     let resumed = place.as_deref().map(reopen).transpose()?;
     let config = resumed.as_ref().map(|run| run.read_config(world)).transpose()?;
     let begun = config.as_ref().map(Recipe::parse).transpose()?;
-    let mut recipe = Recipe::resolve_on(config.as_ref(), arguments)?;
-    if let Some(begun) = &begun {
-        // Where the data lie may have changed; what they are is compared when they are there.
-        check_recipe(begun, &Recipe { data: begun.data.clone(), ..recipe.clone() })?;
-    }
-    // A run that is resumed has taken over what it needs, or else begins like a new one further down.
-    let pretrained = if begun.is_none() { Pretrained::of(&recipe)? } else { None };
+    // A launcher that starts a run again says what it said the first time, which is compared with what came of that.
+    let base = config.as_ref().filter(|_| arguments.resume.is_some());
+    let mut recipe = Recipe::resolve_on(base, arguments)?;
+    // What follows from weights and pictures is in a run's own text already.
+    let is_own_text = base.is_some() && arguments.recipe.is_none();
+    let pretrained = if is_own_text { None } else { Pretrained::of(&recipe)? };
     if let Some(pretrained) = &pretrained {
         pretrained.adopt(&mut recipe, arguments)?;
     }
     let spec: DataSpec = recipe.data.parse()?;
     if spec.is_files() && recipe.input.is_none() {
-        let known = match &pretrained {
-            Some(pretrained) => pretrained.description().clone(),
-            None => foreign(recipe.model.preset.parse()?, None),
-        };
-        let input = InputRecipe::of(&known);
-        tracing::info!(
-            "the recipe has no table [input]: pictures become squares of {side} pixels (--set input.side=…)",
-            side = input.side
-        );
-        recipe.input = Some(input);
+        recipe.input = Some(input_of(&recipe, pretrained.as_ref())?);
+    }
+    if let Some(begun) = &begun {
+        // Where the data lie may have changed; what they are is compared when they are there.
+        check_recipe(begun, &Recipe { data: begun.data.clone(), ..recipe.clone() })?;
     }
     check_archives(world, &spec)?;
     let data = Data::load(&spec, world)?;
@@ -101,6 +95,8 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
     if !world.leads() {
         log::to_file(&folder.file(&format!("rank-{}.log", world.rank())))?;
     }
+    // A run that is resumed has taken over what it needs, or else begins like a new one further down.
+    let pretrained = pretrained.filter(|_| begun.is_none());
     let outcome = match work(&recipe, &data, &folder, stop, pretrained, begun.as_ref(), world) {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -127,17 +123,35 @@ fn place(arguments: &TrainArgs, world: &World) -> Result<Option<PathBuf>, Error>
         ));
     }
     let left = out.as_ref().filter(|out| world.restarts() && out.join(CONFIG).is_file());
-    let own = match resume.as_ref().or(left) {
-        Some(path) => path.display().to_string(),
-        None => String::new(),
-    };
-    let said = world.said_by_rank_0("folder", &own)?;
-    if resume.is_some() == said.is_empty() && !world.leads() && !world.restarts() {
+    let own = resume.as_ref().or(left).cloned();
+    if world.size() == 1 {
+        return Ok(own);
+    }
+    let no_text =
+        |_| Error::Usage("a run of several ranks needs a folder named in UTF-8".to_string());
+    let said = world.said_by_rank_0("folder", &serde_json::to_string(&own).map_err(no_text)?)?;
+    let said: Option<PathBuf> = serde_json::from_str(&said).map_err(no_text)?;
+    // Of one command, that is: a launcher's restarts find on rank 0 what there is.
+    if said.is_some() != resume.is_some() && !world.restarts() {
         let begins = |resumes: bool| if resumes { "goes on (--resume)" } else { "begins anew" };
-        let (of_rank_0, own) = (begins(!said.is_empty()), begins(resume.is_some()));
+        let (of_rank_0, own) = (begins(said.is_some()), begins(resume.is_some()));
         return Err(Error::OtherRank(format!("rank 0 {of_rank_0}, this rank {own}")));
     }
-    Ok((!said.is_empty()).then(|| PathBuf::from(said)))
+    Ok(said)
+}
+
+/// How pictures become squares where the recipe does not say so: as the weights know them, or the network.
+fn input_of(recipe: &Recipe, pretrained: Option<&Pretrained>) -> Result<InputRecipe, Error> {
+    let known = match pretrained {
+        Some(pretrained) => pretrained.description().clone(),
+        None => foreign(recipe.model.preset.parse()?, None),
+    };
+    let input = InputRecipe::of(&known);
+    tracing::info!(
+        "the recipe has no table [input]: pictures become squares of {side} pixels (--set input.side=…)",
+        side = input.side
+    );
+    Ok(input)
 }
 
 /// From a folder that says how the run is made to its end. `begun` is the recipe of a run that is gone on with.

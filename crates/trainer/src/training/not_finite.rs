@@ -66,11 +66,17 @@ impl Training<'_> {
             return Err(error);
         };
         let images = batch.indices.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        let checkpoint = match self.saver.newest() {
-            Some(place) => format!("the newest checkpoint is {}", place.display()),
-            None => "there is no checkpoint yet".to_string(),
+        let context = match (self.world.leads(), self.saver.newest()) {
+            // It knows neither of checkpoints nor of the other pictures of the batch.
+            (false, _) => format!(", this rank's share of which is the training pictures {images}"),
+            (true, Some(place)) => {
+                let place = place.display();
+                format!(", on the training pictures {images}; the newest checkpoint is {place}")
+            }
+            (true, None) => {
+                format!(", on the training pictures {images}; there is no checkpoint yet")
+            }
         };
-        let context = format!(", on the training pictures {images}; {checkpoint}");
         let gone_astray = Error::NonFiniteLoss { loss, epoch, step, learning_rate, context };
         match self.passage.action {
             NonFinite::Stop => Err(gone_astray),

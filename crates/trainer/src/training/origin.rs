@@ -19,24 +19,24 @@ pub(super) fn origin(recipe: &Recipe, data: &Data, precision: Precision, world: 
         recipe: recipe.clone(),
         data: fingerprint(data),
         ranks: world.size(),
-        arithmetic: Arithmetic {
-            threads: tch::get_num_threads(),
-            precision: precision.name().to_string(),
-            device: device(world),
-            instruction_set: match torch_ext::has_bf16_matrix_unit() {
-                true => format!("{:?} with AMX", InstructionSet::detected()),
-                false => format!("{:?}", InstructionSet::detected()),
-            },
-            libtorch: torch_ext::version().to_string(),
-        },
+        arithmetic: arithmetic(precision, world),
     }
 }
 
-/// What a rank computes on. Which of several GPUs makes no difference.
-fn device(world: &World) -> String {
-    match world.device().is_cuda() {
-        true => format!("{:?}", Device::Cuda(0)),
-        false => format!("{:?}", Device::Cpu),
+fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
+    Arithmetic {
+        threads: tch::get_num_threads(),
+        precision: precision.name().to_string(),
+        // Which of several GPUs makes no difference.
+        device: match world.device().is_cuda() {
+            true => format!("{:?}", Device::Cuda(0)),
+            false => format!("{:?}", Device::Cpu),
+        },
+        instruction_set: match torch_ext::has_bf16_matrix_unit() {
+            true => format!("{:?} with AMX", InstructionSet::detected()),
+            false => format!("{:?}", InstructionSet::detected()),
+        },
+        libtorch: torch_ext::version().to_string(),
     }
 }
 
@@ -51,6 +51,12 @@ fn fingerprint(data: &Data) -> Fingerprint {
         test: data.test.len() as u64,
         sha256: hexadecimal(&hash.finalize()),
     }
+}
+
+fn class_names(data: &Data) -> String {
+    let names = data.class_names();
+    let hash = Sha256::digest(names.join("\n"));
+    format!("{} with names of sha256 {}", names.len(), hexadecimal(&hash))
 }
 
 /// Refuses to go on with another recipe or other data; warns where only the last bits will differ.
@@ -145,13 +151,16 @@ pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result
     if world.size() == 1 {
         return Ok(());
     }
+    // Where data and weights lie may differ between machines. What data are may not; weights are rank 0's.
+    let mut recipe = Recipe { data: String::new(), ..recipe.clone() };
+    if let Some(transfer) = &mut recipe.transfer {
+        transfer.weights = String::new();
+    }
     let own = Together {
-        // Where the data lie may differ between machines; what they are may not.
-        recipe: Recipe { data: String::new(), ..recipe.clone() },
+        arithmetic: arithmetic(recipe.precision.resolved(world.device()), world),
+        recipe,
         data: fingerprint(data),
-        device: device(world),
-        precision: recipe.precision.resolved(world.device()).name().to_string(),
-        libtorch: torch_ext::version().to_string(),
+        classes: class_names(data),
         xception: VERSION.to_string(),
     };
     let text = serde_json::to_string(&own).expect("plain values");
@@ -169,9 +178,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 struct Together {
     recipe: Recipe,
     data: Fingerprint,
-    device: String,
-    precision: String,
-    libtorch: String,
+    /// How many, and a hash of their names.
+    classes: String,
+    /// Each makes the update by itself, and it has to come to the same bits.
+    arithmetic: Arithmetic,
     xception: String,
 }
 
@@ -209,15 +219,19 @@ mod tests {
         Recipe::resolve(&TrainArgs { set, ..TrainArgs::default() }).unwrap()
     }
 
-    fn origin(training: u64, batch_size: usize, ranks: usize) -> Origin {
-        let arithmetic = Arithmetic {
-            threads: 1,
+    fn arithmetic(device: &str, threads: i32) -> Arithmetic {
+        Arithmetic {
+            threads,
             precision: "fp32".to_string(),
-            device: "Cpu".to_string(),
+            device: device.to_string(),
             instruction_set: String::new(),
             libtorch: String::new(),
-        };
-        Origin { recipe: recipe(batch_size), data: fingerprint(training), ranks, arithmetic }
+        }
+    }
+
+    fn origin(training: u64, batch_size: usize, ranks: usize) -> Origin {
+        let (recipe, data) = (recipe(batch_size), fingerprint(training));
+        Origin { recipe, data, ranks, arithmetic: arithmetic("Cpu", 1) }
     }
 
     #[test]
@@ -267,20 +281,19 @@ mod tests {
 
     #[test]
     fn ranks_that_compute_on_something_else_are_refused() {
-        let rank = |device: &str, precision: &str| Together {
+        let rank = |device: &str, threads: i32| Together {
             recipe: recipe(64),
             data: fingerprint(100),
-            device: device.to_string(),
-            precision: precision.to_string(),
-            libtorch: String::new(),
+            classes: String::new(),
+            arithmetic: arithmetic(device, threads),
             xception: String::new(),
         };
-        rank("Cpu", "fp32").check(&rank("Cpu", "fp32")).unwrap();
+        rank("Cpu", 2).check(&rank("Cpu", 2)).unwrap();
         for (own, expected) in [
-            (rank("Cpu", "fp32"), r#"device: on rank 0 it is "Cuda(0)", here "Cpu""#),
-            (rank("Cuda(0)", "bf16"), r#"precision: on rank 0 it is "fp32", here "bf16""#),
+            (rank("Cpu", 2), r#"arithmetic.device: on rank 0 it is "Cuda(0)", here "Cpu""#),
+            (rank("Cuda(0)", 3), "arithmetic.threads: on rank 0 it is 2, here 3"),
         ] {
-            let error = own.check(&rank("Cuda(0)", "fp32")).unwrap_err();
+            let error = own.check(&rank("Cuda(0)", 2)).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(expected), "{error}");
         }

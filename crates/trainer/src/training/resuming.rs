@@ -42,7 +42,7 @@ impl Training<'_> {
         if self.world.leads() {
             let need = if stopped.is_some() { Need::Last } else { Need::Routine };
             let checkpoint = self.checkpoint()?;
-            self.saver.save(&checkpoint, need)?;
+            self.world.saving(|| self.saver.save(&checkpoint, need))?;
         }
         match stopped {
             Some(signal) => Err(self.interrupted(signal)),

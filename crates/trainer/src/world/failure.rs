@@ -1,40 +1,53 @@
 //! The end of a rank that cannot go on: the others hear why, the launcher hears why, and nobody waits.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use torch_ext::distributed::{self, DistributedError, Store};
 
-use super::World;
 use super::heartbeat::{self, Heartbeat};
 use super::rendezvous::Meeting;
+use super::{World, lock};
 use crate::Error;
 
 /// Where torchrun looks for what went wrong.
 const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
 /// How long a failed operation waits for the word on who is gone: a little longer than that takes.
 const VERDICT: Duration = Duration::from_secs(8);
+/// How long the others need to read a verdict in the store, which may be in this process: some beats.
+const NEWS: Duration = Duration::from_millis(1500);
+/// How long rank 0 may go on to write a checkpoint when another rank is gone.
+const SAVING: Duration = Duration::from_secs(60);
 
-/// The run's folder, for whoever has to tell how to go on.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Folder(Arc<Mutex<Option<PathBuf>>>);
+/// What whoever leaves has to know of the run.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    /// Its folder, once there is one, for those who want to go on.
+    folder: Mutex<Option<PathBuf>>,
+    /// Held while a checkpoint is written: that needs nobody else.
+    saving: Mutex<()>,
+}
 
-impl Folder {
-    fn set(&self, path: &Path) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.to_path_buf());
-    }
-
+impl Run {
     fn hint(&self) -> String {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*lock(&self.folder) {
             Some(path) => {
-                format!(
-                    "; go on from the last checkpoint with `xception train --resume {}`",
-                    path.display()
-                )
+                let path = path.display();
+                format!("; go on from the last checkpoint with `xception train --resume {path}`")
             }
             None => String::new(),
+        }
+    }
+
+    fn wait_for_checkpoint(&self) {
+        let begun = Instant::now();
+        while let Err(TryLockError::WouldBlock) = self.saving.try_lock()
+            && begun.elapsed() < SAVING
+        {
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }
@@ -44,10 +57,9 @@ pub(super) struct Exit {
     rank: usize,
     world_size: usize,
     /// Where the others hear of it.
-    store: Store,
+    store: Arc<Store>,
     pub(super) heartbeat: Heartbeat,
-    /// The run's folder, once there is one, for those who want to go on.
-    folder: Folder,
+    run: Arc<Run>,
 }
 
 impl Exit {
@@ -59,38 +71,43 @@ impl Exit {
         [store, beats]: [Store; 2],
         keeper: String,
     ) -> Result<Self, DistributedError> {
-        let folder = Folder::default();
-        let (run, place) = (folder.clone(), (rank, world_size));
-        let over = move |verdict: &str| leave_for(verdict, place, &run);
+        let run = Arc::<Run>::default();
+        let (own, place) = (Arc::clone(&run), (rank, world_size));
+        let over = move |verdict: &str| leave_for(verdict, place, &own);
         let who = meeting.attendees.iter().map(|attendee| attendee.who.clone()).collect();
         let heartbeat = Heartbeat::begin(beats, rank, who, keeper, over)?;
-        Ok(Self { rank, world_size, store, heartbeat, folder })
+        Ok(Self { rank, world_size, store: Arc::new(store), heartbeat, run })
     }
 
     /// This rank cannot go on for `error`, and the process ends here.
     pub(super) fn fail(&self, error: &Error) -> ! {
-        let mut text = Chain(error).to_string();
-        let mut code = error.exit_code();
-        if let Error::Distributed(failed) = error {
-            // Another rank is the cause, as a rule; then the heartbeat's thread has the last word.
-            if self.heartbeat.suspect(VERDICT).is_some() {
-                loop {
-                    std::thread::park();
-                }
+        let Error::Distributed(failed) = error else {
+            self.leave(Chain(error).to_string(), error.exit_code());
+        };
+        // Another rank is the cause, as a rule; then the heartbeat's thread has the last word.
+        if self.heartbeat.suspect(VERDICT).is_some() {
+            loop {
+                thread::park();
             }
-            text = format!("{failed}{}", self.folder.hint());
-            code = Error::PEER_FAILED;
         }
+        self.leave(format!("{failed}{}", self.run.hint()), Error::PEER_FAILED);
+    }
+
+    /// Ends this process for a reason of its own.
+    fn leave(&self, text: String, code: u8) -> ! {
+        self.heartbeat.end();
+        tell_launcher(&text, Cause::ThisRank);
+        tracing::error!("{text}");
         let who = heartbeat::introduction();
         let verdict = format!("rank {} of {} ({who}) ended: {text}", self.rank, self.world_size);
-        tell_launcher(&text);
-        tracing::error!("{text}");
-        self.heartbeat.end();
-        if let Err(error) = heartbeat::announce(&self.store, &verdict) {
-            tracing::debug!("{error}");
-        }
-        // The store may be in this process: the others read the verdict there within one beat.
-        std::thread::sleep(Duration::from_millis(1500));
+        let store = Arc::clone(&self.store);
+        // In a thread of its own: a store that is out of reach would keep this one.
+        heartbeat::spawn("last-words", move || {
+            if let Err(error) = heartbeat::announce(&store, &verdict) {
+                tracing::debug!("{error}");
+            }
+        });
+        thread::sleep(NEWS);
         distributed::leave(code.into());
     }
 }
@@ -99,8 +116,14 @@ impl World {
     /// From here on those who leave can say where to go on.
     pub(crate) fn in_folder(&self, path: &Path) {
         if let Some(links) = &self.links {
-            links.exit.folder.set(path);
+            *lock(&links.exit.run.folder) = Some(path.to_path_buf());
         }
+    }
+
+    /// Writes a checkpoint; that somebody else is gone meanwhile does not end the process before it is written.
+    pub(crate) fn saving<T>(&self, write: impl FnOnce() -> T) -> T {
+        let _held = self.links.as_ref().map(|links| lock(&links.exit.run.saving));
+        write()
     }
 
     /// The run is over for all ranks alike: each may leave, for all have come to its end.
@@ -114,37 +137,59 @@ impl World {
 
     /// This rank cannot go on for `error`. With several ranks the process ends here; alone it returns.
     pub(crate) fn fail(&self, error: &Error) {
-        match (&self.links, error) {
-            (None, _) => tell_launcher(&Chain(error).to_string()),
-            (Some(_), Error::Interrupted { .. }) => {
-                // All end at the same step. Who is missing now has nothing to lose any more.
-                drop(self.part());
-                tracing::warn!("{error}");
-                distributed::leave(error.exit_code().into());
-            }
-            (Some(links), _) => links.exit.fail(error),
+        let Some(links) = &self.links else {
+            return tell_launcher(&Chain(error).to_string(), Cause::ThisRank);
+        };
+        if !error.is_of_all_ranks() {
+            links.exit.fail(error);
         }
+        // All end at the same step, each by the same error. Who is missing now has nothing to lose any more.
+        drop(self.part());
+        match error {
+            Error::Interrupted { .. } => tracing::warn!("{error}"),
+            _ => {
+                tell_launcher(&Chain(error).to_string(), Cause::ThisRank);
+                tracing::error!("{}", Chain(error));
+            }
+        }
+        distributed::leave(error.exit_code().into());
     }
 }
 
 /// Ends this process because of another one.
-pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), folder: &Folder) -> ! {
-    let text = format!("{verdict}{}", folder.hint());
-    tell_launcher(&format!("rank {rank} of {world_size} left: {verdict}"));
+pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), run: &Run) -> ! {
+    let text = format!("{verdict}{}", run.hint());
+    if rank > 0 {
+        // Whatever becomes of its last words: its log may be on a disk that is cut off as well.
+        heartbeat::spawn("leave", || {
+            thread::sleep(NEWS);
+            distributed::leave(Error::PEER_FAILED.into())
+        });
+    }
+    tell_launcher(&format!("rank {rank} of {world_size} left: {verdict}"), Cause::AnotherRank);
     tracing::error!("{text}");
     if rank == 0 {
-        // As above: rank 0 may hold the store.
-        std::thread::sleep(Duration::from_millis(1500));
+        run.wait_for_checkpoint();
+        thread::sleep(NEWS);
     }
     distributed::leave(Error::PEER_FAILED.into())
 }
 
-/// Makes `text` what torchrun reports.
-pub(super) fn tell_launcher(text: &str) {
+/// Whose fault the end of a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    ThisRank,
+    AnotherRank,
+}
+
+/// Makes `text` what torchrun reports. It takes the earliest for the root cause, in whole seconds.
+pub(super) fn tell_launcher(text: &str, cause: Cause) {
     let Some(path) = std::env::var_os(ERROR_FILE).filter(|path| !path.is_empty()) else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    // Who only leaves may well be the first to be gone.
+    let time = now + if cause == Cause::AnotherRank { 60 } else { 0 };
     // With a "py_callstack", which Python's ranks have, torchrun would show that in place of the message.
-    let details = json!({ "timestamp": now.to_string() });
+    let details = json!({ "timestamp": time.to_string() });
     let document =
         json!({ "message": { "message": format!("xception: {text}"), "extraInfo": details } });
     if let Err(error) = crate::whole_file::write(Path::new(&path), &document.to_string()) {

@@ -19,6 +19,8 @@ const BEAT: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(5);
 /// The same, once something failed that a peer's end would explain.
 const SUSPICION: Duration = Duration::from_secs(2);
+/// Rounds in which the verdict of whoever was first to claim one is waited for.
+const CLAIMS: u32 = 3;
 
 /// Who is who, for people: the host and the process of a rank.
 pub(super) fn introduction() -> String {
@@ -122,7 +124,7 @@ impl Shared {
     fn beat(&self, store: &Store) -> Option<String> {
         let (own, next) = (self.rank, (self.rank + 1) % self.who.len());
         let mut seen = (0, Instant::now());
-        let mut looked = Instant::now();
+        let mut claims = 0;
         loop {
             if self.silence.ended() {
                 return None;
@@ -135,30 +137,32 @@ impl Shared {
             };
             let (count, verdict) = match look() {
                 Ok(found) => found,
-                Err(_) if self.silence.ended() => return None,
                 Err(error) => return Some(format!("{} is gone: {error}", self.keeper)),
             };
             self.silence.answer();
             if let Some(verdict) = verdict {
                 return Some(String::from_utf8_lossy(&verdict).into_owned());
             }
-            if count != seen.0 || looked.elapsed() > OWN_PAUSE {
+            if count != seen.0 {
                 seen = (count, Instant::now());
             }
-            looked = Instant::now();
             let patience = match self.suspects.load(Ordering::SeqCst) {
                 true => SUSPICION,
                 false => SILENCE,
             };
             if seen.1.elapsed() > patience {
                 let verdict = self.silent(next, patience);
-                // Whoever was first is right; this rank reads it in the next round.
-                if announce(store, &verdict).is_err() {
+                claims += 1;
+                // Whoever was first is right, and this rank reads it in the next round, unless that one died over it.
+                if announce(store, &verdict).is_err() || claims > CLAIMS {
                     return Some(verdict);
                 }
-                continue;
             }
+            let asleep = Instant::now();
             thread::sleep(BEAT);
+            if asleep.elapsed() > OWN_PAUSE {
+                seen.1 = Instant::now();
+            }
         }
     }
 
@@ -172,10 +176,11 @@ impl Shared {
         )
     }
 
+    /// Says `verdict`, unless another thread has the last word: one that said its own, or that ends the run.
     fn pass(&self, verdict: &str, over: &dyn Fn(&str)) {
         {
             let mut known = self.lock();
-            if known.is_some() {
+            if self.silence.ended() {
                 return;
             }
             *known = Some(verdict.to_string());
@@ -199,4 +204,71 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().name(name.to_string());
     // Nobody waits for it.
     drop(thread.spawn(work).expect("the system has a thread left"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use torch_ext::distributed::{StoreAddress, StoreRole};
+
+    use super::*;
+
+    fn store() -> Store {
+        let any = StoreAddress { host: "127.0.0.1".to_string(), port: 0 };
+        Store::tcp(&any, StoreRole::Host, Duration::from_secs(5)).unwrap()
+    }
+
+    /// Rank 0 of two, and what it hears.
+    fn begun(host: &Store) -> (Heartbeat, mpsc::Receiver<String>) {
+        let address = StoreAddress { host: "127.0.0.1".to_string(), port: host.port() };
+        let beats = Store::tcp(&address, StoreRole::Client, Duration::from_secs(5)).unwrap();
+        let (said, heard) = mpsc::channel();
+        let who = ["own", "other"].map(str::to_string).into();
+        let over = move |verdict: &str| said.send(verdict.to_string()).unwrap();
+        (Heartbeat::begin(beats, 0, who, "the store".to_string(), over).unwrap(), heard)
+    }
+
+    /// What it hears of a rank 1 that never gives a sign, and after how long.
+    fn verdict(prepare: impl Fn(&Store)) -> (String, Duration) {
+        let host = store();
+        prepare(&host);
+        let since = Instant::now();
+        let (_heartbeat, heard) = begun(&host);
+        (heard.recv_timeout(Duration::from_secs(20)).unwrap(), since.elapsed())
+    }
+
+    #[test]
+    fn who_gives_no_sign_is_named_in_time() {
+        let (said, after) = verdict(|_| {});
+        assert!(
+            said.starts_with("rank 1 of 2 (other) has given no sign of life for 5 s"),
+            "{said}"
+        );
+        assert!(after < Duration::from_secs(8), "{after:?}");
+    }
+
+    #[test]
+    fn the_first_verdict_is_the_one_that_is_heard() {
+        let (said, after) = verdict(|store| announce(store, "rank 1 ended: why").unwrap());
+        assert_eq!(said, "rank 1 ended: why");
+        assert!(after < Duration::from_secs(2), "{after:?}");
+    }
+
+    /// Whoever claimed the verdict died over it.
+    #[test]
+    fn a_verdict_that_nobody_wrote_down_is_not_waited_for() {
+        let (said, after) = verdict(|store| assert_eq!(store.add("verdict/claims", 1), Ok(1)));
+        assert!(said.starts_with("rank 1 of 2 (other)"), "{said}");
+        assert!(after < Duration::from_secs(10), "{after:?}");
+    }
+
+    #[test]
+    fn who_ends_the_run_has_the_last_word() {
+        let host = store();
+        let (heartbeat, heard) = begun(&host);
+        heartbeat.end();
+        announce(&host, "my own").unwrap();
+        heard.recv_timeout(Duration::from_secs(3)).unwrap_err();
+    }
 }

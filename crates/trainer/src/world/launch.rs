@@ -9,6 +9,9 @@ use crate::Error;
 /// Where ranks meet unless something else is said; PyTorch's own.
 const PORT: u16 = 29500;
 
+/// No run has more ranks.
+const MOST: usize = 65_536;
+
 /// A rank of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Launch {
@@ -61,10 +64,11 @@ impl Launch {
         let variables = Variables(lookup);
         let launch = if variables.has("RANK") || variables.has("WORLD_SIZE") {
             plain(&variables)?
+        } else if variables.has("OMPI_COMM_WORLD_SIZE") {
+            // Ahead of Slurm, by which mpirun starts what starts its ranks.
+            open_mpi(&variables)?
         } else if variables.has("SLURM_PROCID") && variables.has("SLURM_STEP_ID") {
             slurm(&variables)?
-        } else if variables.has("OMPI_COMM_WORLD_SIZE") {
-            open_mpi(&variables)?
         } else {
             None
         };
@@ -76,12 +80,12 @@ impl Launch {
 fn plain(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     let Some((rank, world_size)) = variables.place("RANK", "WORLD_SIZE")? else { return Ok(None) };
     let host = variables.needed("MASTER_ADDR")?;
-    let port: u16 = variables.number("MASTER_PORT")?;
+    let port = variables.needed_port()?;
     let local_rank = match variables.has("LOCAL_RANK") {
         true => variables.number("LOCAL_RANK")?,
         false => rank,
     };
-    let local_size = variables.optional("LOCAL_WORLD_SIZE")?;
+    let local_size = variables.count("LOCAL_WORLD_SIZE")?;
     // There the launcher's own process holds the store, on the first machine.
     let agent_holds = variables.get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True");
     let most: u64 = variables.optional("TORCHELASTIC_MAX_RESTARTS")?.unwrap_or(0);
@@ -114,9 +118,11 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         Some(host) => host,
         None => first_node(&list),
     };
-    let port = match variables.optional("MASTER_PORT")? {
+    let step = variables.get("SLURM_STEP_ID").unwrap_or_default();
+    let port = match variables.port()? {
         Some(port) => port,
-        None => 15_000 + (job % 10_000) as u16,
+        // Two steps of a job may run at the same time.
+        None => 15_000 + ((job + step.parse::<u64>().unwrap_or(0)) % 10_000) as u16,
     };
     let restarts: u64 = variables.optional("SLURM_RESTART_COUNT")?.unwrap_or(0);
     Ok(Some(Launch {
@@ -125,11 +131,12 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         local_rank: variables.number("SLURM_LOCALID")?,
         // "4(x2),3": so many tasks on each node.
         local_size: variables.get("SLURM_STEP_TASKS_PER_NODE").and_then(|tasks| {
-            tasks.parse().ok().or_else(|| tasks.split_once("(x")?.0.parse().ok())
+            let tasks = tasks.parse().ok().or_else(|| tasks.split_once("(x")?.0.parse().ok());
+            tasks.filter(|&tasks: &usize| tasks > 0)
         }),
         store: StoreAddress { host, port },
         keeper: Keeper::Rank0,
-        run: format!("xception/{job}"),
+        run: format!("xception/{job}.{step}"),
         restarts: restarts > 0,
     }))
 }
@@ -138,17 +145,17 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
 fn open_mpi(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     let place = variables.place("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")?;
     let Some((rank, world_size)) = place else { return Ok(None) };
-    let local_size: usize = variables.number("OMPI_COMM_WORLD_LOCAL_SIZE")?;
+    let local_size = variables.count("OMPI_COMM_WORLD_LOCAL_SIZE")?;
     let host = match variables.get("MASTER_ADDR") {
-        None if local_size == world_size => "127.0.0.1".to_string(),
+        None if local_size == Some(world_size) => "127.0.0.1".to_string(),
         _ => variables.needed("MASTER_ADDR")?,
     };
     Ok(Some(Launch {
         rank,
         world_size,
         local_rank: variables.number("OMPI_COMM_WORLD_LOCAL_RANK")?,
-        local_size: Some(local_size),
-        store: StoreAddress { host, port: variables.optional("MASTER_PORT")?.unwrap_or(PORT) },
+        local_size,
+        store: StoreAddress { host, port: variables.port()?.unwrap_or(PORT) },
         keeper: Keeper::Rank0,
         run: "xception".to_string(),
         restarts: false,
@@ -199,13 +206,33 @@ impl Variables<'_> {
         self.has(name).then(|| self.number(name)).transpose()
     }
 
+    /// A number of ranks, if it is set.
+    fn count(&self, name: &str) -> Result<Option<usize>, Error> {
+        match self.optional(name)? {
+            Some(count) if !(1..=MOST).contains(&count) => {
+                Err(absurd(name, &count.to_string(), &format!("1 to {MOST}")))
+            }
+            count => Ok(count),
+        }
+    }
+
+    fn port(&self) -> Result<Option<u16>, Error> {
+        match self.optional("MASTER_PORT")? {
+            Some(0) => Err(absurd("MASTER_PORT", "0", "a port, 1 to 65535")),
+            port => Ok(port),
+        }
+    }
+
+    fn needed_port(&self) -> Result<u16, Error> {
+        self.needed("MASTER_PORT")?;
+        Ok(self.port()?.expect("it is set"))
+    }
+
     /// Rank and number of ranks; `None` for one alone.
     fn place(&self, rank: &str, size: &str) -> Result<Option<(usize, usize)>, Error> {
-        let world_size: usize = self.number(size)?;
+        self.needed(size)?;
+        let world_size = self.count(size)?.expect("it is set");
         let number: usize = self.number(rank)?;
-        if world_size == 0 {
-            return Err(absurd(size, "0", "at least 1"));
-        }
         if number >= world_size {
             let expected = format!("below {size}, which is {world_size}");
             return Err(absurd(rank, &number.to_string(), &expected));

@@ -7,10 +7,11 @@ use std::time::Duration;
 use tch::Device;
 use torch_ext::SumOverProcesses;
 use torch_ext::distributed::{
-    self, GlooAddress, ProcessGroup, ReduceOperation, Store, StoreAddress, StoreRole, Work,
+    self, DistributedError, GlooAddress, ProcessGroup, ReduceOperation, Store, StoreAddress,
+    StoreRole, Work,
 };
 
-use super::failure::{self, Chain, Exit, Folder};
+use super::failure::{self, Cause, Chain, Exit, Run};
 use super::heartbeat;
 use super::launch::{Keeper, Launch};
 use super::rendezvous::{Attendee, Meeting, Patience, come_together};
@@ -24,7 +25,9 @@ const GATHERING: Duration = Duration::from_secs(600);
 const STORE_GOES: Duration = Duration::from_secs(15);
 /// How long an operation may take. Who is dead is found out within seconds by its heartbeat; this bounds what is alive
 /// and goes astray, and has to be longer than rank 0 writes a checkpoint.
-const OPERATION: Duration = Duration::from_secs(1800);
+pub(super) const OPERATION: Duration = Duration::from_secs(1800);
+/// How long the machines may take to connect to each other once all are there.
+const CONNECTING: Duration = Duration::from_secs(60);
 /// What names the network card that the others reach this machine at, as for PyTorch.
 const INTERFACE: &str = "GLOO_SOCKET_IFNAME";
 
@@ -40,7 +43,7 @@ impl World {
             Some(launch) => Self::meet(&launch),
             None => Ok(Self::single()),
         });
-        met.inspect_err(|error| failure::tell_launcher(&Chain(error).to_string()))
+        met.inspect_err(|error| failure::tell_launcher(&Chain(error).to_string(), Cause::ThisRank))
     }
 
     /// Whether the launcher starts this run again when it fails, or has done so.
@@ -75,10 +78,12 @@ impl World {
         let silence = Arc::new(Silence::new());
         watch(Arc::clone(&silence), keeper.clone(), place);
         let met = come_together(&store, place, &own, patience, &silence);
+        let begun = met.and_then(|meeting| {
+            let stores = [meeting.part_of(&store)?, meeting.part_of(&beats)?];
+            Ok((Exit::begin(&meeting, place, stores, keeper)?, meeting))
+        });
         silence.end();
-        let meeting = met?;
-        let stores = [meeting.part_of(&store)?, meeting.part_of(&beats)?];
-        let exit = Exit::begin(&meeting, place, stores, keeper)?;
+        let (exit, meeting) = begun?;
         // Somebody waits for this rank now.
         let connected = Connected::new(launch, &meeting, &address);
         let Connected { device, cpu, gpu } = connected.unwrap_or_else(|error| exit.fail(&error));
@@ -100,7 +105,7 @@ impl World {
 fn watch(silence: Arc<Silence>, keeper: String, place: (usize, usize)) {
     heartbeat::spawn("store-watch", move || {
         if let Some(verdict) = silence.wait(&keeper) {
-            failure::leave_for(&verdict, place, &Folder::default());
+            failure::leave_for(&verdict, place, &Run::default());
         }
     });
 }
@@ -121,7 +126,9 @@ impl Connected {
             true => Device::Cuda(local_rank % tch::Cuda::device_count() as usize),
             false => Device::Cpu,
         };
-        let cpu = Mutex::new(cpu_group(&meeting.store, "cpu", launch, address)?);
+        // A port that is not open is found out here, and not by waiting for as long as an operation may take.
+        cpu_group(&meeting.store, "connecting", launch, address, CONNECTING).map_err(closed)?;
+        let cpu = Mutex::new(cpu_group(&meeting.store, "cpu", launch, address, OPERATION)?);
         let gpu = device.is_cuda().then(|| -> Result<_, Error> {
             let store = meeting.store.with_prefix("gpu")?;
             let group = ProcessGroup::nccl(&store, rank, world_size, device, OPERATION)?;
@@ -137,7 +144,8 @@ impl World {
     /// On CPUs by a group of its own: they must not wait behind a bucket of gradients.
     pub(crate) fn synchronised(&self) -> Result<Option<SumOverProcesses>, Error> {
         let Some(links) = &self.links else { return Ok(None) };
-        let own = cpu_group(&links.store, "statistics", &links.launch, &links.address)?;
+        let (launch, address) = (&links.launch, &links.address);
+        let own = cpu_group(&links.store, "statistics", launch, address, OPERATION)?;
         let (own, world) = (Mutex::new(own), self.clone());
         Ok(Some(SumOverProcesses::new(move |tensor| {
             let summed = match tensor.device().is_cuda() {
@@ -160,10 +168,25 @@ fn cpu_group(
     prefix: &str,
     launch: &Launch,
     address: &GlooAddress,
+    timeout: Duration,
 ) -> Result<ProcessGroup, Error> {
     let store = store.with_prefix(prefix)?;
     let &Launch { rank, world_size, .. } = launch;
-    Ok(ProcessGroup::gloo(&store, rank, world_size, address, OPERATION)?)
+    Ok(ProcessGroup::gloo(&store, rank, world_size, address, timeout)?)
+}
+
+/// What it means when machines that have met do not reach each other.
+fn closed(error: Error) -> Error {
+    match error {
+        Error::Distributed(error) => Error::Distributed(DistributedError {
+            message: format!(
+                "{}; ports between the machines must be open, also those that nobody chose",
+                error.message
+            ),
+            ..error
+        }),
+        other => other,
+    }
 }
 
 /// Ranks on one machine share its cores, unless somebody said how many threads each has.

@@ -26,20 +26,24 @@ impl Learner {
         // Nobody has to wait for the device to know these.
         let counting = self.world.begin_sum(&sums)?;
         let (synchronised, ranks) = (self.statistics.is_some(), self.world.size());
-        let mut take = |counting: Work| -> Result<Votes, Error> {
+        // Wishes hold whatever becomes of the step.
+        let mut hear = |counting: Work| -> Result<Votes, Error> {
             counting.wait()?;
             let votes = Votes::of_all(&sums)?;
             *wishes = votes.wishes;
             votes.check(synchronised, ranks)?;
             Ok(votes)
         };
-        let (votes, (mut stepped, gradients)) = if synchronised {
-            // A rank without pictures is in no forward pass, where the others would wait for it.
-            (take(counting)?, self.pass_together(images, labels, in_all as i64)?)
+        let votes;
+        let (mut stepped, gradients);
+        if synchronised {
+            // First, for a rank without pictures is in no forward pass, where the others would wait for it.
+            votes = hear(counting)?;
+            (stepped, gradients) = self.pass_together(images, labels, in_all as i64)?;
         } else {
-            let passed = self.pass_together(images, labels, in_all as i64)?;
-            (take(counting)?, passed)
-        };
+            (stepped, gradients) = self.pass_together(images, labels, in_all as i64)?;
+            votes = hear(counting)?;
+        }
         stepped.images = votes.images;
         if votes.images < in_all {
             let missing = in_all as f64 / votes.images as f64;

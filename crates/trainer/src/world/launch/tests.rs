@@ -67,10 +67,13 @@ fn what_is_missing_or_absurd_is_named() {
     refused(&[("MASTER_PORT", "")], "MASTER_PORT expected, but not set");
     refused(&[("RANK", "")], "RANK expected, but not set");
     refused(&[("WORLD_SIZE", " ")], "WORLD_SIZE expected, but not set");
-    refused(&[("WORLD_SIZE", "0")], "WORLD_SIZE is \"0\", expected at least 1");
+    refused(&[("WORLD_SIZE", "0")], "WORLD_SIZE is \"0\", expected 1 to 65536");
     refused(&[("RANK", "4")], "RANK is \"4\", expected below WORLD_SIZE, which is 4");
     refused(&[("RANK", "-1")], "RANK is \"-1\", expected a whole number");
     refused(&[("MASTER_PORT", "65536")], "MASTER_PORT is \"65536\", expected a whole number");
+    refused(&[("WORLD_SIZE", "1000000000000")], "WORLD_SIZE is \"1000000000000\", expected 1 to");
+    refused(&[("LOCAL_WORLD_SIZE", "0")], "LOCAL_WORLD_SIZE is \"0\", expected 1 to 65536");
+    refused(&[("MASTER_PORT", "0")], "MASTER_PORT is \"0\", expected a port");
     refused(&[("LOCAL_RANK", "first")], "LOCAL_RANK is \"first\"");
 }
 
@@ -88,7 +91,20 @@ fn slurm_meets_at_the_first_node() {
     let rank = launch(&variables).unwrap().unwrap();
     assert_eq!((rank.rank, rank.world_size, rank.local_rank), (5, 8, 1));
     assert_eq!(rank.store, StoreAddress { host: "gpu07".to_string(), port: 19_567 });
-    assert_eq!((rank.local_size, rank.run.as_str()), (Some(4), "xception/1234567"));
+    assert_eq!((rank.local_size, rank.run.as_str()), (Some(4), "xception/1234567.0"));
+    // Another step of the job, at the same time; and mpirun, whose own processes srun started.
+    variables[1].1 = "3";
+    let other = launch(&variables).unwrap().unwrap();
+    assert_eq!((other.store.port, other.run.as_str()), (19_570, "xception/1234567.3"));
+    let mpirun = [
+        ("OMPI_COMM_WORLD_RANK", "1"),
+        ("OMPI_COMM_WORLD_SIZE", "2"),
+        ("OMPI_COMM_WORLD_LOCAL_RANK", "0"),
+        ("OMPI_COMM_WORLD_LOCAL_SIZE", "1"),
+        ("MASTER_ADDR", "head"),
+    ];
+    let by_mpirun = launch(&[variables.as_slice(), &mpirun].concat()).unwrap().unwrap();
+    assert_eq!((by_mpirun.rank, by_mpirun.world_size), (1, 2));
     variables.retain(|(name, _)| *name != "SLURM_JOB_ID");
     assert!(launch(&variables).unwrap_err().contains("SLURM_JOB_ID"));
 }

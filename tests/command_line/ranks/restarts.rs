@@ -1,0 +1,50 @@
+//! A launcher that starts a run again says what it said the first time.
+
+use tempfile::TempDir;
+
+use super::super::own_pictures::write_pictures;
+use super::*;
+
+/// As torchrun says it to ranks that it would start again.
+const RESTARTS: [(&str, &str); 1] = [("TORCHELASTIC_MAX_RESTARTS", "3")];
+const SMALL: &str =
+    "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
+
+/// Both ranks to the end; what rank 0 said on stderr.
+#[track_caller]
+fn train_again(folder: &Path, arguments: &[&str]) -> String {
+    let port = port();
+    let pair = [0, 1].map(|number| rank(folder, number, port, arguments, &RESTARTS));
+    let [(code, _, said), (other, _, said_by_other)] = pair.map(ended);
+    assert_eq!((code, other), (Some(0), Some(0)), "{said}{said_by_other}");
+    said
+}
+
+/// What follows from pictures and weights is not said again, and a run that has it is the same run.
+#[test]
+fn runs_on_pictures_and_from_weights_are_found_by_the_same_command() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    write_pictures(&folder.join("shapes"), 100);
+    let data = ["--data", "folder:shapes"];
+    // The recipe has no table for pictures.
+    let set = ["epochs=1", "batch_size=8", SMALL].map(|set| ["--set", set]).concat();
+    let first = [&data[..], &set, &["--out", "first"]].concat();
+    train_again(folder, &first);
+    let said = train_again(folder, &first);
+    assert!(said.contains("5 steps, 5 of them done"), "{said}");
+    // The weights say what the network is, and lie at a path that is written in full.
+    let set = ["epochs=2", "batch_size=8"].map(|set| ["--set", set]).concat();
+    let weights = ["--recipe", "finetune", "--weights", "first", "--out", "tuned"];
+    let tuned = [&weights[..], &data, &set].concat();
+    train_again(folder, &tuned);
+    let said = train_again(folder, &tuned);
+    assert!(said.contains("10 steps, 10 of them done"), "{said}");
+    // Another run it is not.
+    let port = port();
+    let other = [tuned.as_slice(), &["--set", "seed=5"]].concat();
+    let pair = [0, 1].map(|number| rank(folder, number, port, &other, &RESTARTS));
+    let [(code, _, said), _] = pair.map(ended);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("seed: it was 0, now it is 5"), "{said}");
+}
