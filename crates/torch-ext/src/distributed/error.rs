@@ -51,22 +51,61 @@ impl fmt::Display for DistributedError {
 
 impl std::error::Error for DistributedError {}
 
-/// The first line, without the `[file.cc:line]` that Gloo begins with.
+/// The first line, without the `[file.cc:line]` that Gloo puts ahead of what it says, also within a line.
 fn readable(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let place = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
-    match place {
-        Some((place, rest)) if place.contains(".cc:") || place.contains(".h:") => rest.to_string(),
-        _ => line.to_string(),
+    let mut line = message.lines().next().unwrap_or_default().to_string();
+    let place = |line: &str| -> Option<(usize, usize)> {
+        line.match_indices('[').find_map(|(start, _)| {
+            let end = start + line[start..].find("] ")?;
+            let inside = &line[start + 1..end];
+            let is_place = inside.contains(".cc:") || inside.contains(".h:");
+            (is_place && !inside.contains(' ')).then_some((start, end + 2))
+        })
+    };
+    while let Some((start, end)) = place(&line) {
+        line.replace_range(start..end, "");
     }
+    line
 }
 
-/// An address as Gloo writes it, `[host]:port`.
+/// An address as Gloo writes it, `[host]:port`, maybe with a `$number` behind it.
 fn address(message: &str) -> Option<String> {
-    message.split_whitespace().find_map(|word| {
-        let word = word.trim_end_matches(['.', ',', ':']);
-        let (host, port) = word.strip_prefix('[')?.split_once("]:")?;
-        let port: u16 = port.parse().ok()?;
+    message.match_indices('[').find_map(|(start, _)| {
+        let (host, rest) = message[start + 1..].split_once("]:")?;
+        if host.contains(char::is_whitespace) {
+            return None;
+        }
+        let digits = rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len());
+        let port: u16 = rest[..digits].parse().ok()?;
         Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libtorch_says_is_made_readable() {
+        let message = "Gloo connectFullMesh failed with [/__w/gloo/transport/tcp/pair.cc:152] timed out connecting: \
+                       SO_ERROR: No route to host, remote=[10.11.0.1]:18822$1\nException raised from";
+        let error = DistributedError::new("meeting", message);
+        assert_eq!(error.peer.as_deref(), Some("10.11.0.1:18822"));
+        assert_eq!(
+            error.message,
+            "Gloo connectFullMesh failed with timed out connecting: SO_ERROR: No route to host, \
+             remote=[10.11.0.1]:18822$1"
+        );
+        let error = DistributedError::new(
+            "all_reduce",
+            "[../gloo/tcp/pair.cc:534] Connection closed by peer [fd00::1]:4711. This may be",
+        );
+        assert_eq!(error.peer.as_deref(), Some("[fd00::1]:4711"));
+        assert!(error.message.starts_with("Connection closed by peer"), "{}", error.message);
+        let error = DistributedError::new("store get", "wait timeout after 300ms, keys: [a]");
+        assert_eq!(
+            (error.peer, error.message.as_str()),
+            (None, "wait timeout after 300ms, keys: [a]")
+        );
+    }
 }
