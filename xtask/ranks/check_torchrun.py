@@ -99,6 +99,14 @@ def main(xception):
         said = "".join(texts(failing))
         if failing[0].returncode == 0 or "xception: the loss became" not in said.split("Root Cause")[-1]:
             raise SystemExit(f"torchrun does not report our error as the root cause:\n{said}")
+        # Of one rank: that the other left because of it, and maybe earlier, is not the cause.
+        odd = folder / "odd"
+        odd.write_text(f'#!/bin/sh\n[ "$RANK" = 1 ] && set -- "$@" --set seed=3\nexec {xception} "$@"\n')
+        odd.chmod(0o755)
+        failing = on_one_machine(odd, folder, [*arguments, "--out", "failing"], 0)
+        said = "".join(texts(failing))
+        if failing[0].returncode == 0 or "recipe.seed: on rank 0 it is 0, here 3" not in said.split("Root Cause")[-1]:
+            raise SystemExit(f"torchrun takes another rank for the root cause:\n{said}")
         print("torchrun: our error is its root cause", flush=True)
         if os.geteuid() != 0:
             print("torchrun on two machines: not tried, network namespaces need root")

@@ -1,5 +1,6 @@
 //! The training loop: one readable column from pictures to weights.
 
+mod agreement;
 mod checks;
 mod measuring;
 mod memory;
@@ -33,7 +34,8 @@ use crate::stop::{Signal, StopRequest};
 use crate::watching::Watch;
 use crate::world::World;
 
-pub(crate) use self::origin::{check_archives, check_ranks, check_recipe};
+pub(crate) use self::agreement::{check_archives, check_ranks};
+pub(crate) use self::origin::check_recipe;
 pub(crate) use self::setup::loader_config;
 pub(crate) use self::step::{Clipping, Moment, StepOptions, cross_entropy};
 

@@ -1,5 +1,6 @@
 //! The ranks of a run. One rank is the same code path as many: the single-process world does nothing.
 
+mod address;
 mod buckets;
 mod failure;
 mod heartbeat;

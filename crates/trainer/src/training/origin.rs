@@ -1,14 +1,13 @@
 //! What a run's numbers follow from, read off what it is made of, and compared with a checkpoint's.
 
 use datasets::Share;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::Device;
 use torch_ext::InstructionSet;
 
 use crate::Error;
 use crate::checkpoint::{Arithmetic, Fingerprint, Origin, differences, hexadecimal};
-use crate::data::{Data, DataSpec};
+use crate::data::Data;
 use crate::precision::Precision;
 use crate::recipe::Recipe;
 use crate::world::World;
@@ -23,7 +22,7 @@ pub(super) fn origin(recipe: &Recipe, data: &Data, precision: Precision, world: 
     }
 }
 
-fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
+pub(super) fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
     Arithmetic {
         threads: tch::get_num_threads(),
         precision: precision.name().to_string(),
@@ -40,7 +39,7 @@ fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
     }
 }
 
-fn fingerprint(data: &Data) -> Fingerprint {
+pub(super) fn fingerprint(data: &Data) -> Fingerprint {
     let mut hash = Sha256::new();
     for pictures in [&data.train, &data.test] {
         pictures.identity(&mut |bytes| hash.update(bytes));
@@ -51,12 +50,6 @@ fn fingerprint(data: &Data) -> Fingerprint {
         test: data.test.len() as u64,
         sha256: hexadecimal(&hash.finalize()),
     }
-}
-
-fn class_names(data: &Data) -> String {
-    let names = data.class_names();
-    let hash = Sha256::digest(names.join("\n"));
-    format!("{} with names of sha256 {}", names.len(), hexadecimal(&hash))
 }
 
 /// Refuses to go on with another recipe or other data; warns where only the last bits will differ.
@@ -132,72 +125,6 @@ fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
     differences(was, &now)
 }
 
-/// Refuses to look for archives where rank 0 has other pictures, or the other way round: ranks do that together, and one
-/// would wait for the others.
-pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error> {
-    let own =
-        if matches!(spec, DataSpec::Shards(_)) { "archives (shards:DIR)" } else { "no archives" };
-    let of_rank_0 = world.said_by_rank_0("kind of data", own)?;
-    match of_rank_0 == own {
-        true => Ok(()),
-        false => Err(Error::OtherRank(format!("data: on rank 0 it is {of_rank_0}, here {own}"))),
-    }
-}
-
-/// Refuses to train together with a rank 0 that would train something else.
-///
-/// Returns on no rank before all have agreed.
-pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result<(), Error> {
-    if world.size() == 1 {
-        return Ok(());
-    }
-    // Where data and weights lie may differ between machines. What data are may not; weights are rank 0's.
-    let mut recipe = Recipe { data: String::new(), ..recipe.clone() };
-    if let Some(transfer) = &mut recipe.transfer {
-        transfer.weights = String::new();
-    }
-    let own = Together {
-        arithmetic: arithmetic(recipe.precision.resolved(world.device()), world),
-        recipe,
-        data: fingerprint(data),
-        classes: class_names(data),
-        xception: VERSION.to_string(),
-    };
-    let text = serde_json::to_string(&own).expect("plain values");
-    let said = world.said_by_rank_0("origin", &text)?;
-    let of_rank_0: Together = serde_json::from_str(&said)
-        .map_err(|_| Error::OtherRank(format!("rank 0 runs another version, this is {VERSION}")))?;
-    own.check(&of_rank_0)?;
-    world.barrier()
-}
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// What ranks must have in common.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Together {
-    recipe: Recipe,
-    data: Fingerprint,
-    /// How many, and a hash of their names.
-    classes: String,
-    /// Each makes the update by itself, and it has to come to the same bits.
-    arithmetic: Arithmetic,
-    xception: String,
-}
-
-impl Together {
-    fn check(&self, of_rank_0: &Self) -> Result<(), Error> {
-        let here = |line: String| {
-            line.replace(": it was ", ": on rank 0 it is ").replace(", now it is ", ", here ")
-        };
-        let differences: Vec<String> = differences(of_rank_0, self).into_iter().map(here).collect();
-        match differences.is_empty() {
-            true => Ok(()),
-            false => Err(Error::OtherRank(differences.join("\n  "))),
-        }
-    }
-}
-
 fn refuse(differences: Vec<String>) -> Result<(), Error> {
     match differences.is_empty() {
         true => Ok(()),
@@ -219,19 +146,16 @@ mod tests {
         Recipe::resolve(&TrainArgs { set, ..TrainArgs::default() }).unwrap()
     }
 
-    fn arithmetic(device: &str, threads: i32) -> Arithmetic {
-        Arithmetic {
-            threads,
+    fn origin(training: u64, batch_size: usize, ranks: usize) -> Origin {
+        let arithmetic = Arithmetic {
+            threads: 1,
             precision: "fp32".to_string(),
-            device: device.to_string(),
+            device: "Cpu".to_string(),
             instruction_set: String::new(),
             libtorch: String::new(),
-        }
-    }
-
-    fn origin(training: u64, batch_size: usize, ranks: usize) -> Origin {
+        };
         let (recipe, data) = (recipe(batch_size), fingerprint(training));
-        Origin { recipe, data, ranks, arithmetic: arithmetic("Cpu", 1) }
+        Origin { recipe, data, ranks, arithmetic }
     }
 
     #[test]
@@ -276,26 +200,6 @@ mod tests {
         {
             let error = check_unsaved(was, now).unwrap_err();
             assert!(error.to_string().contains("no checkpoint yet"), "{error}");
-        }
-    }
-
-    #[test]
-    fn ranks_that_compute_on_something_else_are_refused() {
-        let rank = |device: &str, threads: i32| Together {
-            recipe: recipe(64),
-            data: fingerprint(100),
-            classes: String::new(),
-            arithmetic: arithmetic(device, threads),
-            xception: String::new(),
-        };
-        rank("Cpu", 2).check(&rank("Cpu", 2)).unwrap();
-        for (own, expected) in [
-            (rank("Cpu", 2), r#"arithmetic.device: on rank 0 it is "Cuda(0)", here "Cpu""#),
-            (rank("Cuda(0)", 3), "arithmetic.threads: on rank 0 it is 2, here 3"),
-        ] {
-            let error = own.check(&rank("Cuda(0)", 2)).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 }

@@ -211,3 +211,23 @@ impl std::fmt::Display for Chain<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_is_being_written_is_waited_for() {
+        let run = Arc::<Run>::default();
+        let begun = Instant::now();
+        run.wait_for_checkpoint();
+        assert!(begun.elapsed() < Duration::from_millis(200));
+        let writes = Arc::clone(&run);
+        let held = writes.saving.lock().unwrap();
+        let waits = thread::spawn(move || run.wait_for_checkpoint());
+        thread::sleep(Duration::from_millis(300));
+        assert!(!waits.is_finished());
+        drop(held);
+        waits.join().unwrap();
+    }
+}

@@ -1,6 +1,5 @@
 //! From a launcher's word to ranks that are connected.
 
-use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use torch_ext::distributed::{
     StoreRole, Work,
 };
 
+use super::address::{check_addresses, check_card, own_address, reached_at};
 use super::failure::{self, Cause, Chain, Exit, Run};
 use super::heartbeat;
 use super::launch::{Keeper, Launch};
@@ -28,8 +28,6 @@ const STORE_GOES: Duration = Duration::from_secs(15);
 pub(super) const OPERATION: Duration = Duration::from_secs(1800);
 /// How long the machines may take to connect to each other once all are there.
 const CONNECTING: Duration = Duration::from_secs(60);
-/// What names the network card that the others reach this machine at, as for PyTorch.
-const INTERFACE: &str = "GLOO_SOCKET_IFNAME";
 
 impl World {
     /// Meets the other ranks, if a launcher says that there are others.
@@ -195,86 +193,5 @@ fn share_cores(local_size: Option<usize>) {
         && let (Some(ranks), Ok(cores)) = (local_size, std::thread::available_parallelism())
     {
         tch::set_num_threads((cores.get() / ranks).max(1) as i32);
-    }
-}
-
-/// The address at which this machine reaches the store, unless a card is named: the host's name, which is what Gloo would
-/// take, is a loopback address on many machines, and nobody else reaches that.
-fn own_address(store: &StoreAddress) -> GlooAddress {
-    if let Some(name) = std::env::var(INTERFACE).ok().filter(|name| !name.trim().is_empty()) {
-        return GlooAddress::Interface(name);
-    }
-    let towards = |local: &str| -> std::io::Result<IpAddr> {
-        // Connecting sends nothing: it chooses a route.
-        let socket = UdpSocket::bind((local, 0))?;
-        socket.connect((store.host.as_str(), store.port))?;
-        Ok(socket.local_addr()?.ip())
-    };
-    match towards("0.0.0.0").or_else(|_| towards("::")) {
-        Ok(address) => GlooAddress::Address(address.to_string()),
-        Err(_) => GlooAddress::HostName,
-    }
-}
-
-/// What the others have to know of an address to tell whether it is one that they can reach.
-fn reached_at(address: &GlooAddress) -> String {
-    match address {
-        GlooAddress::Address(address) => address.clone(),
-        GlooAddress::HostName | GlooAddress::Interface(_) => String::new(),
-    }
-}
-
-/// Refuses a network card that this machine does not have.
-fn check_card(address: &GlooAddress) -> Result<(), Error> {
-    let GlooAddress::Interface(name) = address else { return Ok(()) };
-    let Ok(cards) = std::fs::read_dir("/sys/class/net") else { return Ok(()) };
-    let mut cards: Vec<String> =
-        cards.flatten().map(|card| card.file_name().display().to_string()).collect();
-    cards.sort();
-    match cards.contains(name) {
-        true => Ok(()),
-        false => Err(Error::Usage(format!(
-            "environment variable {INTERFACE} is {name:?}, expected a network card of this machine: {}",
-            cards.join(", ")
-        ))),
-    }
-}
-
-/// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
-fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
-    let loopback = |attendee: &Attendee| {
-        attendee.address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    };
-    match attendees.iter().rposition(loopback) {
-        Some(rank) if !attendees.iter().all(loopback) => Err(Error::Usage(format!(
-            "rank {rank} would be reached at {}, which only its own machine knows: MASTER_ADDR means that there; give an \
-             address that every machine knows, or name each machine's network card in {INTERFACE}",
-            attendees[rank].address
-        ))),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_card_that_is_not_there_is_refused() {
-        check_card(&GlooAddress::Interface("lo".to_string())).unwrap();
-        check_card(&GlooAddress::HostName).unwrap();
-        let error = check_card(&GlooAddress::Interface("no-such-card".to_string())).unwrap_err();
-        assert!(error.to_string().contains(r#"is "no-such-card", expected a network card"#));
-        assert_eq!(error.exit_code(), 2);
-    }
-
-    #[test]
-    fn an_address_that_others_cannot_reach_is_refused() {
-        let at = |address: &str| Attendee::here(address.to_string());
-        check_addresses(&[at("127.0.0.1"), at("127.0.0.1")]).unwrap();
-        check_addresses(&[at("10.0.0.1"), at("10.0.0.2"), at("")]).unwrap();
-        let error = check_addresses(&[at("10.0.0.1"), at("127.0.1.1")]).unwrap_err();
-        assert!(error.to_string().starts_with("rank 1 would be reached at 127.0.1.1"), "{error}");
-        assert_eq!(error.exit_code(), 2);
     }
 }

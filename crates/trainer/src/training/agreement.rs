@@ -1,0 +1,120 @@
+//! What ranks must have in common ahead of the first step, or they would wait for each other or part.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::origin::{arithmetic, fingerprint};
+use crate::Error;
+use crate::checkpoint::{Arithmetic, Fingerprint, differences, hexadecimal};
+use crate::data::{Data, DataSpec};
+use crate::recipe::Recipe;
+use crate::world::World;
+
+/// Refuses to look for archives where rank 0 has other pictures, or the other way round: ranks do that together, and one
+/// would wait for the others.
+pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error> {
+    let own =
+        if matches!(spec, DataSpec::Shards(_)) { "archives (shards:DIR)" } else { "no archives" };
+    let of_rank_0 = world.said_by_rank_0("kind of data", own)?;
+    match of_rank_0 == own {
+        true => Ok(()),
+        false => Err(Error::OtherRank(format!("data: on rank 0 it is {of_rank_0}, here {own}"))),
+    }
+}
+
+/// Refuses to train together with a rank 0 that would train something else.
+///
+/// Returns on no rank before all have agreed.
+pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result<(), Error> {
+    if world.size() == 1 {
+        return Ok(());
+    }
+    // Where data and weights lie may differ between machines. What data are may not; weights are rank 0's.
+    let mut recipe = Recipe { data: String::new(), ..recipe.clone() };
+    if let Some(transfer) = &mut recipe.transfer {
+        transfer.weights = String::new();
+    }
+    let own = Together {
+        arithmetic: arithmetic(recipe.precision.resolved(world.device()), world),
+        recipe,
+        data: fingerprint(data),
+        classes: class_names(data),
+        xception: VERSION.to_string(),
+    };
+    let text = serde_json::to_string(&own).expect("plain values");
+    let said = world.said_by_rank_0("origin", &text)?;
+    let of_rank_0: Together = serde_json::from_str(&said)
+        .map_err(|_| Error::OtherRank(format!("rank 0 runs another version, this is {VERSION}")))?;
+    own.check(&of_rank_0)?;
+    world.barrier()
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What ranks must have in common.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Together {
+    recipe: Recipe,
+    data: Fingerprint,
+    /// How many, and a hash of their names.
+    classes: String,
+    /// Each makes the update by itself, and it has to come to the same bits.
+    arithmetic: Arithmetic,
+    xception: String,
+}
+
+impl Together {
+    fn check(&self, of_rank_0: &Self) -> Result<(), Error> {
+        let here = |line: String| {
+            line.replace(": it was ", ": on rank 0 it is ").replace(", now it is ", ", here ")
+        };
+        let differences: Vec<String> = differences(of_rank_0, self).into_iter().map(here).collect();
+        match differences.is_empty() {
+            true => Ok(()),
+            false => Err(Error::OtherRank(differences.join("\n  "))),
+        }
+    }
+}
+
+fn class_names(data: &Data) -> String {
+    let names = data.class_names();
+    let hash = Sha256::digest(names.join("\n"));
+    format!("{} with names of sha256 {}", names.len(), hexadecimal(&hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::TrainArgs;
+
+    #[test]
+    fn ranks_that_compute_on_something_else_are_refused() {
+        let rank = |device: &str, threads: i32| Together {
+            recipe: Recipe::resolve(&TrainArgs::default()).unwrap(),
+            data: Fingerprint {
+                name: "any".to_string(),
+                training: 100,
+                test: 10,
+                sha256: String::new(),
+            },
+            classes: String::new(),
+            arithmetic: Arithmetic {
+                threads,
+                precision: "fp32".to_string(),
+                device: device.to_string(),
+                instruction_set: String::new(),
+                libtorch: String::new(),
+            },
+            xception: String::new(),
+        };
+        rank("Cpu", 2).check(&rank("Cpu", 2)).unwrap();
+        for (own, expected) in [
+            (rank("Cpu", 2), r#"arithmetic.device: on rank 0 it is "Cuda(0)", here "Cpu""#),
+            (rank("Cuda(0)", 3), "arithmetic.threads: on rank 0 it is 2, here 3"),
+        ] {
+            let error = own.check(&rank("Cuda(0)", 2)).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}
