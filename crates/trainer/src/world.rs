@@ -72,6 +72,12 @@ impl World {
         self.size
     }
 
+    /// Ranks that share this machine, as far as the launcher says.
+    pub(crate) fn on_this_machine(&self) -> u64 {
+        let known = self.links.as_ref().and_then(|links| links.launch.local_size);
+        known.unwrap_or(1) as u64
+    }
+
     /// Whether this rank writes files and talks.
     pub(crate) fn leads(&self) -> bool {
         self.rank == 0

@@ -48,8 +48,11 @@ impl Needs {
         self.fixed.saturating_add(self.each.saturating_mul(batch_size))
     }
 
-    /// Refuses a batch that does not fit into `free` bytes, and says what would.
-    pub(super) fn check(self, batch_size: u64, free: Option<u64>) -> Result<(), Error> {
+    /// Refuses a batch that does not fit into its part of `free` bytes, which `ranks` on this machine share, and says what
+    /// would.
+    pub(super) fn check(self, batch_size: u64, free: Option<u64>, ranks: u64) -> Result<(), Error> {
+        let free = free.map(|free| free / ranks);
+        let each = if ranks == 1 { "" } else { " for each rank on this machine" };
         let Some(free) = free.filter(|&free| self.of_batch(batch_size) > free) else {
             return Ok(());
         };
@@ -59,7 +62,7 @@ impl Needs {
             fits => format!("batch_size={fits} would fit (--set batch_size={fits})"),
         };
         Err(Error::TooLarge(format!(
-            "a batch of {batch_size} needs about {} of memory, and {} are free; {cure}",
+            "a batch of {batch_size} needs about {} of memory, and {} are free{each}; {cure}",
             gibibytes(self.of_batch(batch_size)),
             gibibytes(free)
         )))
@@ -150,20 +153,25 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_what_would() {
         let needs = needs(Preset::Xception, 299, Precision::Fp32);
-        needs.check(64, None).expect("where the system does not say, nothing is refused");
-        needs.check(8, Some(4 << 30)).unwrap();
-        let error = needs.check(64, Some(4 << 30)).unwrap_err();
+        needs.check(64, None, 1).expect("where the system does not say, nothing is refused");
+        needs.check(8, Some(4 << 30), 1).unwrap();
+        let error = needs.check(64, Some(4 << 30), 1).unwrap_err();
         assert_eq!(error.exit_code(), 6);
         assert_eq!(
             error.to_string(),
             "a batch of 64 needs about 10.7 GiB of memory, and 4.0 GiB are free; batch_size=21 would fit (--set \
              batch_size=21)"
         );
-        needs.check(21, Some(4 << 30)).expect("what it says fits");
-        assert!(needs.check(22, Some(4 << 30)).is_err());
+        needs.check(21, Some(4 << 30), 1).expect("what it says fits");
+        assert!(needs.check(22, Some(4 << 30), 1).is_err());
+        let shared = needs.check(21, Some(4 << 30), 2).unwrap_err().to_string();
+        assert!(
+            shared.contains("2.0 GiB are free for each rank on this machine; batch_size=9 would"),
+            "{shared}"
+        );
         assert!(
             needs
-                .check(1, Some(1 << 20))
+                .check(1, Some(1 << 20), 1)
                 .unwrap_err()
                 .to_string()
                 .contains("not even one picture fits")

@@ -91,7 +91,8 @@ impl<'a> Training<'a> {
         let remembered = optimizer.bytes() + average.as_ref().map_or(0, Average::bytes) + sent;
         let needs = Needs::of(&network, precision, remembered);
         if !device.is_cuda() {
-            needs.check(recipe.batch_size.min(data.train.len()) as u64, memory::free())?;
+            let batch_size = recipe.batch_size.min(data.train.len()) as u64;
+            needs.check(batch_size, memory::free(), world.on_this_machine())?;
         }
         // A recorded step would blank the same each time, and cannot hold what ranks tell each other on the CPU.
         let launch = match recipe.model.draws() || world.size() > 1 {
