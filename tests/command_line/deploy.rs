@@ -76,7 +76,10 @@ fn a_job_trains_goes_on_and_knows_when_to_begin_again() {
         assert_eq!(ends(143, "90"), (Some(143), "requeue JOB\n".to_string()));
         assert_eq!(ends(7, &restarts.to_string()), (Some(7), "requeue JOB\n".to_string()));
     }
-    assert_eq!(ends(7, "9"), (Some(7), String::new()));
+    // A rank that was killed counts as well.
+    assert_eq!(ends(137, "9"), (Some(137), String::new()));
+    fs::remove_file(folder.join("run.failures")).unwrap();
+    assert_eq!(ends(137, "9"), (Some(137), "requeue JOB\n".to_string()));
     assert_eq!(ends(2, "0"), (Some(2), String::new()));
 }
 

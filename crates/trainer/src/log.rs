@@ -62,6 +62,16 @@ pub(crate) fn follow(rank: usize) {
     *follower() = Some(Follower { rank, early: Vec::new(), file: None });
 }
 
+/// Says what people are to see of a follower, too.
+pub(crate) fn aloud(text: &str) {
+    if tracing::enabled!(Level::INFO)
+        && let Some(Follower { rank, .. }) = &*follower()
+    {
+        eprintln!("rank {rank}: {text}");
+    }
+    tracing::info!("{text}");
+}
+
 /// Everything goes to the file at `path` from now on, behind what a follower has said so far.
 pub(crate) fn to_file(path: &Path) -> Result<(), Error> {
     let mut file = OpenOptions::new()

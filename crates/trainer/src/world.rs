@@ -54,6 +54,8 @@ struct Links {
     launch: Launch,
     /// Where the others reach this machine.
     address: GlooAddress,
+    /// Whether this is the first rank of its machine, whose terminal somebody may look at.
+    is_seen: bool,
 }
 
 impl World {
@@ -76,6 +78,11 @@ impl World {
     pub(crate) fn on_this_machine(&self) -> u64 {
         let known = self.links.as_ref().and_then(|links| links.launch.local_size);
         known.unwrap_or(1) as u64
+    }
+
+    /// Whether this is the first rank of another machine than rank 0's.
+    pub(crate) fn leads_a_machine(&self) -> bool {
+        self.rank > 0 && self.links.as_ref().is_some_and(|links| links.is_seen)
     }
 
     /// Whether this rank writes files and talks.

@@ -20,7 +20,12 @@ use crate::world::World;
 use crate::{log, table};
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
-    let world = World::join()?;
+    // What is wrong with the words alone does not wait for others.
+    let typed = match &arguments.resume {
+        None => Recipe::resolve(arguments).map(drop),
+        Some(_) => Ok(()),
+    };
+    let world = World::join(typed)?;
     let work = || -> Result<(), Error> {
         let finished = train_together(arguments, &world)?;
         if world.leads() {
@@ -93,7 +98,11 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
     };
     world.in_folder(folder.path());
     if !world.leads() {
-        log::to_file(&folder.file(&format!("rank-{}.log", world.rank())))?;
+        let place = folder.file(&format!("rank-{}.log", world.rank()));
+        if world.leads_a_machine() {
+            log::aloud(&format!("met the others; the rest goes to {}", place.display()));
+        }
+        log::to_file(&place)?;
     }
     // A run that is resumed has taken over what it needs, or else begins like a new one further down.
     let pretrained = pretrained.filter(|_| begun.is_none());

@@ -66,7 +66,10 @@ struct Together {
 impl Together {
     fn check(&self, of_rank_0: &Self) -> Result<(), Error> {
         let here = |line: String| {
-            line.replace(": it was ", ": on rank 0 it is ").replace(", now it is ", ", here ")
+            let cure =
+                if line.starts_with("arithmetic.threads") { " (set OMP_NUM_THREADS)" } else { "" };
+            let line = line.replace(": it was ", ": on rank 0 it is ");
+            line.replace(", now it is ", ", here ") + cure
         };
         let differences: Vec<String> = differences(of_rank_0, self).into_iter().map(here).collect();
         match differences.is_empty() {
@@ -110,7 +113,10 @@ mod tests {
         rank("Cpu", 2).check(&rank("Cpu", 2)).unwrap();
         for (own, expected) in [
             (rank("Cpu", 2), r#"arithmetic.device: on rank 0 it is "Cuda(0)", here "Cpu""#),
-            (rank("Cuda(0)", 3), "arithmetic.threads: on rank 0 it is 2, here 3"),
+            (
+                rank("Cuda(0)", 3),
+                "arithmetic.threads: on rank 0 it is 2, here 3 (set OMP_NUM_THREADS)",
+            ),
         ] {
             let error = own.check(&rank("Cuda(0)", 2)).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -59,9 +59,10 @@ pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
     if whole(was) != whole(now) {
         let said = |origin: &Origin| shares(&origin.recipe, origin.ranks);
         other.push(format!(
-            "batch_size: it was {}, now it is {}; the product has to stay",
+            "batch_size: it was {}, now it is {}; the product has to stay: {}",
             said(was),
-            said(now)
+            said(now),
+            way_on(was, now.ranks)
         ));
     } else if batches(was) != batches(now) {
         let rest = was.data.training as usize % whole(was);
@@ -103,6 +104,19 @@ pub(super) fn check_unsaved(
         "batch_size: it was {then}, now it is {now}, and there is no checkpoint yet that other ranks could go on with"
     );
     refuse(if then == now { Vec::new() } else { vec![text] })
+}
+
+/// How a run of `was` goes on on `ranks`.
+fn way_on(was: &Origin, ranks: usize) -> String {
+    let whole = was.recipe.batch_size * was.ranks;
+    let as_before = match was.ranks {
+        1 => format!("batch_size={whole} on one rank"),
+        ranks => format!("batch_size={} on {ranks} ranks", was.recipe.batch_size),
+    };
+    match whole.is_multiple_of(ranks) && ranks != was.ranks {
+        true => format!("go on with {as_before}, or here with --set batch_size={}", whole / ranks),
+        false => format!("go on with {as_before}"),
+    }
 }
 
 fn shares(recipe: &Recipe, ranks: usize) -> String {
@@ -187,7 +201,8 @@ mod tests {
             12_800,
             (64, 2),
             (64, 1),
-            "it was 64 on each of 2 ranks, now it is 64 on one rank; the product has to stay",
+            "it was 64 on each of 2 ranks, now it is 64 on one rank; the product has to stay: go on with batch_size=64 on \
+             2 ranks, or here with --set batch_size=128",
         );
     }
 

@@ -5,13 +5,18 @@ use tch::{Device, Tensor};
 
 use super::Training;
 use crate::Error;
+use crate::recipe::RankStatistics;
 
 impl Training<'_> {
     /// How the learning rate follows the number of ranks, for people.
     pub(super) fn scaling(&self) -> String {
+        let statistics = match self.recipe.ranks.unwrap_or_default().batch_norm {
+            RankStatistics::Broadcast => "",
+            RankStatistics::Synchronised => ", batch norm synchronised",
+        };
         match self.state.learning_rate_factor {
-            1.0 => "learning rate as it is (ranks.learning_rate)".to_string(),
-            factor => format!("learning rate × {factor} (linear scaling)"),
+            1.0 => format!("learning rate as it is (ranks.learning_rate){statistics}"),
+            factor => format!("learning rate × {factor} (linear scaling){statistics}"),
         }
     }
 

@@ -9,9 +9,9 @@ use serde_json::json;
 use torch_ext::distributed::{self, DistributedError, Store};
 
 use super::heartbeat::{self, Heartbeat};
-use super::rendezvous::Meeting;
+use super::rendezvous::{Attendee, Meeting};
 use super::{World, lock};
-use crate::Error;
+use crate::{Error, log};
 
 /// Where torchrun looks for what went wrong.
 const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
@@ -36,7 +36,9 @@ impl Run {
         match &*lock(&self.folder) {
             Some(path) => {
                 let path = path.display();
-                format!("; go on from the last checkpoint with `xception train --resume {path}`")
+                format!(
+                    "; go on from the last checkpoint with `xception train --resume {path}` on every rank"
+                )
             }
             None => String::new(),
         }
@@ -56,6 +58,8 @@ impl Run {
 pub(super) struct Exit {
     rank: usize,
     world_size: usize,
+    /// This process, for people.
+    who: String,
     /// Where the others hear of it.
     store: Arc<Store>,
     pub(super) heartbeat: Heartbeat,
@@ -74,9 +78,10 @@ impl Exit {
         let run = Arc::<Run>::default();
         let (own, place) = (Arc::clone(&run), (rank, world_size));
         let over = move |verdict: &str| leave_for(verdict, place, &own);
-        let who = meeting.attendees.iter().map(|attendee| attendee.who.clone()).collect();
-        let heartbeat = Heartbeat::begin(beats, rank, who, keeper, over)?;
-        Ok(Self { rank, world_size, store: Arc::new(store), heartbeat, run })
+        let all: Vec<String> = meeting.attendees.iter().map(Attendee::who).collect();
+        let who = all[rank].clone();
+        let heartbeat = Heartbeat::begin(beats, rank, all, keeper, over)?;
+        Ok(Self { rank, world_size, who, store: Arc::new(store), heartbeat, run })
     }
 
     /// This rank cannot go on for `error`, and the process ends here.
@@ -98,8 +103,8 @@ impl Exit {
         self.heartbeat.end();
         tell_launcher(&text, Cause::ThisRank);
         tracing::error!("{text}");
-        let who = heartbeat::introduction();
-        let verdict = format!("rank {} of {} ({who}) ended: {text}", self.rank, self.world_size);
+        let Self { rank, world_size, who, .. } = self;
+        let verdict = format!("rank {rank} of {world_size} ({who}) ended: {text}");
         let store = Arc::clone(&self.store);
         // In a thread of its own: a store that is out of reach would keep this one.
         heartbeat::spawn("last-words", move || {
@@ -146,6 +151,7 @@ impl World {
         // All end at the same step, each by the same error. Who is missing now has nothing to lose any more.
         drop(self.part());
         match error {
+            Error::Interrupted { .. } if links.is_seen => log::aloud(&error.to_string()),
             Error::Interrupted { .. } => tracing::warn!("{error}"),
             _ => {
                 tell_launcher(&Chain(error).to_string(), Cause::ThisRank);

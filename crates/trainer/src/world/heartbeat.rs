@@ -22,20 +22,10 @@ const SUSPICION: Duration = Duration::from_secs(2);
 /// Rounds in which the verdict of whoever was first to claim one is waited for.
 const CLAIMS: u32 = 3;
 
-/// Who is who, for people: the host and the process of a rank.
-pub(super) fn introduction() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = match host.trim() {
-        "" => "an unnamed host",
-        host => host,
-    };
-    format!("{host}, process {}", std::process::id())
-}
-
 /// What the threads share.
 struct Shared {
     rank: usize,
-    /// Every rank's introduction.
+    /// Every rank's host and process, for people.
     who: Vec<String>,
     /// Who holds the store, for people.
     keeper: String,

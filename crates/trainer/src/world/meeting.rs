@@ -10,11 +10,11 @@ use torch_ext::distributed::{
     StoreRole, Work,
 };
 
-use super::address::{check_addresses, check_card, own_address, reached_at};
+use super::address::{check_addresses, check_card, check_host, own_address, reach, reached_at};
 use super::failure::{self, Cause, Chain, Exit, Run};
 use super::heartbeat;
 use super::launch::{Keeper, Launch};
-use super::rendezvous::{Attendee, Meeting, Patience, come_together};
+use super::rendezvous::{Attendee, Meeting, Patience, Rendezvous};
 use super::silence::Silence;
 use super::{Links, World};
 use crate::{Error, log};
@@ -30,14 +30,14 @@ pub(super) const OPERATION: Duration = Duration::from_secs(1800);
 const CONNECTING: Duration = Duration::from_secs(60);
 
 impl World {
-    /// Meets the other ranks, if a launcher says that there are others.
+    /// Meets the other ranks, if a launcher says that there are others and this one is `fit` to come.
     ///
     /// # Errors
     ///
     /// For a launcher's variable that is missing or absurd, and when the others do not come. What goes wrong after that is
     /// told to all of them, and ends the process.
-    pub(crate) fn join() -> Result<Self, Error> {
-        let met = Launch::of_this_process().and_then(|launch| match launch {
+    pub(crate) fn join(fit: Result<(), Error>) -> Result<Self, Error> {
+        let met = fit.and_then(|()| Launch::of_this_process()).and_then(|launch| match launch {
             Some(launch) => Self::meet(&launch),
             None => Ok(Self::single()),
         });
@@ -58,24 +58,30 @@ impl World {
         distributed::say_less();
         share_cores(local_size);
         let StoreAddress { host, port } = &launch.store;
+        let at = &format!("{host}:{port}");
         let (keeper, next_round) = match launch.keeper {
-            Keeper::Launcher => (format!("the launcher's store at {host}:{port}"), GATHERING),
-            Keeper::Rank0 => (
-                format!("rank 0 of {world_size}, which holds the store at {host}:{port},"),
-                STORE_GOES,
-            ),
+            Keeper::Launcher => (format!("the launcher's store at {at}"), GATHERING),
+            Keeper::Rank0 => {
+                (format!("rank 0 of {world_size}, which holds the store at {at},"), STORE_GOES)
+            }
         };
+        match launch.role() {
+            StoreRole::Host => check_host(&launch.store)?,
+            StoreRole::Client => reach(&launch.store, &keeper, GATHERING)?,
+        }
         let connect = |role| Store::tcp(&launch.store, role, GATHERING)?.with_prefix(&launch.run);
         let store = connect(launch.role())?;
         // Ahead of the meeting, so that the first sign of life follows it at once.
         let beats = connect(StoreRole::Client)?;
         let address = own_address(&launch.store);
         let place = (rank, world_size);
-        let patience = Patience { gathering: GATHERING, next_round };
-        let own = Attendee::here(reached_at(&address));
+        let own = Attendee::here(world_size, reached_at(&address));
         let silence = Arc::new(Silence::new());
         watch(Arc::clone(&silence), keeper.clone(), place);
-        let met = come_together(&store, place, &own, patience, &silence);
+        let patience = Patience { gathering: GATHERING, next_round };
+        let rendezvous =
+            Rendezvous { store: &store, at, rank, world_size, patience, silence: &silence };
+        let met = rendezvous.come_together(&own);
         let begun = met.and_then(|meeting| {
             let stores = [meeting.part_of(&store)?, meeting.part_of(&beats)?];
             Ok((Exit::begin(&meeting, place, stores, keeper)?, meeting))
@@ -86,15 +92,18 @@ impl World {
         let connected = Connected::new(launch, &meeting, &address);
         let Connected { device, cpu, gpu } = connected.unwrap_or_else(|error| exit.fail(&error));
         tracing::info!(
-            "rank {rank} of {world_size} · reached at {} · met at {host}:{port}",
+            "rank {rank} of {world_size} · reached at {} · met at {at}",
             match &address {
                 GlooAddress::HostName => "its host name",
                 GlooAddress::Interface(name) | GlooAddress::Address(name) => name,
             }
         );
-        let Meeting { store, round, .. } = meeting;
+        let Meeting { store, round, attendees } = meeting;
+        warn_of_shared_cores(launch, &attendees);
+        let host = |rank: usize| &attendees[rank].host;
+        let is_seen = (0..rank).all(|other| host(other) != host(rank));
         let launch = launch.clone();
-        let links = Links { cpu, gpu, store, exit, round, launch, address };
+        let links = Links { cpu, gpu, store, exit, round, launch, address, is_seen };
         Ok(Self { rank, size: world_size, device, links: Some(Arc::new(links)) })
     }
 }
@@ -193,5 +202,17 @@ fn share_cores(local_size: Option<usize>) {
         && let (Some(ranks), Ok(cores)) = (local_size, std::thread::available_parallelism())
     {
         tch::set_num_threads((cores.get() / ranks).max(1) as i32);
+    }
+}
+
+/// Ranks that do not know of each other take all cores each, and stand in each other's way.
+fn warn_of_shared_cores(launch: &Launch, attendees: &[Attendee]) {
+    let here = attendees.iter().filter(|other| other.host == attendees[launch.rank].host).count();
+    if here > 1 && launch.local_size.is_none() && std::env::var_os("OMP_NUM_THREADS").is_none() {
+        tracing::warn!(
+            "{here} ranks on {} have all of its cores each; say how many share them, LOCAL_WORLD_SIZE={here}, or give \
+             each some, OMP_NUM_THREADS=…",
+            attendees[launch.rank].host
+        );
     }
 }

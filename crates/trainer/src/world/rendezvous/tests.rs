@@ -15,8 +15,19 @@ fn store() -> (Store, impl Fn() -> Store + Sync) {
     (host, move || Store::tcp(&address, StoreRole::Client, PATIENCE.gathering).unwrap())
 }
 
-fn named(who: &str) -> Attendee {
-    Attendee { who: who.to_string(), ..Attendee::here(String::new()) }
+/// One of `world_size`, by another name.
+fn named(host: &str, world_size: usize) -> Attendee {
+    Attendee { host: host.to_string(), ..Attendee::here(world_size, String::new()) }
+}
+
+fn come_together(
+    store: &Store,
+    (rank, world_size): (usize, usize),
+    own: &Attendee,
+    patience: Patience,
+) -> Result<Meeting, Error> {
+    let silence = &Silence::new();
+    Rendezvous { store, at: "head:1", rank, world_size, patience, silence }.come_together(own)
 }
 
 /// All of them at once: their rounds, and who they think takes part.
@@ -24,14 +35,8 @@ fn meet(connect: &(impl Fn() -> Store + Sync), all: &[Attendee]) -> Vec<(i64, Ve
     thread::scope(|scope| {
         let start = |rank: usize| {
             scope.spawn(move || {
-                let meeting = come_together(
-                    &connect(),
-                    (rank, all.len()),
-                    &all[rank],
-                    PATIENCE,
-                    &Silence::new(),
-                )
-                .unwrap();
+                let meeting =
+                    come_together(&connect(), (rank, all.len()), &all[rank], PATIENCE).unwrap();
                 meeting.store.set(&format!("mine/{rank}"), b"").unwrap();
                 (meeting.round, meeting.attendees)
             })
@@ -46,7 +51,7 @@ fn meet(connect: &(impl Fn() -> Store + Sync), all: &[Attendee]) -> Vec<(i64, Ve
 fn every_start_is_a_round_of_its_own() {
     let (_host, connect) = store();
     for round in 1..=3 {
-        let all = [named("a"), named("b"), named("c")];
+        let all = ["a", "b", "c"].map(|name| named(name, 3));
         for met in meet(&connect, &all) {
             assert_eq!(met, (round, all.to_vec()));
         }
@@ -56,9 +61,9 @@ fn every_start_is_a_round_of_its_own() {
 #[test]
 fn a_rank_that_is_started_again_ahead_of_the_beginning_takes_its_place_over() {
     let (_host, connect) = store();
-    let [leader, first, second] = [named("leader"), named("first"), named("second")];
+    let [leader, first, second] = ["leader", "first", "second"].map(|name| named(name, 2));
     let short = Patience { gathering: Duration::from_millis(300), ..PATIENCE };
-    let gone = come_together(&connect(), (1, 2), &first, short, &Silence::new()).err().unwrap();
+    let gone = come_together(&connect(), (1, 2), &first, short).err().unwrap();
     assert!(gone.to_string().contains("not all of them came within 0 s"), "{gone}");
     let all = [leader, second];
     assert!(meet(&connect, &all).iter().all(|(_, attendees)| *attendees == all));
@@ -67,24 +72,18 @@ fn a_rank_that_is_started_again_ahead_of_the_beginning_takes_its_place_over() {
 #[test]
 fn a_rank_that_is_started_again_alone_is_told_who_has_its_place() {
     let (_host, connect) = store();
-    let all = [named("leader"), named("one that lives, process 7")];
+    let all = [named("leader", 2), named("one that lives", 2)];
     meet(&connect, &all);
-    let error =
-        come_together(&connect(), (1, 2), &named("late"), PATIENCE, &Silence::new()).err().unwrap();
+    let error = come_together(&connect(), (1, 2), &named("late", 2), PATIENCE).err().unwrap();
     assert_eq!(error.exit_code(), 7);
-    assert!(
-        error.to_string().contains("train already, with one that lives, process 7 as rank 1"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("train already, with one that lives, process"), "{error}");
     // With a launcher's store there may be another round: then it is in that.
-    let late = named("late");
+    let late = named("late", 2);
     let long = Patience { next_round: PATIENCE.gathering, ..PATIENCE };
     let met = thread::scope(|scope| {
-        let waits = scope
-            .spawn(|| come_together(&connect(), (1, 2), &late, long, &Silence::new()).unwrap());
+        let waits = scope.spawn(|| come_together(&connect(), (1, 2), &late, long).unwrap());
         thread::sleep(Duration::from_millis(400));
-        come_together(&connect(), (0, 2), &named("leader again"), PATIENCE, &Silence::new())
-            .unwrap();
+        come_together(&connect(), (0, 2), &named("leader again", 2), PATIENCE).unwrap();
         waits.join().unwrap()
     });
     assert_eq!((met.round, &met.attendees[1]), (2, &late));
@@ -94,10 +93,38 @@ fn a_rank_that_is_started_again_alone_is_told_who_has_its_place() {
 fn who_does_not_come_is_named() {
     let (_host, connect) = store();
     let short = Patience { gathering: Duration::from_millis(300), ..PATIENCE };
-    let error =
-        come_together(&connect(), (0, 3), &named("leader"), short, &Silence::new()).err().unwrap();
+    let error = come_together(&connect(), (0, 3), &named("leader", 3), short).err().unwrap();
     assert_eq!(error.exit_code(), 7);
     assert!(error.to_string().contains("ranks 1, 2 of 3 did not come within 0 s"), "{error}");
     assert_eq!(names(&[4]), "rank 4");
     assert_eq!(names(&(1..=30).collect::<Vec<_>>()), "ranks 1, 2, 3, 4, 5, 6, 7, 8 and 22 more");
+}
+
+#[test]
+fn two_processes_of_one_rank_are_told_apart() {
+    let (_host, connect) = store();
+    // A round that waits for somebody else.
+    connect().add("round", 1).unwrap();
+    let [first, second] = ["first", "second"].map(|name| named(name, 3));
+    let short = Patience { gathering: Duration::from_secs(2), ..PATIENCE };
+    let said = thread::scope(|scope| {
+        let waits = scope.spawn(|| come_together(&connect(), (1, 3), &first, short).err().unwrap());
+        thread::sleep(Duration::from_millis(500));
+        drop(come_together(&connect(), (1, 3), &second, short));
+        waits.join().unwrap().to_string()
+    });
+    assert!(said.contains("another process came as rank 1 after this one"), "{said}");
+}
+
+#[test]
+fn ranks_that_count_differently_are_refused_at_once() {
+    let (_host, connect) = store();
+    let error = thread::scope(|scope| {
+        let short = Patience { gathering: Duration::from_secs(1), ..PATIENCE };
+        let connect = &connect;
+        scope.spawn(move || drop(come_together(&connect(), (1, 2), &named("other", 2), short)));
+        come_together(&connect(), (0, 3), &named("leader", 3), PATIENCE).err().unwrap()
+    });
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("was started as one of 2, rank 0 as one of 3"), "{error}");
 }
