@@ -136,11 +136,14 @@ pub(super) fn check_card(address: &GlooAddress) -> Result<(), Error> {
 
 /// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
 pub(super) fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
-    let loopback = |attendee: &Attendee| {
-        attendee.address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    let some = |is_loopback: bool| {
+        move |attendee: &Attendee| {
+            let address = attendee.address.parse::<IpAddr>();
+            address.is_ok_and(|address| address.is_loopback() == is_loopback)
+        }
     };
-    match attendees.iter().rposition(loopback) {
-        Some(rank) if !attendees.iter().all(loopback) => Err(Error::Usage(format!(
+    match attendees.iter().rposition(some(true)) {
+        Some(rank) if attendees.iter().any(some(false)) => Err(Error::Usage(format!(
             "rank {rank} would be reached at {}, which only its own machine knows: MASTER_ADDR means that there; give an \
              address that every machine knows, or name each machine's network card in {INTERFACE}",
             attendees[rank].address
@@ -203,6 +206,8 @@ mod tests {
         let at = |address: &str| Attendee::here(2, address.to_string());
         check_addresses(&[at("127.0.0.1"), at("127.0.0.1")]).unwrap();
         check_addresses(&[at("10.0.0.1"), at("10.0.0.2"), at("")]).unwrap();
+        // What a card's address is, is not known here.
+        check_addresses(&[at("127.0.0.1"), at("")]).unwrap();
         let error = check_addresses(&[at("10.0.0.1"), at("127.0.1.1")]).unwrap_err();
         assert!(error.to_string().starts_with("rank 1 would be reached at 127.0.1.1"), "{error}");
         assert_eq!(error.exit_code(), 2);
