@@ -37,6 +37,7 @@ pub(crate) struct World {
     rank: usize,
     size: usize,
     device: Device,
+    restarts: bool,
     links: Option<Arc<Links>>,
 }
 
@@ -49,8 +50,6 @@ struct Links {
     /// The part of the store that is this start's alone.
     store: Store,
     exit: Exit,
-    /// Which start it is, from 1, as far as the store remembers.
-    round: i64,
     launch: Launch,
     /// Where the others reach this machine.
     address: GlooAddress,
@@ -61,7 +60,8 @@ struct Links {
 impl World {
     /// This process alone.
     pub(crate) fn single() -> Self {
-        World { rank: 0, size: 1, device: Device::cuda_if_available(), links: None }
+        let device = Device::cuda_if_available();
+        World { rank: 0, size: 1, device, restarts: false, links: None }
     }
 
     /// Which rank this is, from 0.
@@ -88,6 +88,11 @@ impl World {
     /// Whether this rank writes files and talks.
     pub(crate) fn leads(&self) -> bool {
         self.rank == 0
+    }
+
+    /// Whether who launched this run starts it again when it fails, or has done so.
+    pub(crate) fn restarts(&self) -> bool {
+        self.restarts
     }
 
     /// Where this rank computes.

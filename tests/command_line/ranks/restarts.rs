@@ -48,3 +48,27 @@ fn runs_on_pictures_and_from_weights_are_found_by_the_same_command() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("seed: it was 0, now it is 5"), "{said}");
 }
+
+/// One rank is found, too: a job of one process that was put into the queue again.
+#[test]
+fn so_is_a_run_of_one_rank() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let set = ["epochs=1", "batch_size=500", SMALL].map(|set| ["--set", set]).concat();
+    let arguments = [&["--data", "synthetic", "--out", "run"][..], &set].concat();
+    let start = |restarts: &str| {
+        let child = train_on_one_thread(folder, &arguments)
+            .envs([("SLURM_PROCID", "0"), ("SLURM_STEP_ID", "0"), ("SLURM_STEP_NUM_TASKS", "1")])
+            .env("SLURM_RESTART_COUNT", restarts)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        ended(child.unwrap())
+    };
+    let (code, _, said) = start("0");
+    assert_eq!(code, Some(0), "{said}");
+    let (code, _, said) = start("0");
+    assert_eq!(code, Some(2), "not started again: {said}");
+    let (code, _, said) = start("1");
+    assert!(code == Some(0) && said.contains("20 steps, 20 of them done"), "{said}");
+}

@@ -126,7 +126,7 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
 /// is there already. Rank 0 decides for all.
 fn place(arguments: &TrainArgs, world: &World) -> Result<Option<PathBuf>, Error> {
     let TrainArgs { out, resume, .. } = arguments;
-    if world.restarts() && out.is_none() && resume.is_none() {
+    if world.size() > 1 && world.restarts() && out.is_none() && resume.is_none() {
         return Err(Error::Usage(
             "a run that is started again must know its folder: give it one with --out".to_string(),
         ));

@@ -29,8 +29,6 @@ pub(crate) struct Launch {
     pub(crate) keeper: Keeper,
     /// What keeps this run apart from others that meet at the same store.
     pub(crate) run: String,
-    /// Whether the launcher starts it again when it fails, or has done so.
-    pub(crate) restarts: bool,
 }
 
 /// Who holds the store.
@@ -58,6 +56,22 @@ impl Launch {
     /// Names the variable that is missing, or that cannot be meant.
     pub(crate) fn of_this_process() -> Result<Option<Self>, Error> {
         Self::from(&|name| std::env::var(name).ok())
+    }
+
+    /// Whether who started this process, maybe it alone, starts it again when it fails, or has done so.
+    ///
+    /// # Errors
+    ///
+    /// Names the variable that cannot be meant.
+    pub(crate) fn restarts() -> Result<bool, Error> {
+        Self::restarts_by(&|name| std::env::var(name).ok())
+    }
+
+    fn restarts_by(lookup: &dyn Fn(&str) -> Option<String>) -> Result<bool, Error> {
+        let variables = Variables(lookup);
+        let count = |name| Ok::<u64, Error>(variables.optional(name)?.unwrap_or(0));
+        let by_slurm = variables.has("SLURM_PROCID") && count("SLURM_RESTART_COUNT")? > 0;
+        Ok(by_slurm || count("TORCHELASTIC_MAX_RESTARTS")? > 0)
     }
 
     fn from(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, Error> {
@@ -88,7 +102,6 @@ fn plain(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     let local_size = variables.count("LOCAL_WORLD_SIZE")?;
     // There the launcher's own process holds the store, on the first machine.
     let agent_holds = variables.get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True");
-    let most: u64 = variables.optional("TORCHELASTIC_MAX_RESTARTS")?.unwrap_or(0);
     let run = variables.get("TORCHELASTIC_RUN_ID").unwrap_or_default();
     Ok(Some(Launch {
         rank,
@@ -98,7 +111,6 @@ fn plain(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         store: StoreAddress { host, port },
         keeper: if agent_holds { Keeper::Launcher } else { Keeper::Rank0 },
         run: format!("xception/{run}"),
-        restarts: most > 0,
     }))
 }
 
@@ -124,7 +136,6 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         // Two steps of a job may run at the same time.
         None => 15_000 + ((job + step.parse::<u64>().unwrap_or(0)) % 10_000) as u16,
     };
-    let restarts: u64 = variables.optional("SLURM_RESTART_COUNT")?.unwrap_or(0);
     Ok(Some(Launch {
         rank,
         world_size,
@@ -137,7 +148,6 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         store: StoreAddress { host, port },
         keeper: Keeper::Rank0,
         run: format!("xception/{job}.{step}"),
-        restarts: restarts > 0,
     }))
 }
 
@@ -158,7 +168,6 @@ fn open_mpi(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         store: StoreAddress { host, port: variables.port()?.unwrap_or(PORT) },
         keeper: Keeper::Rank0,
         run: "xception".to_string(),
-        restarts: false,
     }))
 }
 

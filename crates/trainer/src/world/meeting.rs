@@ -39,14 +39,9 @@ impl World {
     pub(crate) fn join(fit: Result<(), Error>) -> Result<Self, Error> {
         let met = fit.and_then(|()| Launch::of_this_process()).and_then(|launch| match launch {
             Some(launch) => Self::meet(&launch),
-            None => Ok(Self::single()),
+            None => Ok(Self { restarts: Launch::restarts()?, ..Self::single() }),
         });
         met.inspect_err(|error| failure::tell_launcher(&Chain(error).to_string(), Cause::ThisRank))
-    }
-
-    /// Whether the launcher starts this run again when it fails, or has done so.
-    pub(crate) fn restarts(&self) -> bool {
-        self.links.as_ref().is_some_and(|links| links.launch.restarts || links.round > 1)
     }
 
     /// Meets the ranks that `launch` is one of.
@@ -103,8 +98,9 @@ impl World {
         let host = |rank: usize| &attendees[rank].host;
         let is_seen = (0..rank).all(|other| host(other) != host(rank));
         let launch = launch.clone();
-        let links = Links { cpu, gpu, store, exit, round, launch, address, is_seen };
-        Ok(Self { rank, size: world_size, device, links: Some(Arc::new(links)) })
+        let links = Links { cpu, gpu, store, exit, launch, address, is_seen };
+        let restarts = round > 1 || Launch::restarts()?;
+        Ok(Self { rank, size: world_size, device, restarts, links: Some(Arc::new(links)) })
     }
 }
 

@@ -29,7 +29,6 @@ fn two_ranks<T: Send>(work: impl Fn(World) -> T + Sync) -> Vec<T> {
                     store: StoreAddress { host: "127.0.0.1".to_string(), port },
                     keeper: Keeper::Rank0,
                     run: "test".to_string(),
-                    restarts: false,
                 };
                 let world = World::meet(&launch).unwrap();
                 let done = work(world.clone());
