@@ -74,8 +74,15 @@ impl World {
         let silence = Arc::new(Silence::new());
         watch(Arc::clone(&silence), keeper.clone(), place);
         let patience = Patience { gathering: GATHERING, next_round };
-        let rendezvous =
-            Rendezvous { store: &store, at, rank, world_size, patience, silence: &silence };
+        let rendezvous = Rendezvous {
+            store: &store,
+            at,
+            keeper: &keeper,
+            rank,
+            world_size,
+            patience,
+            silence: &silence,
+        };
         let met = rendezvous.come_together(&own);
         let begun = met.and_then(|meeting| {
             let stores = [meeting.part_of(&store)?, meeting.part_of(&beats)?];

@@ -89,6 +89,8 @@ pub(super) struct Rendezvous<'a> {
     pub(super) store: &'a Store,
     /// Where that is, for people.
     pub(super) at: &'a str,
+    /// Who holds it, for people.
+    pub(super) keeper: &'a str,
     pub(super) rank: usize,
     pub(super) world_size: usize,
     pub(super) patience: Patience,
@@ -105,10 +107,10 @@ impl Rendezvous<'_> {
     pub(super) fn come_together(self, own: &Attendee) -> Result<Meeting, Error> {
         let met = if self.rank == 0 { self.open(own) } else { self.come(own) };
         met.map_err(|error| match error {
-            // Of the store: who holds it left meanwhile.
-            Error::Distributed(DistributedError { rank: None, message, .. }) => self.refused(
-                format!("their store at {} is gone, and with it who held it: {message}", self.at),
-            ),
+            // Of the store: it goes with who holds it.
+            Error::Distributed(DistributedError { rank: None, message, .. }) => {
+                self.refused(format!("{} is gone: {message}", self.keeper))
+            }
             other => other,
         })
     }

@@ -27,7 +27,8 @@ fn come_together(
     patience: Patience,
 ) -> Result<Meeting, Error> {
     let silence = &Silence::new();
-    Rendezvous { store, at: "head:1", rank, world_size, patience, silence }.come_together(own)
+    Rendezvous { store, at: "head:1", keeper: "rank 0", rank, world_size, patience, silence }
+        .come_together(own)
 }
 
 /// All of them at once: their rounds, and who they think takes part.
@@ -127,4 +128,20 @@ fn ranks_that_count_differently_are_refused_at_once() {
     });
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("was started as one of 2, rank 0 as one of 3"), "{error}");
+}
+
+#[test]
+fn who_holds_the_store_and_goes_is_named() {
+    let (host, connect) = store();
+    let connection = connect();
+    let error = thread::scope(|scope| {
+        let own = named("own", 2);
+        let waits =
+            scope.spawn(move || come_together(&connection, (1, 2), &own, PATIENCE).err().unwrap());
+        thread::sleep(Duration::from_millis(300));
+        drop(host);
+        waits.join().unwrap()
+    });
+    assert_eq!(error.exit_code(), 7);
+    assert!(error.to_string().contains("meeting the other ranks: rank 0 is gone"), "{error}");
 }
