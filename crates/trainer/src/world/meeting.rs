@@ -137,8 +137,11 @@ impl Connected {
             false => Device::Cpu,
         };
         // A port that is not open is found out here, and not by waiting for as long as an operation may take.
-        cpu_group(&meeting.store, "connecting", launch, address, CONNECTING).map_err(closed)?;
+        let connecting = cpu_group(&meeting.store, "connecting", launch, address, CONNECTING);
+        let connecting = connecting.map_err(closed)?;
         let cpu = Mutex::new(cpu_group(&meeting.store, "cpu", launch, address, OPERATION)?);
+        // Not earlier: the others may still have been connecting, and all have come to the second group now.
+        drop(connecting);
         let gpu = device.is_cuda().then(|| -> Result<_, Error> {
             let store = meeting.store.with_prefix("gpu")?;
             let group = ProcessGroup::nccl(&store, rank, world_size, device, OPERATION)?;
