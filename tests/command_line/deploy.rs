@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::binary;
+use super::{SMALL, binary};
 
 /// Starts both ranks as Slurm's does: who is who in the environment, and nothing about a meeting place.
 const SRUN: &str = r#"#!/bin/bash
@@ -58,9 +58,8 @@ fn submit(folder: &Path, srun: &str, restarts: &str, arguments: &[&str]) -> (Opt
 fn a_job_trains_goes_on_and_knows_when_to_begin_again() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
-    let small = "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
     let train =
-        ["--data", "synthetic", "--set", "epochs=1", "--set", "batch_size=250", "--set", small];
+        ["--data", "synthetic", "--set", "epochs=1", "--set", "batch_size=250", "--set", SMALL];
     assert_eq!(submit(folder, SRUN, "0", &train), (Some(0), String::new()));
     assert!(folder.join("run/rank-1.log").is_file());
     // Begun again, it finds its folder.

@@ -9,11 +9,7 @@ use serde_json::Value;
 use tch::{CModule, Kind, Tensor};
 use xception::weights::{self, Description};
 
-use super::{json, xception};
-
-/// The smallest network, whatever the recipe.
-const SMALL: &str =
-    "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
+use super::{SMALL, json, xception};
 
 /// `count` drawn shapes as PNG files under `root`, a folder for each of their ten classes.
 pub(super) fn write_pictures(root: &Path, count: usize) {

@@ -18,10 +18,13 @@ import ranks
 PATIENCE = 10
 
 
-def start(xception, folder, arguments):
-    port = ranks.free_port()
-    return [ranks.Rank(folder, machines.inside(rank, xception), rank, machines.ADDRESSES[0], port, arguments)
-            for rank in (0, 1)]
+def start_rank(xception, folder, number, port, arguments):
+    return ranks.Rank(folder, machines.inside(number, xception), number, machines.ADDRESSES[0], port, arguments)
+
+
+def start(xception, folder, arguments, port=None):
+    port = port or ranks.free_port()
+    return [start_rank(xception, folder, number, port, arguments) for number in (0, 1)]
 
 
 def finish(pair):
@@ -90,10 +93,7 @@ def trial_at_start(xception, folder, arguments, fault, gone, pause):
     run = folder / "run"
     logged = ranks.lines(run / "metrics.jsonl")
     port = ranks.free_port()
-    def rank(number):
-        command = machines.inside(number, xception)
-        return ranks.Rank(folder, command, number, machines.ADDRESSES[0], port, arguments)
-    pair = [rank(0), rank(1)]
+    pair = start(xception, folder, arguments, port)
     time.sleep(pause)
     watchers = disturb(pair, fault, gone)
     begun = time.monotonic()
@@ -112,7 +112,7 @@ def trial_at_start(xception, folder, arguments, fault, gone, pause):
         # They wait for who did not come: the rank comes late.
         if fault == "kill":
             pair[gone].end()
-            pair[gone] = rank(gone)
+            pair[gone] = start_rank(xception, folder, gone, port, arguments)
         elif fault == "stop":
             pair[gone].signal(signal.SIGCONT)
         goes_on(pair, run, logged)

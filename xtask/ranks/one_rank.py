@@ -7,21 +7,12 @@ of its stretches; a round's figure is new by old.
 """
 
 import math
-import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
-from scaling import speed
-
-
-def train(program, folder, name, core):
-    arguments = ["--data", "synthetic", "--out", name, "--set", "epochs=1", "--set", "log_every=5"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = ["taskset", "-c", str(core), program, "-q", "train", *arguments]
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+import scaling
 
 
 def main(old, new, rounds="40"):
@@ -31,10 +22,9 @@ def main(old, new, rounds="40"):
         swapped = number % 2
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            running = [train(program, folder, name, (place + swapped) % 2) for place, (name, program) in enumerate(programs.items())]
-            if any(process.wait() != 0 for process in running):
-                raise SystemExit("a run failed")
-            ratio = speed(folder, "new") / speed(folder, "old")
+            cores = reversed(range(2)) if swapped else range(2)
+            scaling.ended([scaling.train(programs[name], folder, name, core) for name, core in zip(programs, cores)])
+            ratio = scaling.speed(folder, "new") / scaling.speed(folder, "old")
         by_order[swapped].append(ratio)
         print(f"round {number + 1}: {ratio:.4f}", flush=True)
     # A round on either core is one pair: what a core is worth falls out.

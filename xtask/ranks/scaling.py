@@ -1,6 +1,7 @@
 """What ranks cost: one and two on this machine, and all-reduce over cables of known speed and delay."""
 
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -26,7 +27,7 @@ def speed(folder, name):
 def train(xception, folder, name, core, port=None):
     """One rank alone on a core, or with a port one of two."""
     arguments = ["--data", "synthetic", "--out", name, "--set", "epochs=1", "--set", "log_every=5"]
-    environment = {"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     if port is not None:
         environment |= {"RANK": str(core), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     command = ["taskset", "-c", str(core), xception, "-q", "train", *arguments]

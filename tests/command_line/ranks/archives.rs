@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use datasets::{Split, synthetic};
 use tempfile::TempDir;
 
+use super::super::SMALL;
 use super::*;
 
 /// Drawn shapes in four archives to train on and one to measure on.
@@ -32,8 +33,6 @@ fn write_archives(root: &Path) {
     }
 }
 
-const SMALL: &str =
-    "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
 const INPUT: &str = "input={ side = 32, crop_fraction = 1.0, interpolation = 'bicubic', broken = 'refuse', workers = 1, \
                      shuffle = 'by-file' }";
 

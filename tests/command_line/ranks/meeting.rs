@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::super::SMALL;
 use super::super::own_pictures::write_pictures;
 use super::*;
 
@@ -70,9 +71,8 @@ fn shares_of_broken_pictures_are_left_out() {
     for name in ["a", "b", "c"] {
         fs::write(folder.join(format!("shapes/disc/{name}.png")), "not a picture").unwrap();
     }
-    let small = "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
     let input = "input={ side = 32, crop_fraction = 1.0, interpolation = 'bicubic', broken = 'leave-out', workers = 1 }";
-    let set = ["epochs=2", "batch_size=1", small, input].map(|set| ["--set", set]).concat();
+    let set = ["epochs=2", "batch_size=1", SMALL, input].map(|set| ["--set", set]).concat();
     train(folder, &[&["--data", "folder:shapes", "--out", "run"][..], &set].concat());
     let results = fs::read_to_string(folder.join("run/results.json")).unwrap();
     let results: Value = serde_json::from_str(&results).unwrap();

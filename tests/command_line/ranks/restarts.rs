@@ -2,13 +2,12 @@
 
 use tempfile::TempDir;
 
+use super::super::SMALL;
 use super::super::own_pictures::write_pictures;
 use super::*;
 
 /// As torchrun says it to ranks that it would start again.
 const RESTARTS: [(&str, &str); 1] = [("TORCHELASTIC_MAX_RESTARTS", "3")];
-const SMALL: &str =
-    "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }";
 
 /// Both ranks to the end; what rank 0 said on stderr.
 #[track_caller]
