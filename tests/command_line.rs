@@ -4,7 +4,7 @@ mod bench;
 mod deploy;
 mod documents;
 mod manual;
-mod own_pictures;
+mod own_images;
 mod ranks;
 mod refusals;
 mod report;

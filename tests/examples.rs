@@ -15,7 +15,7 @@ fn run(package: &str, example: &str) -> String {
 }
 
 #[test]
-fn a_picture_is_classified() {
+fn an_image_is_classified() {
     let said = run("xception", "classify");
     assert_eq!(said.matches(" %  class ").count(), 5, "{said}");
 }
@@ -41,5 +41,5 @@ fn fine_tuning_by_hand_beats_the_head_alone() {
 #[test]
 fn a_separable_layer_works_in_another_network() {
     let said = run("sepconv", "in_another_network");
-    assert!(said.ends_with("% of new pictures are told right\n"), "{said}");
+    assert!(said.ends_with("% of new images are told right\n"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! The fill formula of `golden/README.md`: weights and pictures as pure functions of a name.
+//! The fill formula of `golden/README.md`: weights and images as pure functions of a name.
 //!
 //! `golden/originals/fill.py` is the same in Python; both must round in the same places.
 
@@ -43,7 +43,7 @@ pub(crate) fn weights(entry: &TensorEntry, fill: &Fill) -> Tensor {
     Tensor::from_slice(&values).view(shape.as_slice())
 }
 
-/// Pictures `[n, 3, h, w]`, uniform in [-2, 2), float64.
+/// Images `[n, 3, h, w]`, uniform in [-2, 2), float64.
 pub(crate) fn images(name: &str, shape: &[i64]) -> Tensor {
     let values: Vec<f64> =
         stream(name, shape.iter().product::<i64>() as usize).into_iter().map(|v| 2.0 * v).collect();

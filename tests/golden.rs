@@ -98,7 +98,7 @@ const PROMISED: Tolerance = Tolerance { forward: 1e-5, gradients: 1e-5, behind_k
 /// computes channels-last, as our kernels always do, and 1.6e-5 with depthwise kernels between the norms
 /// (`make_golden.py --conditioning`): no implementation can promise less than that.
 const NORM_AFTER_NORM: Tolerance = Tolerance { gradients: 5e-5, ..PROMISED };
-/// The aligned networks have too many ReLUs for any draw of the pictures to stay clear of all their kinks in float32 (of
+/// The aligned networks have too many ReLUs for any draw of the images to stay clear of all their kinks in float32 (of
 /// twelve, `make_golden.py --search` finds none that does): gradients there are held to what kinks do, and to the last
 /// digit in float64.
 const DEEP: Tolerance = Tolerance { gradients: BEHIND_KINKS, behind_kinks: 0.0, ..PROMISED };

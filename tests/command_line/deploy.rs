@@ -91,6 +91,6 @@ fn what_pods_run_is_understood() {
         line.trim().split(' ').skip(2).filter(|word| *word != "\"$@\"").collect();
     let folder = TempDir::new().unwrap();
     let ended = super::xception(folder.path(), &arguments);
-    assert_eq!(ended.code, Some(3), "only the pictures are missing: {}", ended.stderr);
-    assert!(ended.stderr.contains("folder:/pictures"), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(3), "only the images are missing: {}", ended.stderr);
+    assert!(ended.stderr.contains("folder:/images"), "{}", ended.stderr);
 }

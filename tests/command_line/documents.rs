@@ -69,7 +69,7 @@ fn follow(document: &str, folder: &Path, at_least: usize) {
     }
 }
 
-/// CIFAR-10's files with noise for pictures, the label in its brightness.
+/// CIFAR-10's files with noise for images, the label in its brightness.
 fn write_cifar10(folder: &Path) {
     let set = Cifar::Cifar10;
     fs::create_dir_all(folder).unwrap();
@@ -95,7 +95,7 @@ fn the_guide_to_training_can_be_followed() {
     assert!(folder.path().join("comparison.html").is_file());
 }
 
-/// What README takes for granted is made first: CIFAR-10, pictures, somebody's weights, an earlier run.
+/// What README takes for granted is made first: CIFAR-10, images, somebody's weights, an earlier run.
 #[test]
 fn the_readme_can_be_followed() {
     let folder = TempDir::new().unwrap();
@@ -103,8 +103,8 @@ fn the_readme_can_be_followed() {
     write_cifar10(&folder.join("cache").join(Cifar::Cifar10.folder()));
     let pets = ["cat", "dog"].map(|class| (1..4).map(move |n| format!("pets/{class}/{n}.png")));
     let pets = pets.into_iter().flatten();
-    let pictures = ["frog.png", "frog.jpg", "new.jpg", "truck.jpg"].map(String::from);
-    for (name, blue) in pictures.into_iter().chain(pets).zip(90..) {
+    let images = ["frog.png", "frog.jpg", "new.jpg", "truck.jpg"].map(String::from);
+    for (name, blue) in images.into_iter().chain(pets).zip(90..) {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, blue])).save(path).unwrap();

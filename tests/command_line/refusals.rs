@@ -148,7 +148,7 @@ fn weights_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn pictures_that_cannot_be_read_are_named() {
+fn images_that_cannot_be_read_are_named() {
     let prepare = |folder: &Path| {
         let golden = crate::golden_file::Golden::open("plain-shared");
         let spec = crate::golden::spec(&golden);
@@ -160,7 +160,7 @@ fn pictures_that_cannot_be_read_are_named() {
         .unwrap();
         xception::weights::write(&folder.join("w.safetensors"), &tensors, &Default::default())
             .unwrap();
-        fs::write(folder.join("text.png"), "not a picture").unwrap();
+        fs::write(folder.join("text.png"), "not an image").unwrap();
         let flat = [("input".to_string(), tch::Tensor::from_slice(&[1.0_f32, 2.0]))].into();
         xception::weights::write(&folder.join("flat.safetensors"), &flat, &Default::default())
             .unwrap();

@@ -33,7 +33,7 @@ fn a_finished_run_is_one_page_with_everything_in_it() {
         &page,
         &[
             "<h1>75.00 % test accuracy</h1>",
-            "Preset cifar on CIFAR-10, 1,000 test pictures. 3 of 3 epochs in 9:49 min.",
+            "Preset cifar on CIFAR-10, 1,000 test images. 3 of 3 epochs in 9:49 min.",
         ],
     );
     for section in
@@ -61,11 +61,11 @@ fn a_finished_run_is_one_page_with_everything_in_it() {
         ],
     );
     assert_eq!(
-        page.matches("<img alt=\"Test picture").count(),
+        page.matches("<img alt=\"Test image").count(),
         0,
         "attributes stand as they are written"
     );
-    assert_eq!(page.matches("alt=\"Test picture").count(), 3);
+    assert_eq!(page.matches("alt=\"Test image").count(), 3);
     assert!(!page.contains("No final evaluation") && !page.contains("not finite"));
     let left: Vec<_> = fs::read_dir(folder.join("run")).unwrap().collect();
     assert_eq!(left.len(), 6, "nothing but the page was added: {left:?}");

@@ -35,7 +35,7 @@ fn a_run_leaves_what_it_promises_and_its_weights_can_be_used() {
         run.stderr
     );
     assert!(
-        run.stdout.contains("synthetic test accuracy (synthetic pictures, NOT CIFAR-10): "),
+        run.stdout.contains("synthetic test accuracy (synthetic images, NOT CIFAR-10): "),
         "{}",
         run.stdout
     );
@@ -110,7 +110,7 @@ fn check_metrics(text: &str, results: &Value) {
     let training: Vec<&Value> =
         lines.iter().filter(|line| line.get("train/loss").is_some()).collect();
     let steps: Vec<u64> = training.iter().map(|line| line["step"].as_u64().unwrap()).collect();
-    // 10,000 pictures in batches of 128 are 79 steps, the last one of 16.
+    // 10,000 images in batches of 128 are 79 steps, the last one of 16.
     assert_eq!(steps, [10, 20, 30, 40, 50, 60, 70, 79]);
     assert!(
         training.iter().all(|line| line["lr"].as_f64() > Some(0.0) || line["step"] == 79),
@@ -149,12 +149,12 @@ fn check_details(folder: &Path, results: &Value, evaluated: &Value) {
     assert_eq!(page.matches("taken for ").count(), 32 + 2, "each mistake says what it is");
 }
 
-/// A picture file and a tensor of the same pixels are one thing to the network.
+/// An image file and a tensor of the same pixels are one thing to the network.
 fn check_predictions(folder: &Path) {
     let pixels: Vec<u8> = (0..32 * 32 * 3).map(|index| (index * 7 % 256) as u8).collect();
     image::RgbImage::from_raw(32, 32, pixels.clone())
         .unwrap()
-        .save(folder.join("picture.png"))
+        .save(folder.join("image.png"))
         .unwrap();
     let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.247, 0.243, 0.261]);
     let normalized: Vec<f32> = pixels
@@ -179,7 +179,7 @@ fn check_predictions(folder: &Path) {
         "3",
         "--logits",
         "logits.safetensors",
-        "picture.png",
+        "image.png",
         "input.safetensors",
     ];
     let predicted = json(&xception(folder, &arguments));
@@ -189,7 +189,7 @@ fn check_predictions(folder: &Path) {
         .iter()
         .map(|entry| entry["input"].as_str().unwrap())
         .collect();
-    assert_eq!(inputs, ["picture.png", "input.safetensors[0]", "input.safetensors[1]"]);
+    assert_eq!(inputs, ["image.png", "input.safetensors[0]", "input.safetensors[1]"]);
     let top = predicted[0]["top"].as_array().unwrap();
     assert_eq!(top.len(), 3);
     assert_eq!(
@@ -204,7 +204,7 @@ fn check_predictions(folder: &Path) {
     let best = logits["logits"].get(0).argmax(0, false).int64_value(&[]);
     assert_eq!(top[0]["class"], best);
 
-    let plain = xception(folder, &["predict", "--weights", "run/best.safetensors", "picture.png"]);
+    let plain = xception(folder, &["predict", "--weights", "run/best.safetensors", "image.png"]);
     assert_eq!(plain.stdout.lines().count(), 6, "{}", plain.stdout);
 }
 
@@ -278,5 +278,5 @@ fn a_summary_counts_what_the_design_counts() {
     assert_eq!(summary["input"], 299);
     assert_eq!(summary["layers"][0]["output"], serde_json::json!([32, 149, 149]));
     let table = xception(folder.path(), &["summary", "--preset", "notebook-cifar10"]);
-    assert!(table.stdout.ends_with("20,825,370 trainable parameters, 20,875,626 with batch-norm statistics, 93,752,896 multiply-accumulates and 428,906 activations a picture\n"), "{}", table.stdout);
+    assert!(table.stdout.ends_with("20,825,370 trainable parameters, 20,875,626 with batch-norm statistics, 93,752,896 multiply-accumulates and 428,906 activations an image\n"), "{}", table.stdout);
 }

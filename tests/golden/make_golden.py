@@ -29,7 +29,7 @@ def arguments():
         "--conditioning", action="store_true", help="print how far float32 is from float64"
     )
     task.add_argument(
-        "--search", type=int, metavar="DRAWS", help="look for pictures far from every kink"
+        "--search", type=int, metavar="DRAWS", help="look for images far from every kink"
     )
     return parser.parse_args()
 

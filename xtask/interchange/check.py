@@ -2,12 +2,12 @@
 
     python check.py XCEPTION [PRESET ...]
 
-For each network, with weights and statistics drawn at random and a picture of noise in float32:
+For each network, with weights and statistics drawn at random and an image of noise in float32:
 
   in     a state dict as the original writes it, through `xception import`
   back   our safetensors into a new network of timm, `load_state_dict(strict=True)`
   torch  `xception export OUT.pt`, by `torch.jit.load`
-  onnx   `xception export OUT.onnx`, by ONNX Runtime; also three pictures of another size
+  onnx   `xception export OUT.onnx`, by ONNX Runtime; also three images of another size
 
 An answer may be 1e-4 off, relative to the original's logits. The exit code is 1 when one is farther off or missing.
 """
@@ -48,7 +48,7 @@ def xception(*arguments):
         raise SystemExit(f"xception {' '.join(map(str, arguments))}\n{done.stderr}")
 
 
-def pictures(count, height, width):
+def images(count, height, width):
     return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
@@ -104,7 +104,7 @@ class Keras:
         unsettle((variable.path, variable.value) for variable in self.model.weights)
 
     def sized(self, size):
-        """A new one for pictures of this size, under the layer names of a new session."""
+        """A new one for images of this size, under the layer names of a new session."""
         keras.backend.clear_session()
         return keras.applications.Xception(
             weights=None, classes=CLASSES, input_shape=(*size, 3), classifier_activation=None
@@ -125,7 +125,7 @@ class Keras:
 
 def check(preset, original, folder):
     """Every way of one network; (way, distance) each."""
-    images = pictures(1, 299, 299)
+    images = images(1, 299, 299)
     expected = original(images)
     for number, name in enumerate(original.files(folder)):
         ours = folder / f"ours-{number}.safetensors"
@@ -142,7 +142,7 @@ def check(preset, original, folder):
     session = onnxruntime.InferenceSession(str(graph))
     run = lambda x: session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
     yield "onnx", distance(run(images), expected)
-    others = pictures(3, 96, 83)
+    others = images(3, 96, 83)
     yield "onnx, 3x96x83", distance(run(others), original(others))
 
 

@@ -81,7 +81,7 @@ class NotebookXception(nn.Module):
         self.head = nn.Linear(2048, classes)
 
     def forward(self, xs: torch.Tensor) -> torch.Tensor:
-        """Pictures to logits."""
+        """Images to logits."""
         xs = self.exit_flow(self.middle_flow(self.entry_flow(self.stem(xs))))
         return self.head(xs.mean(dim=(2, 3)))
 
@@ -110,7 +110,7 @@ def build(network: str) -> nn.Module:
 
 
 def shape(network: str, batch_size: int) -> tuple[int, int, int, int]:
-    """`[N, 3, H, W]` of its pictures."""
+    """`[N, 3, H, W]` of its images."""
     pixels = 299 if network == "xception" else 32
     return (batch_size, 3, pixels, pixels)
 

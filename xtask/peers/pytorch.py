@@ -45,7 +45,7 @@ def training_step(
 def inference_step(
     model: torch.nn.Module, images: torch.Tensor, arguments: Namespace
 ) -> Callable[[], object]:
-    """Forward without autograd; bf16 by casting weights and pictures, frozen where compiled."""
+    """Forward without autograd; bf16 by casting weights and images, frozen where compiled."""
     model.eval()
     if arguments.precision == "bf16":
         model, images = model.to(torch.bfloat16), images.to(torch.bfloat16)

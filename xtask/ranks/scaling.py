@@ -19,7 +19,7 @@ DELAYS = [0, 1, 5]
 
 
 def speed(folder, name):
-    """Pictures a second over the run but for its first lines."""
+    """Images a second over the run but for its first lines."""
     lines = [json.loads(line) for line in (folder / name / "metrics.jsonl").read_text().splitlines()]
     return statistics.median(line["perf/images_per_s"] for line in lines[3:] if "perf/images_per_s" in line)
 
@@ -41,7 +41,7 @@ def ended(processes):
 
 
 def one_and_two(xception):
-    """Pictures a second: one rank, two that know nothing of each other, two ranks."""
+    """Images a second: one rank, two that know nothing of each other, two ranks."""
     results = {"one": [], "apart": [], "together": []}
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:

@@ -37,11 +37,11 @@ def records(path: pathlib.Path) -> dict:
 
 
 def image(tag: str, event: event_accumulator.ImageEvent) -> dict:
-    """What the event says of its picture, and what the picture is."""
+    """What the event says of its image, and what the image is."""
     try:
-        with Image.open(io.BytesIO(event.encoded_image_string)) as picture:
-            picture.load()
-            decoded, problem = list(picture.size), None
+        with Image.open(io.BytesIO(event.encoded_image_string)) as image:
+            image.load()
+            decoded, problem = list(image.size), None
     except Exception as error:
         decoded, problem = None, str(error)
     said = {"tag": tag, "step": event.step, "said": [event.width, event.height]}

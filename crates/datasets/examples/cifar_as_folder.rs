@@ -1,9 +1,9 @@
-//! CIFAR-10 written out as PNG files, a folder for each class: for trying the way from a folder of pictures to a
+//! CIFAR-10 written out as PNG files, a folder for each class: for trying the way from a folder of images to a
 //! classifier, with figures that can be compared.
 //!
 //! `cargo run --release -p datasets --example cifar_as_folder -- CIFAR OUT CLASSES TRAIN TEST`, where `CIFAR` is the
 //! folder of the binary files, `CLASSES` some names with commas between them, and `TRAIN` and `TEST` say how many
-//! pictures of each class go to `OUT/train` and to `OUT/test`: the first in the order of the set.
+//! images of each class go to `OUT/train` and to `OUT/test`: the first in the order of the set.
 #![allow(clippy::print_stderr, reason = "for people")]
 
 use std::error::Error;
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use datasets::{Cifar, Pictures, Split};
+use datasets::{Cifar, Images, Split};
 use image::RgbImage;
 
 fn main() -> ExitCode {
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     };
     let written = write(Path::new(cifar), Path::new(out), classes, train, test);
     match written {
-        Ok(count) => eprintln!("{count} pictures in {out}"),
+        Ok(count) => eprintln!("{count} images in {out}"),
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Writes both splits; the number of pictures.
+/// Writes both splits; the number of images.
 fn write(
     cifar: &Path,
     out: &Path,
@@ -41,32 +41,32 @@ fn write(
 ) -> Result<usize, Box<dyn Error>> {
     let mut count = 0;
     for (split, folder, each) in [(Split::Train, "train", train), (Split::Test, "test", test)] {
-        let pictures = Cifar::Cifar10.load(cifar, split)?;
+        let images = Cifar::Cifar10.load(cifar, split)?;
         for class in classes.split(',') {
-            let label = pictures.class_names().iter().position(|name| name == class);
+            let label = images.class_names().iter().position(|name| name == class);
             let label = label.ok_or_else(|| format!("CIFAR-10 has no class '{class}'"))?;
-            count += of_class(&pictures, label, each.parse()?, &out.join(folder).join(class))?;
+            count += of_class(&images, label, each.parse()?, &out.join(folder).join(class))?;
         }
     }
     Ok(count)
 }
 
-/// Writes the first `each` pictures of a class into a folder; their number.
+/// Writes the first `each` images of a class into a folder; their number.
 fn of_class(
-    pictures: &Pictures,
+    images: &Images,
     label: usize,
     each: usize,
     folder: &Path,
 ) -> Result<usize, Box<dyn Error>> {
     fs::create_dir_all(folder)?;
-    let (width, height) = (pictures.width() as u32, pictures.height() as u32);
-    let labels = pictures.labels().iter().enumerate();
+    let (width, height) = (images.width() as u32, images.height() as u32);
+    let labels = images.labels().iter().enumerate();
     let own = labels.filter(|(_, own)| **own as usize == label).map(|(index, _)| index);
     let mut count = 0;
     for index in own.take(each) {
-        let pixels = pictures.picture(index).as_flattened().to_vec();
-        let picture = RgbImage::from_raw(width, height, pixels).ok_or("pixels are missing")?;
-        picture.save(folder.join(format!("{index:05}.png")))?;
+        let pixels = images.image(index).as_flattened().to_vec();
+        let image = RgbImage::from_raw(width, height, pixels).ok_or("pixels are missing")?;
+        image.save(folder.join(format!("{index:05}.png")))?;
         count += 1;
     }
     Ok(count)

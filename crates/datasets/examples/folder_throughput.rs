@@ -1,5 +1,5 @@
-//! Pictures a second from a folder of files to batches a network can take: decoded, cropped at random, mirrored,
-//! normalised. `xtask/peers/pictures.py` times it in turns with torchvision.
+//! Images a second from a folder of files to batches a network can take: decoded, cropped at random, mirrored,
+//! normalised. `xtask/peers/images.py` times it in turns with torchvision.
 //!
 //! `cargo run --release -p datasets --example folder_throughput -- DIR SIDE BATCH WORKERS`, and then a line on stdin for
 //! every epoch to time; each is answered by a line with the rate.
@@ -47,11 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (epoch, line) in (0..).zip(io::stdin().lock().lines()) {
         line?;
         let start = Instant::now();
-        let mut pictures = 0;
+        let mut images = 0;
         for batch in loader.epoch(epoch) {
-            pictures += batch?.indices.len();
+            images += batch?.indices.len();
         }
-        println!("{:.1}", pictures as f64 / start.elapsed().as_secs_f64());
+        println!("{:.1}", images as f64 / start.elapsed().as_secs_f64());
     }
     Ok(())
 }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datasets::{
-    Augmentation, Broken, Erasing, ErasingValue, Error, Jitter, LastBatch, Loader, LoaderConfig,
-    Mix, Normalization, Order, Pictures, Policy, ResizedCrop, Share, Split, synthetic,
+    Augmentation, Broken, Erasing, ErasingValue, Error, Images, Jitter, LastBatch, Loader,
+    LoaderConfig, Mix, Normalization, Order, Policy, ResizedCrop, Share, Split, synthetic,
 };
 
 fn main() -> Result<(), Error> {
-    let pictures = Arc::new(synthetic::pictures(Split::Train, 10_000, 32, 0)?);
+    let images = Arc::new(synthetic::images(Split::Train, 10_000, 32, 0)?);
     let notebook = Augmentation::NOTEBOOK;
     for prefetch in [0, 1] {
-        measure(&format!("notebook, prefetch {prefetch}"), &pictures, notebook, prefetch, 32)?;
+        measure(&format!("notebook, prefetch {prefetch}"), &images, notebook, prefetch, 32)?;
     }
     let window = ResizedCrop { scale: [0.25, 1.], ratio: [0.75, 4. / 3.] };
     let value = ErasingValue::Noise;
@@ -53,14 +53,14 @@ fn main() -> Result<(), Error> {
         ("CutMix", Augmentation { mix: Some(Mix::CutMix { alpha: 1. }), ..notebook }),
     ];
     for (name, augmentation) in families {
-        measure(name, &pictures, augmentation, 0, 32)?;
+        measure(name, &images, augmentation, 0, 32)?;
     }
-    measure("notebook at 24 x 24", &pictures, notebook, 0, 24)
+    measure("notebook at 24 x 24", &images, notebook, 0, 24)
 }
 
 fn measure(
     name: &str,
-    pictures: &Arc<Pictures>,
+    images: &Arc<Images>,
     augmentation: Augmentation,
     prefetch: usize,
     side: usize,
@@ -78,7 +78,7 @@ fn measure(
         prefetch,
         workers: 1,
     };
-    let loader = Loader::new(Arc::clone(pictures) as _, config)?;
+    let loader = Loader::new(Arc::clone(images) as _, config)?;
     let mut fastest = Duration::MAX;
     for epoch in 0..10 {
         let start = Instant::now();
@@ -87,7 +87,7 @@ fn measure(
         }
         fastest = fastest.min(start.elapsed());
     }
-    let rate = loader.pictures_per_epoch() as f64 / fastest.as_secs_f64();
+    let rate = loader.images_per_epoch() as f64 / fastest.as_secs_f64();
     let batch = fastest / loader.batches_per_epoch() as u32;
     println!("{name}: {rate:.0} images/s, {batch:.0?} a batch of 128");
     Ok(())

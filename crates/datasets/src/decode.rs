@@ -7,41 +7,40 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use crate::Error;
-use crate::source::{Decoded, PictureRef};
+use crate::source::{Decoded, ImageRef};
 
-/// Most bytes that the file of a picture may have.
+/// Most bytes that the file of an image may have.
 pub(crate) const LARGEST_FILE: u64 = 256 << 20;
-/// Largest side of a picture that is decoded.
+/// Largest side of an image that is decoded.
 const LARGEST_SIDE: u32 = 20_000;
-/// Most memory that decoding one picture may take.
+/// Most memory that decoding one image may take.
 const MOST_MEMORY: u64 = 1 << 30;
 
-/// Decodes the picture in the file at `path`.
+/// Decodes the image in the file at `path`.
 ///
 /// # Errors
-/// A file that cannot be read, is larger than 256 MiB or is no picture; with its name.
-pub fn decode_file<'a>(path: &Path, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
+/// A file that cannot be read, is larger than 256 MiB or is no image; with its name.
+pub fn decode_file<'a>(path: &Path, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
     let mut bytes = std::mem::take(&mut room.bytes);
     bytes.clear();
     File::open(path)
         .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
         .map_err(|source| Error::Unreadable { file: path.to_path_buf(), source })?;
     let size = if bytes.len() as u64 > LARGEST_FILE {
-        Err("more than 256 MiB, which no picture needs".to_string())
+        Err("more than 256 MiB, which no image needs".to_string())
     } else {
         decoded(&bytes, room)
     };
     room.bytes = bytes;
-    let size =
-        size.map_err(|reason| Error::Picture { name: path.display().to_string(), reason })?;
-    Ok(room.picture(size))
+    let size = size.map_err(|reason| Error::Image { name: path.display().to_string(), reason })?;
+    Ok(room.image(size))
 }
 
-/// Decodes a picture as 8-bit RGB: what the file says about its orientation is done, transparency is left out, as in
+/// Decodes an image as 8-bit RGB: what the file says about its orientation is done, transparency is left out, as in
 /// Pillow's `convert("RGB")`. The error says what is wrong with it.
-pub fn decode<'a>(bytes: &[u8], room: &'a mut Decoded) -> Result<PictureRef<'a>, String> {
+pub fn decode<'a>(bytes: &[u8], room: &'a mut Decoded) -> Result<ImageRef<'a>, String> {
     let size = decoded(bytes, room)?;
-    Ok(room.picture(size))
+    Ok(room.image(size))
 }
 
 fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], String> {
@@ -62,18 +61,18 @@ fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], String> {
         return Err(format!("{width}×{height} pixels need more than 1 GiB of memory"));
     }
     let orientation = decoder.orientation().map_err(|error| error.to_string())?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
-    picture.apply_orientation(orientation);
-    let picture = picture.into_rgb8();
-    let size = [picture.height() as usize, picture.width() as usize];
-    room.pixels = picture.into_raw();
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    image.apply_orientation(orientation);
+    let image = image.into_rgb8();
+    let size = [image.height() as usize, image.width() as usize];
+    room.pixels = image.into_raw();
     if size.contains(&0) { Err("it has no pixels".to_string()) } else { Ok(size) }
 }
 
 impl Decoded {
-    fn picture(&self, [height, width]: [usize; 2]) -> PictureRef<'_> {
+    fn image(&self, [height, width]: [usize; 2]) -> ImageRef<'_> {
         let (pixels, _) = self.pixels.as_chunks::<3>();
-        PictureRef { pixels, height, width }
+        ImageRef { pixels, height, width }
     }
 }
 
@@ -88,7 +87,7 @@ mod tests {
         let path = folder.path().join("film.jpg");
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         let mut room = Decoded::default();
-        let Err(error) = decode_file(&path, &mut room) else { panic!("it is no picture") };
+        let Err(error) = decode_file(&path, &mut room) else { panic!("it is no image") };
         let error = error.to_string();
         assert!(error.contains("film.jpg") && error.contains("more than 256 MiB"), "{error}");
         assert!(room.bytes.len() as u64 <= LARGEST_FILE + 1);

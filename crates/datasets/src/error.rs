@@ -79,7 +79,7 @@ pub enum Error {
 
     /// A set's pixels and labels do not match each other.
     #[error(
-        "{pixels} bytes of pixels for {labels} labels of {height}x{width} RGB pictures, expected {labels} * {height} * {width} * 3"
+        "{pixels} bytes of pixels for {labels} labels of {height}x{width} RGB images, expected {labels} * {height} * {width} * 3"
     )]
     PixelCount {
         /// Bytes that were given.
@@ -92,8 +92,8 @@ pub enum Error {
         width: usize,
     },
 
-    /// Pictures without a pixel.
-    #[error("pictures of {height}x{width} pixels have no area")]
+    /// Images without a pixel.
+    #[error("images of {height}x{width} pixels have no area")]
     NoArea {
         /// Height in pixels.
         height: usize,
@@ -101,14 +101,14 @@ pub enum Error {
         width: usize,
     },
 
-    /// A set has more pictures than a 32-bit index can name.
-    #[error("{0} pictures are more than one set can hold ({max})", max = u32::MAX)]
-    TooManyPictures(usize),
+    /// A set has more images than a 32-bit index can name.
+    #[error("{0} images are more than one set can hold ({max})", max = u32::MAX)]
+    TooManyImages(usize),
 
-    /// A picture's label names no class.
-    #[error("picture {index} has label {label}, but there are {classes} classes")]
+    /// An image's label names no class.
+    #[error("image {index} has label {label}, but there are {classes} classes")]
     LabelOutOfRange {
-        /// The picture.
+        /// The image.
         index: usize,
         /// Its label.
         label: u32,
@@ -118,7 +118,7 @@ pub enum Error {
 
     /// Synthetic shapes need some pixels to be told apart.
     #[error(
-        "synthetic pictures of {size}x{size} pixels are too small to tell the shapes apart; take {min} or more"
+        "synthetic images of {size}x{size} pixels are too small to tell the shapes apart; take {min} or more"
     )]
     SyntheticSize {
         /// Side that was asked for, in pixels.
@@ -132,54 +132,54 @@ pub enum Error {
     EmptyBatch,
 
     /// An epoch would have no batch at all.
-    #[error("no batch in an epoch: {pictures} pictures, batch size {batch_size}, last partial batch {}; take a smaller batch or more pictures",
+    #[error("no batch in an epoch: {images} images, batch size {batch_size}, last partial batch {}; take a smaller batch or more images",
         if *.dropped { "dropped" } else { "kept" })]
     NoBatch {
-        /// Pictures in the set.
-        pictures: usize,
-        /// Pictures in a batch.
+        /// Images in the set.
+        images: usize,
+        /// Images in a batch.
         batch_size: usize,
         /// Whether a partial batch would have been dropped.
         dropped: bool,
     },
 
-    /// A rank would be without a picture in some step, or there is no such rank.
+    /// A rank would be without an image in some step, or there is no such rank.
     #[error(
-        "rank {rank} of {world_size} ranks: there must be a picture for each in every batch, and a batch has {pictures}; \
-         take larger batches, more pictures or fewer ranks"
+        "rank {rank} of {world_size} ranks: there must be an image for each in every batch, and a batch has {images}; \
+         take larger batches, more images or fewer ranks"
     )]
     LessThanRanks {
-        /// Pictures in a batch, of all ranks together.
-        pictures: usize,
+        /// Images in a batch, of all ranks together.
+        images: usize,
         /// Which rank.
         rank: usize,
         /// How many ranks.
         world_size: usize,
     },
 
-    /// A crop's padding reaches past the picture.
+    /// A crop's padding reaches past the image.
     #[error(
-        "crop padding {padding} needs pictures of more than {padding} pixels a side, these are {height}x{width}"
+        "crop padding {padding} needs images of more than {padding} pixels a side, these are {height}x{width}"
     )]
     Padding {
         /// Padding on each side, in pixels.
         padding: usize,
-        /// Height of the pictures in pixels.
+        /// Height of the images in pixels.
         height: usize,
-        /// Width of the pictures in pixels.
+        /// Width of the images in pixels.
         width: usize,
     },
 
-    /// A cutout has no area or is larger than the picture.
+    /// A cutout has no area or is larger than the image.
     #[error(
-        "cutout size {size} must lie between 1 and the shorter side of the pictures ({height}x{width})"
+        "cutout size {size} must lie between 1 and the shorter side of the images ({height}x{width})"
     )]
     Cutout {
         /// Side of the square in pixels.
         size: usize,
-        /// Height of the pictures in pixels.
+        /// Height of the images in pixels.
         height: usize,
-        /// Width of the pictures in pixels.
+        /// Width of the images in pixels.
         width: usize,
     },
 
@@ -221,8 +221,8 @@ pub enum Error {
         most: f64,
     },
 
-    /// Two ways to cut one picture.
-    #[error("crop with padding {padding} and resized_crop both cut the picture; take one of them")]
+    /// Two ways to cut one image.
+    #[error("crop with padding {padding} and resized_crop both cut the image; take one of them")]
     TwoCrops {
         /// Padding of the first in pixels.
         padding: usize,
@@ -239,8 +239,8 @@ pub enum Error {
         std: [f64; 3],
     },
 
-    /// Pictures of many sizes, and no word on how they come to one.
-    #[error("the pictures are of many sizes; say how they come to one: the recipe's table [input]")]
+    /// Images of many sizes, and no word on how they come to one.
+    #[error("the images are of many sizes; say how they come to one: the recipe's table [input]")]
     NoFit,
 
     /// A side that no network is given.
@@ -256,9 +256,9 @@ pub enum Error {
     #[error("the input's crop fraction is {0}, expected above 0.1 and at most 1")]
     CropFraction(f64),
 
-    /// A file that holds no picture, or a broken one.
+    /// A file that holds no image, or a broken one.
     #[error("{name} cannot be decoded: {reason} (JPEG, PNG, WebP and BMP are read)")]
-    Picture {
+    Image {
         /// The file.
         name: String,
         /// What is wrong with it.
@@ -267,7 +267,7 @@ pub enum Error {
 
     /// A folder that does not hold a folder for each class.
     #[error(
-        "{} holds {found} {} of pictures, and at least two are needed, one for each class",
+        "{} holds {found} {} of images, and at least two are needed, one for each class",
         .folder.display(), if *.found == 1 { "folder" } else { "folders" }
     )]
     NoClasses {
@@ -289,9 +289,9 @@ pub enum Error {
         test: String,
     },
 
-    /// A class without pictures.
+    /// A class without images.
     #[error(
-        "{} holds no picture (.jpg, .jpeg, .png, .webp or .bmp): put some there, or remove it",
+        "{} holds no image (.jpg, .jpeg, .png, .webp or .bmp): put some there, or remove it",
         .folder.display()
     )]
     EmptyClass {
@@ -301,10 +301,10 @@ pub enum Error {
 
     /// A class of which nothing can be held back.
     #[error(
-        "class {class} in {} has one picture, and two are needed: one to train on, one to test with",
+        "class {class} in {} has one image, and two are needed: one to train on, one to test with",
         .root.display()
     )]
-    OnePicture {
+    OneImage {
         /// The class.
         class: String,
         /// The set.
@@ -344,7 +344,7 @@ pub enum Error {
 
     /// No archives, or nothing in them.
     #[error(
-        "{} holds no archives (.tar) with pictures and labels (KEY.jpg beside KEY.cls)",
+        "{} holds no archives (.tar) with images and labels (KEY.jpg beside KEY.cls)",
         .folder.display()
     )]
     NoShards {
@@ -362,14 +362,12 @@ pub enum Error {
     },
 
     /// A label that cannot number the classes.
-    #[error(
-        "a label is {label}, with {pictures} pictures in all: labels number the classes from 0"
-    )]
+    #[error("a label is {label}, with {images} images in all: labels number the classes from 0")]
     LabelBeyond {
         /// The label.
         label: u32,
-        /// The pictures.
-        pictures: usize,
+        /// The images.
+        images: usize,
     },
 
     /// A list of names that is too short.

@@ -1,15 +1,15 @@
-//! Pictures of any size brought to the one that a network is given.
+//! Images of any size brought to the one that a network is given.
 
 use crate::Error;
 use crate::augment::{Canvas, Interpolation, Resize};
-use crate::source::PictureRef;
+use crate::source::ImageRef;
 
-/// How pictures of any size become squares of one size.
+/// How images of any size become squares of one size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fit {
     /// Rows and columns that the network is given.
     pub side: usize,
-    /// What part of a picture's shorter side that is, the rest being cut off around it: the shorter side becomes
+    /// What part of an image's shorter side that is, the rest being cut off around it: the shorter side becomes
     /// `side / crop_fraction` pixels, rounded down, and the square is cut from the middle. timm: `crop_pct`.
     pub crop_fraction: f64,
     /// How pixels become others.
@@ -28,36 +28,31 @@ impl Fit {
         Ok(())
     }
 
-    /// The middle of `picture`, as torchvision's `Resize` of the shorter side and `CenterCrop` have it of a PIL picture.
+    /// The middle of `image`, as torchvision's `Resize` of the shorter side and `CenterCrop` have it of a PIL image.
     /// `between` is room.
-    pub fn apply(&self, picture: PictureRef, between: &mut Vec<[u8; 3]>, output: &mut [[u8; 3]]) {
+    pub fn apply(&self, image: ImageRef, between: &mut Vec<[u8; 3]>, output: &mut [[u8; 3]]) {
         let shorter = (self.side as f64 / self.crop_fraction) as usize;
         let shorter = shorter.max(self.side);
-        let own = [picture.height, picture.width];
+        let own = [image.height, image.width];
         let least = own[0].min(own[1]);
         // torchvision: the longer side is cut to whole pixels.
         let whole = own.map(|size| if size == least { shorter } else { shorter * size / least });
         let origin = whole.map(|size| half_to_even(size - self.side));
         let size = [self.side; 2];
         let resize = Resize::window(own, whole, origin, size, self.interpolation);
-        resize.apply(picture.pixels, picture.width, between, output);
+        resize.apply(image.pixels, image.width, between, output);
     }
 
-    /// `picture` as the network is given it, `[side, side]`.
-    pub fn square(&self, picture: PictureRef) -> Vec<[u8; 3]> {
+    /// `image` as the network is given it, `[side, side]`.
+    pub fn square(&self, image: ImageRef) -> Vec<[u8; 3]> {
         let mut output = vec![[0; 3]; self.side * self.side];
-        self.apply(picture, &mut Vec::new(), &mut output);
+        self.apply(image, &mut Vec::new(), &mut output);
         output
     }
 
-    pub(crate) fn onto(
-        &self,
-        picture: PictureRef,
-        between: &mut Vec<[u8; 3]>,
-        canvas: &mut Canvas,
-    ) {
+    pub(crate) fn onto(&self, image: ImageRef, between: &mut Vec<[u8; 3]>, canvas: &mut Canvas) {
         canvas.resize(self.side, self.side);
-        self.apply(picture, between, &mut canvas.pixels);
+        self.apply(image, between, &mut canvas.pixels);
     }
 }
 
@@ -76,7 +71,7 @@ mod tests {
 
     /// To the byte, by way of Pillow.
     #[test]
-    fn pictures_are_fitted_as_torchvision_does() {
+    fn images_are_fitted_as_torchvision_does() {
         let cases = fitted();
         assert!(cases.len() >= 40);
         for case in cases {
@@ -84,9 +79,9 @@ mod tests {
                 (case.side, case.crop_fraction, case.interpolation);
             let fit = Fit { side, crop_fraction, interpolation };
             let [height, width] = case.size;
-            let picture = PictureRef { pixels: &case.pixels, height, width };
+            let image = ImageRef { pixels: &case.pixels, height, width };
             let what = format!("{:?} to {side} of {crop_fraction}, {interpolation:?}", case.size);
-            assert!(case.is(fit.square(picture)), "{what}");
+            assert!(case.is(fit.square(image)), "{what}");
         }
     }
 

@@ -1,7 +1,7 @@
-//! Labelled pictures in memory or in files, and batches of them: CIFAR-10, CIFAR-100 and a synthetic set, folders and
-//! archives of pictures; augmentation; a loader.
+//! Labelled images in memory or in files, and batches of them: CIFAR-10, CIFAR-100 and a synthetic set, folders and
+//! archives of images; augmentation; a loader.
 //!
-//! A set is a [`Pictures`]: bytes, with no tensor in sight. A [`Loader`] turns it into [`Batch`]es
+//! A set is a [`Images`]: bytes, with no tensor in sight. A [`Loader`] turns it into [`Batch`]es
 //! of normalised images. This crate knows no model, reads no environment, and draws all its
 //! randomness from counters (see [`random`]), so the same seed gives the same batches on any
 //! number of threads and after any interruption.
@@ -12,9 +12,9 @@ mod decode;
 mod error;
 mod fit;
 mod image_files;
+mod images;
 mod loader;
 mod normalization;
-mod pictures;
 mod prefetch;
 pub mod random;
 mod source;
@@ -30,9 +30,9 @@ pub use decode::{decode, decode_file};
 pub use error::Error;
 pub use fit::Fit;
 pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, folder, shards};
+pub use images::{Images, Split};
 pub use loader::{
-    Batch, Batches, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order, Share,
+    Batch, Batches, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, Share,
 };
 pub use normalization::Normalization;
-pub use pictures::{Pictures, Split};
-pub use source::{Decoded, Joined, PictureRef, Renumbered, Source};
+pub use source::{Decoded, ImageRef, Joined, Renumbered, Source};

@@ -20,27 +20,27 @@ pub use distributions::{beta, normals, uniform, uniform_in_log};
 pub enum Purpose {
     /// The order of an epoch.
     Shuffle = 1,
-    /// Crops, flips and cutouts of one picture in one epoch.
+    /// Crops, flips and cutouts of one image in one epoch.
     Augment = 2,
-    /// Drawing one synthetic picture.
+    /// Drawing one synthetic image.
     Synthetic = 3,
-    /// The window of one picture's resized crop in one epoch.
+    /// The window of one image's resized crop in one epoch.
     ResizedCrop = 4,
-    /// The operations of a policy on one picture in one epoch.
+    /// The operations of a policy on one image in one epoch.
     Policy = 5,
-    /// The colours of one picture in one epoch.
+    /// The colours of one image in one epoch.
     Jitter = 6,
-    /// What is erased of one picture in one epoch.
+    /// What is erased of one image in one epoch.
     Erasing = 7,
-    /// How the pictures of one batch are mixed; the index is the batch's number in its epoch.
+    /// How the images of one batch are mixed; the index is the batch's number in its epoch.
     Mix = 8,
     /// The seed of one step's dropout.
     Dropout = 9,
-    /// The order of the files in one epoch, index 0, and of the pictures in each, from 1 on.
+    /// The order of the files in one epoch, index 0, and of the images in each, from 1 on.
     ShuffleFiles = 10,
 }
 
-/// Whose numbers are drawn: those of one picture in one epoch.
+/// Whose numbers are drawn: those of one image in one epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counter {
     pub(crate) seed: u64,

@@ -1,4 +1,4 @@
-//! Where a loader takes its pictures from: memory, or files that are decoded when their turn comes.
+//! Where a loader takes its images from: memory, or files that are decoded when their turn comes.
 
 mod joined;
 mod renumbered;
@@ -10,11 +10,11 @@ pub use renumbered::Renumbered;
 
 use std::ops::Range;
 
-use crate::{Error, Pictures};
+use crate::{Error, Images};
 
-/// The pixels of one picture, `[height, width]` of RGB, row by row.
+/// The pixels of one image, `[height, width]` of RGB, row by row.
 #[derive(Debug, Clone, Copy)]
-pub struct PictureRef<'a> {
+pub struct ImageRef<'a> {
     /// Red, green and blue.
     pub pixels: &'a [[u8; 3]],
     /// In pixels.
@@ -23,7 +23,7 @@ pub struct PictureRef<'a> {
     pub width: usize,
 }
 
-/// Room that decoding a picture takes; kept for the next.
+/// Room that decoding an image takes; kept for the next.
 #[derive(Debug, Default)]
 pub struct Decoded {
     /// The file.
@@ -32,45 +32,45 @@ pub struct Decoded {
     pub(crate) pixels: Vec<u8>,
 }
 
-/// A set of labelled pictures.
+/// A set of labelled images.
 pub trait Source: Send + Sync {
-    /// Number of pictures.
+    /// Number of images.
     fn len(&self) -> usize;
 
-    /// Whether there is no picture.
+    /// Whether there is no image.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Height and width of every picture in pixels; `None` where they differ.
+    /// Height and width of every image in pixels; `None` where they differ.
     fn size(&self) -> Option<[usize; 2]>;
 
     /// Names of the classes; a label is an index into them.
     fn class_names(&self) -> &[String];
 
-    /// The label of a picture. Panics past the last one.
+    /// The label of an image. Panics past the last one.
     fn label(&self, index: usize) -> u32;
 
-    /// What a person knows the picture by.
+    /// What a person knows the image by.
     fn name(&self, index: usize) -> String;
 
-    /// Gives `hear` bytes that other pictures, labels or an other order would not have: of a set in memory all, of files
+    /// Gives `hear` bytes that other images, labels or an other order would not have: of a set in memory all, of files
     /// their names, lengths and labels.
     fn identity(&self, hear: &mut dyn FnMut(&[u8]));
 
-    /// The pictures that lie in one file, file by file, in their order: what is best read by one reader.
+    /// The images that lie in one file, file by file, in their order: what is best read by one reader.
     fn stretches(&self) -> Vec<Range<usize>> {
         std::iter::once(0..self.len()).collect()
     }
 
-    /// The pixels of a picture. Panics past the last one.
+    /// The pixels of an image. Panics past the last one.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no picture.
-    fn picture<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error>;
+    /// A file that cannot be read, or holds no image.
+    fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error>;
 }
 
-impl Source for Pictures {
+impl Source for Images {
     fn len(&self) -> usize {
         self.len()
     }
@@ -94,12 +94,12 @@ impl Source for Pictures {
     fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
         for (index, label) in self.labels().iter().enumerate() {
             hear(&label.to_le_bytes());
-            hear(self.picture(index).as_flattened());
+            hear(self.image(index).as_flattened());
         }
     }
 
-    fn picture<'a>(&'a self, index: usize, _: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
+    fn image<'a>(&'a self, index: usize, _: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
         let (height, width) = (self.height(), self.width());
-        Ok(PictureRef { pixels: self.picture(index), height, width })
+        Ok(ImageRef { pixels: self.image(index), height, width })
     }
 }

@@ -1,23 +1,23 @@
-//! From a picture's bytes to its place in a batch. Crop, flips, normalisation and cutout are one
-//! pass with no copy in between; only what has to see the whole picture makes one.
+//! From an image's bytes to its place in a batch. Crop, flips, normalisation and cutout are one
+//! pass with no copy in between; only what has to see the whole image makes one.
 
 use crate::augment::{Canvas, Draw, PaddingMode};
 use crate::normalization::Table;
 use crate::random::{Counter, Purpose};
-use crate::source::PictureRef;
+use crate::source::ImageRef;
 use crate::{Augmentation, Error, Fit, FlipSchedule, Normalization};
 
-/// An augmentation and a normalisation, checked against the pictures they are for.
+/// An augmentation and a normalisation, checked against the images they are for.
 pub(crate) struct Transform {
     augmentation: Augmentation,
     table: Table,
-    /// How pictures come to that size where they are of any.
+    /// How images come to that size where they are of any.
     fit: Option<Fit>,
     height: usize,
     width: usize,
 }
 
-/// Room that the work on one picture takes; kept for the next.
+/// Room that the work on one image takes; kept for the next.
 #[derive(Default)]
 pub(crate) struct Room {
     window: Canvas,
@@ -36,50 +36,50 @@ impl Transform {
         Ok(Self { augmentation, table: normalization.table()?, fit, height, width })
     }
 
-    /// Draws what happens to `picture` and writes the outcome to `image`, `[height, width]`, which the picture is too
+    /// Draws what happens to `image` and writes the outcome to `output`, `[height, width]`, which the image is too
     /// unless it is fitted.
     pub(crate) fn apply(
         &self,
         counter: Counter,
-        picture: PictureRef,
-        image: &mut [[f32; 3]],
+        image: ImageRef,
+        output: &mut [[f32; 3]],
         room: &mut Room,
     ) {
         let draw = self.draw(counter);
         let Augmentation { resized_crop, policy, jitter, erasing, .. } = self.augmentation;
         let Room { window, between, canvas } = room;
-        let picture = match (resized_crop, self.fit) {
+        let image = match (resized_crop, self.fit) {
             (Some(crop), fit) => {
                 window.resize(self.height, self.width);
                 let mut rng = counter.stream(Purpose::ResizedCrop);
                 let interpolation = fit.map(|fit| fit.interpolation).unwrap_or_default();
-                crop.apply(&mut rng, picture, interpolation, between, window);
+                crop.apply(&mut rng, image, interpolation, between, window);
                 &window.pixels
             }
             (None, Some(fit)) => {
-                fit.onto(picture, between, window);
+                fit.onto(image, between, window);
                 &window.pixels
             }
-            (None, None) => picture.pixels,
+            (None, None) => image.pixels,
         };
         if policy.is_none() && jitter.is_none() {
-            self.write(picture, draw, image);
+            self.write(image, draw, output);
         } else {
             canvas.resize(self.height, self.width);
-            self.gather(picture, draw, &mut canvas.pixels, |pixel| pixel);
+            self.gather(image, draw, &mut canvas.pixels, |pixel| pixel);
             if let Some(policy) = policy {
                 policy.apply(&mut counter.stream(Purpose::Policy), canvas);
             }
             if let Some(jitter) = jitter {
                 jitter.apply(&mut counter.stream(Purpose::Jitter), canvas);
             }
-            for (pixel, image) in canvas.pixels.iter().zip(&mut *image) {
-                *image = self.normalized(*pixel);
+            for (pixel, output) in canvas.pixels.iter().zip(&mut *output) {
+                *output = self.normalized(*pixel);
             }
-            self.cut_out(draw, image);
+            self.cut_out(draw, output);
         }
         if let Some(erasing) = erasing {
-            erasing.apply(&mut counter.stream(Purpose::Erasing), image, self.width);
+            erasing.apply(&mut counter.stream(Purpose::Erasing), output, self.width);
         }
     }
 
@@ -95,29 +95,29 @@ impl Transform {
         drawn
     }
 
-    fn write(&self, picture: &[[u8; 3]], draw: Draw, image: &mut [[f32; 3]]) {
-        self.gather(picture, draw, image, |pixel| self.normalized(pixel));
-        self.cut_out(draw, image);
+    fn write(&self, image: &[[u8; 3]], draw: Draw, output: &mut [[f32; 3]]) {
+        self.gather(image, draw, output, |pixel| self.normalized(pixel));
+        self.cut_out(draw, output);
     }
 
-    /// Writes what crop and flips leave of `picture`, each pixel as `map` has it.
+    /// Writes what crop and flips leave of `image`, each pixel as `map` has it.
     fn gather<P: Copy>(
         &self,
-        picture: &[[u8; 3]],
+        image: &[[u8; 3]],
         draw: Draw,
-        image: &mut [P],
+        output: &mut [P],
         map: impl Fn([u8; 3]) -> P,
     ) {
         let rows = self.sources(0, self.height, draw);
         let columns = self.sources(1, self.width, draw);
         let black = map([0; 3]);
-        for (row, image) in rows.iter().zip(image.chunks_exact_mut(self.width)) {
+        for (row, output) in rows.iter().zip(output.chunks_exact_mut(self.width)) {
             let Some(row) = *row else {
-                image.fill(black);
+                output.fill(black);
                 continue;
             };
-            let row = &picture[row * self.width..][..self.width];
-            for (&column, pixel) in columns.iter().zip(image) {
+            let row = &image[row * self.width..][..self.width];
+            for (&column, pixel) in columns.iter().zip(output) {
                 *pixel = match column {
                     Some(column) => map(row[column]),
                     None => black,
@@ -126,12 +126,12 @@ impl Transform {
         }
     }
 
-    fn cut_out(&self, draw: Draw, image: &mut [[f32; 3]]) {
+    fn cut_out(&self, draw: Draw, output: &mut [[f32; 3]]) {
         if let Some(size) = self.augmentation.cutout {
             let [rows, columns] =
                 draw.centre.map(|centre| centre.saturating_sub(size / 2)..centre + size - size / 2);
-            for image in image.chunks_exact_mut(self.width).take(rows.end).skip(rows.start) {
-                image[columns.start..columns.end.min(self.width)].fill([0.; 3]);
+            for output in output.chunks_exact_mut(self.width).take(rows.end).skip(rows.start) {
+                output[columns.start..columns.end.min(self.width)].fill([0.; 3]);
             }
         }
     }
@@ -141,8 +141,8 @@ impl Transform {
         [self.table[0][red], self.table[1][green], self.table[2][blue]]
     }
 
-    /// For each position along one axis (0 vertical, 1 horizontal) of the image, where in the
-    /// picture it comes from; `None` is black padding.
+    /// For each position along one axis (0 vertical, 1 horizontal) of the output, where in the
+    /// image it comes from; `None` is black padding.
     fn sources(&self, axis: usize, size: usize, draw: Draw) -> Vec<Option<usize>> {
         let (padding, mode) = match self.augmentation.crop {
             Some(crop) => (crop.padding, crop.mode),
@@ -150,7 +150,7 @@ impl Transform {
         };
         let source = |position: usize| {
             let cropped = if draw.flips[axis] { size - 1 - position } else { position };
-            // In the padded picture, the picture itself begins at `padding`.
+            // In the padded image, the image itself begins at `padding`.
             let padded = cropped + draw.offsets[axis];
             match mode {
                 PaddingMode::Zero => padded.checked_sub(padding).filter(|&source| source < size),

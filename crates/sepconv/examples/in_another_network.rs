@@ -1,4 +1,4 @@
-//! Separable convolutions in a network of your own: which quadrant of a picture is the bright one?
+//! Separable convolutions in a network of your own: which quadrant of an image is the bright one?
 //!
 //! ```console
 //! $ cargo run --release -p sepconv --example in_another_network
@@ -10,7 +10,7 @@ use sepconv::{SeparableConv2dConfig, cost};
 use tch::nn::{self, ModuleT, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
-/// Two separable convolutions that halve the picture, a mean, a linear layer.
+/// Two separable convolutions that halve the image, a mean, a linear layer.
 #[derive(Debug)]
 struct Quadrants {
     convs: [SeparableConv2d; 2],
@@ -41,7 +41,7 @@ impl ModuleT for Quadrants {
 }
 
 /// Noise with one bright quadrant, and which it is.
-fn pictures(count: i64) -> (Tensor, Tensor) {
+fn images(count: i64) -> (Tensor, Tensor) {
     let options = (Kind::Float, Device::Cpu);
     let labels = Tensor::randint(4, [count], (Kind::Int64, Device::Cpu));
     let places = Tensor::eye(4, options).index_select(0, &labels).view([count, 1, 2, 2]);
@@ -64,15 +64,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = Quadrants::new(&store.root())?;
     let mut optimizer = nn::Adam::default().build(&store, 1e-2)?;
     for step in 1..=60 {
-        let (images, labels) = pictures(64);
+        let (images, labels) = images(64);
         let loss = network.forward_t(&images, true).cross_entropy_for_logits(&labels);
         optimizer.backward_step(&loss);
         if step % 20 == 0 {
             println!("step {step}: loss {:.3}", loss.double_value(&[]));
         }
     }
-    let (images, labels) = pictures(1000);
+    let (images, labels) = images(1000);
     let accuracy = network.forward_t(&images, false).accuracy_for_logits(&labels);
-    println!("{:.1} % of new pictures are told right", 100.0 * accuracy.double_value(&[]));
+    println!("{:.1} % of new images are told right", 100.0 * accuracy.double_value(&[]));
     Ok(())
 }

@@ -88,7 +88,7 @@ impl Layer for Conv2d {
         let (size, c_in) = (xs.size(), self.weight.size()[1] * groups);
         assert!(
             size.len() == 4 && size[1] == c_in,
-            "expected pictures [N, {c_in}, H, W], got {size:?}; the weight is {:?} in {groups} groups",
+            "expected images [N, {c_in}, H, W], got {size:?}; the weight is {:?} in {groups} groups",
             self.weight.size()
         );
         let (xs, padding) = padding.symmetric(xs, kernel_size, stride, dilation);

@@ -19,7 +19,7 @@ pub struct ConvShape {
     pub bias: bool,
 }
 
-/// What it takes to compute a layer once, for one picture.
+/// What it takes to compute a layer once, for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Multiply-accumulates.

@@ -1,4 +1,4 @@
-//! The spatial half: each channel's picture meets its own kernels, channels do not mix.
+//! The spatial half: each channel's image meets its own kernels, channels do not mix.
 
 use tch::{Tensor, nn};
 use torch_ext::FeatureMap;

@@ -1,14 +1,14 @@
 //! Depthwise separable convolution on libtorch: the layers, and what they cost.
 //!
 //! A regular convolution looks at space and at channels at once.
-//! A *depthwise separable* one (Xception, Chollet 2017, section 1.1) looks at each channel's picture with its own
+//! A *depthwise separable* one (Xception, Chollet 2017, section 1.1) looks at each channel's image with its own
 //! kernel ([`DepthwiseConv2d`]), then mixes channels pixel by pixel ([`PointwiseConv2d`]); [`SeparableConv2d`] is
 //! the two in a row. [`cost`] counts what that saves.
 //!
 //! Layers are built from a plain config struct and a [`tch::nn::Path`], validate in their constructor, and are
 //! [`tch::nn::ModuleT`], so they chain with every other layer of tch; as [`Layer`]s they chain on a
 //! [`torch_ext::FeatureMap`] and save passes over memory. A layer computes in the kind of its input:
-//! fp32 weights meeting a bf16 picture are cast on the way, and their gradients arrive in fp32.
+//! fp32 weights meeting a bf16 image are cast on the way, and their gradients arrive in fp32.
 //!
 //! ```no_run
 //! use sepconv::{SeparableConv2d, SeparableConv2dConfig};

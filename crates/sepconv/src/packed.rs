@@ -86,7 +86,7 @@ impl BatchNorm2d {
 }
 
 impl Padding {
-    /// The same padding on all sides, whatever the size of the picture; `None` where it depends on that.
+    /// The same padding on all sides, whatever the size of the image; `None` where it depends on that.
     fn at_every_size(
         self,
         kernel: [i64; 2],
@@ -169,7 +169,7 @@ mod tests {
     use tch::{Device, Kind, nn, nn::ModuleT};
     use torch_ext::Around;
 
-    fn picture() -> Tensor {
+    fn image() -> Tensor {
         Tensor::randn([2, 8, 7, 6], (Kind::Float, Device::Cpu))
     }
 
@@ -204,7 +204,7 @@ mod tests {
             let store = nn::VarStore::new(Device::Cpu);
             let layer = SeparableConv2d::new(&store.root(), 8, 12, config).unwrap();
             let norm = used_norm(&(store.root() / "norm"));
-            let xs = picture();
+            let xs = image();
             let expected = layer.forward_t(&xs, false).apply_t(&norm, false);
             let packed = layer.packed(Some(&norm), Factors::Fp32).unwrap();
             near(&packed.run(&xs, Around::default()), &expected);
@@ -218,7 +218,7 @@ mod tests {
         let config = Conv2dConfig { stride: [2, 2], bias: true, ..Default::default() };
         let layer = Conv2d::new(&store.root(), 8, 12, config).unwrap();
         let norm = used_norm(&(store.root() / "norm"));
-        let xs = picture();
+        let xs = image();
         let packed = layer.packed(Some(&norm), Factors::Fp32).unwrap();
         let expected = layer.forward_t(&xs, false).apply_t(&norm, false);
         near(&packed.run(&xs, Around::default()), &expected);

@@ -1,10 +1,10 @@
-//! How a kernel is fitted to the borders of a picture.
+//! How a kernel is fitted to the borders of an image.
 
 use torch_ext::FeatureMap;
 
 use crate::Error;
 
-/// Zeros (for a pool: nothing) around the picture.
+/// Zeros (for a pool: nothing) around the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Padding {
     /// This many rows above and below, and columns left and right, as PyTorch counts.
@@ -44,7 +44,7 @@ impl Padding {
         (size + before + after - dilation * (kernel - 1) - 1).div_euclid(stride) + 1
     }
 
-    /// Makes the padding symmetric for libtorch: returns the picture, padded by hand on the side that has more,
+    /// Makes the padding symmetric for libtorch: returns the image, padded by hand on the side that has more,
     /// and the symmetric rest.
     pub(crate) fn symmetric(
         self,

@@ -15,14 +15,14 @@ use crate::nhwc::{Nhwc, covers, laid_out, with_element};
 /// The largest window whose taps bf16 can number.
 const LARGEST: i64 = 15;
 
-/// How a square window moves over the picture.
+/// How a square window moves over the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolGeometry {
     /// Rows and columns of the window.
     pub kernel: i64,
     /// Pixels between two windows.
     pub stride: i64,
-    /// Rows above and columns left of the picture that the first window covers; they never win.
+    /// Rows above and columns left of the image that the first window covers; they never win.
     pub before: [i64; 2],
     /// Rows and columns that come out.
     pub output: [i64; 2],
@@ -31,7 +31,7 @@ pub struct PoolGeometry {
 /// The largest value under each window; `None` where our kernels do not compute on such a map.
 ///
 /// `[N, C, H, W]` to `[N, C, H', W']`. Of equal values the first wins, and NaN wins over all, as in libtorch.
-/// Panics where a window would lie outside the picture.
+/// Panics where a window would lie outside the image.
 pub fn max_pool2d(xs: &FeatureMap, geometry: PoolGeometry) -> Option<Tensor> {
     let PoolGeometry { kernel, stride, before, output } = geometry;
     if !covers(xs.values()) || !(1..=LARGEST).contains(&kernel) {

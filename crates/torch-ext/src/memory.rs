@@ -17,7 +17,7 @@ pub fn keep_memory() {
     unsafe { ffi::torch_ext_keep_memory() }
 }
 
-/// A list in pages of 2 MiB where the system has them: weights that every picture walks through from end to end
+/// A list in pages of 2 MiB where the system has them: weights that every image walks through from end to end
 /// would otherwise need more page addresses than the CPU remembers.
 #[derive(Debug)]
 pub(crate) struct LargePages<T> {

@@ -1,7 +1,7 @@
 //! Channels-last tensors: the logical shape stays `[N, C, H, W]`, the bytes lie as `N H W C`.
 //!
 //! On a CPU libtorch's convolutions, pools and batch norms keep the layout of their input, and the
-//! channels-last ones are the fast ones, so converting the pictures once is enough.
+//! channels-last ones are the fast ones, so converting the images once is enough.
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_without_pictures_is_refused_in_words() {
+    fn a_tensor_without_images_is_refused_in_words() {
         let error = channels_last(&Tensor::zeros([3], (Kind::Float, Device::Cpu))).unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -24,12 +24,12 @@ impl Nhwc {
         Self { n: n as usize, h: h as usize, w: w as usize, c: c as usize }
     }
 
-    /// Pixels of all pictures together.
+    /// Pixels of all images together.
     pub(crate) fn pixels(self) -> usize {
         self.n * self.h * self.w
     }
 
-    /// Rows of all pictures together.
+    /// Rows of all images together.
     pub(crate) fn rows(self) -> usize {
         self.n * self.h
     }

@@ -1,7 +1,7 @@
 //! Convolution for inference: normalisation folded into the weights, the weights packed once, one kernel a layer.
 //!
 //! Output pixels are computed in tiles that fit the second-level cache. A tile is filled with what the matrix
-//! product reads (the depthwise convolution of the picture, or its windows laid out in rows), multiplied block of
+//! product reads (the depthwise convolution of the image, or its windows laid out in rows), multiplied block of
 //! columns by block of columns, and leaves with shift, residual and ReLU applied. Nothing in between is ever
 //! written to memory, which is where the time of a separable convolution goes.
 
@@ -107,7 +107,7 @@ enum FirstHalf {
         paired: Option<PairedTaps>,
         relu: bool,
     },
-    /// With the windows of the picture, one in a row.
+    /// With the windows of the image, one in a row.
     Windows { size: [i64; 2] },
 }
 
@@ -137,7 +137,7 @@ impl PackedConv {
         };
         let (stride, padding, dilation) = (*stride, *padding, *dilation);
         let geometry = DepthwiseGeometry { stride, padding, dilation, groups: c_in };
-        // A window's row holds tap by tap the channels of a pixel, as the picture does.
+        // A window's row holds tap by tap the channels of a pixel, as the image does.
         let matrix = list(&weight.permute([2, 3, 1, 0]));
         let columns = Columns::pack(&matrix, list(bias), factors);
         Some(Self { first, columns, geometry, c_in })

@@ -2,6 +2,7 @@
 
 pub(crate) mod ablate;
 mod bench;
+pub mod cli;
 mod compare;
 mod completions;
 mod eval;
@@ -13,13 +14,16 @@ mod predict;
 mod recipes;
 mod report;
 mod summary;
+mod table;
 mod train;
 
 use std::io::Write;
 
+use clap::CommandFactory;
+
 use crate::Error;
-use crate::cli::{Cli, Command};
-use crate::progress::above_bars;
+use crate::commands::cli::{Cli, Command};
+use crate::console::progress::above_bars;
 
 /// Runs what was typed.
 pub fn run(cli: Cli) -> Result<(), Error> {
@@ -36,8 +40,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Recipes(arguments) => recipes::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+        Command::Man(arguments) => man::run(&arguments, Cli::command()),
     }
 }
 

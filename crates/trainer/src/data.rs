@@ -1,5 +1,7 @@
-//! From what `--data` says to pictures, and the honest word when it is not what was hoped for.
+//! From what `--data` says to images, and the honest word when it is not what was hoped for.
 
+pub(crate) mod fit;
+pub(crate) mod left_out;
 mod place;
 mod spec;
 
@@ -12,18 +14,18 @@ use datasets::{
 };
 
 use crate::Error;
-use crate::world::World;
+use crate::ranks::World;
 
 pub(crate) use place::{cache, searched};
 pub(crate) use spec::DataSpec;
 
-/// Pictures of the synthetic sets: enough to learn from in about two minutes.
+/// Images of the synthetic sets: enough to learn from in about two minutes.
 const SYNTHETIC: (usize, usize) = (10_000, 2_000);
 /// The synthetic sets are one thing, whatever the seed of a run is.
 const SYNTHETIC_SEED: u64 = 0;
 
 /// What is held back where a set of files has no test set, whatever the seed of a run is: weights are measured later on
-/// pictures that they were not trained on.
+/// images that they were not trained on.
 const HELD: Held = Held { fraction: 0.2, seed: 0 };
 
 /// What of a data set weights are measured on.
@@ -33,7 +35,7 @@ pub enum Part {
     Test,
     /// What `train` trains on.
     Train,
-    /// Every picture.
+    /// Every image.
     All,
 }
 
@@ -72,18 +74,18 @@ impl Data {
         Ok(data)
     }
 
-    /// What `spec` asks for, and the pictures of a part of it.
+    /// What `spec` asks for, and the images of a part of it.
     pub(crate) fn part(spec: &DataSpec, part: Part) -> Result<(Self, Arc<dyn Source>), Error> {
         let data = match part {
             Part::All => Self::holding(spec, Held { fraction: 0.0, ..HELD })?,
             Part::Test | Part::Train => Self::holding(spec, HELD)?,
         };
-        let pictures = match part {
+        let images = match part {
             Part::Test => Arc::clone(&data.test),
             Part::Train => Arc::clone(&data.train),
             Part::All => Arc::new(Joined::new(Arc::clone(&data.train), Arc::clone(&data.test))),
         };
-        Ok((data, pictures))
+        Ok((data, images))
     }
 
     /// Both splits, with `held` of a set that has no test set as one.
@@ -157,7 +159,7 @@ impl Data {
     fn synthetic(stands_in: bool) -> Result<Self, Error> {
         let draw = |split, count| -> Result<Arc<dyn Source>, datasets::Error> {
             let side = datasets::cifar::SIDE;
-            Ok(Arc::new(synthetic::pictures(split, count, side, SYNTHETIC_SEED)?))
+            Ok(Arc::new(synthetic::images(split, count, side, SYNTHETIC_SEED)?))
         };
         Ok(Self {
             name: "synthetic".to_string(),
@@ -174,7 +176,7 @@ impl Data {
     fn files(kind: &'static str, root: &Path, found: Found) -> Self {
         let Found { train, test, held, ignored } = found;
         if ignored > 0 {
-            tracing::info!("{ignored} files are no pictures by their names, and are passed over");
+            tracing::info!("{ignored} files are no images by their names, and are passed over");
         }
         Self {
             name: format!("{kind}:{}", root.display()),
@@ -192,7 +194,7 @@ impl Data {
         Path::new(&self.name).file_name().and_then(|name| name.to_str()).unwrap_or(self.kind)
     }
 
-    /// Whether pictures are read when their turn comes.
+    /// Whether images are read when their turn comes.
     pub(crate) fn is_files(&self) -> bool {
         self.train.size().is_none()
     }
@@ -201,7 +203,7 @@ impl Data {
 /// A folder of files, by its full path.
 fn there(kind: &str, root: &Path) -> Result<PathBuf, Error> {
     root.canonicalize().map_err(|error| {
-        Error::NoData(format!("{kind}:{}: {error}; say where the pictures are", root.display()))
+        Error::NoData(format!("{kind}:{}: {error}; say where the images are", root.display()))
     })
 }
 
@@ -217,13 +219,13 @@ fn nowhere(set: Cifar) -> String {
     )
 }
 
-/// What nobody may overlook: the pictures are not CIFAR-10.
+/// What nobody may overlook: the images are not CIFAR-10.
 pub(crate) fn stand_in_banner() -> String {
     let lines = [
         "CIFAR-10 WAS NOT FOUND: training on the SYNTHETIC set instead.",
         "",
-        "Ten classes of drawn shapes, 10,000 pictures. Every figure of this run is about",
-        "them and says nothing about CIFAR-10. For the real pictures, one of:",
+        "Ten classes of drawn shapes, 10,000 images. Every figure of this run is about",
+        "them and says nothing about CIFAR-10. For the real images, one of:",
         "",
         "  cargo xtask fetch cifar10",
         "  cargo xtask fetch cifar10 --from PATH_OR_URL    (an archive or a mirror)",

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use torch_ext::distributed::DistributedError;
 
-use crate::checkpoint::SaveError;
-use crate::stop::Signal;
+use crate::signal::Signal;
 
 /// Why a command did not finish. Exit codes: 1 failed, 2 usage or configuration, 3 data or weights that cannot be
 /// trusted, 4 no valid checkpoint, 5 a loss that is not finite, 6 out of memory, 7 another rank failed or is out of reach,
@@ -33,9 +32,9 @@ pub enum Error {
     /// A model that cannot be built, or weights that cannot be used.
     #[error(transparent)]
     Xception(#[from] xception::Error),
-    /// A picture that cannot be read.
-    #[error("cannot read the picture {}: {reason}", path.display())]
-    Picture {
+    /// An image that cannot be read.
+    #[error("cannot read the image {}: {reason}", path.display())]
+    Image {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -77,7 +76,7 @@ pub enum Error {
         step: u64,
         /// At that step.
         learning_rate: f64,
-        /// The pictures of the batch, and where to go back to, once that is known.
+        /// The images of the batch, and where to go back to, once that is known.
         context: String,
     },
     /// Data that nothing can be learned from.
@@ -90,7 +89,7 @@ pub enum Error {
     OtherRun(String),
     /// Ranks were started as different runs.
     #[error(
-        "this rank is not what rank 0 is:\n  {0}\nstart all ranks with the same command on the same pictures"
+        "this rank is not what rank 0 is:\n  {0}\nstart all ranks with the same command on the same images"
     )]
     OtherRank(String),
     /// Another rank is gone, or cannot be reached.
@@ -155,6 +154,42 @@ pub enum Error {
     Internal(String),
 }
 
+/// Why a checkpoint was not saved. Those before it are as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The disk is full.
+    #[error("the disk is full: {missing} bytes are missing for a checkpoint of {needed} in {}", folder.display())]
+    Full {
+        /// Bytes that would have to be freed.
+        missing: u64,
+        /// Bytes of the whole checkpoint.
+        needed: u64,
+        /// Where.
+        folder: PathBuf,
+    },
+    /// The system refused something.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It was written and does not read back as it was.
+    #[error("the checkpoint {} does not read back as it was written: {reason}", folder.display())]
+    NotAsWritten {
+        /// The checkpoint.
+        folder: PathBuf,
+        /// What is different.
+        reason: String,
+    },
+    /// The tensors cannot be written at all.
+    #[error(transparent)]
+    Tensors(#[from] Box<Error>),
+}
+
 impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
         Error::from_torch(&error.to_string())
@@ -187,7 +222,7 @@ impl Error {
             },
             Error::NoData(_)
             | Error::Datasets(_)
-            | Error::Picture { .. }
+            | Error::Image { .. }
             | Error::DeadData(_)
             | Error::Events { .. }
             | Error::State { .. } => 3,
@@ -268,11 +303,11 @@ mod tests {
 
     #[test]
     fn any_other_panic_is_code_one_and_one_line() {
-        let error = Error::from_panic(&"expected pictures\nand a long story");
+        let error = Error::from_panic(&"expected images\nand a long story");
         assert_eq!(error.exit_code(), 1);
         assert_eq!(
             error.to_string(),
-            "internal error: expected pictures (RUST_LOG=debug shows more)"
+            "internal error: expected images (RUST_LOG=debug shows more)"
         );
     }
 }

@@ -14,30 +14,30 @@ use xception::Xception;
 
 pub(crate) use self::calibration::{Bin, Calibration};
 pub(crate) use self::class_scores::ClassScores;
-pub(crate) use self::details::{Details, FILE, LeftOutNames, PicturedMistake};
+pub(crate) use self::details::{Details, FILE, LeftOutNames, ShownMistake};
 pub(crate) use self::first_layer::FirstLayer;
 pub(crate) use self::mistake::Mistake;
 
 use crate::Error;
-use crate::forward::Views;
-use crate::left_out::LeftOut;
+use crate::data::left_out::LeftOut;
+use crate::network::forward::Views;
 use crate::precision::Precision;
-use crate::world::World;
+use crate::ranks::World;
 
 use self::counts::Counts;
 
 /// What was counted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evaluation {
-    /// Pictures in all.
+    /// Images in all.
     pub(crate) images: u64,
-    /// Part of the pictures whose label has the largest logit.
+    /// Part of the images whose label has the largest logit.
     pub(crate) top1: f64,
-    /// Part of the pictures whose label is among the five largest logits (all, with fewer classes).
+    /// Part of the images whose label is among the five largest logits (all, with fewer classes).
     pub(crate) top5: f64,
     /// Mean cross-entropy.
     pub(crate) loss: f64,
-    /// Pictures of class `row` that were taken for class `column`.
+    /// Images of class `row` that were taken for class `column`.
     pub(crate) confusion: Vec<Vec<u64>>,
     /// Confidence against accuracy.
     pub(crate) calibration: Calibration,
@@ -48,7 +48,7 @@ pub(crate) struct Evaluation {
 }
 
 impl Evaluation {
-    /// Runs `model` over one epoch of `loader`. `after` hears how many pictures are done, and its error ends it.
+    /// Runs `model` over one epoch of `loader`. `after` hears how many images are done, and its error ends it.
     pub(crate) fn of(
         model: &Xception,
         loader: &Loader,
@@ -72,7 +72,7 @@ impl Evaluation {
             .evaluation())
     }
 
-    /// Part of each class's pictures that were recognised; `None` for a class without pictures.
+    /// Part of each class's images that were recognised; `None` for a class without images.
     pub(crate) fn per_class(&self) -> Vec<Option<f64>> {
         ClassScores::of(&self.confusion).iter().map(|scores| scores.recall).collect()
     }

@@ -4,12 +4,12 @@ use std::panic;
 use std::process::ExitCode;
 
 use clap::Parser;
-use trainer::cli::Cli;
+use trainer::commands::cli::Cli;
 
 fn main() -> ExitCode {
     torch_ext::keep_memory();
     let cli = Cli::parse();
-    trainer::log::init(cli.verbosity);
+    trainer::console::log::init(cli.verbosity);
 
     // tch's operators panic where libtorch throws; the message is enough, the backtrace is ours to ask for.
     panic::set_hook(Box::new(|info| tracing::debug!("{info}")));

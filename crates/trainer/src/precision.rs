@@ -1,4 +1,4 @@
-//! The numbers to compute in, as a value: the weights stay fp32, the pictures' kind decides.
+//! The numbers to compute in, as a value: the weights stay fp32, the images' kind decides.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ impl Precision {
         }
     }
 
-    /// The kind of the pictures that a network on `device` is shown.
+    /// The kind of the images that a network on `device` is shown.
     pub(crate) fn kind(self, device: Device) -> Kind {
         match self.resolved(device) {
             Precision::Bf16 => Kind::BFloat16,

@@ -5,7 +5,9 @@ mod input;
 mod named;
 mod progressive;
 mod ranks;
+mod request;
 mod safety;
+mod step;
 mod transfer;
 
 use std::path::Path;
@@ -15,13 +17,12 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
 
-use crate::average::AverageConfig;
+use crate::Error;
 use crate::did_you_mean;
-use crate::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
+use crate::optim::average::AverageConfig;
+use crate::optim::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
+use crate::optim::schedule::{Position, Schedule, Warmup};
 use crate::precision::Precision;
-use crate::schedule::{Position, Schedule, Warmup};
-use crate::training::{Clipping, StepOptions};
-use crate::{Error, cli::TrainArgs};
 
 pub use augmentation::{
     AppliesTo, AugmentationRecipe, CropMode, ErasingRecipe, ErasingValueRecipe, HorizontalFlip,
@@ -31,7 +32,10 @@ pub use input::{BrokenRecipe, InputRecipe};
 pub use named::{NAMED, named};
 pub use progressive::Stage;
 pub use ranks::{RankLearningRate, RankStatistics, RanksRecipe};
+pub use request::Request;
 pub use safety::{CheckpointRecipe, NonFinite};
+pub use step::Clipping;
+pub(crate) use step::StepOptions;
 pub use transfer::{HeadStart, Statistics, TransferRecipe};
 
 /// How to train.
@@ -44,11 +48,11 @@ pub struct Recipe {
     pub seed: u64,
     /// Times through the training set.
     pub epochs: u64,
-    /// Pictures a step, on each rank.
+    /// Images a step, on each rank.
     pub batch_size: usize,
     /// Micro-batches that a step passes them in, one after the other; batch norm sees these. 1 for all at once.
     pub accumulation: usize,
-    /// Pictures at a time in evaluation, which does not change results.
+    /// Images at a time in evaluation, which does not change results.
     pub eval_batch_size: usize,
     /// Numbers to compute in.
     pub precision: Precision,
@@ -77,9 +81,9 @@ pub struct Recipe {
     /// The average of the weights that is evaluated in place of the last ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<AverageConfig>,
-    /// Random changes to the pictures.
+    /// Random changes to the images.
     pub augmentation: AugmentationRecipe,
-    /// How pictures of any size come to one: needed where they are files, left out where they are of one size.
+    /// How images of any size come to one: needed where they are files, left out where they are of one size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<InputRecipe>,
     /// From bytes to what the network sees.
@@ -91,7 +95,7 @@ pub struct Recipe {
     /// How several ranks train together; absent for [`RanksRecipe::default`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranks: Option<RanksRecipe>,
-    /// The size of the pictures in the course of the run; none is their own throughout.
+    /// The size of the images in the course of the run; none is their own throughout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub progressive: Vec<Stage>,
 }
@@ -148,25 +152,25 @@ pub struct NormalizationRecipe {
 }
 
 impl Recipe {
-    /// The recipe that `arguments` ask for: a named one, a file or the run's that is resumed, with the changes that were
+    /// The recipe that `request` asks for: a named one, a file or the run's that is resumed, with the changes that were
     /// typed.
-    pub fn resolve(arguments: &TrainArgs) -> Result<Self, Error> {
-        Self::resolve_on(None, arguments)
+    pub fn resolve(request: &Request) -> Result<Self, Error> {
+        Self::resolve_on(None, request)
     }
 
     /// The same, with `resumed` for the recipe of the run that is gone on with.
-    pub(crate) fn resolve_on(resumed: Option<&Text>, arguments: &TrainArgs) -> Result<Self, Error> {
+    pub(crate) fn resolve_on(resumed: Option<&Text>, request: &Request) -> Result<Self, Error> {
         let name = &match resumed {
-            Some(resumed) if arguments.recipe.is_none() => resumed.name.clone(),
-            _ => arguments.recipe_name(),
+            Some(resumed) if request.recipe.is_none() => resumed.name.clone(),
+            _ => request.recipe_name().to_string(),
         };
         let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
         let complain = |error: toml::de::Error| refuse(error.to_string().trim_end().to_string());
         let text = match resumed {
-            Some(resumed) if arguments.recipe.is_none() => resumed.text.clone(),
+            Some(resumed) if request.recipe.is_none() => resumed.text.clone(),
             _ => text_of(name).map_err(refuse)?,
         };
-        let TrainArgs { preset, data, weights, set, .. } = arguments;
+        let Request { preset, data, weights, set, .. } = request;
         let as_it_is = preset.is_none() && data.is_none() && weights.is_none() && set.is_empty();
         let recipe: Recipe = if as_it_is {
             // Straight from the text, so that a complaint shows the line.
@@ -224,7 +228,7 @@ impl Recipe {
         }
         if !self.batch_size.is_multiple_of(self.accumulation) {
             return Err(format!(
-                "accumulation must divide batch_size, got {} micro-batches of {} pictures",
+                "accumulation must divide batch_size, got {} micro-batches of {} images",
                 self.accumulation, self.batch_size
             ));
         }
@@ -296,17 +300,17 @@ impl Recipe {
         factor * self.schedule.learning_rate(position)
     }
 
-    /// The changes to the training pictures.
+    /// The changes to the training images.
     pub fn augmentation(&self) -> Augmentation {
         self.augmentation.for_training()
     }
 
-    /// The changes to the test pictures.
+    /// The changes to the test images.
     pub fn test_augmentation(&self) -> Augmentation {
         self.augmentation.for_test()
     }
 
-    /// Rows and columns of the training pictures in epoch `epoch`, counted from 1; `None` for their own.
+    /// Rows and columns of the training images in epoch `epoch`, counted from 1; `None` for their own.
     pub fn side(&self, epoch: u64) -> Option<usize> {
         progressive::side(&self.progressive, epoch, self.epochs)
     }

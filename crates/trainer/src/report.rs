@@ -18,7 +18,8 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use self::run::Run;
-use crate::{Error, whole_file};
+use crate::Error;
+use crate::whole_file;
 
 /// The page's name in a run's folder.
 pub(crate) const FILE: &str = "report.html";

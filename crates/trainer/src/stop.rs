@@ -3,43 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::Error;
-
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Somebody at the terminal, by Ctrl-C.
-    Interrupt,
-    /// The system or a scheduler.
-    Terminate,
-}
-
-impl Signal {
-    const ALL: [Self; 2] = [Self::Interrupt, Self::Terminate];
-
-    /// Its name, as `kill -l` has it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Signal::Interrupt => "SIGINT",
-            Signal::Terminate => "SIGTERM",
-        }
-    }
-
-    /// What a program that it ended exits with: 128 and its number.
-    pub(crate) fn exit_code(self) -> u8 {
-        128 + self.number() as u8
-    }
-
-    fn number(self) -> i32 {
-        match self {
-            Signal::Interrupt => SIGINT,
-            Signal::Terminate => SIGTERM,
-        }
-    }
-}
+use crate::signal::Signal;
 
 /// Whether the run was asked to stop.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! The training loop: one readable column from pictures to weights.
+//! The training loop: one readable column from images to weights.
 
 mod agreement;
 mod checks;
@@ -22,22 +22,24 @@ use tch::{Tensor, nn::VarStore};
 use xception::weights::Description;
 
 use crate::Error;
-use crate::average::Average;
-use crate::checkpoint::{Best, State, Sums};
+use crate::console::log;
+use crate::console::progress::Progress;
+use crate::data::left_out::LeftOutOfRun;
 use crate::evaluation::Evaluation;
-use crate::left_out::LeftOutOfRun;
+use crate::optim::average::Average;
 use crate::precision::Precision;
-use crate::progress::Progress;
+use crate::ranks::World;
 use crate::recipe::{Recipe, Statistics, TransferRecipe};
-use crate::run_folder::RunFolder;
-use crate::stop::{Signal, StopRequest};
-use crate::watching::Watch;
-use crate::world::World;
+use crate::run::checkpoint::{Best, State, Sums};
+use crate::run::run_folder::RunFolder;
+use crate::run::watching::Watch;
+use crate::signal::Signal;
+use crate::stop::StopRequest;
 
 pub(crate) use self::agreement::{check_archives, check_ranks};
 pub(crate) use self::origin::check_recipe;
 pub(crate) use self::setup::loader_config;
-pub(crate) use self::step::{Clipping, Moment, StepOptions, cross_entropy};
+pub(crate) use self::step::{Moment, cross_entropy};
 
 use self::memory::Needs;
 use self::not_finite::Passage;
@@ -101,14 +103,14 @@ impl Training<'_> {
             step => format!(", {step} of them done"),
         };
         format!(
-            "{} · {:.2} M parameters · {} on {:?}, {} threads\n{} epochs of {} pictures in batches of {}{ranks} · {} steps{done}",
+            "{} · {:.2} M parameters · {} on {:?}, {} threads\n{} epochs of {} images in batches of {}{ranks} · {} steps{done}",
             self.recipe.model.preset,
             parameters as f64 / 1e6,
             self.precision.name(),
             self.store.device(),
             tch::get_num_threads(),
             self.recipe.epochs,
-            self.train.pictures_per_epoch(),
+            self.train.images_per_epoch(),
             self.recipe.batch_size,
             self.steps(),
         )
@@ -117,7 +119,10 @@ impl Training<'_> {
     /// Trains to the end, saving now and then, and measuring after every epoch.
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
         self.share_variables()?;
-        let progress = Progress::new(self.recipe.epochs * self.train.pictures_per_epoch() as u64);
+        let progress = Progress::new(
+            self.recipe.epochs * self.train.images_per_epoch() as u64,
+            log::audience(),
+        );
         self.save_if_gone_back_to()?;
         loop {
             // A checkpoint at the end of an epoch is of the moment ahead of this: a resumed run measures again.
@@ -143,7 +148,7 @@ impl Training<'_> {
     /// it was seen, and the mean loss up to it.
     fn train_epoch(&mut self, progress: &Progress) -> Result<(), Error> {
         let (epoch, first) = self.place();
-        let done = (epoch - 1) * self.train.pictures_per_epoch() as u64;
+        let done = (epoch - 1) * self.train.images_per_epoch() as u64;
         let mut unlogged = Speed::start();
         self.speed = Speed::start();
         progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
@@ -284,15 +289,6 @@ impl Training<'_> {
             self.state.epoch.accuracy() * 100.0,
             self.speed.images_per_second(),
         )
-    }
-}
-
-/// Seconds as people say them.
-pub(crate) fn clock(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match (whole / 3600, whole / 60 % 60, whole % 60) {
-        (0, minutes, seconds) => format!("{minutes}:{seconds:02} min"),
-        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02} h"),
     }
 }
 

@@ -1,10 +1,10 @@
-//! Loads weights and says what is in a picture.
+//! Loads weights and says what is in an image.
 //!
 //! ```console
 //! $ cargo run --release -p xception --example classify -- runs/quick-cifar10/last.safetensors frog.png
 //! ```
 //!
-//! Without arguments it makes weights and a picture up, to show that it runs.
+//! Without arguments it makes weights and an image up, to show that it runs.
 #![allow(clippy::print_stdout, reason = "what it prints is what it shows")]
 
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ type Problem = Box<dyn std::error::Error>;
 fn main() -> Result<(), Problem> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let folder = tempfile::tempdir()?;
-    let (weights, picture) = match &arguments[..] {
-        [weights, picture] => (weights.clone(), picture.clone()),
+    let (weights, image) = match &arguments[..] {
+        [weights, image] => (weights.clone(), image.clone()),
         _ => made_up(folder.path())?,
     };
 
-    // The file says which network it belongs to, and what its pictures were like.
+    // The file says which network it belongs to, and what its images were like.
     let (tensors, metadata) = weights::read(&weights)?;
     let description = Description::from_metadata(&weights, &metadata)?
         .ok_or("these weights do not say what they are; see `xception import`")?;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Problem> {
     weights::load(&store, &tensors)?;
 
     let pixels =
-        image::open(&picture)?.resize_to_fill(*side as u32, *side as u32, FilterType::Triangle);
+        image::open(&image)?.resize_to_fill(*side as u32, *side as u32, FilterType::Triangle);
     let numbers: Vec<f32> = pixels
         .to_rgb8()
         .pixels()
@@ -56,9 +56,9 @@ fn main() -> Result<(), Problem> {
     Ok(())
 }
 
-/// Weights that nobody trained, and a grey picture.
+/// Weights that nobody trained, and a grey image.
 fn made_up(folder: &Path) -> Result<(PathBuf, PathBuf), Problem> {
-    let (weights, picture) = (folder.join("weights.safetensors"), folder.join("grey.png"));
+    let (weights, image) = (folder.join("weights.safetensors"), folder.join("grey.png"));
     let scale = CifarScale { width: 0.1, middle_modules: 1, ..CifarScale::default() };
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let store = nn::VarStore::new(Device::Cpu);
@@ -74,6 +74,6 @@ fn made_up(folder: &Path) -> Result<(PathBuf, PathBuf), Problem> {
         data: "nothing".to_string(),
     };
     weights::write(&weights, &weights::snapshot(&store), &description.to_metadata())?;
-    image::RgbImage::from_pixel(40, 30, image::Rgb([99; 3])).save(&picture)?;
-    Ok((weights, picture))
+    image::RgbImage::from_pixel(40, 30, image::Rgb([99; 3])).save(&image)?;
+    Ok((weights, image))
 }

@@ -1,4 +1,4 @@
-//! Features in place of classes: the last map, one vector a picture, and the whole pyramid.
+//! Features in place of classes: the last map, one vector an image, and the whole pyramid.
 //!
 //! ```console
 //! $ cargo run --release -p xception --example features
@@ -26,7 +26,7 @@ fn main() -> Result<(), xception::Error> {
         }
     });
 
-    // For segmentation and detection: kernels that reach further in place of a smaller picture.
+    // For segmentation and detection: kernels that reach further in place of a smaller image.
     let options = ModelOptions { output_stride: Some(8), ..ModelOptions::default() };
     let spec = ModelSpec { options, ..spec };
     let store = nn::VarStore::new(Device::Cpu);

@@ -4,7 +4,7 @@
 //! $ cargo run --release -p xception --example fine_tune
 //! ```
 //!
-//! `xception train --recipe finetune` does the same from a folder of pictures. Here the pictures are noise with a bright
+//! `xception train --recipe finetune` does the same from a folder of images. Here the images are noise with a bright
 //! half, first upper against lower, then left against right.
 #![allow(clippy::print_stdout, reason = "what it prints is what it shows")]
 
@@ -22,7 +22,7 @@ fn network(classes: i64) -> Result<(nn::VarStore, Xception), Error> {
 }
 
 /// Noise that is brighter on one side along `axis`, 2 for rows and 3 for columns.
-fn pictures(count: i64, axis: i64) -> (Tensor, Tensor) {
+fn images(count: i64, axis: i64) -> (Tensor, Tensor) {
     let options = (Kind::Float, Device::Cpu);
     let labels = Tensor::randint(2, [count], (Kind::Int64, Device::Cpu));
     let side = Tensor::eye(2, options).index_select(0, &labels);
@@ -49,7 +49,7 @@ fn train(
 }
 
 fn accuracy(model: &Xception, axis: i64) -> f64 {
-    let (images, labels) = pictures(500, axis);
+    let (images, labels) = images(500, axis);
     tch::no_grad(|| model.forward_t(&images, false).accuracy_for_logits(&labels)).double_value(&[])
 }
 
@@ -58,7 +58,7 @@ fn main() -> Result<(), Error> {
     // The network that somebody trained before.
     let (theirs, model) = network(2)?;
     let loss = train(&theirs, 40, 1e-2, || {
-        let (images, labels) = pictures(32, 2);
+        let (images, labels) = images(32, 2);
         model.forward_t(&images, true).cross_entropy_for_logits(&labels)
     })?;
     println!("trained on rows: loss {loss:.3}, {:.1} % right", 100.0 * accuracy(&model, 2));
@@ -75,7 +75,7 @@ fn main() -> Result<(), Error> {
 
     // The head alone: features are computed in evaluation mode, and nothing is asked of them.
     let loss = train(&ours, 30, 1e-2, || {
-        let (images, labels) = pictures(32, 3);
+        let (images, labels) = images(32, 3);
         let features = tch::no_grad(|| model.features_t(&images, false));
         model.logits_t(&features, true).cross_entropy_for_logits(&labels)
     })?;
@@ -83,7 +83,7 @@ fn main() -> Result<(), Error> {
 
     // Everything, at a smaller pace.
     let loss = train(&ours, 40, 3e-3, || {
-        let (images, labels) = pictures(32, 3);
+        let (images, labels) = images(32, 3);
         model.forward_t(&images, true).cross_entropy_for_logits(&labels)
     })?;
     println!("everything: loss {loss:.3}, {:.1} % right", 100.0 * accuracy(&model, 3));

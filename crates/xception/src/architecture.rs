@@ -48,7 +48,7 @@ pub struct StemConv {
 pub struct ResidualRow {
     /// Output channels of each separable convolution.
     pub widths: Vec<i64>,
-    /// How much smaller the picture leaves the module; how it becomes so says [`Downsampling`].
+    /// How much smaller the image leaves the module; how it becomes so says [`Downsampling`].
     pub stride: i64,
     /// Whether a level of the feature pyramid ends here: the row is strided, or was ahead of
     /// [`Architecture::with_output_stride`].
@@ -119,7 +119,7 @@ impl ResidualRow {
     }
 }
 
-/// What makes the picture smaller in a strided module.
+/// What makes the image smaller in a strided module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Downsampling {
     /// A 3×3 max-pool behind the separable convolutions: the paper.
@@ -229,11 +229,11 @@ pub enum SkipFrom {
 /// A whole network but for its number of classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
-    /// Colours of a picture.
+    /// Colours of an image.
     pub c_in: i64,
     /// Two 3×3 convolutions.
     pub stem: [StemConv; 2],
-    /// Shrinks the picture and widens the channels.
+    /// Shrinks the image and widens the channels.
     pub entry_flow: Vec<ResidualRow>,
     /// Deepens at one size.
     pub middle_flow: MiddleFlow,
@@ -336,7 +336,7 @@ impl Architecture {
         self.entry_flow.iter_mut().chain(middle).chain(&mut self.exit_flow)
     }
 
-    /// The same network on larger feature maps: once the picture is `output_stride` times smaller, the rows behind it are
+    /// The same network on larger feature maps: once the image is `output_stride` times smaller, the rows behind it are
     /// not strided any more, and their kernels reach further instead. timm: `output_stride` of the aligned networks.
     ///
     /// # Errors

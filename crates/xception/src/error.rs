@@ -25,7 +25,7 @@ pub enum Error {
         /// What was given.
         value: String,
     },
-    /// A picture that shrinks to nothing on its way through the network.
+    /// An image that shrinks to nothing on its way through the network.
     #[error("input of {0} pixels is too small: the feature map vanishes before the head")]
     InputTooSmall(i64),
     /// A layer refused its configuration.

@@ -12,7 +12,7 @@ use crate::{GlobalPool, Shortcut, SkipFrom, Xception};
 pub struct Graph {
     /// In an order in which they can be computed; the last one's output is the logits.
     pub nodes: Vec<Node>,
-    /// Colours of a picture.
+    /// Colours of an image.
     pub c_in: i64,
 }
 
@@ -30,8 +30,8 @@ pub struct Node {
 /// Something that an operation reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// The pictures, `[N, c_in, H, W]`, normalised.
-    Pictures,
+    /// The images, `[N, c_in, H, W]`, normalised.
+    Images,
     /// What the node of this number gives.
     Node(usize),
 }
@@ -73,7 +73,7 @@ impl Graph {
     pub fn of(model: &Xception) -> Option<Self> {
         let table = &model.table;
         let mut builder = Builder { nodes: Vec::new() };
-        let mut at = Value::Pictures;
+        let mut at = Value::Images;
         for (number, ((conv, norm), row)) in (1..).zip(model.stem.iter().zip(&table.stem)) {
             let name = table.names.stem_conv(number, row.norm);
             at = builder.conv(&name, conv.folded(norm.as_ref()), at);
@@ -101,12 +101,12 @@ impl Graph {
         Some(Self { nodes: builder.nodes, c_in: table.c_in })
     }
 
-    /// The logits of pictures, by libtorch's own operators and nothing else, so that they can be traced.
-    pub fn logits(&self, pictures: &Tensor) -> Tensor {
+    /// The logits of images, by libtorch's own operators and nothing else, so that they can be traced.
+    pub fn logits(&self, images: &Tensor) -> Tensor {
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let read = |value: &Value| match value {
-                Value::Pictures => pictures.shallow_clone(),
+                Value::Images => images.shallow_clone(),
                 Value::Node(number) => values[*number].shallow_clone(),
             };
             let inputs: Vec<Tensor> = node.inputs.iter().map(read).collect();

@@ -1,7 +1,7 @@
 //! A network for inference on a CPU: every layer one packed kernel, no gradients, nothing pending.
 //!
 //! Built once from trained weights, which it copies. It computes what the network computes in evaluation mode, on
-//! fp32 or bf16 pictures, with the normalisations folded into the weights.
+//! fp32 or bf16 images, with the normalisations folded into the weights.
 
 use sepconv::{Activation, BatchNorm2d, Chain, max_pool2d};
 use tch::nn::Linear;
@@ -11,7 +11,7 @@ use torch_ext::{Around, Factors, FeatureMap, PackedConv, PackedConvConfig};
 use crate::residual::{Projected, ResidualModule};
 use crate::{GlobalPool, Shortcut, SkipFrom, Watcher, Xception};
 
-/// An [`Xception`] that only looks at pictures.
+/// An [`Xception`] that only looks at images.
 #[derive(Debug)]
 pub struct Inference {
     /// Each with whether a ReLU follows.
@@ -62,7 +62,7 @@ struct PackedModule {
 }
 
 impl Inference {
-    /// Packs the weights of `model` for pictures of `kind`.
+    /// Packs the weights of `model` for images of `kind`.
     ///
     /// `None` where the kernels do not serve: other devices and kinds, and tables with ELU or with an activation at the
     /// end of a separable convolution. The model itself does then.
@@ -107,7 +107,7 @@ impl Inference {
         })
     }
 
-    /// Pictures `[N, 3, H, W]` of the kind that it was packed for to logits `[N, classes]`, fp32.
+    /// Images `[N, 3, H, W]` of the kind that it was packed for to logits `[N, classes]`, fp32.
     pub fn logits(&self, xs: &Tensor) -> Tensor {
         let watcher = Watcher::default();
         let logits: Vec<Tensor> =
@@ -134,11 +134,11 @@ impl Inference {
         xs.split((count as u64).div_ceil(parts).max(1) as i64, 0)
     }
 
-    /// As [`Self::logits`], telling `watcher` of every layer, and all pictures at once.
+    /// As [`Self::logits`], telling `watcher` of every layer, and all images at once.
     pub fn logits_watched(&self, xs: &Tensor, watcher: &Watcher) -> Tensor {
         assert!(
             xs.kind() == self.kind,
-            "expected {:?} pictures, as the weights were packed for, got {:?}",
+            "expected {:?} images, as the weights were packed for, got {:?}",
             self.kind,
             xs.kind()
         );
@@ -283,18 +283,18 @@ mod tests {
     use super::*;
     use crate::{ModelSpec, Preset};
 
-    /// A network whose norms have seen pictures, and its logits for more of them.
+    /// A network whose norms have seen images, and its logits for more of them.
     fn compared(preset: Preset, side: i64) -> (Xception, Tensor, Tensor) {
         tch::manual_seed(3);
         let store = nn::VarStore::new(Device::Cpu);
         let spec = ModelSpec::new(preset);
         let model = Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
-        let pictures = || Tensor::randn([4, 3, side, side], (Kind::Float, Device::Cpu));
+        let images = || Tensor::randn([4, 3, side, side], (Kind::Float, Device::Cpu));
         tch::no_grad(|| {
             for _ in 0..3 {
-                drop(model.forward_t(&pictures(), true));
+                drop(model.forward_t(&images(), true));
             }
-            let xs = pictures();
+            let xs = images();
             let expected = model.forward_t(&xs, false);
             (model, xs, expected)
         })
@@ -326,9 +326,9 @@ mod tests {
     fn a_batch_goes_in_parts_that_fit_a_cache() {
         let (model, _, _) = compared(Preset::Cifar, 32);
         let packed = Inference::new(&model, Kind::Float).unwrap();
-        let pictures = |side| Tensor::randn([3, 3, side, side], (Kind::Float, Device::Cpu));
-        assert_eq!(packed.parts(&pictures(32)).len(), 1);
-        let large = pictures(224);
+        let images = |side| Tensor::randn([3, 3, side, side], (Kind::Float, Device::Cpu));
+        assert_eq!(packed.parts(&images(32)).len(), 1);
+        let large = images(224);
         assert_eq!(packed.parts(&large).len(), 3);
         let whole = packed.logits_watched(&large, &Watcher::default());
         let off = (packed.logits(&large) - &whole).abs().max().double_value(&[]);

@@ -121,7 +121,7 @@ impl Xception {
         Ok(Self { dropout: probability, ..self })
     }
 
-    /// The same network, which in training leaves the separable convolutions of a module out for some of the pictures:
+    /// The same network, which in training leaves the separable convolutions of a module out for some of the images:
     /// for none in the first module, for a part of `probability` in the last, and in between in proportion.
     ///
     /// Stochastic depth (Huang et al. 2016). timm: `drop_path_rate` of the aligned networks.
@@ -158,9 +158,9 @@ impl Xception {
         self.table.exit_separables.closes_with.on(features).resolve()
     }
 
-    /// The feature pyramid: what the network last makes of the picture at every size, largest first, and at the end what
+    /// The feature pyramid: what the network last makes of the image at every size, largest first, and at the end what
     /// [`Self::features_t`] gives. In the published network five maps of 64, 128, 256, 728 and 2048 channels, 2, 4, 8, 16
-    /// and 32 times smaller than the picture.
+    /// and 32 times smaller than the image.
     ///
     /// timm: `features_only=True`. Where norms stand ahead, the maps are not yet normalised nor activated, the last one
     /// too.
@@ -175,7 +175,7 @@ impl Xception {
         levels
     }
 
-    /// From pictures to the features but for the activation that closes them, which a level of the pyramid may lack.
+    /// From images to the features but for the activation that closes them, which a level of the pyramid may lack.
     fn walked(
         &self,
         xs: &Tensor,
@@ -219,7 +219,7 @@ impl Xception {
         self.table.global_pool.of(features, self.kind())
     }
 
-    /// Where the weights live, and the pictures must.
+    /// Where the weights live, and the images must.
     pub fn device(&self) -> Device {
         self.head.ws.device()
     }
@@ -231,9 +231,9 @@ impl Xception {
 }
 
 impl ModuleT for Xception {
-    /// Pictures `[N, 3, H, W]` to logits `[N, classes]`.
+    /// Images `[N, 3, H, W]` to logits `[N, classes]`.
     ///
-    /// The feature maps are of the kind of the pictures: bf16 pictures compute in bf16 on fp32 weights.
+    /// The feature maps are of the kind of the images: bf16 images compute in bf16 on fp32 weights.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
         self.logits_t(&self.features_t(xs, train), train)
     }

@@ -9,13 +9,13 @@ use crate::{Architecture, Error, GlobalPool, Shortcut};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
-    /// Colours of a picture. timm: `in_chans`.
+    /// Colours of an image. timm: `in_chans`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub c_in: Option<i64>,
     /// What becomes of the feature map ahead of the head. timm: `global_pool`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub global_pool: Option<GlobalPool>,
-    /// How much smaller than the picture the features are at most: 8, 16 or 32. timm: `output_stride` of the aligned
+    /// How much smaller than the image the features are at most: 8, 16 or 32. timm: `output_stride` of the aligned
     /// networks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_stride: Option<i64>,

@@ -36,7 +36,7 @@ pub enum Preset {
     Xception41p,
     /// The second with its norms ahead of the convolutions.
     Xception65p,
-    /// Ours for 32×32 pictures: keeps its resolution longer, and scales.
+    /// Ours for 32×32 images: keeps its resolution longer, and scales.
     Cifar,
 }
 
@@ -73,7 +73,7 @@ impl Preset {
         }
     }
 
-    /// Rows and columns of the pictures that the original was made for.
+    /// Rows and columns of the images that the original was made for.
     pub fn input(self) -> i64 {
         if self.classes() == 1000 { 299 } else { 32 }
     }
@@ -100,7 +100,7 @@ impl FromStr for Preset {
     }
 }
 
-/// What the preset `cifar` lets one choose. The default has a 4×4 middle flow for 32×32 pictures.
+/// What the preset `cifar` lets one choose. The default has a 4×4 middle flow for 32×32 images.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CifarScale {

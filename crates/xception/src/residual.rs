@@ -28,7 +28,7 @@ pub(crate) struct ResidualModule {
     pub(crate) pool_padding: sepconv::Padding,
     /// What of this module is a level of the feature pyramid.
     level: Option<Level>,
-    /// Probability with which training leaves the separable convolutions of a picture out.
+    /// Probability with which training leaves the separable convolutions of an image out.
     pub(crate) drop_path: f64,
 }
 
@@ -167,7 +167,7 @@ impl ResidualModule {
         }
     }
 
-    /// In training, nothing in place of `ys` for some of the pictures, and the others scaled up: stochastic depth (Huang
+    /// In training, nothing in place of `ys` for some of the images, and the others scaled up: stochastic depth (Huang
     /// et al. 2016). timm: `DropPath`.
     fn dropped(&self, ys: FeatureMap, train: bool) -> FeatureMap {
         if self.drop_path == 0.0 || !train {

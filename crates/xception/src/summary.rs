@@ -53,7 +53,7 @@ pub struct LayerRow {
     pub output: [i64; 3],
     /// Multiply-accumulates of convolutions and the linear layer, over all repeats.
     pub macs: u64,
-    /// Numbers that come out for one picture, over all repeats; none of a batch norm's, which has its input's room.
+    /// Numbers that come out for one image, over all repeats; none of a batch norm's, which has its input's room.
     pub activations: u64,
     /// Trainable numbers.
     pub params: u64,
@@ -71,7 +71,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts `table` with `classes` logits for pictures of `input` by `input` pixels.
+    /// Counts `table` with `classes` logits for images of `input` by `input` pixels.
     pub fn new(table: &Architecture, classes: i64, input: i64) -> Result<Self, Error> {
         let mut walk = Walk { table, input, at: [table.c_in, input, input], layers: Vec::new() };
         for (number, conv) in (1..).zip(&table.stem) {
@@ -117,18 +117,18 @@ impl Summary {
         self.params_trainable() + self.layers.iter().map(|layer| layer.statistics).sum::<u64>()
     }
 
-    /// Numbers that convolutions, pools and linear layers put out for one picture.
+    /// Numbers that convolutions, pools and linear layers put out for one image.
     pub fn activations(&self) -> u64 {
         self.layers.iter().map(|layer| layer.activations).sum()
     }
 
-    /// Multiply-accumulates of convolutions and the linear layer, for one picture.
+    /// Multiply-accumulates of convolutions and the linear layer, for one image.
     pub fn macs(&self) -> u64 {
         self.layers.iter().map(|layer| layer.macs).sum()
     }
 }
 
-/// A square kernel on its way over the picture.
+/// A square kernel on its way over the image.
 #[derive(Clone, Copy)]
 struct Geometry {
     kernel: i64,
@@ -141,7 +141,7 @@ impl Geometry {
     const POINT: Geometry = Geometry { kernel: 1, stride: 1, dilation: 1, padding: Padding::VALID };
 }
 
-/// Follows a picture through the table.
+/// Follows an image through the table.
 struct Walk<'a> {
     table: &'a Architecture,
     input: i64,

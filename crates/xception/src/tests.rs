@@ -106,7 +106,7 @@ fn presets_are_found_by_their_names() {
     );
 }
 
-/// Rows of the middle flow, and the shape of the features, for a 32×32 picture.
+/// Rows of the middle flow, and the shape of the features, for a 32×32 image.
 #[track_caller]
 fn check_cifar(scale: CifarScale, middle: i64, features: [i64; 4]) {
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
@@ -157,7 +157,7 @@ fn options_out_of_range_are_named() {
 }
 
 #[test]
-fn a_picture_that_vanishes_is_refused() {
+fn an_image_that_vanishes_is_refused() {
     let table = ModelSpec::new(Preset::Xception).architecture().unwrap();
     let error = Summary::new(&table, 1000, 4).unwrap_err();
     assert!(matches!(error, Error::InputTooSmall(4)), "{error}");
@@ -167,7 +167,7 @@ fn a_picture_that_vanishes_is_refused() {
 }
 
 #[test]
-fn bf16_pictures_give_fp32_logits() {
+fn bf16_images_give_fp32_logits() {
     let scale = CifarScale { width: 0.1, middle_modules: 1, ..Default::default() };
     let (store, model) = build(&ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) });
     let xs = Tensor::rand([4, 3, 32, 32], (Kind::Float, Device::Cpu));

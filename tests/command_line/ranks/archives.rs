@@ -1,4 +1,4 @@
-//! Archives of pictures, which ranks find together and read apart.
+//! Archives of images, which ranks find together and read apart.
 
 use std::fs::{self, File};
 
@@ -11,16 +11,16 @@ use super::*;
 /// Drawn shapes in four archives to train on and one to measure on.
 fn write_archives(root: &Path) {
     fs::create_dir_all(root).unwrap();
-    let pictures = synthetic::pictures(Split::Train, 200, 32, 0).unwrap();
+    let images = synthetic::images(Split::Train, 200, 32, 0).unwrap();
     for (number, name) in ["train-0", "train-1", "train-2", "train-3", "val"].iter().enumerate() {
         let mut archive =
             tar::Builder::new(File::create(root.join(format!("{name}.tar"))).unwrap());
         for index in number * 40..(number + 1) * 40 {
-            let pixels = pictures.picture(index).as_flattened().to_vec();
+            let pixels = images.image(index).as_flattened().to_vec();
             let mut png = std::io::Cursor::new(Vec::new());
-            let picture = image::RgbImage::from_raw(32, 32, pixels).unwrap();
-            picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
-            let label = pictures.labels()[index].to_string().into_bytes();
+            let image = image::RgbImage::from_raw(32, 32, pixels).unwrap();
+            image.write_to(&mut png, image::ImageFormat::Png).unwrap();
+            let label = images.labels()[index].to_string().into_bytes();
             for (ending, bytes) in [("png", png.into_inner()), ("cls", label)] {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(bytes.len() as u64);
@@ -44,7 +44,7 @@ fn ranks_train_on_archives_of_which_each_reads_its_part() {
     let set = ["epochs=2", "batch_size=10", SMALL, INPUT].map(|set| ["--set", set]).concat();
     let begin = [&["--data", "shards:shapes", "--out", "run"][..], &set].concat();
     let said = train(folder, &begin);
-    assert!(said.contains("160 training and 40 test pictures"), "{said}");
+    assert!(said.contains("160 training and 40 test images"), "{said}");
     let results = fs::read_to_string(folder.join("run/results.json")).unwrap();
     assert!(results.contains("\"images\": 40"), "{results}");
 }

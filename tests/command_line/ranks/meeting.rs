@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::super::SMALL;
-use super::super::own_pictures::write_pictures;
+use super::super::own_images::write_images;
 use super::*;
 
 fn error_file(folder: &Path, rank: usize) -> String {
@@ -64,12 +64,12 @@ fn a_rank_that_is_started_again_alone_does_not_pass_for_the_one_that_died() {
 }
 
 #[test]
-fn shares_of_broken_pictures_are_left_out() {
+fn shares_of_broken_images_are_left_out() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
-    write_pictures(&folder.join("shapes"), 100);
+    write_images(&folder.join("shapes"), 100);
     for name in ["a", "b", "c"] {
-        fs::write(folder.join(format!("shapes/disc/{name}.png")), "not a picture").unwrap();
+        fs::write(folder.join(format!("shapes/disc/{name}.png")), "not an image").unwrap();
     }
     let input = "input={ side = 32, crop_fraction = 1.0, interpolation = 'bicubic', broken = 'leave-out', workers = 1 }";
     let set = ["epochs=2", "batch_size=1", SMALL, input].map(|set| ["--set", set]).concat();

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::super::SMALL;
-use super::super::own_pictures::write_pictures;
+use super::super::own_images::write_images;
 use super::*;
 
 /// As torchrun says it to ranks that it would start again.
@@ -19,14 +19,14 @@ fn train_again(folder: &Path, arguments: &[&str]) -> String {
     said
 }
 
-/// What follows from pictures and weights is not said again, and a run that has it is the same run.
+/// What follows from images and weights is not said again, and a run that has it is the same run.
 #[test]
-fn runs_on_pictures_and_from_weights_are_found_by_the_same_command() {
+fn runs_on_images_and_from_weights_are_found_by_the_same_command() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
-    write_pictures(&folder.join("shapes"), 100);
+    write_images(&folder.join("shapes"), 100);
     let data = ["--data", "folder:shapes"];
-    // The recipe has no table for pictures.
+    // The recipe has no table for images.
     let set = ["epochs=1", "batch_size=8", SMALL].map(|set| ["--set", set]).concat();
     let first = [&data[..], &set, &["--out", "first"]].concat();
     train_again(folder, &first);

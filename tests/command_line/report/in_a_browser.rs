@@ -10,7 +10,7 @@ use crate::browser::{Browser, find};
 use crate::command_line::xception;
 
 /// What a page is asked in the browser: how far it sticks out sideways, what sticks out of the tables that should fit,
-/// texts whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3), pictures that do not show, and whether it is dark.
+/// texts whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3), images that do not show, and whether it is dark.
 const PROBE: &str = r#"(() => {
   const pixel = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const rgba = (color) => {
@@ -127,10 +127,10 @@ fn what_is_looked_for_is_seen_where_it_is() {
     let page = folder.path().join("page.html");
     let faults = "<!doctype html><meta charset=utf-8><body style='background:#fff'>\
         <p style='color:#999'>pale</p><div style='width:2000px'>wide</div>\
-        <img src='http://127.0.0.1:9/picture.png'><script>console.error('loud'); nowhere()</script>";
+        <img src='http://127.0.0.1:9/image.png'><script>console.error('loud'); nowhere()</script>";
     fs::write(&page, faults).unwrap();
     let (complaints, value) = look(&mut Browser::start(&program), &page, 390, "light");
-    for part in ["loud", "nowhere is not defined", "request of http://127.0.0.1:9/picture.png"] {
+    for part in ["loud", "nowhere is not defined", "request of http://127.0.0.1:9/image.png"] {
         assert!(
             complaints.iter().any(|complaint| complaint.contains(part)),
             "{part}: {complaints:?}"

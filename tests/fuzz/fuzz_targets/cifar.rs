@@ -5,7 +5,7 @@ use std::path::Path;
 
 use datasets::Cifar;
 
-/// Colours of a picture, in bytes.
+/// Colours of an image, in bytes.
 const PIXELS: usize = 3 * 32 * 32;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! Any archive, through to the pictures in it.
+//! Any archive, through to the images in it.
 #![no_main]
 
 use std::fs;
@@ -10,7 +10,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     fs::write(folder.path().join("0.tar"), bytes).unwrap();
     if let Ok(found) = shards(folder.path(), Held { fraction: 0.5, seed: 0 }) {
         for index in 0..found.train.len() {
-            drop(found.train.picture(index, &mut Decoded::default()));
+            drop(found.train.image(index, &mut Decoded::default()));
         }
     }
 });

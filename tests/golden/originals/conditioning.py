@@ -1,9 +1,9 @@
-"""How far float32 can be trusted, and which pictures keep their distance from every kink.
+"""How far float32 can be trusted, and which images keep their distance from every kink.
 
 ReLU and max-pool have kinks: a value that float32 rounding carries to the other side sends
 its gradient elsewhere, and the gradient of a whole tensor moves by a thousandth although
 nothing is wrong. `clearance` says how far a batch stays away, and `search` picks the draw of
-the pictures that stays furthest, so that a parity test in float32 can be held to 1e-5.
+the images that stays furthest, so that a parity test in float32 can be held to 1e-5.
 """
 
 import dataclasses
@@ -70,7 +70,7 @@ def precisions(network, seeds, case):
 
 
 def search(network, seeds, case, draws):
-    """Clearance of `draws` draws of the pictures, best first, as (clearance, draw)."""
+    """Clearance of `draws` draws of the images, best first, as (clearance, draw)."""
     exact, rounded = precisions(network, seeds, case)
     found = []
     for original in (exact, *rounded.values()):

@@ -78,7 +78,7 @@ def fill(name, shape, role, fan_in, constants):
 
 
 def images(name, shape):
-    """Input pictures [n, 3, h, w], uniform in [-2, 2), as float64; exact in float32."""
+    """Input images [n, 3, h, w], uniform in [-2, 2), as float64; exact in float32."""
     count = int(numpy.prod(shape, dtype=numpy.int64))
     return (2.0 * stream(name, count)).reshape(shape)
 

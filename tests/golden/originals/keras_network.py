@@ -72,7 +72,7 @@ class KerasNetwork:
             variable.value.grad = None
 
     def forward(self, images, train):
-        """Logits [n, classes] of pictures [n, 3, h, w], handed to Keras as [n, h, w, 3]."""
+        """Logits [n, classes] of images [n, 3, h, w], handed to Keras as [n, h, w, 3]."""
         x = torch.from_numpy(images.transpose(0, 2, 3, 1).copy()).to(self.dtype)
         return self.model(x, training=train)
 

@@ -11,7 +11,7 @@ from . import fill, networks
 from .watch import MultiplyAdds
 
 LOGITS_STORED = 10
-"""Logits kept per picture; the loss covers all classes, and the head's gradients every row."""
+"""Logits kept per image; the loss covers all classes, and the head's gradients every row."""
 
 ZERO = 1e-9
 """A gradient this much smaller than its layer's weight gradient is zero but for rounding:

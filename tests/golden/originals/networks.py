@@ -13,7 +13,7 @@ from .torch_network import TorchNetwork
 
 @dataclasses.dataclass
 class Case:
-    """One input batch. `draw` picks the pictures: see `conditioning`.
+    """One input batch. `draw` picks the images: see `conditioning`.
 
     Of a case that is `brief` neither running statistics nor gradients are kept.
     """
@@ -26,7 +26,7 @@ class Case:
 
     @property
     def input_name(self):
-        """The name of the stream that the pictures are filled from."""
+        """The name of the stream that the images are filled from."""
         return f"input-{self.batch}x{self.height}x{self.width}-{self.draw}"
 
 

@@ -66,14 +66,14 @@ class TorchNetwork:
         self.module.zero_grad(set_to_none=True)
 
     def forward(self, images, train):
-        """Logits [n, classes] of pictures [n, 3, h, w] given as a NumPy array."""
+        """Logits [n, classes] of images [n, 3, h, w] given as a NumPy array."""
         self.module.train(train)
         # A copy: the first operation of a listing may work in place.
         x = torch.from_numpy(images.copy()).to(self.dtype).contiguous(memory_format=self.layout)
         return self.module(x)
 
     def levels(self, images):
-        """The feature pyramid of pictures, of networks that say what theirs is."""
+        """The feature pyramid of images, of networks that say what theirs is."""
         self.module.eval()
         x = torch.from_numpy(images.copy()).to(self.dtype).contiguous(memory_format=self.layout)
         if hasattr(self.module, "forward_intermediates"):

@@ -142,7 +142,7 @@ fn images(read: &Value, report: &mut Report) {
         .collect();
     report.say(format_args!("images: {} to decode {sizes:?}", images.len()));
     for image in images {
-        let place = format!("the picture {} at step {}", text(image, "tag"), step(image));
+        let place = format!("the image {} at step {}", text(image, "tag"), step(image));
         match image["problem"].as_str() {
             Some(problem) => report.differ(format!("{place} cannot be decoded: {problem}")),
             None if image["decoded"] != image["said"] => report.differ(format!(
@@ -286,7 +286,7 @@ mod tests {
     fn damage_is_named() {
         check("/files", json!([]), &["tb/ holds no event file"]);
         check("/files/0/problem", json!("record 3: crc"), &["f is damaged: record 3: crc"]);
-        let image = "the picture samples at step 1";
+        let image = "the image samples at step 1";
         let size = format!("{image} says that it is of [9,8] pixels and is of [8,9]");
         check("/images/0/decoded", json!([8, 9]), &[&size]);
         let broken = format!("{image} cannot be decoded: no PNG");

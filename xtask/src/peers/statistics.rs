@@ -24,7 +24,7 @@ impl Spread {
         Some(Self { median, min: sorted[0], max: sorted[sorted.len() - 1] })
     }
 
-    /// Pictures a second at the median.
+    /// Images a second at the median.
     pub fn images_per_second(&self, batch_size: u32) -> f64 {
         f64::from(batch_size) * 1e3 / self.median
     }

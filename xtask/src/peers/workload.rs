@@ -35,7 +35,7 @@ pub struct Workload {
     pub mode: Mode,
     /// The preset; the Python worker knows its networks by the same names.
     pub network: &'static str,
-    /// Pictures a step.
+    /// Images a step.
     pub batch_size: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Archives for the tests: a CIFAR-10 of black pictures, and tar streams byte by byte.
+//! Archives for the tests: a CIFAR-10 of black images, and tar streams byte by byte.
 
 use std::fs;
 use std::io::Write;

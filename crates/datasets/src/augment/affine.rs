@@ -1,4 +1,4 @@
-//! Shears, shifts and rotations of a picture's bytes: the nearest pixel, black where there is none.
+//! Shears, shifts and rotations of an image's bytes: the nearest pixel, black where there is none.
 //!
 //! As Pillow does it, whose coordinates are of 16 bits behind the point: pixels that lie halfway go
 //! to the same side.
@@ -23,12 +23,12 @@ impl Canvas {
         self.affine([1., 0., 0., slope, 1., 0.]);
     }
 
-    /// Moves the picture down and to the right by whole pixels.
+    /// Moves the image down and to the right by whole pixels.
     pub(super) fn translate(&mut self, down: i64, right: i64) {
         self.affine([1., 0., -right as f64, 0., 1., -down as f64]);
     }
 
-    /// Turns the picture about its centre, counter-clockwise.
+    /// Turns the image about its centre, counter-clockwise.
     pub(super) fn rotate(&mut self, degrees: f64) {
         // The last bit of a math library's sine is lost in the 16 bits that are kept of it.
         let (sine, cosine) = (-degrees.to_radians()).sin_cos();

@@ -1,6 +1,6 @@
-//! A picture's bytes while they are changed, and the room that changing them takes.
+//! An image's bytes while they are changed, and the room that changing them takes.
 
-/// Bytes of one picture, `[height, width]` of RGB. Kept from picture to picture to save allocations.
+/// Bytes of one image, `[height, width]` of RGB. Kept from image to image to save allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Canvas {
     pub(super) height: usize,
@@ -11,13 +11,13 @@ pub(crate) struct Canvas {
 }
 
 impl Canvas {
-    /// Makes room for a picture of this size, whose pixels are the caller's to write.
+    /// Makes room for an image of this size, whose pixels are the caller's to write.
     pub(crate) fn resize(&mut self, height: usize, width: usize) {
         (self.height, self.width) = (height, width);
         self.pixels.resize(height * width, [0; 3]);
     }
 
-    /// Replaces every pixel by what `pixel` makes of the picture, the row and the column.
+    /// Replaces every pixel by what `pixel` makes of the image, the row and the column.
     pub(super) fn redraw(&mut self, pixel: impl Fn(&[[u8; 3]], usize, usize) -> [u8; 3]) {
         self.spare.clear();
         for row in 0..self.height {

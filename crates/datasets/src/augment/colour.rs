@@ -1,4 +1,4 @@
-//! Brightness, contrast, saturation and sharpness: each a picture between, or beyond, the picture
+//! Brightness, contrast, saturation and sharpness: each an image between, or beyond, the image
 //! and one that lacks the quality. Pillow's `ImageEnhance`, to the byte.
 
 use super::canvas::Canvas;
@@ -9,7 +9,7 @@ impl Canvas {
         self.blend_each(factor, |_| [0; 3]);
     }
 
-    /// Against the picture's mean grey. torchvision: `adjust_contrast`.
+    /// Against the image's mean grey. torchvision: `adjust_contrast`.
     pub(super) fn contrast(&mut self, factor: f64) {
         let pixels = self.pixels.len() as u64;
         let sum: u64 = self.pixels.iter().map(|&pixel| u64::from(grey(pixel))).sum();
@@ -17,12 +17,12 @@ impl Canvas {
         self.blend_each(factor, |_| [mean; 3]);
     }
 
-    /// Against the picture in greys. torchvision: `adjust_saturation`.
+    /// Against the image in greys. torchvision: `adjust_saturation`.
     pub(super) fn saturation(&mut self, factor: f64) {
         self.blend_each(factor, |pixel| [grey(pixel); 3]);
     }
 
-    /// Against the picture smoothed: a pixel's weight is 5 and its neighbours' 1 each; pixels at an
+    /// Against the image smoothed: a pixel's weight is 5 and its neighbours' 1 each; pixels at an
     /// edge stay. torchvision: `adjust_sharpness`.
     pub(super) fn sharpness(&mut self, factor: f64) {
         let (height, width) = (self.height, self.width);

@@ -1,4 +1,4 @@
-//! A random rectangle of the normalised picture, taken away.
+//! A random rectangle of the normalised image, taken away.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -10,12 +10,12 @@ use crate::random::{normals, unit};
 /// Erases a rectangle of random area and aspect ratio after normalisation (Zhong et al. 2017).
 /// torchvision: `RandomErasing(p, scale, ratio, value)`.
 ///
-/// When ten draws do not fit into the picture, it stays as it is.
+/// When ten draws do not fit into the image, it stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Erasing {
-    /// How likely a picture loses a rectangle.
+    /// How likely an image loses a rectangle.
     pub probability: f64,
-    /// Least and largest area, as shares of the picture's.
+    /// Least and largest area, as shares of the image's.
     pub scale: [f64; 2],
     /// Least and largest ratio of height to width.
     pub ratio: [f64; 2],
@@ -23,7 +23,7 @@ pub struct Erasing {
     pub value: ErasingValue,
 }
 
-/// What stands where a picture was erased.
+/// What stands where an image was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErasingValue {
     /// 0 after normalisation, which is the mean colour. torchvision: `value=0`.
@@ -44,7 +44,7 @@ impl Erasing {
         if unit(rng) >= self.probability {
             return None;
         }
-        // Smaller than the picture, each way.
+        // Smaller than the image, each way.
         let fits = |[h, w]: [usize; 2]| h < height && w < width;
         let sides = sides(rng, height * width, self.scale, self.ratio, fits)?;
         Some(Rectangle::placed(rng, sides, [height, width]))
@@ -82,7 +82,7 @@ mod tests {
         value: ErasingValue::Mean,
     };
 
-    /// Which pixels of a picture of 9s are gone.
+    /// Which pixels of an image of 9s are gone.
     fn erased(erasing: Erasing, index: u64, height: usize, width: usize) -> Vec<[f32; 3]> {
         let mut image = vec![[9.; 3]; height * width];
         erasing.apply(&mut stream(0, Purpose::Erasing, 0, index), &mut image, width);
@@ -91,23 +91,23 @@ mod tests {
 
     #[test]
     fn a_rectangle_and_nothing_else_becomes_the_mean() {
-        let (mut erased_pictures, mut share) = (0, 0.);
+        let (mut erased_images, mut share) = (0, 0.);
         for index in 0..4000 {
             let image = erased(ERASING, index, 24, 32);
             let gone: Vec<usize> = (0..image.len()).filter(|&at| image[at] == [0.; 3]).collect();
             assert!(image.iter().all(|&pixel| pixel == [0.; 3] || pixel == [9.; 3]));
             let (Some(&first), Some(&last)) = (gone.first(), gone.last()) else { continue };
             let (height, width) = (last / 32 - first / 32 + 1, last % 32 - first % 32 + 1);
-            assert_eq!(gone.len(), height * width, "picture {index} lost no rectangle");
+            assert_eq!(gone.len(), height * width, "image {index} lost no rectangle");
             assert!(height < 24 && width < 32);
             let ratio = height as f64 / width as f64;
             assert!((0.2..5.).contains(&ratio), "{height} by {width}");
-            erased_pictures += 1;
+            erased_images += 1;
             share += gone.len() as f64 / image.len() as f64;
         }
         // Five standard deviations.
-        assert!((erased_pictures - 2000_i32).abs() < 160, "{erased_pictures}");
-        let mean = share / f64::from(erased_pictures);
+        assert!((erased_images - 2000_i32).abs() < 160, "{erased_images}");
+        let mean = share / f64::from(erased_images);
         assert!((mean - 0.175).abs() < 0.01, "{mean}");
     }
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_fits_leaves_the_picture() {
+    fn what_never_fits_leaves_the_image() {
         let whole = Erasing { probability: 1., scale: [1., 1.], ratio: [1., 1.], ..ERASING };
         assert!(erased(whole, 0, 8, 8).iter().all(|&pixel| pixel == [9.; 3]));
         let never = Erasing { probability: 0., ..ERASING };

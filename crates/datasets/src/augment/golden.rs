@@ -1,4 +1,4 @@
-//! What torchvision makes of generated pictures, for the tests; `golden/make_golden.py` wrote it.
+//! What torchvision makes of generated images, for the tests; `golden/make_golden.py` wrote it.
 
 use serde_json::Value;
 
@@ -27,10 +27,10 @@ fn bytes(value: &Value) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// A generated picture.
-pub(super) fn picture(name: &str) -> Canvas {
-    let pictures = section("pictures");
-    let row = pictures.iter().find(|row| row[0] == name).unwrap();
+/// A generated image.
+pub(super) fn image(name: &str) -> Canvas {
+    let images = section("images");
+    let row = images.iter().find(|row| row[0] == name).unwrap();
     let mut canvas = Canvas::default();
     canvas.resize(number(&row[1]), number(&row[2]));
     canvas.pixels.as_flattened_mut().copy_from_slice(&bytes(&row[3]));
@@ -67,7 +67,7 @@ pub(super) fn hash(canvas: &Canvas) -> u64 {
 /// An operation's outcomes: all strengths, and in each plus before minus.
 pub(super) struct OfOperation {
     pub(super) policy: String,
-    pub(super) picture: String,
+    pub(super) image: String,
     pub(super) operation: String,
     pub(super) hash: u64,
 }
@@ -75,7 +75,7 @@ pub(super) struct OfOperation {
 pub(super) fn policies() -> Vec<OfOperation> {
     let case = |row: &Value| OfOperation {
         policy: text(&row[0]),
-        picture: text(&row[1]),
+        image: text(&row[1]),
         operation: text(&row[2]),
         hash: hash_in(&row[3]),
     };
@@ -85,7 +85,7 @@ pub(super) fn policies() -> Vec<OfOperation> {
 /// One outcome in full.
 pub(super) struct Shown {
     pub(super) policy: String,
-    pub(super) picture: Canvas,
+    pub(super) image: Canvas,
     pub(super) operation: String,
     pub(super) bin: usize,
     pub(super) sign: f64,
@@ -95,7 +95,7 @@ pub(super) struct Shown {
 pub(super) fn shown() -> Vec<Shown> {
     let case = |row: &Value| Shown {
         policy: text(&row[0]),
-        picture: picture(row[1].as_str().unwrap()),
+        image: image(row[1].as_str().unwrap()),
         operation: text(&row[2]),
         bin: number(&row[3]),
         sign: row[4].as_f64().unwrap(),
@@ -104,9 +104,9 @@ pub(super) fn shown() -> Vec<Shown> {
     section("shown").iter().map(case).collect()
 }
 
-/// A window (top, left, height, width) of a picture, resized.
+/// A window (top, left, height, width) of an image, resized.
 pub(super) struct Resized {
-    pub(super) picture: Canvas,
+    pub(super) image: Canvas,
     pub(super) window: [usize; 4],
     pub(super) size: [usize; 2],
     pub(super) hash: u64,
@@ -114,7 +114,7 @@ pub(super) struct Resized {
 
 pub(super) fn resized() -> Vec<Resized> {
     let case = |row: &Value| Resized {
-        picture: picture(row[0].as_str().unwrap()),
+        image: image(row[0].as_str().unwrap()),
         window: std::array::from_fn(|at| number(&row[1][at])),
         size: std::array::from_fn(|at| number(&row[2][at])),
         hash: hash_in(&row[3]),
@@ -122,7 +122,7 @@ pub(super) fn resized() -> Vec<Resized> {
     section("resized").iter().map(case).collect()
 }
 
-/// The middle of a picture.
+/// The middle of an image.
 pub(crate) struct Fitted {
     pub(crate) pixels: Vec<[u8; 3]>,
     pub(crate) size: [usize; 2],
@@ -144,7 +144,7 @@ impl Fitted {
 
 pub(crate) fn fitted() -> Vec<Fitted> {
     let case = |row: &Value| {
-        let Canvas { height, width, pixels, .. } = picture(row[0].as_str().unwrap());
+        let Canvas { height, width, pixels, .. } = image(row[0].as_str().unwrap());
         Fitted {
             pixels,
             size: [height, width],

@@ -1,4 +1,4 @@
-//! Turning the hues of a picture. Pillow's conversions to HSV and back, to the byte, with their
+//! Turning the hues of an image. Pillow's conversions to HSV and back, to the byte, with their
 //! numbers of 32 bits between those of 64.
 
 use super::canvas::Canvas;

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::random::{below, uniform};
 
 /// Changes brightness, contrast, saturation and hue, each by a draw of its own, in random order.
-/// torchvision: `ColorJitter` of a PIL picture.
+/// torchvision: `ColorJitter` of a PIL image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter {
     /// The factor is uniform from 1 less this (0 at least) to 1 and this.

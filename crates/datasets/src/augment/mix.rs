@@ -1,4 +1,4 @@
-//! Pictures of a batch in each other: mixup and CutMix.
+//! Images of a batch in each other: mixup and CutMix.
 
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
@@ -6,22 +6,22 @@ use tch::Tensor;
 use crate::Error;
 use crate::random::{below, beta};
 
-/// How the pictures of a batch are mixed. The partner of picture `i` among `n` is picture
+/// How the images of a batch are mixed. The partner of image `i` among `n` is image
 /// `n - 1 - i`, and one weight is drawn for the batch, as in the authors' code.
 ///
 /// It is drawn for a batch and its number in the epoch: alone of all random changes it depends on the
 /// batch size. A batch is for training then; an evaluation has to be told apart by its loader.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mix {
-    /// Every pixel is the weighted mean of both pictures' (Zhang et al. 2017).
+    /// Every pixel is the weighted mean of both images' (Zhang et al. 2017).
     Mixup {
         /// The weight is drawn from Beta(`alpha`, `alpha`).
         alpha: f64,
     },
-    /// A box of the picture is the partner's (Yun et al. 2019). torchvision: `v2.CutMix(alpha=…)`,
-    /// whose boxes have the picture's shape and a centre anywhere.
+    /// A box of the image is the partner's (Yun et al. 2019). torchvision: `v2.CutMix(alpha=…)`,
+    /// whose boxes have the image's shape and a centre anywhere.
     CutMix {
-        /// The area outside the box is drawn from Beta(`alpha`, `alpha`), before the picture's edges
+        /// The area outside the box is drawn from Beta(`alpha`, `alpha`), before the image's edges
         /// cut into the box.
         alpha: f64,
     },
@@ -33,7 +33,7 @@ pub enum Mix {
 pub struct Mixed {
     /// `[n]`, int64: labels of what was mixed in.
     pub partner_labels: Tensor,
-    /// Share of a picture that is its own, 0 to 1; under CutMix that of its pixels.
+    /// Share of an image that is its own, 0 to 1; under CutMix that of its pixels.
     pub weight: f64,
 }
 
@@ -86,7 +86,7 @@ impl Mix {
     }
 }
 
-/// Calls `mix` with every two pictures that are partners. The middle one of an odd number is its own
+/// Calls `mix` with every two images that are partners. The middle one of an odd number is its own
 /// partner, and mixed with itself it stays.
 fn for_pairs(
     images: &mut [[f32; 3]],
@@ -111,7 +111,7 @@ mod tests {
         stream(0, Purpose::Mix, 0, batch)
     }
 
-    /// Pictures of one number each: 1, 10, 100, …
+    /// Images of one number each: 1, 10, 100, …
     fn images(count: u32) -> Vec<[f32; 3]> {
         (0..count).flat_map(|n| [[10_f32.powi(n as i32); 3]; 48]).collect()
     }
@@ -126,7 +126,7 @@ mod tests {
                 let partner = 10_f64.powi(4 - n as i32);
                 let expected = weight * own + (1. - weight) * partner;
                 let close = |value: &f32| (f64::from(*value) / expected - 1.).abs() < 1e-5;
-                assert!(image.as_flattened().iter().all(close), "picture {n}, weight {weight}");
+                assert!(image.as_flattened().iter().all(close), "image {n}, weight {weight}");
             }
         }
     }
@@ -156,7 +156,7 @@ mod tests {
         assert!(boxes.iter().any(|b| b.1 == 0) && boxes.iter().any(|b| b.1 + b.3 == 8));
     }
 
-    /// Of Beta(1, 1) half a picture stays, and what the edges cut off comes on top.
+    /// Of Beta(1, 1) half an image stays, and what the edges cut off comes on top.
     #[test]
     fn weights_are_spread_as_beta_is() {
         let mean = |mix: Mix, size: [usize; 2]| {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_picture_is_mixed_with_itself() {
+    fn one_image_is_mixed_with_itself() {
         for mix in [Mix::Mixup { alpha: 1. }, Mix::CutMix { alpha: 1. }] {
             let mut one = images(1);
             mix.apply(&mut rng(0), &mut one, SIZE);

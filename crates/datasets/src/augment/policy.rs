@@ -1,4 +1,4 @@
-//! Policies: a picture goes through operations that are drawn from a table.
+//! Policies: an image goes through operations that are drawn from a table.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -6,8 +6,8 @@ use super::canvas::Canvas;
 use crate::Error;
 use crate::random::below;
 
-/// Which operations a picture goes through. Each is the nearest pixel with black around the picture,
-/// as in torchvision with PIL pictures.
+/// Which operations an image goes through. Each is the nearest pixel with black around the image,
+/// as in torchvision with PIL images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Some operations in a row, all of one strength (Cubuk et al. 2019). torchvision:
@@ -19,7 +19,7 @@ pub enum Policy {
         magnitude: usize,
     },
     /// One operation of any strength, out of wider ranges (Müller and Hutter 2021). torchvision:
-    /// `TrivialAugmentWide()`. It moves pictures by up to 32 pixels, whatever their size.
+    /// `TrivialAugmentWide()`. It moves images by up to 32 pixels, whatever their size.
     TrivialAugmentWide,
 }
 
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn shown_outcomes_are_torchvisions() {
         for case in golden::shown() {
-            let mut canvas = case.picture;
+            let mut canvas = case.image;
             let step = Step {
                 operation: operation(&case.operation),
                 bin: case.bin,
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Every operation in every strength on every picture.
+    /// Every operation in every strength on every image.
     #[test]
     fn all_outcomes_are_torchvisions() {
         let mut wrong = Vec::new();
@@ -220,14 +220,14 @@ mod tests {
             let mut hash = golden::Hash::default();
             for bin in 0..BINS {
                 for negative in [false, true].into_iter().take(1 + usize::from(signed(operation))) {
-                    let mut canvas = golden::picture(&case.picture);
+                    let mut canvas = golden::image(&case.image);
                     let step = Step { operation, bin, negative };
                     named(&case.policy).apply_step(step, &mut canvas);
                     hash.add(&canvas);
                 }
             }
             if hash.value() != case.hash {
-                wrong.push((case.policy, case.picture, case.operation));
+                wrong.push((case.policy, case.image, case.operation));
             }
         }
         assert!(wrong.is_empty(), "{wrong:?}");

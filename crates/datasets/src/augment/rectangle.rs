@@ -1,11 +1,11 @@
-//! A random part of a picture, by area and aspect ratio: what a resized crop keeps and what erasing
+//! A random part of an image, by area and aspect ratio: what a resized crop keeps and what erasing
 //! takes away.
 
 use rand_chacha::ChaCha8Rng;
 
 use crate::random::{below, uniform, uniform_in_log};
 
-/// Rows and columns of a picture.
+/// Rows and columns of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rectangle {
     pub(super) top: usize,
@@ -36,7 +36,7 @@ pub(super) fn sides(
 }
 
 impl Rectangle {
-    /// A rectangle of `height` and `width` at any place in a picture of `size`.
+    /// A rectangle of `height` and `width` at any place in an image of `size`.
     pub(super) fn placed(
         rng: &mut ChaCha8Rng,
         [height, width]: [usize; 2],

@@ -1,4 +1,4 @@
-//! Pictures of another size: each new pixel is the mean of the old ones under a curve, which is as wide
+//! Images of another size: each new pixel is the mean of the old ones under a curve, which is as wide
 //! as two pixels, or four for the bicubic one, of whichever grid is the coarser (antialiased).
 //!
 //! Bytes as Pillow's `resize(…, BILINEAR)` and `BICUBIC` to the byte, whose weights are of 22 bits and
@@ -130,7 +130,7 @@ impl<P: Pixel> Resize<P> {
         Self { rows: taps(0), columns: taps(1) }
     }
 
-    /// Writes to `output`, `[height, width]` of the new size, the picture of the old size that `input`
+    /// Writes to `output`, `[height, width]` of the new size, the image of the old size that `input`
     /// begins with, whose rows begin `stride` pixels apart. `between` is room.
     pub(crate) fn apply(&self, input: &[P], stride: usize, between: &mut Vec<P>, output: &mut [P]) {
         between.clear();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_size_is_the_same_picture() {
+    fn the_same_size_is_the_same_image() {
         let pixels: Vec<[f32; 3]> = (0..20).map(|n| [0.1, 7., -3.].map(|c| c * n as f32)).collect();
         let mut copy = vec![[0.; 3]; 20];
         for interpolation in [Interpolation::Bilinear, Interpolation::Bicubic] {

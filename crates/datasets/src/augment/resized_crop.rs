@@ -1,4 +1,4 @@
-//! A random window of the picture, brought back to the picture's size.
+//! A random window of the image, brought back to the image's size.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -7,17 +7,17 @@ use super::interval;
 use super::rectangle::{Rectangle, sides};
 use super::resample::{Interpolation, Resize};
 use crate::Error;
-use crate::source::PictureRef;
+use crate::source::ImageRef;
 
 /// Crops a window of random area and aspect ratio and resizes it to the size that the network is given,
 /// antialiased (Szegedy et al. 2015). torchvision: `RandomResizedCrop(size, scale, ratio)` of a PIL
-/// picture.
+/// image.
 ///
-/// When ten draws do not fit into the picture, the window is the largest in its centre with a ratio
+/// When ten draws do not fit into the image, the window is the largest in its centre with a ratio
 /// within bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ResizedCrop {
-    /// Least and largest area of the window, as shares of the picture's.
+    /// Least and largest area of the window, as shares of the image's.
     pub scale: [f64; 2],
     /// Least and largest ratio of its width to its height.
     pub ratio: [f64; 2],
@@ -45,31 +45,31 @@ impl ResizedCrop {
         Rectangle { top: (height - h) / 2, left: (width - w) / 2, height: h, width: w }
     }
 
-    /// Draws a window of `picture` onto `canvas`. `between` is room.
+    /// Draws a window of `image` onto `canvas`. `between` is room.
     pub(crate) fn apply(
         &self,
         rng: &mut ChaCha8Rng,
-        picture: PictureRef,
+        image: ImageRef,
         interpolation: Interpolation,
         between: &mut Vec<[u8; 3]>,
         canvas: &mut Canvas,
     ) {
-        let window = self.draw(rng, picture.height, picture.width);
-        resize_window(picture, window, interpolation, between, canvas);
+        let window = self.draw(rng, image.height, image.width);
+        resize_window(image, window, interpolation, between, canvas);
     }
 }
 
 fn resize_window(
-    picture: PictureRef,
+    image: ImageRef,
     window: Rectangle,
     interpolation: Interpolation,
     between: &mut Vec<[u8; 3]>,
     canvas: &mut Canvas,
 ) {
     let Rectangle { top, left, height, width } = window;
-    let stride = picture.width;
+    let stride = image.width;
     let resize = Resize::new([height, width], [canvas.height, canvas.width], interpolation);
-    resize.apply(&picture.pixels[top * stride + left..], stride, between, &mut canvas.pixels);
+    resize.apply(&image.pixels[top * stride + left..], stride, between, &mut canvas.pixels);
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
         assert!(windows.iter().any(|w| w.left > 0 && w.left + w.width == 32));
     }
 
-    /// torchvision's fallback: a window of the whole area in a picture that is too wide or too high.
+    /// torchvision's fallback: a window of the whole area in an image that is too wide or too high.
     #[test]
     fn what_never_fits_is_cut_from_the_centre() {
         let crop = ResizedCrop { scale: [1., 1.], ratio: [1., 1.] };
@@ -121,20 +121,20 @@ mod tests {
             let mut canvas = Canvas::default();
             let resize = Resize::new([height, width], case.size, Interpolation::Bilinear);
             canvas.resize(case.size[0], case.size[1]);
-            let window = &case.picture.pixels[top * case.picture.width + left..];
-            resize.apply(window, case.picture.width, &mut Vec::new(), &mut canvas.pixels);
+            let window = &case.image.pixels[top * case.image.width + left..];
+            resize.apply(window, case.image.width, &mut Vec::new(), &mut canvas.pixels);
             assert_eq!(super::super::golden::hash(&canvas), case.hash, "{:?}", case.window);
         }
     }
 
     #[test]
-    fn a_window_of_one_pixel_fills_the_picture() {
-        let picture: Vec<_> = (0..20).map(|n| [n, n + 50, n + 100]).collect();
+    fn a_window_of_one_pixel_fills_the_image() {
+        let image: Vec<_> = (0..20).map(|n| [n, n + 50, n + 100]).collect();
         let mut canvas = Canvas::default();
         canvas.resize(4, 5);
         let window = Rectangle { top: 2, left: 3, height: 1, width: 1 };
-        let picture = PictureRef { pixels: &picture, height: 4, width: 5 };
-        resize_window(picture, window, Interpolation::Bilinear, &mut Vec::new(), &mut canvas);
-        assert!(canvas.pixels.iter().all(|&pixel| pixel == picture.pixels[13]));
+        let image = ImageRef { pixels: &image, height: 4, width: 5 };
+        resize_window(image, window, Interpolation::Bilinear, &mut Vec::new(), &mut canvas);
+        assert!(canvas.pixels.iter().all(|&pixel| pixel == image.pixels[13]));
     }
 }

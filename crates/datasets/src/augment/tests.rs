@@ -1,4 +1,4 @@
-//! Draws of the options that every picture goes through, and what is refused.
+//! Draws of the options that every image goes through, and what is refused.
 
 use std::collections::BTreeMap;
 
@@ -90,7 +90,7 @@ fn options_out_of_range_are_refused() {
     for mode in [PaddingMode::Zero, PaddingMode::Reflect] {
         check(
             Augmentation { crop: Some(Crop { padding: 24, mode }), ..none },
-            "crop padding 24 needs pictures of more than 24 pixels a side, these are 32x24",
+            "crop padding 24 needs images of more than 24 pixels a side, these are 32x24",
         );
         let largest = Augmentation { crop: Some(Crop { padding: 23, mode }), ..none };
         assert!(largest.check(32, 24).is_ok());
@@ -99,7 +99,7 @@ fn options_out_of_range_are_refused() {
         check(
             Augmentation { cutout: Some(size), ..none },
             &format!(
-                "cutout size {size} must lie between 1 and the shorter side of the pictures (32x24)"
+                "cutout size {size} must lie between 1 and the shorter side of the images (32x24)"
             ),
         );
     }
@@ -137,7 +137,7 @@ fn options_of_every_family_are_checked() {
     }
     refused(
         Augmentation { crop: Augmentation::NOTEBOOK.crop, ..resized(window) },
-        "crop with padding 4 and resized_crop both cut the picture; take one of them",
+        "crop with padding 4 and resized_crop both cut the image; take one of them",
     );
     let policy = |operations, magnitude| Augmentation {
         policy: Some(Policy::RandAugment { operations, magnitude }),

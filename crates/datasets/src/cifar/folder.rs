@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Cifar, SIDE};
-use crate::{Error, Pictures, Split};
+use crate::{Error, Images, Split};
 
 impl Cifar {
     /// Loads a split from `folder`: either the one that holds the `.bin` files, or the one that
@@ -14,7 +14,7 @@ impl Cifar {
     /// # Errors
     ///
     /// When a file is missing or unreadable, and as [`Cifar::parse`].
-    pub fn load(self, folder: &Path, split: Split) -> Result<Pictures, Error> {
+    pub fn load(self, folder: &Path, split: Split) -> Result<Images, Error> {
         let mut pixels = Vec::new();
         let mut labels = Vec::new();
         for file in self.files(split) {
@@ -25,7 +25,7 @@ impl Cifar {
             labels.extend_from_slice(&records.labels);
         }
         let class_names = self.class_names().iter().map(ToString::to_string).collect();
-        Pictures::new(pixels, labels, SIDE, SIDE, class_names)
+        Images::new(pixels, labels, SIDE, SIDE, class_names)
     }
 
     fn find(self, folder: &Path, name: &str) -> Result<PathBuf, Error> {

@@ -24,7 +24,7 @@ fn pixels_keep_row_column_and_channel() {
     assert_eq!(pixel(0, 31), [7, 92, 177], "first row, last column");
     assert_eq!(pixel(31, 0), [62, 147, 232], "last row, first column");
     assert_eq!(pixel(31, 31), [69, 154, 239]);
-    assert!(records.pixels[..3072].iter().all(|&byte| byte == 0), "the first picture is black");
+    assert!(records.pixels[..3072].iter().all(|&byte| byte == 0), "the first image is black");
 }
 
 #[test]
@@ -120,12 +120,12 @@ mod folder {
         let folder = parent.path().join("cifar-10-batches-bin");
         let set = Cifar::Cifar10;
         write(&folder, &set.files(Split::Test)[0], set, &record(&[7], pattern));
-        let pictures = set.load(parent.path(), Split::Test).unwrap();
-        assert_eq!(pictures, set.load(&folder, Split::Test).unwrap());
-        assert_eq!((pictures.len(), pictures.height(), pictures.width()), (10_000, 32, 32));
-        assert_eq!(pictures.labels()[..2], [7, 0]);
-        assert_eq!(pictures.class_names()[7], "horse");
-        assert_eq!(pictures.picture(0)[31], [7, 92, 177]);
+        let images = set.load(parent.path(), Split::Test).unwrap();
+        assert_eq!(images, set.load(&folder, Split::Test).unwrap());
+        assert_eq!((images.len(), images.height(), images.width()), (10_000, 32, 32));
+        assert_eq!(images.labels()[..2], [7, 0]);
+        assert_eq!(images.class_names()[7], "horse");
+        assert_eq!(images.image(0)[31], [7, 92, 177]);
     }
 
     #[test]
@@ -135,10 +135,10 @@ mod folder {
         for (label, file) in set.files(Split::Train).iter().enumerate() {
             write(folder.path(), file, set, &[label as u8 + 1]);
         }
-        let pictures = set.load(folder.path(), Split::Train).unwrap();
-        assert_eq!(pictures.len(), 50_000);
+        let images = set.load(folder.path(), Split::Train).unwrap();
+        assert_eq!(images.len(), 50_000);
         for file in 0..5 {
-            assert_eq!(pictures.labels()[file * 10_000], file as u32 + 1);
+            assert_eq!(images.labels()[file * 10_000], file as u32 + 1);
         }
     }
 

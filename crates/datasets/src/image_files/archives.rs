@@ -1,4 +1,4 @@
-//! Archives that pictures are read from, open while they are in use.
+//! Archives that images are read from, open while they are in use.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,10 +1,10 @@
-//! A folder of folders of pictures, one for each class.
+//! A folder of folders of images, one for each class.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Found, Held, ImageFiles, Places, is_picture};
+use super::{Found, Held, ImageFiles, Places, is_image};
 use crate::Error;
 use crate::random::permutation;
 
@@ -16,7 +16,7 @@ const LEFT_BY_MACOS: &str = "__MACOSX";
 /// Folders within folders of a class, at most: a link may lead back.
 const DEEPEST: usize = 16;
 
-/// The pictures of a class by their names relative to the root.
+/// The images of a class by their names relative to the root.
 type Classes = Vec<(String, Vec<String>)>;
 
 /// Finds `root/CLASS/…/NAME.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), or the same under `root/train` and `root/val`
@@ -24,7 +24,7 @@ type Classes = Vec<(String, Vec<String>)>;
 /// back. torchvision: `ImageFolder`.
 ///
 /// # Errors
-/// A folder that cannot be read or has no classes, a class without a picture, a class that is in the test set alone.
+/// A folder that cannot be read or has no classes, a class without an image, a class that is in the test set alone.
 pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     let tests = TESTS.iter().find(|name| root.join(name).is_dir());
     let mut ignored = 0;
@@ -45,25 +45,25 @@ pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     Ok(Found { train, test, held: held.fraction > 0., ignored })
 }
 
-/// Of every class a part by chance, but at least one picture and not the last one.
+/// Of every class a part by chance, but at least one image and not the last one.
 fn split(all: Classes, held: Held, root: &Path) -> Result<(Classes, Classes), Error> {
     held.check()?;
     if held.fraction == 0. {
         return Ok((all, Classes::new()));
     }
     let (mut train, mut test) = (Classes::new(), Classes::new());
-    for (number, (class, pictures)) in (0..).zip(all) {
-        if pictures.len() < 2 {
-            return Err(Error::OnePicture { class, root: root.into() });
+    for (number, (class, images)) in (0..).zip(all) {
+        if images.len() < 2 {
+            return Err(Error::OneImage { class, root: root.into() });
         }
-        let count = (pictures.len() as f64 * held.fraction).round() as usize;
-        let count = count.clamp(1, pictures.len() - 1);
-        let order = permutation(pictures.len() as u32, held.seed, number);
-        let mut is_held = vec![false; pictures.len()];
+        let count = (images.len() as f64 * held.fraction).round() as usize;
+        let count = count.clamp(1, images.len() - 1);
+        let order = permutation(images.len() as u32, held.seed, number);
+        let mut is_held = vec![false; images.len()];
         order[..count].iter().for_each(|&index| is_held[index as usize] = true);
         let part = |wanted: bool| {
-            let pictures = pictures.iter().zip(&is_held).filter(|(_, held)| **held == wanted);
-            pictures.map(|(picture, _)| picture.clone()).collect()
+            let images = images.iter().zip(&is_held).filter(|(_, held)| **held == wanted);
+            images.map(|(image, _)| image.clone()).collect()
         };
         train.push((class.clone(), part(false)));
         test.push((class, part(true)));
@@ -73,13 +73,13 @@ fn split(all: Classes, held: Held, root: &Path) -> Result<(Classes, Classes), Er
 
 fn files(root: &Path, names: &Arc<[String]>, classes: Classes) -> Arc<ImageFiles> {
     let number = |class: &String| names.iter().position(|name| name == class).expect("a class");
-    let label = |(class, pictures): &(String, Vec<String>)| {
-        std::iter::repeat_n(number(class) as u32, pictures.len())
+    let label = |(class, images): &(String, Vec<String>)| {
+        std::iter::repeat_n(number(class) as u32, images.len())
     };
     Arc::new(ImageFiles {
         root: root.to_path_buf(),
         labels: classes.iter().flat_map(label).collect(),
-        names: classes.iter().flat_map(|(_, pictures)| pictures).map(String::as_str).collect(),
+        names: classes.iter().flat_map(|(_, images)| images).map(String::as_str).collect(),
         class_names: Arc::clone(names),
         places: Places::Files,
     })
@@ -93,13 +93,13 @@ fn classes(root: &Path, part: &str, ignored: &mut usize) -> Result<Classes, Erro
             *ignored += 1;
             continue;
         }
-        let mut pictures = Vec::new();
+        let mut images = Vec::new();
         let within = if part.is_empty() { entry.clone() } else { format!("{part}/{entry}") };
-        collect(root, &within, 0, &mut pictures, ignored)?;
-        if pictures.is_empty() {
+        collect(root, &within, 0, &mut images, ignored)?;
+        if images.is_empty() {
             return Err(Error::EmptyClass { folder: root.join(within) });
         }
-        classes.push((entry, pictures));
+        classes.push((entry, images));
     }
     if classes.len() < 2 {
         let mut names = classes.iter().map(|(name, _)| name);
@@ -112,12 +112,12 @@ fn classes(root: &Path, part: &str, ignored: &mut usize) -> Result<Classes, Erro
     Ok(classes)
 }
 
-/// Every picture under `within`, in the order of the names.
+/// Every image under `within`, in the order of the names.
 fn collect(
     root: &Path,
     within: &str,
     depth: usize,
-    pictures: &mut Vec<String>,
+    images: &mut Vec<String>,
     ignored: &mut usize,
 ) -> Result<(), Error> {
     if depth > DEEPEST {
@@ -126,9 +126,9 @@ fn collect(
     for entry in entries(&root.join(within))? {
         let name = format!("{within}/{entry}");
         if root.join(&name).is_dir() {
-            collect(root, &name, depth + 1, pictures, ignored)?;
-        } else if is_picture(&entry) {
-            pictures.push(name);
+            collect(root, &name, depth + 1, images, ignored)?;
+        } else if is_image(&entry) {
+            images.push(name);
         } else {
             *ignored += 1;
         }

@@ -1,4 +1,4 @@
-//! Pictures in tar archives, as webdataset writes them: few large files in place of many small ones.
+//! Images in tar archives, as webdataset writes them: few large files in place of many small ones.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use tar::Archive;
 
 use super::archives::Archives;
 use super::names::Names;
-use super::{Found, Held, ImageFiles, Places, is_picture};
+use super::{Found, Held, ImageFiles, Places, is_image};
 use crate::decode::LARGEST_FILE;
 use crate::random::permutation;
 use crate::{Error, Share};
@@ -19,7 +19,7 @@ use crate::{Error, Share};
 /// Digits of a label, and what may stand around them.
 const LONGEST_LABEL: u64 = 64;
 
-/// A picture in an archive.
+/// An image in an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Sample {
     name: String,
@@ -27,7 +27,7 @@ struct Sample {
     place: (u32, u64, u32),
 }
 
-/// Archives of pictures in a folder.
+/// Archives of images in a folder.
 #[derive(Debug)]
 pub struct Shards {
     root: PathBuf,
@@ -37,7 +37,7 @@ pub struct Shards {
     training: usize,
 }
 
-/// Which pictures are in some of the [`Shards`].
+/// Which images are in some of the [`Shards`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardIndex {
     samples: Vec<Sample>,
@@ -45,10 +45,10 @@ pub struct ShardIndex {
 }
 
 /// Finds the archives `root/train*.tar` and `root/val*.tar` (or `test*.tar`), or without those all `root/*.tar`, of which
-/// `held` is held back. A sample is a picture, `KEY.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), and its label, a number in
+/// `held` is held back. A sample is an image, `KEY.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), and its label, a number in
 /// `KEY.cls`, side by side. The names of the classes are the lines of `root/classes.txt`, or else their numbers.
 ///
-/// The archives are gone through once, header by header; pictures are read where they lie.
+/// The archives are gone through once, header by header; images are read where they lie.
 ///
 /// # Errors
 /// An archive that cannot be read, a sample that lacks its label, a label without a name, no sample at all.
@@ -165,25 +165,25 @@ impl ShardIndex {
         let unreadable = |source| Error::Unreadable { file: path.to_path_buf(), source };
         let problem = |problem: String| Error::Shard { file: path.to_path_buf(), problem };
         let mut archive = Archive::new(File::open(path).map_err(unreadable)?);
-        // Of the sample that is being read: its key, its picture and its label.
+        // Of the sample that is being read: its key, its image and its label.
         let mut key = String::new();
-        let mut picture: Option<(String, u64, u32)> = None;
+        let mut image: Option<(String, u64, u32)> = None;
         let mut label: Option<u32> = None;
         let short = file_name(path);
         let samples = &mut self.samples;
-        let mut finish = |key: &str, picture: Option<(String, u64, u32)>, label: Option<u32>| match (
-            picture, label,
-        ) {
-            (Some((name, offset, length)), Some(label)) => {
-                let place = (number, offset, length);
-                samples.push(Sample { name: format!("{short}/{name}"), label, place });
-                Ok(())
-            }
-            (Some(_), None) => {
-                Err(problem(format!("{key} has a picture and no label ({key}.cls)")))
-            }
-            (None, _) => Ok(()),
-        };
+        let mut finish =
+            |key: &str, image: Option<(String, u64, u32)>, label: Option<u32>| match (image, label)
+            {
+                (Some((name, offset, length)), Some(label)) => {
+                    let place = (number, offset, length);
+                    samples.push(Sample { name: format!("{short}/{name}"), label, place });
+                    Ok(())
+                }
+                (Some(_), None) => {
+                    Err(problem(format!("{key} has an image and no label ({key}.cls)")))
+                }
+                (None, _) => Ok(()),
+            };
         for entry in archive.entries_with_seek().map_err(unreadable)? {
             let mut entry = entry.map_err(unreadable)?;
             if !entry.header().entry_type().is_file() {
@@ -197,17 +197,17 @@ impl ShardIndex {
             };
             let (own, ending) = (&name[..start + dot], &name[start + dot + 1..]);
             if own != key {
-                finish(&key, picture.take(), label.take())?;
+                finish(&key, image.take(), label.take())?;
                 key = own.to_string();
             }
-            if is_picture(&name) {
+            if is_image(&name) {
                 let (offset, length) = (entry.raw_file_position(), entry.size());
                 if length > LARGEST_FILE {
                     return Err(problem(format!(
-                        "{name} has {length} bytes, more than a picture may"
+                        "{name} has {length} bytes, more than an image may"
                     )));
                 }
-                picture = Some((name, offset, length as u32));
+                image = Some((name, offset, length as u32));
             } else if ending == "cls" {
                 let mut text = String::new();
                 let read = (&mut entry).take(LONGEST_LABEL).read_to_string(&mut text);
@@ -218,7 +218,7 @@ impl ShardIndex {
                 self.ignored += 1;
             }
         }
-        finish(&key, picture, label)?;
+        finish(&key, image, label)?;
         Ok(())
     }
 }
@@ -233,7 +233,7 @@ fn split(samples: Vec<Sample>, held: Held) -> Result<(Vec<Sample>, Vec<Sample>),
     let classes =
         samples.iter().map(|sample| sample.label).max().map_or(0, |label| label as usize + 1);
     if classes > samples.len() {
-        return Err(Error::LabelBeyond { label: classes as u32 - 1, pictures: samples.len() });
+        return Err(Error::LabelBeyond { label: classes as u32 - 1, images: samples.len() });
     }
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); classes];
     for (index, sample) in samples.iter().enumerate() {

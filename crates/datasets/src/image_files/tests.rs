@@ -14,11 +14,11 @@ use crate::{
 
 const HELD: Held = Held { fraction: 0.25, seed: 3 };
 
-/// A picture of one colour.
+/// An image of one colour.
 fn png(colour: [u8; 3], width: u32, height: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let picture = RgbImage::from_pixel(width, height, image::Rgb(colour));
-    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let image = RgbImage::from_pixel(width, height, image::Rgb(colour));
+    image.write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
@@ -28,12 +28,12 @@ fn put(root: &Path, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// `count` pictures in each of `classes`, of differing sizes, whose colour tells class and number.
+/// `count` images in each of `classes`, of differing sizes, whose colour tells class and number.
 fn fill(root: &Path, classes: &[&str], count: usize) {
     for (label, class) in classes.iter().enumerate() {
         for number in 0..count {
-            let picture = png([label as u8, number as u8, 9], 8 + number as u32, 10);
-            put(root, &format!("{class}/{number:03}.png"), &picture);
+            let image = png([label as u8, number as u8, 9], 8 + number as u32, 10);
+            put(root, &format!("{class}/{number:03}.png"), &image);
         }
     }
 }
@@ -64,7 +64,7 @@ fn a_part_of_every_class_is_held_back_by_the_seed() {
     assert_eq!([0, 1, 2].map(|class| of(&found.test, class)), [2, 2, 2]);
     let both: std::collections::BTreeSet<String> =
         names(&found.train).into_iter().chain(names(&found.test)).collect();
-    assert_eq!(both.len(), 25, "every picture is in one of the two, and in one only");
+    assert_eq!(both.len(), 25, "every image is in one of the two, and in one only");
     assert_eq!(names(&found.test), names(&folder(root, HELD).unwrap().test));
     let other = folder(root, Held { seed: 4, ..HELD }).unwrap();
     assert_ne!(names(&found.test), names(&other.test));
@@ -80,10 +80,10 @@ fn a_test_set_of_its_own_is_taken_as_it_is() {
         let found = folder(root, HELD).unwrap();
         assert!(!found.held);
         assert_eq!((found.train.len(), found.test.len()), (6, 4));
-        // Numbered by the training set's names: b is 1, though its pictures were made as class 0.
+        // Numbered by the training set's names: b is 1, though its images were made as class 0.
         let mut room = Decoded::default();
         for index in 0..4 {
-            let made_as = found.test.picture(index, &mut room).unwrap().pixels[0][0];
+            let made_as = found.test.image(index, &mut room).unwrap().pixels[0][0];
             assert_eq!(u32::from(made_as), 1 - found.test.label(index));
         }
     }
@@ -99,11 +99,11 @@ fn folders_that_are_no_set_are_refused() {
     let folder_ = TempDir::new().unwrap();
     let root = folder_.path();
     assert!(refusal(folder(&root.join("nowhere"), HELD)).starts_with("cannot read "));
-    assert!(refusal(folder(root, HELD)).contains("holds 0 folders of pictures"));
+    assert!(refusal(folder(root, HELD)).contains("holds 0 folders of images"));
     fill(root, &["a"], 2);
-    assert!(refusal(folder(root, HELD)).contains("holds 1 folder of pictures"));
+    assert!(refusal(folder(root, HELD)).contains("holds 1 folder of images"));
     fs::create_dir(root.join("b")).unwrap();
-    assert!(refusal(folder(root, HELD)).contains("b holds no picture (.jpg"));
+    assert!(refusal(folder(root, HELD)).contains("b holds no image (.jpg"));
     fill(root, &["b"], 1);
     assert!(refusal(folder(root, HELD)).contains("class b in "));
     fill(root, &["b"], 2);
@@ -130,14 +130,14 @@ fn config(batch_size: usize) -> LoaderConfig {
 }
 
 #[test]
-fn pictures_of_all_sizes_come_out_in_one_and_in_order() {
+fn images_of_all_sizes_come_out_in_one_and_in_order() {
     let folder_ = TempDir::new().unwrap();
     fill(folder_.path(), &["a", "b"], 9);
     let set = folder(folder_.path(), HELD).unwrap().train;
     let expected: Vec<(f64, i64)> = (0..set.len())
         .map(|index| {
             let mut room = Decoded::default();
-            let colour = set.picture(index, &mut room).unwrap().pixels[0];
+            let colour = set.image(index, &mut room).unwrap().pixels[0];
             (f64::from(colour[1]), i64::from(set.label(index)))
         })
         .collect();
@@ -160,7 +160,7 @@ fn pictures_of_all_sizes_come_out_in_one_and_in_order() {
 }
 
 #[test]
-fn a_broken_picture_is_named_and_left_out_or_refused() {
+fn a_broken_image_is_named_and_left_out_or_refused() {
     let folder_ = TempDir::new().unwrap();
     let root = folder_.path();
     fill(root, &["a", "b"], 4);
@@ -192,17 +192,17 @@ fn a_broken_picture_is_named_and_left_out_or_refused() {
     assert!(error.starts_with(&format!("{} cannot be decoded: ", broken[0])), "{error}");
 }
 
-/// Archives of four pictures each, numbered on, whose colour is their number.
+/// Archives of four images each, numbered on, whose colour is their number.
 fn fill_archives(root: &Path, names: &[&str]) {
     for (shard, name) in names.iter().enumerate() {
         let samples = (0..4).map(|sample| (shard * 4 + sample) as u8);
         let entries: Vec<(String, Vec<u8>)> = samples
             .flat_map(|number| {
                 let label = format!("{}\n", number % 2).into_bytes();
-                let picture = png([number, 0, 0], 5, 5);
+                let image = png([number, 0, 0], 5, 5);
                 [
                     (format!("set/{number:04}.cls"), label),
-                    (format!("set/{number:04}.png"), picture),
+                    (format!("set/{number:04}.png"), image),
                     (format!("set/{number:04}.json"), b"{}".to_vec()),
                 ]
             })
@@ -225,7 +225,7 @@ fn archive(path: &Path, entries: &[(&str, &[u8])]) {
 }
 
 #[test]
-fn archives_are_read_where_their_pictures_lie() {
+fn archives_are_read_where_their_images_lie() {
     let folder_ = TempDir::new().unwrap();
     let root = folder_.path();
     fill_archives(root, &["train-0.tar", "train-1.tar", "val-2.tar"]);
@@ -237,8 +237,8 @@ fn archives_are_read_where_their_pictures_lie() {
     assert_eq!(found.train.class_names(), ["0", "1"]);
     let mut room = Decoded::default();
     for index in [7, 0, 3] {
-        let picture = found.train.picture(index, &mut room).unwrap();
-        assert_eq!(picture.pixels[0], [index as u8, 0, 0]);
+        let image = found.train.image(index, &mut room).unwrap();
+        assert_eq!(image.pixels[0], [index as u8, 0, 0]);
         assert_eq!(found.train.label(index), index as u32 % 2);
     }
     assert!(found.train.name(5).ends_with("train-1.tar/set/0005.png"));
@@ -253,20 +253,17 @@ fn archives_that_are_no_set_are_refused() {
     let folder_ = TempDir::new().unwrap();
     let root = folder_.path();
     assert!(refusal(shards(root, HELD)).contains("holds no archives (.tar)"));
-    let picture = png([0; 3], 4, 4);
+    let image = png([0; 3], 4, 4);
     let check = |entries: &[(&str, &[u8])], expected: &str| {
         archive(&root.join("a.tar"), entries);
         let message = refusal(shards(root, HELD));
         assert!(message.contains(expected), "{message}");
     };
-    check(&[("1.png", &picture)], "1 has a picture and no label (1.cls)");
-    check(&[("1.png", &picture), ("2.cls", b"0")], "1 has a picture and no label (1.cls)");
-    check(&[("1.png", &picture), ("1.cls", b"one")], "1.cls is no label: \"one\"");
-    check(&[("1.txt", b"")], "holds no archives (.tar) with pictures");
-    check(
-        &[("1.png", &picture), ("1.cls", b"4000000000")],
-        "a label is 4000000000, with 1 pictures",
-    );
+    check(&[("1.png", &image)], "1 has an image and no label (1.cls)");
+    check(&[("1.png", &image), ("2.cls", b"0")], "1 has an image and no label (1.cls)");
+    check(&[("1.png", &image), ("1.cls", b"one")], "1.cls is no label: \"one\"");
+    check(&[("1.txt", b"")], "holds no archives (.tar) with images");
+    check(&[("1.png", &image), ("1.cls", b"4000000000")], "a label is 4000000000, with 1 images");
     fs::write(root.join("a.tar"), [7; 2000]).unwrap();
     assert!(refusal(shards(root, HELD)).starts_with("cannot read "));
 }
@@ -279,7 +276,7 @@ fn nothing_is_held_back_where_all_is_asked_for() {
     fs::create_dir(root.join("__MACOSX")).unwrap();
     let found = folder(root, Held { fraction: 0.0, ..HELD }).unwrap();
     assert_eq!((found.train.len(), found.test.len(), found.held), (2, 0, false));
-    assert!(refusal(folder(root, HELD)).contains("has one picture"));
+    assert!(refusal(folder(root, HELD)).contains("has one image"));
     assert!(refusal(folder(root, Held { fraction: 1.0, ..HELD })).contains("is 1, expected 0 or"));
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Batch, Broken, BrokenPicture, LastBatch, Loader, LoaderConfig, Order, lanes};
+use super::{Batch, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, lanes};
 use crate::Error;
 use crate::augment::{Interpolation, Mixed, Resize};
 use crate::random::{Counter, Purpose, permutation, stream};
@@ -14,7 +14,7 @@ use crate::transform::{Room, Transform};
 
 /// Makes the batches of one epoch, one after the other.
 pub(super) struct Epoch {
-    pictures: Arc<dyn Source>,
+    images: Arc<dyn Source>,
     /// Height and width of what comes out of the transform.
     size: [usize; 2],
     transform: Arc<Transform>,
@@ -22,7 +22,7 @@ pub(super) struct Epoch {
     epoch: u64,
     /// Batches of the whole epoch.
     in_epoch: usize,
-    /// Which pictures, in the order of the epoch.
+    /// Which images, in the order of the epoch.
     order: Vec<u32>,
     /// Numbers of the batches that are still to be made, every how many-th of them.
     batches: std::iter::StepBy<Range<usize>>,
@@ -34,12 +34,12 @@ pub(super) struct Epoch {
     decoded: Decoded,
 }
 
-/// Bringing pictures to another size.
+/// Bringing images to another size.
 struct Resized {
     side: usize,
     resize: Resize<[f32; 3]>,
-    /// A picture in the set's size, and half way.
-    picture: Vec<[f32; 3]>,
+    /// An image in the set's size, and half way.
+    image: Vec<[f32; 3]>,
     between: Vec<[f32; 3]>,
 }
 
@@ -48,7 +48,7 @@ impl Resized {
         Self {
             side,
             resize: Resize::new([height, width], [side; 2], Interpolation::Bilinear),
-            picture: vec![[0.; 3]; height * width],
+            image: vec![[0.; 3]; height * width],
             between: Vec::new(),
         }
     }
@@ -61,18 +61,18 @@ impl Epoch {
         batches: std::iter::StepBy<Range<usize>>,
         side: Option<usize>,
     ) -> Self {
-        let Loader { pictures, size, transform, config } = loader;
+        let Loader { images, size, transform, config } = loader;
         // No set has more than 32 bits can count.
-        let count = pictures.len() as u32;
+        let count = images.len() as u32;
         let order = match config.order {
             Order::Sequential => (0..count).collect(),
             Order::Shuffled => permutation(count, config.seed, epoch),
             Order::ShuffledByFile => {
-                lanes::order(&pictures.stretches(), config.batch_size, config.seed, epoch)
+                lanes::order(&images.stretches(), config.batch_size, config.seed, epoch)
             }
         };
         Self {
-            pictures: Arc::clone(pictures),
+            images: Arc::clone(images),
             size: *size,
             transform: Arc::clone(transform),
             config: *config,
@@ -97,18 +97,18 @@ impl Epoch {
         }
     }
 
-    /// Writes a picture to `image`.
+    /// Writes an image to `output`.
     fn write(&mut self, index: u32, place: usize, area: usize) -> Result<(), Error> {
         let counter =
             Counter { seed: self.config.seed, epoch: self.epoch, index: u64::from(index) };
-        let picture = self.pictures.picture(index as usize, &mut self.decoded)?;
-        let image = &mut self.pixels[place * area..][..area];
+        let image = self.images.image(index as usize, &mut self.decoded)?;
+        let output = &mut self.pixels[place * area..][..area];
         match &mut self.resize {
-            Some(Resized { resize, picture: whole, between, .. }) => {
-                self.transform.apply(counter, picture, whole, &mut self.room);
-                resize.apply(whole, self.size[1], between, image);
+            Some(Resized { resize, image: whole, between, .. }) => {
+                self.transform.apply(counter, image, whole, &mut self.room);
+                resize.apply(whole, self.size[1], between, output);
             }
-            None => self.transform.apply(counter, picture, image, &mut self.room),
+            None => self.transform.apply(counter, image, output, &mut self.room),
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Iterator for Epoch {
             match (self.write(index, indices.len(), area), broken) {
                 (Ok(()), _) => indices.push(index),
                 (Err(error), Broken::Refuse) => return Some(Err(error)),
-                (Err(error), Broken::LeaveOut) => left_out.push(BrokenPicture { index, error }),
+                (Err(error), Broken::LeaveOut) => left_out.push(BrokenImage { index, error }),
             }
         }
         self.pixels.truncate(indices.len() * area);
@@ -147,7 +147,7 @@ impl Iterator for Epoch {
             .view([indices.len() as i64, height as i64, width as i64, 3])
             .permute([0, 3, 1, 2]);
 
-        let label = |&index: &u32| i64::from(self.pictures.label(index as usize));
+        let label = |&index: &u32| i64::from(self.images.label(index as usize));
         let labels: Vec<_> = indices.iter().map(label).collect();
         let mixed = weight.map(|weight| {
             let partners: Vec<_> = labels.iter().rev().copied().collect();

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use crate::random::{Purpose, shuffle, stream};
 
-/// The order of epoch `epoch` through pictures that lie in files as `stretches` says, in batches of `batch_size`.
+/// The order of epoch `epoch` through images that lie in files as `stretches` says, in batches of `batch_size`.
 ///
-/// All files in random order, the pictures of each in random order, make one long line. It is cut into as many lanes as a
-/// batch has places, equally long but for one picture; batch `b` is picture `b` of every lane.
+/// All files in random order, the images of each in random order, make one long line. It is cut into as many lanes as a
+/// batch has places, equally long but for one image; batch `b` is image `b` of every lane.
 pub(super) fn order(
     stretches: &[Range<usize>],
     batch_size: usize,
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::Share;
 
-    /// Files of these many pictures.
+    /// Files of these many images.
     fn stretches(lengths: &[usize]) -> Vec<Range<usize>> {
         let mut start = 0;
         let stretch = |length: &usize| {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn every_picture_occurs_once() {
+    fn every_image_occurs_once() {
         for lengths in [&[1][..], &[3, 1, 4, 1, 5, 9, 2, 6], &[64; 10]] {
             let files = stretches(lengths);
             let count: usize = lengths.iter().sum();

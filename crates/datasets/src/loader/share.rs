@@ -1,6 +1,6 @@
 //! What of each batch a rank loads: data parallel training splits batches, not the set.
 //!
-//! So order, batches and augmentation are the same for every number of ranks, every picture occurs once in an epoch, and
+//! So order, batches and augmentation are the same for every number of ranks, every image occurs once in an epoch, and
 //! no rank reads what belongs to another.
 
 use std::ops::Range;
@@ -18,12 +18,12 @@ impl Share {
     /// Everything: one rank alone.
     pub const WHOLE: Self = Self { rank: 0, world_size: 1 };
 
-    /// Batches of `batch_size` in an epoch of `pictures`, if the last one is kept.
+    /// Batches of `batch_size` in an epoch of `images`, if the last one is kept.
     ///
-    /// A remainder that is too small to give every rank a picture goes to the batch before it: no rank may be without
+    /// A remainder that is too small to give every rank an image goes to the batch before it: no rank may be without
     /// a step that others take.
-    pub fn batches(self, pictures: usize, batch_size: usize) -> usize {
-        let (full, rest) = (pictures / batch_size, pictures % batch_size);
+    pub fn batches(self, images: usize, batch_size: usize) -> usize {
+        let (full, rest) = (images / batch_size, images % batch_size);
         let joins = rest == 0 || (rest < self.world_size && full > 0);
         full + usize::from(!joins)
     }

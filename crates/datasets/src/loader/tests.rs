@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use tch::Kind;
 
 use super::*;
-use crate::Pictures;
+use crate::Images;
 
-/// Pictures of 4x5 whose pixels name their picture, row, column and channel.
-fn pictures(count: usize) -> Arc<Pictures> {
+/// Images of 4x5 whose pixels name their image, row, column and channel.
+fn images(count: usize) -> Arc<Images> {
     let pixels = (0..count * 60).map(|position| (position / 60 * 64 + position % 60) as u8);
     let labels = (0..count).map(|index| index as u32 % 7).collect();
     let class_names = (0..7).map(|class| class.to_string()).collect();
-    Arc::new(Pictures::new(pixels.collect(), labels, 4, 5, class_names).unwrap())
+    Arc::new(Images::new(pixels.collect(), labels, 4, 5, class_names).unwrap())
 }
 
 fn config(batch_size: usize) -> LoaderConfig {
@@ -48,7 +48,7 @@ fn augmented(batch_size: usize) -> LoaderConfig {
 }
 
 fn loader(count: usize, config: LoaderConfig) -> Loader {
-    Loader::new(pictures(count), config).unwrap()
+    Loader::new(images(count), config).unwrap()
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -59,13 +59,13 @@ fn labels(batch: &Batch) -> Vec<i64> {
     Vec::try_from(&batch.labels).unwrap()
 }
 
-/// Batches of pictures in memory, which are all there.
+/// Batches of images in memory, which are all there.
 fn whole(batches: Batches) -> impl Iterator<Item = Batch> {
-    batches.map(|batch| batch.expect("pictures in memory"))
+    batches.map(|batch| batch.expect("images in memory"))
 }
 
-/// Index and image of every picture, in the order of the epoch.
-fn images(batches: Batches) -> Vec<(u32, Vec<f32>)> {
+/// Index and image of every image, in the order of the epoch.
+fn image_values(batches: Batches) -> Vec<(u32, Vec<f32>)> {
     whole(batches)
         .flat_map(|batch| {
             let images = (0..batch.indices.len()).map(|n| values(&batch.images.get(n as i64)));
@@ -90,7 +90,7 @@ fn images_are_nchw_with_channels_last_strides() {
     assert_eq!(pixel(1, 2, 3, 4), 64 + 59);
 }
 
-/// libtorch takes a batch in pieces, whose seams lie inside a picture.
+/// libtorch takes a batch in pieces, whose seams lie inside an image.
 #[test]
 fn large_batches_are_put_together_in_order() {
     let batch = whole(loader(2000, config(2000)).epoch(0)).next().unwrap();
@@ -102,7 +102,7 @@ fn large_batches_are_put_together_in_order() {
 }
 
 #[test]
-fn labels_follow_their_pictures() {
+fn labels_follow_their_images() {
     for config in [config(4), augmented(4)] {
         for batch in whole(loader(10, config).epoch(3)) {
             let expected: Vec<_> = batch.indices.iter().map(|index| i64::from(index % 7)).collect();
@@ -120,7 +120,7 @@ fn the_last_batch_is_kept_unless_its_drop_is_asked_for() {
             let sizes: Vec<_> = whole(loader.epoch(0)).map(|batch| batch.indices.len()).collect();
             assert_eq!(sizes, expected);
             assert_eq!(loader.batches_per_epoch(), expected.len());
-            assert_eq!(loader.pictures_per_epoch(), expected.iter().sum::<usize>());
+            assert_eq!(loader.images_per_epoch(), expected.iter().sum::<usize>());
             assert_eq!(loader.epoch(0).len(), expected.len());
         }
     };
@@ -132,7 +132,7 @@ fn the_last_batch_is_kept_unless_its_drop_is_asked_for() {
 }
 
 #[test]
-fn every_picture_occurs_once_in_an_epoch() {
+fn every_image_occurs_once_in_an_epoch() {
     for order in [Order::Sequential, Order::Shuffled] {
         let loader = loader(23, LoaderConfig { order, ..config(5) });
         let indices = |epoch| whole(loader.epoch(epoch)).flat_map(|batch| batch.indices);
@@ -146,18 +146,18 @@ fn every_picture_occurs_once_in_an_epoch() {
 
 #[test]
 fn batches_are_the_same_for_every_prefetch() {
-    let expected = images(loader(23, augmented(4)).epoch(2));
+    let expected = image_values(loader(23, augmented(4)).epoch(2));
     for prefetch in [1, 2, 50, usize::MAX] {
         let loader = loader(23, LoaderConfig { prefetch, ..augmented(4) });
-        assert_eq!(images(loader.epoch(2)), expected);
+        assert_eq!(image_values(loader.epoch(2)), expected);
     }
 }
 
 #[test]
-fn a_picture_is_the_same_in_every_batch_size() {
-    let expected = images(loader(23, augmented(23)).epoch(2));
+fn an_image_is_the_same_in_every_batch_size() {
+    let expected = image_values(loader(23, augmented(23)).epoch(2));
     for batch_size in [1, 4, 22, 1000] {
-        assert_eq!(images(loader(23, augmented(batch_size)).epoch(2)), expected);
+        assert_eq!(image_values(loader(23, augmented(batch_size)).epoch(2)), expected);
     }
 }
 
@@ -165,23 +165,23 @@ fn a_picture_is_the_same_in_every_batch_size() {
 fn augmentation_changes_with_epoch_and_seed_only() {
     let by_index = |seed, epoch, order| -> BTreeMap<_, _> {
         let config = LoaderConfig { seed, order, ..augmented(4) };
-        images(loader(23, config).epoch(epoch)).into_iter().collect()
+        image_values(loader(23, config).epoch(epoch)).into_iter().collect()
     };
     let expected = by_index(1, 0, Order::Shuffled);
     assert_eq!(by_index(1, 0, Order::Sequential), expected);
     let equal = |other: BTreeMap<u32, Vec<f32>>| {
         expected.iter().filter(|(index, image)| other[index] == **image).count()
     };
-    // A picture's draw coincides with probability 1 / (25 * 4 * 20).
+    // An image's draw coincides with probability 1 / (25 * 4 * 20).
     assert!(equal(by_index(1, 1, Order::Shuffled)) <= 1);
     assert!(equal(by_index(2, 0, Order::Shuffled)) <= 1);
 }
 
-/// A run's pictures must not change with this program's version.
+/// A run's images must not change with this program's version.
 #[test]
 fn every_bit_of_a_batch_is_stable() {
     let hash =
-        images(loader(23, augmented(4)).epoch(2)).iter().fold(
+        image_values(loader(23, augmented(4)).epoch(2)).iter().fold(
             0xcbf2_9ce4_8422_2325,
             // FNV-1a.
             |hash: u64, (index, image)| {
@@ -198,10 +198,10 @@ fn every_bit_of_a_batch_is_stable() {
 fn an_epoch_continues_at_any_batch() {
     for prefetch in [0, 2] {
         let loader = loader(23, LoaderConfig { prefetch, ..augmented(4) });
-        let whole = images(loader.epoch(5));
+        let whole = image_values(loader.epoch(5));
         for first in 0..=6 {
             assert_eq!(loader.epoch_from(5, first).len(), 6 - first);
-            assert_eq!(images(loader.epoch_from(5, first)), whole[(first * 4).min(23)..]);
+            assert_eq!(image_values(loader.epoch_from(5, first)), whole[(first * 4).min(23)..]);
         }
         assert_eq!(loader.epoch_from(5, usize::MAX).count(), 0);
     }
@@ -218,25 +218,25 @@ fn leaving_an_epoch_early_does_not_hang() {
 #[test]
 fn configurations_without_a_batch_are_refused() {
     let check = |count, config, expected: &str| {
-        let error = Loader::new(pictures(count), config).err().expect(expected);
+        let error = Loader::new(images(count), config).err().expect(expected);
         assert_eq!(error.to_string(), expected);
     };
     check(3, config(0), "batch size 0; take 1 or more");
     check(
         3,
         LoaderConfig { last_batch: LastBatch::Drop, ..config(4) },
-        "no batch in an epoch: 3 pictures, batch size 4, last partial batch dropped; \
-         take a smaller batch or more pictures",
+        "no batch in an epoch: 3 images, batch size 4, last partial batch dropped; \
+         take a smaller batch or more images",
     );
     check(
         0,
         config(4),
-        "no batch in an epoch: 0 pictures, batch size 4, last partial batch kept; \
-         take a smaller batch or more pictures",
+        "no batch in an epoch: 0 images, batch size 4, last partial batch kept; \
+         take a smaller batch or more images",
     );
     check(
         3,
         LoaderConfig { augmentation: Augmentation::NOTEBOOK, ..config(4) },
-        "crop padding 4 needs pictures of more than 4 pixels a side, these are 4x5",
+        "crop padding 4 needs images of more than 4 pixels a side, these are 4x5",
     );
 }

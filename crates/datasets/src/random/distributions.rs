@@ -148,7 +148,7 @@ mod tests {
         follow(beta(0.25, 1.), |x| x.powf(0.25));
     }
 
-    /// Mixtures take 0.2 and 0.1: almost always nearly one picture, and never no number.
+    /// Mixtures take 0.2 and 0.1: almost always nearly one image, and never no number.
     #[test]
     fn small_shapes_keep_to_the_ends_of_the_interval() {
         for alpha in [0.2, 0.1, 1e-3, 1e-6] {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Decoded, PictureRef, Source};
+use super::{Decoded, ImageRef, Source};
 use crate::Error;
 
-/// The pictures of one set, then those of another of the same classes.
+/// The images of one set, then those of another of the same classes.
 pub struct Joined {
     first: Arc<dyn Source>,
     second: Arc<dyn Source>,
@@ -54,8 +54,8 @@ impl Source for Joined {
         self.second.identity(hear);
     }
 
-    fn picture<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
+    fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
         let (part, index) = self.part(index);
-        part.picture(index, room)
+        part.image(index, room)
     }
 }

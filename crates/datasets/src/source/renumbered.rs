@@ -3,26 +3,26 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Decoded, PictureRef, Source};
+use super::{Decoded, ImageRef, Source};
 use crate::Error;
 
-/// The pictures of a set, whose label is the place of their class's name in another list of names.
+/// The images of a set, whose label is the place of their class's name in another list of names.
 pub struct Renumbered {
-    pictures: Arc<dyn Source>,
+    images: Arc<dyn Source>,
     /// By the label that the set has.
     labels: Vec<u32>,
     class_names: Vec<String>,
 }
 
 impl Renumbered {
-    /// Numbers the classes of `pictures` by `class_names`.
+    /// Numbers the classes of `images` by `class_names`.
     ///
     /// # Errors
     /// The classes of the set that are not in the list.
-    pub fn new(pictures: Arc<dyn Source>, class_names: &[String]) -> Result<Self, Vec<String>> {
+    pub fn new(images: Arc<dyn Source>, class_names: &[String]) -> Result<Self, Vec<String>> {
         let place = |name: &String| class_names.iter().position(|known| known == name);
-        let places: Vec<Option<usize>> = pictures.class_names().iter().map(place).collect();
-        let unknown: Vec<String> = pictures
+        let places: Vec<Option<usize>> = images.class_names().iter().map(place).collect();
+        let unknown: Vec<String> = images
             .class_names()
             .iter()
             .zip(&places)
@@ -33,17 +33,17 @@ impl Renumbered {
             return Err(unknown);
         }
         let labels = places.into_iter().flatten().map(|place| place as u32).collect();
-        Ok(Self { pictures, labels, class_names: class_names.to_vec() })
+        Ok(Self { images, labels, class_names: class_names.to_vec() })
     }
 }
 
 impl Source for Renumbered {
     fn len(&self) -> usize {
-        self.pictures.len()
+        self.images.len()
     }
 
     fn size(&self) -> Option<[usize; 2]> {
-        self.pictures.size()
+        self.images.size()
     }
 
     fn class_names(&self) -> &[String] {
@@ -51,23 +51,23 @@ impl Source for Renumbered {
     }
 
     fn label(&self, index: usize) -> u32 {
-        self.labels[self.pictures.label(index) as usize]
+        self.labels[self.images.label(index) as usize]
     }
 
     fn name(&self, index: usize) -> String {
-        self.pictures.name(index)
+        self.images.name(index)
     }
 
     fn stretches(&self) -> Vec<Range<usize>> {
-        self.pictures.stretches()
+        self.images.stretches()
     }
 
     fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
-        self.pictures.identity(hear);
+        self.images.identity(hear);
         self.labels.iter().for_each(|label| hear(&label.to_le_bytes()));
     }
 
-    fn picture<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<PictureRef<'a>, Error> {
-        self.pictures.picture(index, room)
+    fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
+        self.images.image(index, room)
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 fn set(colour: u8, labels: &[u32], classes: &[&str]) -> Arc<dyn Source> {
     let names = classes.iter().map(ToString::to_string).collect();
     let pixels = vec![colour; labels.len() * 2 * 2 * 3];
-    Arc::new(Pictures::new(pixels, labels.to_vec(), 2, 2, names).unwrap())
+    Arc::new(Images::new(pixels, labels.to_vec(), 2, 2, names).unwrap())
 }
 
 fn labels(set: &dyn Source) -> Vec<u32> {
@@ -20,7 +20,7 @@ fn two_sets_follow_each_other() {
     assert_eq!(labels(&joined), [0, 1, 1]);
     assert_eq!((joined.len(), joined.size()), (3, Some([2, 2])));
     let mut room = Decoded::default();
-    let mut colour = |index| joined.picture(index, &mut room).unwrap().pixels[0][0];
+    let mut colour = |index| joined.image(index, &mut room).unwrap().pixels[0][0];
     assert_eq!([0, 1, 2].map(&mut colour), [1, 1, 2]);
     assert_eq!(joined.name(2), "0", "of the second set");
 }

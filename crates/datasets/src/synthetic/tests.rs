@@ -1,29 +1,29 @@
-//! Drawn pictures: deterministic, balanced, and not to be told apart without a convolution.
+//! Drawn images: deterministic, balanced, and not to be told apart without a convolution.
 
 use super::*;
 
 const CHANCE: f64 = 0.1;
 
-fn set(split: Split, count: usize) -> Pictures {
-    pictures(split, count, 32, 0).unwrap()
+fn set(split: Split, count: usize) -> Images {
+    images(split, count, 32, 0).unwrap()
 }
 
 #[test]
-fn a_picture_depends_on_seed_split_and_number_alone() {
+fn an_image_depends_on_seed_split_and_number_alone() {
     let train = set(Split::Train, 40);
     assert_eq!(train, set(Split::Train, 40));
     let longer = set(Split::Train, 55);
-    assert!((0..40).all(|index| longer.picture(index) == train.picture(index)));
-    let differs = |other: Pictures| (0..40).all(|i| other.picture(i) != train.picture(i));
+    assert!((0..40).all(|index| longer.image(index) == train.image(index)));
+    let differs = |other: Images| (0..40).all(|i| other.image(i) != train.image(i));
     assert!(differs(set(Split::Test, 40)));
-    assert!(differs(pictures(Split::Train, 40, 32, 1).unwrap()));
+    assert!(differs(images(Split::Train, 40, 32, 1).unwrap()));
 }
 
 /// A set is named beside results, so it must stay what it was.
 #[test]
 fn every_byte_is_stable() {
     let set = set(Split::Train, 20);
-    let bytes = (0..20).flat_map(|index| set.picture(index).as_flattened());
+    let bytes = (0..20).flat_map(|index| set.image(index).as_flattened());
     // FNV-1a.
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -34,10 +34,10 @@ fn every_byte_is_stable() {
 #[test]
 fn classes_are_balanced_for_every_count() {
     for count in [0, 1, 10, 57, 100] {
-        let pictures = set(Split::Test, count);
-        assert_eq!(pictures.len(), count);
+        let images = set(Split::Test, count);
+        assert_eq!(images.len(), count);
         let counts = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
-            .map(|class| pictures.labels().iter().filter(|&&label| label == class).count());
+            .map(|class| images.labels().iter().filter(|&&label| label == class).count());
         assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
     }
 }
@@ -45,32 +45,32 @@ fn classes_are_balanced_for_every_count() {
 #[test]
 fn any_size_from_the_smallest_is_drawn() {
     for size in [16, 32, 45, 96] {
-        let pictures = pictures(Split::Train, 3, size, 0).unwrap();
-        assert_eq!((pictures.height(), pictures.width()), (size, size));
+        let images = images(Split::Train, 3, size, 0).unwrap();
+        assert_eq!((images.height(), images.width()), (size, size));
     }
     assert_eq!(
-        pictures(Split::Train, 3, 15, 0).unwrap_err().to_string(),
-        "synthetic pictures of 15x15 pixels are too small to tell the shapes apart; take 16 or more"
+        images(Split::Train, 3, 15, 0).unwrap_err().to_string(),
+        "synthetic images of 15x15 pixels are too small to tell the shapes apart; take 16 or more"
     );
 }
 
 type Features = fn(&[[u8; 3]]) -> Vec<f64>;
 
-fn pixels(picture: &[[u8; 3]]) -> Vec<f64> {
-    picture.as_flattened().iter().map(|&byte| f64::from(byte)).collect()
+fn pixels(image: &[[u8; 3]]) -> Vec<f64> {
+    image.as_flattened().iter().map(|&byte| f64::from(byte)).collect()
 }
 
-fn mean_colour(picture: &[[u8; 3]]) -> Vec<f64> {
-    let sum = |channel: usize| picture.iter().map(|pixel| f64::from(pixel[channel])).sum::<f64>();
-    (0..3).map(|channel| sum(channel) / picture.len() as f64).collect()
+fn mean_colour(image: &[[u8; 3]]) -> Vec<f64> {
+    let sum = |channel: usize| image.iter().map(|pixel| f64::from(pixel[channel])).sum::<f64>();
+    (0..3).map(|channel| sum(channel) / image.len() as f64).collect()
 }
 
 /// Shares of each channel's bytes in eight bins.
-fn histogram(picture: &[[u8; 3]]) -> Vec<f64> {
+fn histogram(image: &[[u8; 3]]) -> Vec<f64> {
     let mut shares = vec![0.; 24];
-    for pixel in picture {
+    for pixel in image {
         for (channel, &byte) in pixel.iter().enumerate() {
-            shares[channel * 8 + usize::from(byte / 32)] += 1. / picture.len() as f64;
+            shares[channel * 8 + usize::from(byte / 32)] += 1. / image.len() as f64;
         }
     }
     shares
@@ -78,9 +78,9 @@ fn histogram(picture: &[[u8; 3]]) -> Vec<f64> {
 
 /// How much of the difference between neighbours is vertical, 0 to 1: a convolution with two taps
 /// sees as much.
-fn vertical_edges(picture: &[[u8; 3]]) -> f64 {
+fn vertical_edges(image: &[[u8; 3]]) -> f64 {
     let difference = |a: usize, b: usize| -> u32 {
-        (0..3).map(|channel| u32::from(picture[a][channel].abs_diff(picture[b][channel]))).sum()
+        (0..3).map(|channel| u32::from(image[a][channel].abs_diff(image[b][channel]))).sum()
     };
     let inner = (0..31 * 31).map(|n| n / 31 * 32 + n % 31);
     let down: u32 = inner.clone().map(|n| difference(n, n + 32)).sum();
@@ -89,11 +89,11 @@ fn vertical_edges(picture: &[[u8; 3]]) -> f64 {
 }
 
 /// Accuracy on `test` of the classifier that takes the class whose mean over `train` is nearest.
-fn nearest_mean(train: &Pictures, test: &Pictures, features: Features) -> f64 {
+fn nearest_mean(train: &Images, test: &Images, features: Features) -> f64 {
     let classes = train.class_names().len();
     let mut means = vec![Vec::new(); classes];
     for (index, &label) in train.labels().iter().enumerate() {
-        let features = features(train.picture(index));
+        let features = features(train.image(index));
         let mean = &mut means[label as usize];
         mean.resize(features.len(), 0.);
         for (mean, feature) in mean.iter_mut().zip(features) {
@@ -101,7 +101,7 @@ fn nearest_mean(train: &Pictures, test: &Pictures, features: Features) -> f64 {
         }
     }
     let correct = test.labels().iter().enumerate().filter(|&(index, &label)| {
-        let features = features(test.picture(index));
+        let features = features(test.image(index));
         let distance = |mean: &[f64]| -> f64 {
             mean.iter().zip(&features).map(|(mean, feature)| (mean - feature).powi(2)).sum()
         };
@@ -123,17 +123,17 @@ fn neither_pixels_nor_mean_colour_nor_histogram_give_the_class_away() {
     }
 }
 
-/// The classifier above is able to find what the pictures do not give away.
+/// The classifier above is able to find what the images do not give away.
 #[test]
 fn the_same_classifier_succeeds_on_sets_that_leak() {
     let leaking = |split, count, class_colour: fn(u32) -> u8| {
         let set = set(split, count);
         let tint = |index: usize| {
             let colour = class_colour(set.labels()[index]);
-            set.picture(index).iter().flat_map(move |&[red, green, _]| [red, green, colour])
+            set.image(index).iter().flat_map(move |&[red, green, _]| [red, green, colour])
         };
         let pixels = (0..count).flat_map(tint).collect();
-        Pictures::new(pixels, set.labels().to_vec(), 32, 32, set.class_names().to_vec()).unwrap()
+        Images::new(pixels, set.labels().to_vec(), 32, 32, set.class_names().to_vec()).unwrap()
     };
     let tinted = |label| label as u8 * 28;
     let (train, test) = (leaking(Split::Train, 2000, tinted), leaking(Split::Test, 500, tinted));
@@ -147,10 +147,10 @@ fn the_same_classifier_succeeds_on_sets_that_leak() {
 fn edges_tell_horizontal_from_vertical() {
     let test = set(Split::Test, 500);
     for (index, &label) in test.labels().iter().enumerate() {
-        let down = vertical_edges(test.picture(index));
+        let down = vertical_edges(test.image(index));
         match CLASS_NAMES[label as usize] {
-            "horizontal stripes" => assert!(down > 0.5, "picture {index}: {down}"),
-            "vertical stripes" => assert!(down < 0.5, "picture {index}: {down}"),
+            "horizontal stripes" => assert!(down > 0.5, "image {index}: {down}"),
+            "vertical stripes" => assert!(down < 0.5, "image {index}: {down}"),
             _ => {}
         }
     }

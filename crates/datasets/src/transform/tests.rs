@@ -5,21 +5,21 @@ use crate::Crop;
 
 const PLAIN: Draw = Draw { offsets: [0; 2], flips: [false; 2], centre: [0; 2] };
 
-/// The bytes of `picture` (one channel; the others are 0) after `draw`. Padding is 0, and
+/// The bytes of `image` (one channel; the others are 0) after `draw`. Padding is 0, and
 /// what is cut out -1.
 fn transformed<const H: usize, const W: usize>(
-    picture: [[u8; W]; H],
+    image: [[u8; W]; H],
     augmentation: Augmentation,
     draw: Draw,
 ) -> [[i32; W]; H] {
     let shift = Normalization { mean: [-1. / 255., 0., 0.], std: [1.; 3] };
     let transform = Transform::new(augmentation, shift, None, [H, W]).unwrap();
-    let pixels: Vec<_> = picture.as_flattened().iter().map(|&value| [value, 0, 0]).collect();
-    let mut image = vec![[f32::NAN; 3]; H * W];
-    transform.write(&pixels, draw, &mut image);
+    let pixels: Vec<_> = image.as_flattened().iter().map(|&value| [value, 0, 0]).collect();
+    let mut output = vec![[f32::NAN; 3]; H * W];
+    transform.write(&pixels, draw, &mut output);
     // The mean of -1 makes the cut-out's 0 differ from every byte.
     std::array::from_fn(|row| {
-        std::array::from_fn(|column| (image[row * W + column][0] * 255.).round() as i32 - 1)
+        std::array::from_fn(|column| (output[row * W + column][0] * 255.).round() as i32 - 1)
     })
 }
 
@@ -31,8 +31,8 @@ fn crop(padding: usize, mode: PaddingMode) -> Augmentation {
 fn zero_padding_by_hand() {
     let check = |offsets, expected| {
         let draw = Draw { offsets, ..PLAIN };
-        let picture = [[1, 2, 3], [4, 5, 6]];
-        assert_eq!(transformed(picture, crop(1, PaddingMode::Zero), draw), expected);
+        let image = [[1, 2, 3], [4, 5, 6]];
+        assert_eq!(transformed(image, crop(1, PaddingMode::Zero), draw), expected);
     };
     check([1, 1], [[1, 2, 3], [4, 5, 6]]);
     check([0, 0], [[0, 0, 0], [0, 1, 2]]);
@@ -46,8 +46,8 @@ fn zero_padding_by_hand() {
 fn reflect_padding_by_hand() {
     let check = |padding, offsets, expected| {
         let draw = Draw { offsets, ..PLAIN };
-        let picture = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
-        assert_eq!(transformed(picture, crop(padding, PaddingMode::Reflect), draw), expected);
+        let image = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
+        assert_eq!(transformed(image, crop(padding, PaddingMode::Reflect), draw), expected);
     };
     check(1, [1, 1], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]);
     check(1, [0, 0], [[5, 4, 5], [2, 1, 2], [5, 4, 5]]);
@@ -61,8 +61,8 @@ fn reflect_padding_by_hand() {
 fn flips_by_hand() {
     let check = |flips, expected| {
         let draw = Draw { flips, ..PLAIN };
-        let picture = [[1, 2, 3], [4, 5, 6]];
-        assert_eq!(transformed(picture, Augmentation::default(), draw), expected);
+        let image = [[1, 2, 3], [4, 5, 6]];
+        assert_eq!(transformed(image, Augmentation::default(), draw), expected);
     };
     check([false, false], [[1, 2, 3], [4, 5, 6]]);
     check([true, false], [[4, 5, 6], [1, 2, 3]]);
@@ -73,8 +73,8 @@ fn flips_by_hand() {
 #[test]
 fn the_crop_comes_before_the_flip() {
     let draw = Draw { offsets: [0, 0], flips: [true, true], ..PLAIN };
-    let image = transformed([[1, 2, 3], [4, 5, 6]], crop(1, PaddingMode::Zero), draw);
-    assert_eq!(image, [[2, 1, 0], [0, 0, 0]]);
+    let output = transformed([[1, 2, 3], [4, 5, 6]], crop(1, PaddingMode::Zero), draw);
+    assert_eq!(output, [[2, 1, 0], [0, 0, 0]]);
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn cutouts_are_clipped_at_the_edges() {
     let check = |size, centre, expected| {
         let augmentation = Augmentation { cutout: Some(size), ..Augmentation::default() };
         let draw = Draw { centre, ..PLAIN };
-        let picture = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
-        assert_eq!(transformed(picture, augmentation, draw), expected);
+        let image = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
+        assert_eq!(transformed(image, augmentation, draw), expected);
     };
     check(1, [0, 1], [[1, -1, 3], [4, 5, 6], [7, 8, 9]]);
     check(2, [1, 1], [[-1, -1, 3], [-1, -1, 6], [7, 8, 9]]);
@@ -98,21 +98,21 @@ fn padding_is_normalised_black_and_channels_keep_their_constants() {
     let normalization = Normalization::CIFAR10_NOTEBOOK;
     let transform =
         Transform::new(crop(1, PaddingMode::Zero), normalization, None, [2; 2]).unwrap();
-    let mut image = [[0.; 3]; 4];
-    transform.write(&[[10, 20, 30]; 4], PLAIN, &mut image);
+    let mut output = [[0.; 3]; 4];
+    transform.write(&[[10, 20, 30]; 4], PLAIN, &mut output);
     let black = normalization.apply([0; 3]);
-    assert_eq!(image, [black, black, black, normalization.apply([10, 20, 30])]);
+    assert_eq!(output, [black, black, black, normalization.apply([10, 20, 30])]);
 }
 
-/// What becomes of a picture whose bytes are all different.
+/// What becomes of an image whose bytes are all different.
 fn applied(augmentation: Augmentation, epoch: u64, index: u64) -> Vec<[f32; 3]> {
     let transform = Transform::new(augmentation, Normalization::HALF, None, [8, 9]).unwrap();
-    let picture: Vec<_> = (0..72).map(|n| [3 * n, 3 * n + 1, 3 * n + 2]).collect();
-    let mut image = vec![[f32::NAN; 3]; 72];
+    let image: Vec<_> = (0..72).map(|n| [3 * n, 3 * n + 1, 3 * n + 2]).collect();
+    let mut output = vec![[f32::NAN; 3]; 72];
     let counter = Counter { seed: 5, epoch, index };
-    let picture = PictureRef { pixels: &picture, height: 8, width: 9 };
-    transform.apply(counter, picture, &mut image, &mut Room::default());
-    image
+    let image = ImageRef { pixels: &image, height: 8, width: 9 };
+    transform.apply(counter, image, &mut output, &mut Room::default());
+    output
 }
 
 fn mirrored(image: &[[f32; 3]]) -> Vec<[f32; 3]> {

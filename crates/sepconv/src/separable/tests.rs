@@ -4,7 +4,7 @@ use super::*;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
-fn picture(shape: &[i64]) -> Tensor {
+fn image(shape: &[i64]) -> Tensor {
     let numel: i64 = shape.iter().product();
     ((Tensor::arange(numel, (Kind::Double, Device::Cpu)) * 0.37).sin()).view(shape)
 }
@@ -31,10 +31,10 @@ fn three_colours_become_one_number() {
 }
 
 #[test]
-fn a_three_by_three_picture_by_hand() {
+fn a_three_by_three_image_by_hand() {
     let (store, layer) = build(2, 1, SeparableConv2dConfig::default());
     tch::no_grad(|| {
-        // Channel 0 sums its picture, channel 1 takes its centre; the pointwise half adds ten times the second.
+        // Channel 0 sums its image, channel 1 takes its centre; the pointwise half adds ten times the second.
         let kernels = Tensor::from_slice(&[
             1., 1., 1., 1., 1., 1., 1., 1., 1., 0., 0., 0., 0., 1., 0., 0., 0., 0_f64,
         ]);
@@ -54,7 +54,7 @@ fn a_three_by_three_picture_by_hand() {
 #[track_caller]
 fn check(c_in: i64, c_out: i64, config: SeparableConv2dConfig) {
     let (_store, layer) = build(c_in, c_out, config);
-    let xs = picture(&[2, c_in, 9, 8]);
+    let xs = image(&[2, c_in, 9, 8]);
     let SeparableConv2dConfig { kernel_size, stride, padding, dilation, .. } = config;
     let Padding::Explicit(padding) = padding else { panic!("the sweep spells explicit padding") };
     let depthwise = |xs: &Tensor| {
@@ -135,7 +135,7 @@ fn same_padding_is_tensorflows() {
     let config =
         SeparableConv2dConfig { stride: [2, 2], padding: Padding::Same, ..Default::default() };
     let (_store, layer) = build(2, 2, config);
-    let xs = picture(&[1, 2, 8, 9]);
+    let xs = image(&[1, 2, 8, 9]);
     let padded = xs.constant_pad_nd([1, 1, 0, 1]);
     let expected =
         padded.conv2d(layer.depthwise().weight(), None::<Tensor>, [2, 2], [0, 0], [1, 1], 2);
@@ -154,7 +154,7 @@ fn gradients_are_the_numeric_ones() {
         4,
         SeparableConv2dConfig { bias: true, padding: Padding::Same, ..Default::default() },
     );
-    let (xs, pull) = (picture(&[1, 3, 4, 5]), picture(&[1, 4, 4, 5]).cos());
+    let (xs, pull) = (image(&[1, 3, 4, 5]), image(&[1, 4, 4, 5]).cos());
     let loss = || (layer.forward_t(&xs, true) * &pull).sum(Kind::Double);
     loss().backward();
     for (name, variable) in store.variables() {
@@ -178,11 +178,11 @@ fn gradients_are_the_numeric_ones() {
 }
 
 #[test]
-fn a_bf16_picture_meets_fp32_weights() {
+fn a_bf16_image_meets_fp32_weights() {
     let store = VarStore::new(Device::Cpu);
     let layer =
         SeparableConv2d::new(&store.root(), 4, 6, SeparableConv2dConfig::default()).unwrap();
-    let ys = layer.forward_t(&picture(&[1, 4, 5, 5]).to_kind(Kind::BFloat16), true);
+    let ys = layer.forward_t(&image(&[1, 4, 5, 5]).to_kind(Kind::BFloat16), true);
     assert_eq!(ys.kind(), Kind::BFloat16);
     ys.sum(Kind::Float).backward();
     assert_eq!(
@@ -220,8 +220,8 @@ fn what_cannot_be_built_is_refused_in_words() {
 }
 
 #[test]
-#[should_panic(expected = "expected pictures [N, 4, H, W], got [1, 3, 8, 8]")]
-fn a_wrong_picture_is_named() {
+#[should_panic(expected = "expected images [N, 4, H, W], got [1, 3, 8, 8]")]
+fn a_wrong_image_is_named() {
     let (_store, layer) = build(4, 6, SeparableConv2dConfig::default());
-    drop(layer.forward_t(&picture(&[1, 3, 8, 8]), false));
+    drop(layer.forward_t(&image(&[1, 3, 8, 8]), false));
 }

@@ -99,14 +99,14 @@ impl<E: Element, const AFFINE: bool, const RELU: bool> Kernel<E> for Sliding<E, 
                     let [scale, shift, mean] = statistics;
                     for row in band.clone() {
                         let (n, ih) = (row / input.h, row % input.h);
-                        let picture = gradients.0.add(n * output.h * output.w * channels + c);
+                        let image = gradients.0.add(n * output.h * output.w * channels + c);
                         let bottom = ih + padding[0];
                         // Tap row r of input row ih belongs to output row ih + padding - r; columns likewise.
                         let column = |ow: usize| -> [S::Vector; 3] {
                             std::array::from_fn(|r| {
                                 let oh = bottom.wrapping_sub(r);
                                 if oh < output.h && ow < output.w {
-                                    S::load(picture.add((oh * output.w + ow) * channels), span)
+                                    S::load(image.add((oh * output.w + ow) * channels), span)
                                 } else {
                                     S::zero()
                                 }

@@ -1,4 +1,4 @@
-//! The forward kernels: a 3×3 one that slides along a row with the picture in registers, and one for every other.
+//! The forward kernels: a 3×3 one that slides along a row with the image in registers, and one for every other.
 
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ pub(crate) struct Outputs {
     pub(crate) relu: bool,
 }
 
-/// Computes the output pixels `pixels`, counted over all pictures, on the thread that calls.
+/// Computes the output pixels `pixels`, counted over all images, on the thread that calls.
 pub(crate) fn pixels_of<E: Element>(
     values: Shared<E>,
     taps: Shared<E::Number>,
@@ -145,16 +145,13 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
                         let (row, first_column) = (pixel / output.w, pixel % output.w);
                         let columns = first_column..(first_column + band.end - pixel).min(output.w);
                         let (n, oh) = (row / output.h, row % output.h);
-                        let picture = values.0.add(n * input.h * input.w * channels + c);
-                        // A row outside of the picture is read as zeros, over and over, and counts for nothing.
+                        let image = values.0.add(n * input.h * input.w * channels + c);
+                        // A row outside of the image is read as zeros, over and over, and counts for nothing.
                         let mut row_taps = taps;
                         let lines = std::array::from_fn(|k| {
                             let ih = (oh * STRIDE + k).wrapping_sub(padding[0]);
                             if ih < input.h {
-                                return (
-                                    picture.add(ih * input.w * channels).cast_const(),
-                                    channels,
-                                );
+                                return (image.add(ih * input.w * channels).cast_const(), channels);
                             }
                             if AFFINE {
                                 row_taps.iter_mut().for_each(|column| column[k] = S::zero());
@@ -172,7 +169,7 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
                         let left = to_input(columns.start);
                         let mut first = lines.column(left);
                         let mut second = lines.column(left.wrapping_add(1));
-                        // Up to here the columns that a step adds lie within the picture.
+                        // Up to here the columns that a step adds lie within the image.
                         let checked_from =
                             (input.w + padding[1]).saturating_sub(2).div_ceil(STRIDE);
                         let checked_from = checked_from.clamp(columns.start, columns.end);
@@ -204,7 +201,7 @@ impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: bool> Kern
     }
 }
 
-/// The three lines of the picture under a row of windows: where each starts, and how far its pixels lie apart.
+/// The three lines of the image under a row of windows: where each starts, and how far its pixels lie apart.
 struct Lines<E: Element, S: Simd<E>, const AFFINE: bool, const RELU: bool> {
     lines: [(*const E, usize); 3],
     width: usize,
@@ -214,7 +211,7 @@ struct Lines<E: Element, S: Simd<E>, const AFFINE: bool, const RELU: bool> {
 }
 
 impl<E: Element, S: Simd<E>, const AFFINE: bool, const RELU: bool> Lines<E, S, AFFINE, RELU> {
-    /// The column `iw`, which lies within the picture.
+    /// The column `iw`, which lies within the image.
     #[inline(always)]
     unsafe fn inside(&self, iw: usize) -> [S::Vector; 3] {
         let mut column = [unsafe { S::zero() }; 3];
@@ -235,7 +232,7 @@ impl<E: Element, S: Simd<E>, const AFFINE: bool, const RELU: bool> Lines<E, S, A
         column
     }
 
-    /// The column `iw`, zero beside the picture.
+    /// The column `iw`, zero beside the image.
     #[inline(always)]
     unsafe fn column(&self, iw: usize) -> [S::Vector; 3] {
         // SAFETY: checked.

@@ -1,8 +1,8 @@
-//! How the kernel moves over the picture.
+//! How the kernel moves over the image.
 
 use crate::nhwc::Nhwc;
 
-/// How the kernel moves over the picture, and how far channels mix.
+/// How the kernel moves over the image, and how far channels mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DepthwiseGeometry {
     /// Rows and columns between two outputs.
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Panics where the kernel does not fit the padded picture, as libtorch does.
+    /// Panics where the kernel does not fit the padded image, as libtorch does.
     pub(crate) fn new(input: Nhwc, weight: &[i64], geometry: DepthwiseGeometry) -> Self {
         let DepthwiseGeometry { stride, padding, dilation, .. } = geometry;
         assert!(
@@ -63,7 +63,7 @@ impl Plan {
         Self { output: Nhwc { h, w, ..input }, ..plan }
     }
 
-    /// Whether this is the 3×3 kernel without dilation, at this stride, each window of which sees the picture.
+    /// Whether this is the 3×3 kernel without dilation, at this stride, each window of which sees the image.
     pub(crate) fn is_3x3(&self, stride: usize) -> bool {
         self.kernel == [3, 3]
             && self.dilation == [1, 1]

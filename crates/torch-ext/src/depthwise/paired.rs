@@ -1,7 +1,7 @@
 //! The 3×3 kernel at stride 1 over a bf16 map, two taps to a multiplication, where the CPU multiplies pairs.
 //!
 //! For inference: the taps are rounded to bf16, and a map comes without a normalisation. Numbers are read as they lie,
-//! 32 channels to a vector, and none is widened. In each column of the picture the first two rows are a pair, and the
+//! 32 channels to a vector, and none is widened. In each column of the image the first two rows are a pair, and the
 //! third row pairs up with its neighbour on the right: five multiplications of pairs do the work of nine. One tap is a
 //! zero beside a number that counts elsewhere, so what is infinite may come out as not a number.
 
@@ -51,7 +51,7 @@ impl PairedTaps {
         paired
     }
 
-    /// Computes the output pixels `pixels`, counted over all pictures, on the thread that calls; `relu` is one on the
+    /// Computes the output pixels `pixels`, counted over all images, on the thread that calls; `relu` is one on the
     /// way in. What comes out is bf16.
     pub(crate) fn pixels_of(
         &self,
@@ -108,12 +108,12 @@ impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
                     let (row, first_column) = (pixel / output.w, pixel % output.w);
                     let columns = first_column..(first_column + band.end - pixel).min(output.w);
                     let (n, oh) = (row / output.h, row % output.h);
-                    let picture = values.0.add(n * input.h * input.w * channels + c).cast_const();
-                    // A row outside of the picture is read as zeros, over and over.
+                    let image = values.0.add(n * input.h * input.w * channels + c).cast_const();
+                    // A row outside of the image is read as zeros, over and over.
                     let lines = std::array::from_fn(|k| {
                         let ih = (oh + k).wrapping_sub(padding[0]);
                         if ih < input.h {
-                            (picture.add(ih * input.w * channels), channels)
+                            (image.add(ih * input.w * channels), channels)
                         } else {
                             (ZEROS.as_ptr().cast::<Bf16>(), 0)
                         }
@@ -126,7 +126,7 @@ impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
                         [S::zip_rows(first[0], first[1]), S::zip_rows(second[0], second[1])];
                     let mut below = S::zip_rows(first[2], second[2]);
                     let mut last = second[2];
-                    // Up to here the column that a step adds lies within the picture.
+                    // Up to here the column that a step adds lies within the image.
                     let checked_from = (input.w + padding[1]).saturating_sub(2);
                     for ow in columns {
                         let iw = ow.wrapping_sub(padding[1]).wrapping_add(2);
@@ -168,7 +168,7 @@ unsafe fn two<S: Pairs<Bf16>>(at: *const f32) -> [S::Vector; 2] {
     unsafe { [S::load_numbers(at, whole), S::load_numbers(at.add(S::LANES), whole)] }
 }
 
-/// The three lines of the picture under a row of windows: where each starts, and how far its pixels lie apart.
+/// The three lines of the image under a row of windows: where each starts, and how far its pixels lie apart.
 struct Lines<const RELU: bool> {
     lines: [(*const Bf16, usize); 3],
     width: usize,
@@ -177,7 +177,7 @@ struct Lines<const RELU: bool> {
 }
 
 impl<const RELU: bool> Lines<RELU> {
-    /// The column `iw`, which lies within the picture.
+    /// The column `iw`, which lies within the image.
     #[inline(always)]
     unsafe fn inside<S: Pairs<Bf16>>(&self, iw: usize) -> [S::Vector; 3] {
         let mut column = [unsafe { S::zero() }; 3];
@@ -196,7 +196,7 @@ impl<const RELU: bool> Lines<RELU> {
         column
     }
 
-    /// The column `iw`, zero beside the picture.
+    /// The column `iw`, zero beside the image.
     #[inline(always)]
     unsafe fn column<S: Pairs<Bf16>>(&self, iw: usize) -> [S::Vector; 3] {
         // SAFETY: checked.

@@ -80,7 +80,7 @@ fn sums<N: Number, const K: usize>(
     totals.try_into().expect("as many totals as rows of sums")
 }
 
-/// As [`sums`], for a kernel that walks whole rows of the pictures and keeps `sum_rows` rows of sums.
+/// As [`sums`], for a kernel that walks whole rows of the images and keeps `sum_rows` rows of sums.
 pub(crate) fn sums_by_row<N: Number>(
     sizes: Nhwc,
     sum_rows: usize,

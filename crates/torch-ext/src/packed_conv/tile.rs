@@ -209,7 +209,7 @@ fn as_pairs(numbers: &[Bf16]) -> &[f32] {
     pairs
 }
 
-/// Lays out the windows of the picture, one in a row: tap by tap the channels of a pixel.
+/// Lays out the windows of the image, one in a row: tap by tap the channels of a pixel.
 struct Windows<E: Element> {
     values: Shared<E>,
     rows: Shared<f32>,
@@ -256,7 +256,7 @@ impl<E: Element<Number = f32>> Kernel<E> for Windows<E> {
             for r in 0..kernel[0] {
                 let ih = (oh * stride[0] + r * dilation[0]).wrapping_sub(padding[0]);
                 let line = (n * input.h).wrapping_add(ih).wrapping_mul(input.w);
-                // The taps of a line are neighbours in the picture too, unless they are dilated or at its edge.
+                // The taps of a line are neighbours in the image too, unless they are dilated or at its edge.
                 let together = dilation[1] == 1 && left < input.w && left + kernel[1] <= input.w;
                 let (runs, pixels) = if together { (1, kernel[1]) } else { (kernel[1], 1) };
                 for q in 0..runs {

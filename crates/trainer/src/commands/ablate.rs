@@ -1,16 +1,52 @@
 //! `xception ablate`: what a part of the network is worth, by training without it under one recipe.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use clap::Args;
 use std::path::Path;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use xception::summary::Summary;
 
 use super::{print, train};
-use crate::cli::{AblateArgs, TrainArgs};
+use crate::Error;
+use crate::commands::train::TrainArgs;
 use crate::recipe::Recipe;
-use crate::run_folder::CONFIG;
-use crate::{Error, report, whole_file};
+use crate::report;
+use crate::run::run_folder::CONFIG;
+use crate::whole_file;
+
+/// Flags of `xception ablate`.
+#[derive(Debug, Args)]
+pub struct AblateArgs {
+    /// What is left out or put in
+    #[arg(value_enum, value_name = "STUDY")]
+    pub study: Study,
+    /// The recipe of all runs
+    #[arg(long, value_name = "NAME|FILE", default_value = "quick")]
+    pub recipe: String,
+    /// As for `xception train`
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// Runs of each network, from seed 0 on
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
+    /// Folder of all runs; a study that was interrupted goes on there [default: runs/ablate-STUDY]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Change one value of the recipe for all runs; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What is left out or put in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -242,7 +278,7 @@ mod tests {
                 let set = variant.change.into_iter().map(ToString::to_string).collect();
                 let arguments =
                     TrainArgs { recipe: Some("quick".into()), set, ..TrainArgs::default() };
-                let recipe = Recipe::resolve(&arguments).unwrap();
+                let recipe = Recipe::resolve(&arguments.request()).unwrap();
                 let table = recipe.spec(10).unwrap().architecture().unwrap();
                 assert!(!tables.contains(&table), "{study:?} {}", variant.name);
                 tables.push(table);

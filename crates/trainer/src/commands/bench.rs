@@ -1,9 +1,18 @@
 //! `xception bench`: times a training step or a forward pass.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
 pub(super) mod layers;
 mod on_request;
 mod subject;
 
+use crate::precision::Precision;
+use clap::Args;
+use clap::ValueEnum;
 use std::io;
 use std::time::Instant;
 
@@ -15,7 +24,63 @@ use xception::{ModelSpec, Preset};
 use self::subject::Subject;
 use super::print;
 use crate::Error;
-use crate::cli::{BenchArgs, BenchMode};
+
+/// What `xception bench` times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchMode {
+    /// Forward, backward and optimizer.
+    Train,
+    /// Forward only.
+    Infer,
+}
+
+/// Flags of `xception bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The network
+    #[arg(long, default_value = "notebook-cifar10", value_name = "PRESET")]
+    pub preset: String,
+    /// What to time
+    #[arg(long, value_enum, default_value_t = BenchMode::Train)]
+    pub mode: BenchMode,
+    /// Images at a time
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(i64).range(1..=65_536))]
+    pub batch_size: i64,
+    /// Rows and columns of the images [default: the preset's]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(i64).range(1..=8192))]
+    pub input: Option<i64>,
+    /// Multiplies the channels of every layer; for preset cifar, the one that scales
+    #[arg(long, value_name = "FACTOR")]
+    pub width: Option<f64>,
+    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+    /// Timed steps, of which the median counts; two more warm up
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Threads of each operation [default: libtorch's choice, the physical cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=4096))]
+    pub threads: Option<i32>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Warm up, print a line of JSON with "ready": true, then for every line on stdin time a round of about SECONDS
+    /// after a step that does not count, and print {"ms_per_step", "steps"} as one line; the end of stdin ends it.
+    /// For timing programs in turns
+    #[arg(long, value_name = "SECONDS", value_parser = round_seconds, conflicts_with_all = ["steps", "json"])]
+    pub on_request: Option<f64>,
+    /// Time every layer, and say how far each is from what this machine allows
+    #[arg(long, conflicts_with = "on_request")]
+    pub layers: bool,
+}
+
+/// The length of a round in seconds.
+fn round_seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected seconds between 0 and 3600".into()),
+    }
+}
 
 /// Steps ahead of the timed ones.
 const WARM_UP: u32 = 2;

@@ -1,4 +1,4 @@
-//! `xception compare`: Xception and Inception V3 under one recipe on the same pictures, as in the paper's table 1 and 3.
+//! `xception compare`: Xception and Inception V3 under one recipe on the same images, as in the paper's table 1 and 3.
 //!
 //! Both are trained by the few lines here, in fp32, without checkpoints: what is compared must not differ in anything but
 //! the network.
@@ -6,6 +6,8 @@
 mod inception;
 mod terms;
 
+use clap::Args;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use datasets::{Batch, LastBatch, Loader, LoaderConfig, Order, Share};
@@ -16,16 +18,42 @@ use xception::Xception;
 use xception::summary::Summary;
 
 use super::print;
-use crate::cli::{CompareArgs, TrainArgs};
+use crate::Error;
+use crate::console::log;
+use crate::console::progress::Progress;
+use crate::data::left_out::LeftOut;
 use crate::data::{Data, DataSpec, stand_in_banner};
-use crate::left_out::LeftOut;
-use crate::optimizer::Optimizer;
-use crate::progress::Progress;
+use crate::duration::clock;
+use crate::optim::optimizer::Optimizer;
+use crate::optim::schedule::Position;
+use crate::ranks::World;
 use crate::recipe::Recipe;
-use crate::schedule::Position;
-use crate::training::{Moment, clock, cross_entropy, loader_config};
-use crate::world::World;
-use crate::{Error, whole_file};
+use crate::recipe::Request;
+use crate::training::{Moment, cross_entropy, loader_config};
+use crate::whole_file;
+
+/// Flags of `xception compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The recipe of both; images must have 75 pixels or more, which [[progressive]] can bring them to
+    #[arg(long, value_name = "NAME|FILE", default_value = "compare")]
+    pub recipe: String,
+    /// As for `xception train`
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// Runs of each network, from seed 0 on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
+    /// Change one value of the recipe; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Keep the figures here
+    #[arg(short, long, value_name = "OUT.json")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What the paper reports (tables 1 and 3): top-1 and top-5 on ImageNet, parameters, training steps a second on 60 K80.
 struct Published {
@@ -76,7 +104,7 @@ impl Contender {
         }
     }
 
-    /// Multiply-accumulates of a picture of `side` by `side` pixels.
+    /// Multiply-accumulates of an image of `side` by `side` pixels.
     fn macs(
         self,
         store: &VarStore,
@@ -97,21 +125,21 @@ impl Contender {
 /// What one run came to.
 struct Measured {
     parameters: u64,
-    /// Multiply-accumulates of a picture in the size of the last epoch.
+    /// Multiply-accumulates of an image in the size of the last epoch.
     macs: u64,
     top1: f64,
     top5: f64,
-    /// Pictures a second.
+    /// Images a second.
     training: f64,
     inference: f64,
 }
 
 pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
-    let recipe = Recipe::resolve(&TrainArgs {
+    let recipe = Recipe::resolve(&Request {
         recipe: Some(arguments.recipe.clone()),
         data: arguments.data.clone(),
         set: arguments.set.clone(),
-        ..TrainArgs::default()
+        ..Request::default()
     })?;
     terms::check(&recipe, &arguments.recipe, arguments.out.as_deref())?;
     let data = Data::load(&recipe.data.parse::<DataSpec>()?, &World::single())?;
@@ -136,14 +164,14 @@ pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
 }
 
 fn loader(recipe: &Recipe, data: &Data, order: Order) -> Result<Loader, Error> {
-    let (pictures, last_batch) = match order {
+    let (images, last_batch) = match order {
         // Steps of one size, of which one is as long as another.
         Order::Shuffled | Order::ShuffledByFile => (&data.train, LastBatch::Drop),
         Order::Sequential => (&data.test, LastBatch::Keep),
     };
     let config =
-        LoaderConfig { last_batch, ..loader_config(recipe, &**pictures, order, Share::WHOLE) };
-    Ok(Loader::new(pictures.clone(), config)?)
+        LoaderConfig { last_batch, ..loader_config(recipe, &**images, order, Share::WHOLE) };
+    Ok(Loader::new(images.clone(), config)?)
 }
 
 fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured, Error> {
@@ -157,7 +185,8 @@ fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured,
     let (training, test) =
         (loader(recipe, data, Order::Shuffled)?, loader(recipe, data, Order::Sequential)?);
     let per_epoch = training.batches_per_epoch() as u64;
-    let progress = Progress::new(recipe.epochs * training.pictures_per_epoch() as u64);
+    let progress =
+        Progress::new(recipe.epochs * training.images_per_epoch() as u64, log::audience());
     let (mut step, mut images, began) = (0, 0_u64, Instant::now());
     let mut left_out = LeftOut::default();
     for epoch in 1..=recipe.epochs {
@@ -169,11 +198,11 @@ fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured,
         for batch in batches {
             let batch = batch?;
             left_out.tell(&batch);
-            let Batch { images: pictures, labels, indices, .. } = batch;
+            let Batch { images: batch_images, labels, indices, .. } = batch;
             if indices.is_empty() {
                 continue;
             }
-            let logits = model.forward_t(&pictures.to_device(device), true);
+            let logits = model.forward_t(&batch_images.to_device(device), true);
             let loss = cross_entropy(&logits, &labels.to_device(device), recipe.label_smoothing);
             let gradients = optimizer.gradients(&loss)?;
             let position = Position {
@@ -209,7 +238,7 @@ fn train(contender: Contender, recipe: &Recipe, data: &Data) -> Result<Measured,
     Ok(Measured { parameters, macs, top1, top5, training: training_speed, inference })
 }
 
-/// Top-1, top-5, and pictures a second of the network alone.
+/// Top-1, top-5, and images a second of the network alone.
 fn evaluate(
     model: &dyn ModuleT,
     test: &Loader,
@@ -225,12 +254,12 @@ fn evaluate(
     for batch in batches {
         let batch = batch?;
         left_out.tell(&batch);
-        let Batch { images: pictures, labels, indices, .. } = batch;
+        let Batch { images: batch_images, labels, indices, .. } = batch;
         if indices.is_empty() {
             continue;
         }
         let began = Instant::now();
-        let logits = tch::no_grad(|| model.forward_t(&pictures.to_device(device), false));
+        let logits = tch::no_grad(|| model.forward_t(&batch_images.to_device(device), false));
         let logits = logits.to_device(Device::Cpu);
         seconds += began.elapsed().as_secs_f64();
         let best = logits.topk(5.min(logits.size()[1]), 1, true, true).1;

@@ -1,5 +1,14 @@
 //! `xception eval`: measures weights on a test set.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use crate::network::weights_name::WeightsArgs;
+use crate::precision::Precision;
+use clap::Args;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,15 +21,42 @@ use xception::weights::Description;
 
 use super::print;
 use crate::Error;
-use crate::cli::EvalArgs;
+use crate::console::log;
+use crate::console::progress::Progress;
+use crate::data::fit::fit;
+use crate::data::left_out::LeftOut;
 use crate::data::{Data, DataSpec, Part, stand_in_banner};
 use crate::evaluation::Evaluation;
-use crate::forward::Views;
-use crate::left_out::LeftOut;
-use crate::model_file::Loaded;
-use crate::pictures;
-use crate::progress::Progress;
-use crate::transfer::some;
+use crate::network::forward::Views;
+use crate::network::model_file::Loaded;
+use crate::network::transfer::some;
+
+/// Flags of `xception eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto [default: what the weights were
+    /// trained on]
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// What of the data to measure on
+    #[arg(long, value_enum, default_value_t = Part::Test)]
+    pub split: Part,
+    /// Images at a time
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_size: u32,
+    /// Average the logits of each image and its mirror image
+    #[arg(long)]
+    pub tta: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     let Loaded { model, description, path, .. } = &Loaded::open(&arguments.weights)?;
@@ -33,17 +69,17 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
             ))
         })?,
     };
-    let (data, pictures) = Data::part(&spec, arguments.split)?;
+    let (data, images) = Data::part(&spec, arguments.split)?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }
     if data.held && arguments.split == Part::Test {
         tracing::info!(
             "no test set there: measured on the part of every class that training holds back (--split all takes every \
-             picture)"
+             image)"
         );
     }
-    let pictures = numbered(pictures, description, path)?;
+    let images = numbered(images, description, path)?;
     if data.name != description.data {
         tracing::warn!(
             "these weights were trained on {}, and are measured on {}",
@@ -52,7 +88,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         );
     }
     let side = description.input as usize;
-    let fit = pictures::fit(side, description.crop_fraction, description.interpolation);
+    let fit = fit(side, description.crop_fraction, description.interpolation);
     let config = LoaderConfig {
         batch_size: arguments.batch_size as usize,
         share: Share::WHOLE,
@@ -66,9 +102,9 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         prefetch: 4,
         workers: if data.is_files() { 2 } else { 1 },
     };
-    let loader = Loader::new(Arc::clone(&pictures), config)?;
+    let loader = Loader::new(Arc::clone(&images), config)?;
     let views = if arguments.tta { Views::Mirrored } else { Views::One };
-    let progress = Progress::new(pictures.len() as u64);
+    let progress = Progress::new(images.len() as u64, log::audience());
     let measured = match arguments.split {
         Part::Test => format!("{} test", data.name),
         Part::Train => format!("{} training", data.name),
@@ -82,15 +118,15 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     drop(progress);
     LeftOut::default().tell_all(&evaluation.left_out);
     if evaluation.images == 0 {
-        return Err(Error::DeadData(format!("no picture of {} can be read", data.name)));
+        return Err(Error::DeadData(format!("no image of {} can be read", data.name)));
     }
     if arguments.json {
-        let mut document = evaluation.to_json_by_class(pictures.class_names());
-        document["left_out"] = json!(evaluation.left_out.names(&*pictures));
+        let mut document = evaluation.to_json_by_class(images.class_names());
+        document["left_out"] = json!(evaluation.left_out.names(&*images));
         return print(&format!("{document:#}"));
     }
     print(&format!(
-        "{measured} accuracy: {:.2} % (top-5 {:.2} %, loss {:.4}, {} pictures)",
+        "{measured} accuracy: {:.2} % (top-5 {:.2} %, loss {:.4}, {} images)",
         evaluation.top1 * 100.0,
         evaluation.top5 * 100.0,
         evaluation.loss,
@@ -98,22 +134,22 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     ))
 }
 
-/// The pictures under the numbers that the weights have for their classes, which go by name. Where one side has no names
+/// The images under the numbers that the weights have for their classes, which go by name. Where one side has no names
 /// but numbers, or folders are called as ImageNet's are, the order is all there is.
 fn numbered(
-    pictures: Arc<dyn Source>,
+    images: Arc<dyn Source>,
     description: &Description,
     path: &Path,
 ) -> Result<Arc<dyn Source>, Error> {
-    let (own, known) = (pictures.class_names(), &description.class_names);
+    let (own, known) = (images.class_names(), &description.class_names);
     if own == known {
-        return Ok(pictures);
+        return Ok(images);
     }
     if own.len() == known.len() && (nameless(own) || nameless(known) || are_wordnet(own)) {
         tracing::info!("the {} classes are taken in their order: one side has no names", own.len());
-        return Ok(pictures);
+        return Ok(images);
     }
-    match Renumbered::new(Arc::clone(&pictures), known) {
+    match Renumbered::new(Arc::clone(&images), known) {
         Ok(renumbered) => Ok(Arc::new(renumbered)),
         Err(unknown) => Err(Error::Usage(format!(
             "{} of the {} classes there are none that {} tells apart: {}; it knows {}; rename the folders, or give other \

@@ -1,5 +1,13 @@
-//! `xception explain`: where in a picture a network sees what it names.
+//! `xception explain`: where in an image a network sees what it names.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use crate::network::weights_name::WeightsArgs;
+use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +17,28 @@ use xception::Xception;
 
 use super::print;
 use crate::Error;
-use crate::cli::ExplainArgs;
-use crate::model_file::Loaded;
-use crate::pictures::{self, Seen};
+use crate::network::images::{self, Seen};
+use crate::network::model_file::Loaded;
+
+/// Flags of `xception explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// Images (PNG, JPEG, WebP, BMP)
+    #[arg(required = true, value_name = "IMAGE")]
+    pub inputs: Vec<PathBuf>,
+    /// The class to look for, by name or number [default: the likeliest]
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+    /// Folder for the drawings, NAME.explained.png [default: beside the images]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Colours from nothing to most, evenly spaced.
 const HEAT: [[f32; 3]; 5] =
@@ -27,7 +54,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
         places.iter().find(|place| places.iter().filter(|p| p == place).count() > 1)
     {
         return Err(Error::Usage(format!(
-            "two drawings would be called {}; leave --out away, and each lies beside its picture",
+            "two drawings would be called {}; leave --out away, and each lies beside its image",
             twice.display()
         )));
     }
@@ -41,18 +68,18 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
     let mut documents = Vec::new();
     for (input, out) in arguments.inputs.iter().zip(&places) {
-        let seen = pictures::see(input, &loaded.description)?;
+        let seen = images::see(input, &loaded.description)?;
         let device = loaded.model.device();
         let image = seen.image.to_device(device);
         let Explained { class, probability, map } = explain(&loaded.model, &image, asked)?;
         let side = seen.side;
         let drawn = overlay(&seen, &map);
         let (drawn, side) = enlarged(&drawn, side);
-        let png = pictures::png(&drawn, side, side);
+        let png = images::png(&drawn, side, side);
         crate::whole_file::write_bytes(out, &png)?;
         documents.push(json!({
             "input": input, "class": class, "label": loaded.description.class_names[class as usize],
-            "probability": probability, "picture": out,
+            "probability": probability, "image": out,
         }));
     }
     if arguments.json {
@@ -64,7 +91,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
             document["input"].as_str().unwrap_or("?"),
             document["label"].as_str().unwrap_or("?"),
             document["probability"].as_f64().unwrap_or(0.0) * 100.0,
-            document["picture"].as_str().unwrap_or("?")
+            document["image"].as_str().unwrap_or("?")
         ))?;
     }
     Ok(())
@@ -87,7 +114,7 @@ fn class_number(loaded: &Loaded, class: &str) -> Result<i64, Error> {
 struct Explained {
     class: i64,
     probability: f64,
-    /// `[rows, columns]` of the picture, 0 to 1.
+    /// `[rows, columns]` of the image, 0 to 1.
     map: Tensor,
 }
 
@@ -113,7 +140,7 @@ fn explain(model: &Xception, image: &Tensor, class: Option<i64>) -> Result<Expla
     Ok(Explained { class, probability, map: map.to_device(tch::Device::Cpu) })
 }
 
-/// The picture with `map` over it: the more of the class, the brighter.
+/// The image with `map` over it: the more of the class, the brighter.
 fn overlay(seen: &Seen, map: &Tensor) -> Vec<[u8; 3]> {
     let heat: Vec<f32> = map.contiguous().view([-1]).try_into().expect("one number a pixel");
     let mixed = |(pixel, heat): (&[u8; 3], f32)| {
@@ -127,7 +154,7 @@ fn overlay(seen: &Seen, map: &Tensor) -> Vec<[u8; 3]> {
     seen.pixels.iter().zip(heat).map(mixed).collect()
 }
 
-/// A picture of few pixels with each as a square of them, for people to see something.
+/// An image of few pixels with each as a square of them, for people to see something.
 fn enlarged(pixels: &[[u8; 3]], side: usize) -> (Vec<[u8; 3]>, usize) {
     let times = (SMALLEST_DRAWING / side).max(1);
     let drawn = side * times;
@@ -196,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn small_pictures_are_drawn_large() {
+    fn small_images_are_drawn_large() {
         let pixels = [[1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0]];
         let (drawn, side) = enlarged(&pixels, 2);
         assert_eq!((drawn.len(), side), (256 * 256, 256));
@@ -206,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_put_beside_their_originals() {
+    fn images_are_put_beside_their_originals() {
         assert_eq!(place(None, Path::new("a/frog.jpg")), Path::new("a/frog.explained.png"));
         assert_eq!(
             place(Some(Path::new("b")), Path::new("a/frog.jpg")),

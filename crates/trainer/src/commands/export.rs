@@ -1,10 +1,32 @@
 //! `xception export`: a trained network for other programs.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
 use super::print;
 use crate::Error;
-use crate::cli::ExportArgs;
-use crate::export::{self, Format};
-use crate::model_file::Loaded;
+use crate::network::export::{self, Format};
+use crate::network::model_file::Loaded;
+use crate::network::weights_name::WeightsArgs;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of `xception export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// How other programs read it [default: by the name of the file]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Where it goes
+    #[arg(short, long, value_name = "OUT.onnx|OUT.pt")]
+    pub out: PathBuf,
+}
 
 pub(super) fn run(arguments: &ExportArgs) -> Result<(), Error> {
     let out = &arguments.out;

@@ -1,12 +1,27 @@
 //! `xception import`: a foreign state dict onto our names.
 
+use clap::Args;
+use std::path::PathBuf;
 use xception::import;
 use xception::weights;
 
 use super::print;
 use crate::Error;
-use crate::cli::ImportArgs;
-use crate::model_file::foreign;
+use crate::network::model_file::foreign;
+
+/// Flags of `xception import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The network that the state dict belongs to
+    #[arg(long, value_name = "PRESET")]
+    pub preset: String,
+    /// The state dict under the original script's names: safetensors, PyTorch's .pth, Keras's .h5
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// Where our weights go
+    #[arg(short, long, value_name = "OUT.safetensors")]
+    pub out: PathBuf,
+}
 
 pub(super) fn run(arguments: &ImportArgs) -> Result<(), Error> {
     let preset = arguments.preset.parse()?;

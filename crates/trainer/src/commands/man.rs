@@ -1,16 +1,26 @@
 //! `xception man`: manual pages, made of what `--help` says.
 
+use clap::Args;
 use std::fs;
+use std::path::PathBuf;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 
 use super::print;
 use crate::Error;
-use crate::cli::{Cli, ManArgs};
 
-pub(super) fn run(arguments: &ManArgs) -> Result<(), Error> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+/// Flags of `xception man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for xception.1, xception-train.1 and so on, such as ~/.local/share/man/man1
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Pages of `command`, the program itself.
+pub(super) fn run(arguments: &ManArgs, command: Command) -> Result<(), Error> {
+    let mut command = command.disable_help_subcommand(true);
     // Gives the subcommands their full names and the flags that all share.
     command.build();
     let Some(out) = &arguments.out else {

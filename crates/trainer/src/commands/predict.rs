@@ -1,5 +1,8 @@
-//! `xception predict`: names what is in pictures.
+//! `xception predict`: names what is in images.
 
+use crate::network::weights_name::WeightsArgs;
+use crate::precision::Precision;
+use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -8,12 +11,35 @@ use tch::{Kind, Tensor};
 use xception::weights;
 
 use super::print;
-use crate::cli::PredictArgs;
-use crate::forward::{Forward, Views};
-use crate::model_file::Loaded;
-use crate::{Error, pictures};
+use crate::Error;
+use crate::network::forward::{Forward, Views};
+use crate::network::images;
+use crate::network::model_file::Loaded;
 
-/// Pictures that go through the network together.
+/// Flags of `xception predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The weights.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+    /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+    /// Images (PNG, JPEG, WebP, BMP), or safetensors files whose tensor `input` is [N,3,H,W] float32, normalised
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    /// Classes to name for each image
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: u32,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Write all logits to this safetensors file, as the tensor `logits` [N,classes]
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub logits: Option<PathBuf>,
+}
+
+/// Images that go through the network together.
 const BATCH: i64 = 32;
 
 pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
@@ -70,13 +96,13 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     }
 }
 
-/// The pictures of one input, `[N, 3, H, W]`, and what to call each.
+/// The images of one input, `[N, 3, H, W]`, and what to call each.
 fn read(input: &Path, loaded: &Loaded) -> Result<(Vec<String>, Tensor), Error> {
     let name = input.display().to_string();
     if input.extension().is_none_or(|extension| extension != "safetensors") {
-        return Ok((vec![name], pictures::see(input, &loaded.description)?.image));
+        return Ok((vec![name], images::see(input, &loaded.description)?.image));
     }
-    let refuse = |reason: String| Error::Picture { path: PathBuf::from(input), reason };
+    let refuse = |reason: String| Error::Image { path: PathBuf::from(input), reason };
     let (mut tensors, _) = weights::read(input)?;
     let images = tensors
         .remove("input")

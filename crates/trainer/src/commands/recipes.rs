@@ -2,9 +2,17 @@
 
 use super::print;
 use crate::Error;
-use crate::cli::RecipesArgs;
 use crate::did_you_mean;
 use crate::recipe::{NAMED, named};
+use clap::Args;
+
+/// Flags of `xception recipes`.
+#[derive(Debug, Args)]
+pub struct RecipesArgs {
+    /// The one to print, as it would stand in a file
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
 
 pub(super) fn run(arguments: &RecipesArgs) -> Result<(), Error> {
     let Some(name) = &arguments.name else {

@@ -1,10 +1,29 @@
 //! `xception report`: a run's folder as a page, or several side by side.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use clap::Args;
 use std::path::Path;
+use std::path::PathBuf;
 
 use super::print;
-use crate::cli::ReportArgs;
-use crate::{Error, report};
+use crate::Error;
+use crate::report;
+
+/// Flags of `xception report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The folder of a run; with several, they are compared
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// The page [default: RUN/report.html, or comparison.html for several runs]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
 
 /// Where a comparison goes that nobody gave a place.
 const COMPARISON: &str = "comparison.html";

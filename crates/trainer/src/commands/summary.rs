@@ -1,5 +1,12 @@
 //! `xception summary`: what a network is made of.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use clap::Args;
 use serde_json::{Value, json};
 use xception::summary::{LayerRow, Summary};
 use xception::{ModelSpec, Preset};
@@ -7,7 +14,26 @@ use xception::{ModelSpec, Preset};
 use super::bench::layers;
 use super::print;
 use crate::Error;
-use crate::cli::SummaryArgs;
+
+/// Flags of `xception summary`.
+#[derive(Debug, Args)]
+pub struct SummaryArgs {
+    /// The network
+    #[arg(long, value_name = "PRESET")]
+    pub preset: String,
+    /// Rows and columns of the images [default: the preset's]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(i64).range(1..=8192))]
+    pub input: Option<i64>,
+    /// Length of the logits [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
+    pub classes: Option<i64>,
+    /// Run it as well, and show each layer's share of the time of a forward pass over one image
+    #[arg(long)]
+    pub time: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn run(arguments: &SummaryArgs) -> Result<(), Error> {
     let preset: Preset = arguments.preset.parse()?;
@@ -71,7 +97,7 @@ fn to_text(preset: Preset, summary: &Summary, shares: &[Option<f64>], timed: boo
     }));
     lines.push(format!(
         "\n{preset} at {input}×{input}: {} trainable parameters, {} with batch-norm statistics, {} \
-         multiply-accumulates and {} activations a picture",
+         multiply-accumulates and {} activations an image",
         grouped(summary.params_trainable()),
         grouped(summary.params_total()),
         grouped(summary.macs()),

@@ -1,5 +1,13 @@
 //! `xception train`: resolves the recipe, finds the data, trains, and says what came of it.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use crate::recipe::Request;
+use clap::Args;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
@@ -7,22 +15,65 @@ use serde_json::json;
 
 use super::print;
 use crate::Error;
-use crate::cli::TrainArgs;
+use crate::commands::table;
+use crate::console::log;
 use crate::data::{Data, DataSpec, stand_in_banner};
+use crate::duration::clock;
 use crate::evaluation::{Details, LeftOutNames};
-use crate::model_file::foreign;
+use crate::network::model_file::foreign;
+use crate::network::transfer::Pretrained;
+use crate::ranks::World;
 use crate::recipe::{InputRecipe, Recipe};
-use crate::run_folder::{CONFIG, RunFolder};
+use crate::run::run_folder::{CONFIG, RunFolder};
 use crate::stop::StopRequest;
-use crate::training::{Outcome, Training, check_archives, check_ranks, check_recipe, clock};
-use crate::transfer::Pretrained;
-use crate::world::World;
-use crate::{log, table};
+use crate::training::{Outcome, Training, check_archives, check_ranks, check_recipe};
+
+/// Flags of `xception train`.
+#[derive(Debug, Default, Args)]
+pub struct TrainArgs {
+    /// A recipe by name (`xception recipes` lists them) or a TOML file [default: quick]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
+    /// The network, in place of the recipe's
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto: CIFAR-10 if it can be found, else
+    /// synthetic
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// What to start from, in place of the recipe's: a file, the folder of a run, or the name of published weights
+    /// that were fetched
+    #[arg(long, value_name = "FILE|RUN|NAME")]
+    pub weights: Option<String>,
+    /// The run's folder, new or empty [default: runs/<recipe>-<data>, numbered]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with the run in this folder from its newest checkpoint; its recipe is the run's
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub resume: Option<PathBuf>,
+    /// Change one value of the recipe, such as epochs=3 or schedule.peak=0.01; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl TrainArgs {
+    /// What is asked of the recipe.
+    pub(crate) fn request(&self) -> Request {
+        let Self { recipe, preset, data, weights, set, .. } = self;
+        Request {
+            recipe: recipe.clone(),
+            preset: preset.clone(),
+            data: data.clone(),
+            weights: weights.clone(),
+            set: set.clone(),
+        }
+    }
+}
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     // What is wrong with the words alone does not wait for others.
     let typed = match &arguments.resume {
-        None => Recipe::resolve(arguments).map(drop),
+        None => Recipe::resolve(&arguments.request()).map(drop),
         Some(_) => Ok(()),
     };
     let world = World::join(typed)?;
@@ -62,12 +113,13 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
     let begun = config.as_ref().map(Recipe::parse).transpose()?;
     // A launcher that starts a run again says what it said the first time, which is compared with what came of that.
     let base = config.as_ref().filter(|_| arguments.resume.is_some());
-    let mut recipe = Recipe::resolve_on(base, arguments)?;
-    // What follows from weights and pictures is in a run's own text already.
+    let request = arguments.request();
+    let mut recipe = Recipe::resolve_on(base, &request)?;
+    // What follows from weights and images is in a run's own text already.
     let is_own_text = base.is_some() && arguments.recipe.is_none();
     let pretrained = if is_own_text { None } else { Pretrained::of(&recipe)? };
     if let Some(pretrained) = &pretrained {
-        pretrained.adopt(&mut recipe, arguments)?;
+        pretrained.adopt(&mut recipe, &request)?;
     }
     let spec: DataSpec = recipe.data.parse()?;
     if spec.is_files() && recipe.input.is_none() {
@@ -149,7 +201,7 @@ fn place(arguments: &TrainArgs, world: &World) -> Result<Option<PathBuf>, Error>
     Ok(said)
 }
 
-/// How pictures become squares where the recipe does not say so: as the weights know them, or the network.
+/// How images become squares where the recipe does not say so: as the weights know them, or the network.
 fn input_of(recipe: &Recipe, pretrained: Option<&Pretrained>) -> Result<InputRecipe, Error> {
     let known = match pretrained {
         Some(pretrained) => pretrained.description().clone(),
@@ -157,7 +209,7 @@ fn input_of(recipe: &Recipe, pretrained: Option<&Pretrained>) -> Result<InputRec
     };
     let input = InputRecipe::of(&known);
     tracing::info!(
-        "the recipe has no table [input]: pictures become squares of {side} pixels (--set input.side=…)",
+        "the recipe has no table [input]: images become squares of {side} pixels (--set input.side=…)",
         side = input.side
     );
     Ok(input)
@@ -192,7 +244,7 @@ fn work(
         }
     }
     tracing::info!(
-        "{} ({}) · {} training and {} test pictures",
+        "{} ({}) · {} training and {} test images",
         data.name,
         data.origin,
         data.train.len(),
@@ -214,7 +266,7 @@ fn begin(
         let path = world.broadcast_bytes(Vec::new())?;
         return RunFolder::of_rank_0(Path::new(&*String::from_utf8_lossy(&path)));
     }
-    let name = format!("{}-{}", recipe_name(&arguments.recipe_name()), data.short_name());
+    let name = format!("{}-{}", recipe_name(arguments.request().recipe_name()), data.short_name());
     let folder = RunFolder::create(arguments.out.as_deref(), &name)?;
     folder.write_config(recipe)?;
     folder.write_environment(recipe.seed, world.size())?;
@@ -265,9 +317,9 @@ fn say(finished: &Finished) -> Result<(), Error> {
             "\nRows are the true classes, columns what they were taken for:\n{matrix}"
         ))?;
     }
-    let stands_in = if data.stands_in { " (synthetic pictures, NOT CIFAR-10)" } else { "" };
+    let stands_in = if data.stands_in { " (synthetic images, NOT CIFAR-10)" } else { "" };
     print(&format!(
-        "\n{} test accuracy{stands_in}: {:.2} % (top-5 {:.2} %, loss {:.4}, {} pictures) after {} epochs in {}",
+        "\n{} test accuracy{stands_in}: {:.2} % (top-5 {:.2} %, loss {:.4}, {} images) after {} epochs in {}",
         data.name,
         last.top1 * 100.0,
         last.top5 * 100.0,

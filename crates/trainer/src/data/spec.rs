@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use datasets::Cifar;
 
-use crate::{Error, did_you_mean};
+use crate::Error;
+use crate::did_you_mean;
 
 /// What `--data` may say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +17,14 @@ pub(crate) enum DataSpec {
     Cifar(Cifar, Option<PathBuf>),
     /// Drawn on the spot.
     Synthetic,
-    /// A folder of pictures for each class.
+    /// A folder of images for each class.
     Folder(PathBuf),
-    /// Archives of pictures.
+    /// Archives of images.
     Shards(PathBuf),
 }
 
 impl DataSpec {
-    /// Whether pictures lie in files that are read when their turn comes.
+    /// Whether images lie in files that are read when their turn comes.
     pub(crate) fn is_files(&self) -> bool {
         matches!(self, Self::Folder(_) | Self::Shards(_))
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Bins of equal width; 15 as in the paper, since the error depends on how many there are.
 const BINS: usize = 15;
 
-/// The pictures whose confidence fell into one interval `((m − 1) / 15, m / 15]`.
+/// The images whose confidence fell into one interval `((m − 1) / 15, m / 15]`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Bin {
     /// How many.
@@ -35,7 +35,7 @@ impl Calibration {
         *hits += u64::from(right);
     }
 
-    /// Of each bin the pictures, their confidence and those that are right, to be added to those of other ranks.
+    /// Of each bin the images, their confidence and those that are right, to be added to those of other ranks.
     pub(crate) fn sums(&self) -> [[f64; 3]; BINS] {
         self.sums.map(|(count, sum, hits)| [count as f64, sum, hits as f64])
     }
@@ -62,7 +62,7 @@ impl Calibration {
         self.sums.iter().map(bin).collect()
     }
 
-    /// Expected calibration error: the gap between confidence and accuracy, averaged over pictures.
+    /// Expected calibration error: the gap between confidence and accuracy, averaged over images.
     pub(crate) fn expected_error(&self) -> f64 {
         let all: u64 = self.sums.iter().map(|(count, ..)| count).sum();
         let gaps: f64 = self.sums.iter().map(|(_, sum, hits)| (sum - *hits as f64).abs()).sum();

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 /// How well one class is told from the others. A quotient without a denominator is `None`, not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClassScores {
-    /// Part of the pictures taken for this class that are of it.
+    /// Part of the images taken for this class that are of it.
     pub(crate) precision: Option<f64>,
-    /// Part of this class's pictures that were recognised.
+    /// Part of this class's images that were recognised.
     pub(crate) recall: Option<f64>,
-    /// Harmonic mean of the two; 0 for a class that has pictures and was never hit.
+    /// Harmonic mean of the two; 0 for a class that has images and was never hit.
     pub(crate) f1: Option<f64>,
-    /// Pictures of this class.
+    /// Images of this class.
     pub(crate) support: u64,
 }
 
@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(scores[0], expected(0.6, 0.75, 6.0 / 9.0, 4));
         assert_eq!(scores[1], expected(0.8, 4.0 / 6.0, 8.0 / 11.0, 6));
         let nothing = ClassScores { precision: None, recall: None, f1: None, support: 0 };
-        assert_eq!(scores[2], nothing, "a class without pictures has no scores");
+        assert_eq!(scores[2], nothing, "a class without images has no scores");
     }
 
     #[test]

@@ -8,12 +8,12 @@ use super::Evaluation;
 use super::calibration::Calibration;
 use super::mistake::{self, Mistake};
 use crate::Error;
-use crate::forward::{Forward, Views};
-use crate::left_out::LeftOut;
+use crate::data::left_out::LeftOut;
+use crate::network::forward::{Forward, Views};
 use crate::precision::Precision;
-use crate::world::World;
+use crate::ranks::World;
 
-/// Sums over pictures.
+/// Sums over images.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     images: u64,
@@ -26,7 +26,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Runs `model` over one epoch of `loader`. `after` hears how many pictures are done, and its error ends it.
+    /// Runs `model` over one epoch of `loader`. `after` hears how many images are done, and its error ends it.
     pub(super) fn of(
         model: &Xception,
         loader: &Loader,
@@ -34,7 +34,7 @@ impl Counts {
         views: Views,
         mut after: impl FnMut(u64) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let classes = loader.pictures().class_names().len();
+        let classes = loader.images().class_names().len();
         let mut counts = Self { confusion: vec![vec![0; classes]; classes], ..Self::default() };
         let batches: Batches = loader.epoch(0);
         let share = loader.config().batch_size.div_ceil(loader.config().share.world_size);
@@ -56,7 +56,7 @@ impl Counts {
         Ok(counts)
     }
 
-    /// Counts pictures by their `logits`, fp32 `[N, classes]`, and `labels`, int64 `[N]`.
+    /// Counts images by their `logits`, fp32 `[N, classes]`, and `labels`, int64 `[N]`.
     fn add(&mut self, logits: &Tensor, labels: &Tensor, indices: &[u32]) {
         let log_probabilities = logits.log_softmax(-1, Kind::Double);
         self.loss -= log_probabilities
@@ -71,8 +71,8 @@ impl Counts {
         let confidence: Vec<f64> = confidence.try_into().expect("a vector of numbers");
         let predicted: Vec<i64> = best.view([-1]).try_into().expect("a vector of classes");
         let labels: Vec<i64> = labels.try_into().expect("a vector of labels");
-        let pictures = indices.iter().zip(labels).zip(predicted.iter().zip(confidence));
-        for ((&index, label), (&predicted, probability)) in pictures {
+        let images = indices.iter().zip(labels).zip(predicted.iter().zip(confidence));
+        for ((&index, label), (&predicted, probability)) in images {
             let (label, predicted) = (label as usize, predicted as usize);
             self.confusion[label][predicted] += 1;
             self.calibration.add(probability, label == predicted);

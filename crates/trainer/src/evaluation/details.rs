@@ -1,4 +1,4 @@
-//! `evaluation.json`: the final evaluation to the last picture, so that a report needs neither data set nor network.
+//! `evaluation.json`: the final evaluation to the last image, so that a report needs neither data set nor network.
 
 use std::path::Path;
 
@@ -10,9 +10,10 @@ use super::calibration::Bin;
 use super::class_scores::ClassScores;
 use super::first_layer::FirstLayer;
 use super::mistake::Mistake;
+use crate::Error;
 use crate::data::Data;
-use crate::run_folder::RunFolder;
-use crate::{Error, pictures};
+use crate::network::images;
+use crate::run::run_folder::RunFolder;
 
 /// The file's name in a run's folder.
 pub(crate) const FILE: &str = "evaluation.json";
@@ -24,12 +25,12 @@ pub(crate) struct Details {
     pub(crate) data: String,
     /// By label.
     pub(crate) class_names: Vec<String>,
-    /// Pictures in all.
+    /// Images in all.
     pub(crate) images: u64,
-    /// Part of the pictures whose label has the largest logit.
+    /// Part of the images whose label has the largest logit.
     #[serde(deserialize_with = "null_is_nan")]
     pub(crate) top1: f64,
-    /// Part of the pictures whose label is among the five largest logits.
+    /// Part of the images whose label is among the five largest logits.
     #[serde(deserialize_with = "null_is_nan")]
     pub(crate) top5: f64,
     /// Mean cross-entropy.
@@ -38,22 +39,22 @@ pub(crate) struct Details {
     /// Expected calibration error.
     #[serde(deserialize_with = "null_is_nan")]
     pub(crate) ece: f64,
-    /// Pictures of class `row` that were taken for class `column`.
+    /// Images of class `row` that were taken for class `column`.
     pub(crate) confusion: Vec<Vec<u64>>,
     /// By label.
     pub(crate) classes: Vec<ClassScores>,
     /// Least confident first.
     pub(crate) calibration: Vec<Bin>,
     /// Surest first.
-    pub(crate) mistakes: Vec<PicturedMistake>,
-    /// Pictures that could not be read and are in none of the figures.
+    pub(crate) mistakes: Vec<ShownMistake>,
+    /// Images that could not be read and are in none of the figures.
     #[serde(default)]
     pub(crate) left_out: LeftOutNames,
     /// The filters of the first layer, if it looks at colours.
     pub(crate) first_layer: Option<FirstLayer>,
 }
 
-/// What people know pictures by that could not be read.
+/// What people know images by that could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOutNames {
     /// Of those to train on.
@@ -64,14 +65,14 @@ pub(crate) struct LeftOutNames {
 
 /// A mistake and what the network was looking at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PicturedMistake {
+pub(crate) struct ShownMistake {
     /// Which.
     #[serde(flatten)]
     pub(crate) mistake: Mistake,
     /// The file, of a set of files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// The picture of the test set, before any augmentation, as PNG in base64.
+    /// The image of the test set, before any augmentation, as PNG in base64.
     pub(crate) png: String,
 }
 
@@ -85,11 +86,11 @@ impl Details {
         weights_file: &Path,
     ) -> Result<Self, Error> {
         let [height, width] = test.size();
-        let pictured = |mistake: &Mistake| -> Result<PicturedMistake, Error> {
+        let shown = |mistake: &Mistake| -> Result<ShownMistake, Error> {
             let pixels = test.plain(mistake.index as usize)?;
-            let png = pictures::png_base64(&pixels, width, height);
+            let png = images::png_base64(&pixels, width, height);
             let name = data.is_files().then(|| data.test.name(mistake.index as usize));
-            Ok(PicturedMistake { mistake: *mistake, name, png })
+            Ok(ShownMistake { mistake: *mistake, name, png })
         };
         Ok(Self {
             data: data.name.to_string(),
@@ -102,7 +103,7 @@ impl Details {
             confusion: evaluation.confusion.clone(),
             classes: ClassScores::of(&evaluation.confusion),
             calibration: evaluation.calibration.bins(),
-            mistakes: evaluation.mistakes.iter().map(pictured).collect::<Result<_, _>>()?,
+            mistakes: evaluation.mistakes.iter().map(shown).collect::<Result<_, _>>()?,
             left_out,
             first_layer: FirstLayer::read(weights_file)?,
         })
@@ -120,9 +121,10 @@ impl Details {
         self.confusion.len() == classes
             && self.classes.len() == classes
             && self.confusion.iter().all(|row| row.len() == classes)
-            && self.mistakes.iter().all(|pictured| {
-                pictured.mistake.label < classes && pictured.mistake.predicted < classes
-            })
+            && self
+                .mistakes
+                .iter()
+                .all(|shown| shown.mistake.label < classes && shown.mistake.predicted < classes)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The filters that look at the pixels themselves: the only ones that can be shown as pictures.
+//! The filters that look at the pixels themselves: the only ones that can be shown as images.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ impl FirstLayer {
 
     /// Each filter as pixels `[rows, columns]` of RGB: grey is zero, and one scale fits all filters, so that a weak
     /// filter looks weak. `None` for a shape that does not fit the weights.
-    pub(crate) fn pictures(&self) -> Option<Vec<Vec<[u8; 3]>>> {
+    pub(crate) fn images(&self) -> Option<Vec<Vec<[u8; 3]>>> {
         let [filters, channels, rows, columns] = self.shape;
         let area = rows.checked_mul(columns).filter(|area| *area > 0)?;
         let expected = area.checked_mul(3)?.checked_mul(filters)?;
@@ -47,10 +47,10 @@ impl FirstLayer {
             let part = if largest > 0.0 { weight / largest } else { 0.0 };
             (127.5 + 127.5 * part).round() as u8
         };
-        let picture = |filter: &[f32]| {
+        let image = |filter: &[f32]| {
             (0..area).map(|at| [0, 1, 2].map(|c| byte(filter[c * area + at]))).collect()
         };
-        Some(self.weights.chunks(3 * area).map(picture).collect())
+        Some(self.weights.chunks(3 * area).map(image).collect())
     }
 }
 
@@ -65,19 +65,19 @@ mod tests {
         let weights = Tensor::from_slice(&weights).view([2, 3, 1, 2]);
         let layer = FirstLayer::of(&weights).unwrap();
         assert_eq!(layer.shape, [2, 3, 1, 2]);
-        let pictures = layer.pictures().unwrap();
-        assert_eq!(pictures[0], [[128, 128, 128], [255, 128, 128]]);
-        assert_eq!(pictures[1], [[128, 128, 64], [128, 128, 128]]);
+        let images = layer.images().unwrap();
+        assert_eq!(images[0], [[128, 128, 128], [255, 128, 128]]);
+        assert_eq!(images[1], [[128, 128, 64], [128, 128, 128]]);
         let grey = weights.view([4, 1, 1, 3]);
-        assert_eq!(FirstLayer::of(&grey), None, "grey pictures have no colours");
+        assert_eq!(FirstLayer::of(&grey), None, "grey images have no colours");
     }
 
     #[test]
-    fn a_shape_that_does_not_fit_is_no_picture() {
+    fn a_shape_that_does_not_fit_is_no_image() {
         let layer = |shape| FirstLayer { shape, weights: vec![0.0; 27] };
-        assert_eq!(layer([1, 3, 3, 3]).pictures().unwrap().len(), 1);
+        assert_eq!(layer([1, 3, 3, 3]).images().unwrap().len(), 1);
         for shape in [[2, 3, 3, 3], [1, 3, 0, 3], [1, 9, 3, 1], [usize::MAX, 3, 9, 9]] {
-            assert_eq!(layer(shape).pictures(), None, "{shape:?}");
+            assert_eq!(layer(shape).images(), None, "{shape:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How many are kept.
 pub(crate) const KEPT: usize = 32;
 
-/// A picture that was taken for something else.
+/// An image that was taken for something else.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mistake {
     /// Its place in the test set, from 0.

@@ -1,4 +1,4 @@
-//! The pass over a set, against the same figures counted one picture at a time; and what is saved of it.
+//! The pass over a set, against the same figures counted one image at a time; and what is saved of it.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use xception::{CifarScale, ModelSpec, Preset, weights};
 
 use super::*;
 use crate::data::Data;
-use crate::forward::Forward;
+use crate::network::forward::Forward;
 
-const PICTURES: usize = 70;
+const IMAGES: usize = 70;
 
 /// A network that nobody trained, on drawn shapes, in batches that do not divide the set.
 fn untrained() -> (VarStore, Xception, Loader, Data) {
@@ -23,7 +23,7 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let model = Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
     let test: Arc<dyn datasets::Source> =
-        Arc::new(synthetic::pictures(Split::Test, PICTURES, 32, 0).unwrap());
+        Arc::new(synthetic::images(Split::Test, IMAGES, 32, 0).unwrap());
     let config = LoaderConfig {
         batch_size: 16,
         share: Share::WHOLE,
@@ -55,7 +55,7 @@ fn evaluated(model: &Xception, loader: &Loader) -> Evaluation {
 }
 
 #[test]
-fn one_pass_counts_what_a_loop_over_pictures_counts() {
+fn one_pass_counts_what_a_loop_over_images_counts() {
     let (_store, model, loader, _) = untrained();
     let evaluation = evaluated(&model, &loader);
     let mut forward = Forward::new(&model, Precision::Fp32, 16);
@@ -67,7 +67,7 @@ fn one_pass_counts_what_a_loop_over_pictures_counts() {
         for (row, &index) in (0..).zip(&batch.indices) {
             let (best, class) = probabilities.get(row).max_dim(0, false);
             let (best, class) = (best.double_value(&[]), class.int64_value(&[]) as usize);
-            let label = loader.pictures().label(index as usize) as usize;
+            let label = loader.images().label(index as usize) as usize;
             sum += best;
             if class != label {
                 wrong.push((best, index, label, class));
@@ -91,15 +91,15 @@ fn one_pass_counts_what_a_loop_over_pictures_counts() {
         right += bin.accuracy.unwrap() * bin.count as f64;
     }
     assert!((confident - sum).abs() < 1e-9, "{confident} {sum}");
-    assert_eq!(right.round() as usize, PICTURES - wrong.len());
-    assert!((evaluation.top1 - right / PICTURES as f64).abs() < 1e-12);
+    assert_eq!(right.round() as usize, IMAGES - wrong.len());
+    assert!((evaluation.top1 - right / IMAGES as f64).abs() < 1e-12);
 }
 
 #[test]
 fn the_document_comes_back_as_it_was_saved() {
     let (store, model, loader, data) = untrained();
     let folder = tempfile::tempdir().unwrap();
-    let run = crate::run_folder::RunFolder::create(Some(folder.path()), "any").unwrap();
+    let run = crate::run::run_folder::RunFolder::create(Some(folder.path()), "any").unwrap();
     let file = run.file("last.safetensors");
     weights::write(&file, &weights::snapshot(&store), &Default::default()).unwrap();
     let mut evaluation = evaluated(&model, &loader);
@@ -113,7 +113,7 @@ fn the_document_comes_back_as_it_was_saved() {
     assert_eq!((read.images, &read.confusion), (saved.images, &saved.confusion));
     assert_eq!((&read.class_names, &read.first_layer), (&saved.class_names, &saved.first_layer));
     assert_eq!(read.classes[0].precision, None, "an untrained network that names every class");
-    let place = |pictured: &PicturedMistake| (pictured.mistake.index, pictured.mistake.predicted);
+    let place = |shown: &ShownMistake| (shown.mistake.index, shown.mistake.predicted);
     assert!(read.mistakes.iter().map(place).eq(saved.mistakes.iter().map(place)));
     assert!(read.is_consistent());
     assert!(read.mistakes[0].png.starts_with("iVBORw0KGgo"), "PNG in base64");

@@ -1,4 +1,4 @@
-//! The random changes to pictures as a recipe writes them: what every recipe says, and a table for each family that only
+//! The random changes to images as a recipe writes them: what every recipe says, and a table for each family that only
 //! some have. A table that is absent is a change that is not made; one that is there says every number.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use datasets::{
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Which pictures are changed.
+/// Which images are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AppliesTo {
@@ -26,17 +26,17 @@ pub enum AppliesTo {
 pub enum CropMode {
     /// Black.
     Zero,
-    /// The picture, mirrored.
+    /// The image, mirrored.
     Reflect,
 }
 
-/// Random changes to the pictures.
+/// Random changes to the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentationRecipe {
-    /// Which pictures.
+    /// Which images.
     pub applies_to: AppliesTo,
-    /// Pixels by which a picture is widened before a window of the old size is cut out; 0 is no crop.
+    /// Pixels by which an image is widened before a window of the old size is cut out; 0 is no crop.
     pub crop_padding: usize,
     /// What fills them.
     pub crop_mode: CropMode,
@@ -58,12 +58,12 @@ pub struct AugmentationRecipe {
     /// A rectangle that is blanked or made noise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasing: Option<ErasingRecipe>,
-    /// Pictures of a batch in each other; never in the test set.
+    /// Images of a batch in each other; never in the test set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mix: Option<MixRecipe>,
 }
 
-/// When a picture is flipped left to right.
+/// When an image is flipped left to right.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum HorizontalFlip {
     /// With this probability, each time.
@@ -114,11 +114,11 @@ impl<'de> Deserialize<'de> for HorizontalFlip {
     }
 }
 
-/// A window of random area and aspect ratio, brought to the picture's size.
+/// A window of random area and aspect ratio, brought to the image's size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResizedCropRecipe {
-    /// Least and largest area, as shares of the picture's.
+    /// Least and largest area, as shares of the image's.
     pub scale: [f64; 2],
     /// Least and largest ratio of width to height.
     pub ratio: [f64; 2],
@@ -160,7 +160,7 @@ pub struct JitterRecipe {
 pub struct ErasingRecipe {
     /// Probability.
     pub probability: f64,
-    /// Least and largest area, as shares of the picture's.
+    /// Least and largest area, as shares of the image's.
     pub scale: [f64; 2],
     /// Least and largest ratio of height to width.
     pub ratio: [f64; 2],
@@ -168,7 +168,7 @@ pub struct ErasingRecipe {
     pub value: ErasingValueRecipe,
 }
 
-/// What is left where a picture was erased.
+/// What is left where an image was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErasingValueRecipe {
@@ -178,16 +178,16 @@ pub enum ErasingValueRecipe {
     Noise,
 }
 
-/// Pictures of a batch in each other.
+/// Images of a batch in each other.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum MixRecipe {
-    /// Weighted means of two pictures.
+    /// Weighted means of two images.
     Mixup {
         /// Of Beta(alpha, alpha), which the weight is drawn from.
         alpha: f64,
     },
-    /// A box of one picture in the other.
+    /// A box of one image in the other.
     CutMix {
         /// Of Beta(alpha, alpha), which the area outside the box is drawn from.
         alpha: f64,
@@ -195,7 +195,7 @@ pub enum MixRecipe {
 }
 
 impl AugmentationRecipe {
-    /// What is wrong with the numbers, whatever the pictures are, if anything.
+    /// What is wrong with the numbers, whatever the images are, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         if self.crop_padding > 0 && self.resized_crop.is_some() {
             return Some(format!(
@@ -207,7 +207,7 @@ impl AugmentationRecipe {
         Some(format!("augmentation.{problem}"))
     }
 
-    /// The changes to the pictures that are trained on.
+    /// The changes to the images that are trained on.
     pub(super) fn for_training(&self) -> Augmentation {
         let mode = match self.crop_mode {
             CropMode::Zero => PaddingMode::Zero,
@@ -249,7 +249,7 @@ impl AugmentationRecipe {
         }
     }
 
-    /// The changes to the pictures that are measured on. Those of a batch are never made there: what is in it would not
+    /// The changes to the images that are measured on. Those of a batch are never made there: what is in it would not
     /// be of the class that it is counted for.
     pub(super) fn for_test(&self) -> Augmentation {
         match self.applies_to {

@@ -1,29 +1,29 @@
-//! How picture files become what a network is given: the table `[input]`.
+//! How image files become what a network is given: the table `[input]`.
 
 use datasets::{Broken, Fit, Order};
 use serde::{Deserialize, Serialize};
 use xception::weights::{Description, Interpolation};
 
-/// From pictures of any size to squares of one, and who makes them.
+/// From images of any size to squares of one, and who makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputRecipe {
     /// Rows and columns that the network is given.
     pub side: usize,
-    /// What part of a picture's shorter side that is; the rest around it is cut off. timm: `crop_pct`.
+    /// What part of an image's shorter side that is; the rest around it is cut off. timm: `crop_pct`.
     pub crop_fraction: f64,
     /// How pixels become others.
     pub interpolation: Interpolation,
-    /// What becomes of a picture that cannot be read.
+    /// What becomes of an image that cannot be read.
     pub broken: BrokenRecipe,
-    /// Threads that decode and change pictures while the network is busy.
+    /// Threads that decode and change images while the network is busy.
     pub workers: usize,
-    /// Which picture may follow which.
+    /// Which image may follow which.
     #[serde(default)]
     pub shuffle: ShuffleRecipe,
 }
 
-/// Which picture of a training set may follow which.
+/// Which image of a training set may follow which.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShuffleRecipe {
@@ -43,7 +43,7 @@ impl From<ShuffleRecipe> for Order {
     }
 }
 
-/// What becomes of a picture that cannot be read.
+/// What becomes of an image that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrokenRecipe {
@@ -63,7 +63,7 @@ impl From<BrokenRecipe> for Broken {
 }
 
 impl InputRecipe {
-    /// What a recipe that says nothing of files means by them: pictures as the weights know them.
+    /// What a recipe that says nothing of files means by them: images as the weights know them.
     pub(crate) fn of(weights: &Description) -> Self {
         Self {
             side: weights.input as usize,
@@ -89,8 +89,8 @@ impl InputRecipe {
             .then(|| format!("input.workers must be 1 to 256, got {}", self.workers))
     }
 
-    /// How pictures are fitted.
+    /// How images are fitted.
     pub(crate) fn fit(self) -> Fit {
-        crate::pictures::fit(self.side, self.crop_fraction, self.interpolation)
+        crate::data::fit::fit(self.side, self.crop_fraction, self.interpolation)
     }
 }

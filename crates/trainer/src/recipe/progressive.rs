@@ -1,20 +1,20 @@
-//! Progressive resizing: epochs of smaller pictures before those of the full size.
+//! Progressive resizing: epochs of smaller images before those of the full size.
 
 use serde::{Deserialize, Serialize};
 use xception::{ModelSpec, summary::Summary};
 
-/// Some epochs in a row in which pictures are of one size.
+/// Some epochs in a row in which images are of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Where in the run it ends, as a part of all epochs: above 0, and 1 for the last stage. It is the last epoch of the
     /// stage whose end is the nearest.
     pub until: f64,
-    /// Rows and columns of the pictures that are trained on; the test set keeps its own.
+    /// Rows and columns of the images that are trained on; the test set keeps its own.
     pub size: usize,
 }
 
-/// The size of the pictures of epoch `epoch` (from 1) among `epochs`; `None` for their own.
+/// The size of the images of epoch `epoch` (from 1) among `epochs`; `None` for their own.
 pub(super) fn side(stages: &[Stage], epoch: u64, epochs: u64) -> Option<usize> {
     // Rounded, for 0.7 times 10 is a little more than 7.
     let lasts = |stage: &&Stage| epoch as f64 <= (stage.until * epochs as f64).round();
@@ -36,7 +36,7 @@ pub(super) fn problem(stages: &[Stage], spec: ModelSpec) -> Option<String> {
         let input = i64::try_from(stage.size).ok().filter(|size| *size > 0);
         let problem = match input {
             Some(input) => Summary::new(&table, spec.classes, input).err()?.to_string(),
-            None => "pictures need a row and a column".to_string(),
+            None => "images need a row and a column".to_string(),
         };
         let size = stage.size;
         Some(format!("progressive.size must be what the network can take, got {size}: {problem}"))
@@ -48,7 +48,8 @@ mod tests {
     use xception::Preset;
 
     use super::*;
-    use crate::{cli::TrainArgs, recipe::Recipe};
+    use crate::recipe::Recipe;
+    use crate::recipe::Request;
 
     fn sides(stages: &[(f64, usize)], epochs: u64) -> Vec<Option<usize>> {
         let stages: Vec<_> = stages.iter().map(|&(until, size)| Stage { until, size }).collect();
@@ -73,9 +74,9 @@ mod tests {
     }
 
     fn resolved(stages: &str) -> Result<Recipe, crate::Error> {
-        Recipe::resolve(&TrainArgs {
+        Recipe::resolve(&Request {
             set: vec![format!("progressive={stages}")],
-            ..TrainArgs::default()
+            ..Request::default()
         })
     }
 
@@ -105,13 +106,13 @@ mod tests {
         refused("[{ until = nan, size = 16 }]", &format!("{until} [NaN]"));
         refused(
             "[{ until = 1.0, size = 0 }]",
-            "progressive.size must be what the network can take, got 0: pictures need a row and a column",
+            "progressive.size must be what the network can take, got 0: images need a row and a column",
         );
         refused("[{ until = 1.0 }]", "missing field `size`");
         refused("[{ until = 1.0, size = 32, from = 3 }]", "unknown field `from`");
     }
 
-    /// Without padding in its stem a network has a smallest picture.
+    /// Without padding in its stem a network has a smallest image.
     #[test]
     fn a_size_that_vanishes_in_the_network_is_refused() {
         let stages = [Stage { until: 1.0, size: 4 }];

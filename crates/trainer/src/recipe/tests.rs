@@ -1,13 +1,13 @@
 //! Every recipe parses, builds and says where its figures come from; every slip is named.
 
 use super::*;
-use crate::optimizer::Decays;
+use crate::optim::optimizer::Decays;
 
-fn arguments(recipe: &str, set: &[&str]) -> TrainArgs {
-    TrainArgs {
+fn arguments(recipe: &str, set: &[&str]) -> Request {
+    Request {
         recipe: Some(recipe.to_string()),
         set: set.iter().map(ToString::to_string).collect(),
-        ..TrainArgs::default()
+        ..Request::default()
     }
 }
 
@@ -67,7 +67,7 @@ fn values_can_be_changed_from_the_command_line() {
 
 #[test]
 fn another_preset_leaves_the_scale_behind() {
-    let arguments = TrainArgs {
+    let arguments = Request {
         preset: Some("plain-shared".into()),
         data: Some("synthetic".into()),
         ..arguments("quick", &[])

@@ -30,7 +30,7 @@ pub enum HeadStart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Statistics {
-    /// They stay, and are what is normalised by: best where batches are small or pictures few.
+    /// They stay, and are what is normalised by: best where batches are small or images few.
     Frozen,
     /// Batches are normalised by their own and move them, as in any training.
     Trained,

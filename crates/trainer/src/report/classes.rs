@@ -20,8 +20,8 @@ pub(super) fn markup(details: &Details) -> Markup {
     rows.sort_by(|a, b| f1(a.1).total_cmp(&f1(b.1)));
     let intro = html! {
         p {
-            "Weakest first. Precision: of the pictures taken for the class, the part that is of it. Recall: of its \
-             pictures, the part that was recognised. F1: the harmonic mean of the two."
+            "Weakest first. Precision: of the images taken for the class, the part that is of it. Recall: of its \
+             images, the part that was recognised. F1: the harmonic mean of the two."
         }
     };
     if rows.len() <= MANY {
@@ -46,7 +46,7 @@ fn table(label: &str, rows: &[(&str, &ClassScores)]) -> Markup {
                     th scope="col" { "Precision" }
                     th scope="col" { "Recall" }
                     th scope="col" { "F1" }
-                    th scope="col" { "Pictures" }
+                    th scope="col" { "Images" }
                 }
             }
             tbody {

@@ -14,12 +14,12 @@ use crate::evaluation::Details;
 const NUMBERED: usize = 20;
 /// Pairs that are listed where they do not.
 const LISTED: usize = 20;
-/// Upper ends of the shades, as parts of a class's pictures.
+/// Upper ends of the shades, as parts of a class's images.
 const SHADES: [f64; 6] = [0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 /// The matrix, and for many classes the pairs that are mixed up most.
 pub(super) fn markup(details: &Details) -> Markup {
-    let intro = "A row is a true class, a column what its pictures were taken for. Blue is right and orange wrong; the \
+    let intro = "A row is a true class, a column what its images were taken for. Blue is right and orange wrong; the \
                  deeper, the larger the part of the row.";
     let pairs = pairs(details);
     html! {
@@ -118,7 +118,7 @@ fn list(details: &Details, pairs: &[(usize, usize, u64)]) -> Markup {
                 tr {
                     th scope="col" { "True class" }
                     th scope="col" { "Taken for" }
-                    th scope="col" { "Pictures" }
+                    th scope="col" { "Images" }
                     th scope="col" { "Of the class" }
                 }
             }
@@ -136,7 +136,7 @@ fn list(details: &Details, pairs: &[(usize, usize, u64)]) -> Markup {
     }
 }
 
-/// `(true class, taken for, pictures)` of the mistakes made most often.
+/// `(true class, taken for, images)` of the mistakes made most often.
 fn pairs(details: &Details) -> Vec<(usize, usize, u64)> {
     let cells = details.confusion.iter().enumerate().flat_map(|(class, row)| {
         row.iter().enumerate().map(move |(predicted, count)| (class, predicted, *count))

@@ -1,14 +1,14 @@
-//! The filters of the first layer, as pictures.
+//! The filters of the first layer, as images.
 
 use maud::{Markup, html};
 
 use crate::evaluation::FirstLayer;
-use crate::pictures::png_base64;
+use crate::network::images::png_base64;
 
 /// Every filter; `None` where the file's shape does not fit its numbers.
 pub(super) fn markup(layer: &FirstLayer) -> Option<Markup> {
     let [filters, _, rows, columns] = layer.shape;
-    let pictures = layer.pictures()?;
+    let images = layer.images()?;
     let label = format!("The {filters} filters of the first layer");
     Some(html! {
         p {
@@ -16,7 +16,7 @@ pub(super) fn markup(layer: &FirstLayer) -> Option<Markup> {
              is a weak one. Edges and colour contrasts are what a trained network looks for; noise is what it began with."
         }
         div.filters role="img" aria-label=(label) {
-            @for pixels in &pictures {
+            @for pixels in &images {
                 img alt="" src=(format!("data:image/png;base64,{}", png_base64(pixels, columns, rows)));
             }
         }

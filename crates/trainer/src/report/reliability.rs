@@ -13,10 +13,10 @@ pub(super) fn markup(details: &Details) -> Markup {
     let bins = &details.calibration;
     html! {
         p {
-            "Pictures in " (bins.len()) " bins by the probability of the predicted class. A bar is the part of a bin \
+            "Images in " (bins.len()) " bins by the probability of the predicted class. A bar is the part of a bin \
              that is right, the orange outline what the network claimed. Bars on the diagonal are honest; below it \
              it is overconfident. The expected calibration error, the mean distance between the two over all \
-             pictures, is " strong { (percent(Some(details.ece))) } "."
+             images, is " strong { (percent(Some(details.ece))) } "."
         }
         figure.reliability {
             figcaption {
@@ -28,7 +28,7 @@ pub(super) fn markup(details: &Details) -> Markup {
             }
             (diagram(details))
             (histogram(bins))
-            p.axis-title { "confidence; below, the number of pictures" }
+            p.axis-title { "confidence; below, the number of images" }
         }
         details { summary { "The bins as a table" } (scrolling("Calibration bins", &table(bins))) }
     }
@@ -69,7 +69,7 @@ fn histogram(bins: &[Bin]) -> Markup {
         }
     };
     let axis = Axis::exactly(0.0, 1.0, 5, 0.0);
-    html! { div.histogram { (frame("Pictures by confidence", &axis, &up, "", &drawing)) } }
+    html! { div.histogram { (frame("Images by confidence", &axis, &up, "", &drawing)) } }
 }
 
 fn table(bins: &[Bin]) -> Markup {
@@ -79,7 +79,7 @@ fn table(bins: &[Bin]) -> Markup {
             thead {
                 tr {
                     th scope="col" { "Bin" }
-                    th scope="col" { "Pictures" }
+                    th scope="col" { "Images" }
                     th scope="col" { "Mean confidence" }
                     th scope="col" { "Accuracy" }
                 }

@@ -86,7 +86,7 @@ impl Run {
         }
     }
 
-    /// Whether the pictures were drawn by the program.
+    /// Whether the images were drawn by the program.
     pub(super) fn is_synthetic(&self) -> bool {
         self.recipe.get("data").and_then(toml::Value::as_str) == Some("synthetic")
     }

@@ -59,23 +59,23 @@ fn header(run: &Run) -> Markup {
         Some(planned) => format!("{measured} of {planned} epochs"),
         None => format!("{measured} epochs"),
     };
-    let pictures = run
+    let images = run
         .details
         .as_ref()
-        .map(|details| format!(", {} test pictures", in_threes(&details.images.to_string())));
+        .map(|details| format!(", {} test images", in_threes(&details.images.to_string())));
     let best = run.curves.largest("val/acc1");
     html! {
         header {
             p.name { (run.name) }
             h1 { (headline(run)) }
             p.lede {
-                "Preset " (run.preset()) " on " (run.data()) (pictures.unwrap_or_default()) ". "
+                "Preset " (run.preset()) " on " (run.data()) (images.unwrap_or_default()) ". "
                 (epochs) " in " (duration(run.seconds())) "."
             }
             @if run.is_synthetic() {
                 p.notice {
                     strong { "Drawn shapes, not CIFAR-10. " }
-                    "Every figure on this page is about the synthetic set and says nothing about real pictures."
+                    "Every figure on this page is about the synthetic set and says nothing about real images."
                 }
             }
             @if run.details.is_none() {
@@ -105,12 +105,12 @@ fn header(run: &Run) -> Markup {
     }
 }
 
-/// Which pictures are in none of the figures.
+/// Which images are in none of the figures.
 fn left_out(LeftOutNames { train, test }: &LeftOutNames) -> Markup {
     html! {
         @if !(train.is_empty() && test.is_empty()) {
             p.notice {
-                strong { "Pictures that cannot be read. " }
+                strong { "Images that cannot be read. " }
                 (train.len()) " of those to train on and " (test.len()) " of the test set were left out; no figure on \
                  this page is about them."
             }
@@ -127,7 +127,7 @@ fn curves(run: &Run) -> Markup {
     let smoothed = run.recipe.get("label_smoothing").and_then(toml::Value::as_float);
     html! {
         p {
-            "Training figures are means over the steps since the last line of metrics.jsonl, on augmented pictures"
+            "Training figures are means over the steps since the last line of metrics.jsonl, on augmented images"
             @if smoothed.is_some_and(|part| part > 0.0) { " and smoothed labels" }
             "; test figures are of the whole test set after an epoch."
         }

@@ -1,6 +1,6 @@
 //! How figures are written in a report: one way each, so that they can be compared by eye.
 
-use crate::training::clock;
+use crate::duration::clock;
 
 /// What stands where nothing was measured.
 pub(super) const NOTHING: &str = "–";

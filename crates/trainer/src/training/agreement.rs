@@ -5,12 +5,12 @@ use sha2::{Digest, Sha256};
 
 use super::origin::{arithmetic, fingerprint};
 use crate::Error;
-use crate::checkpoint::{Arithmetic, Fingerprint, differences, hexadecimal};
 use crate::data::{Data, DataSpec};
+use crate::ranks::World;
 use crate::recipe::Recipe;
-use crate::world::World;
+use crate::run::checkpoint::{Arithmetic, Fingerprint, differences, hexadecimal};
 
-/// Refuses to look for archives where rank 0 has other pictures, or the other way round: ranks do that together, and one
+/// Refuses to look for archives where rank 0 has other images, or the other way round: ranks do that together, and one
 /// would wait for the others.
 pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error> {
     let own =
@@ -88,12 +88,12 @@ fn class_names(data: &Data) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::TrainArgs;
+    use crate::recipe::Request;
 
     #[test]
     fn ranks_that_compute_on_something_else_are_refused() {
         let rank = |device: &str, threads: i32| Together {
-            recipe: Recipe::resolve(&TrainArgs::default()).unwrap(),
+            recipe: Recipe::resolve(&Request::default()).unwrap(),
             data: Fingerprint {
                 name: "any".to_string(),
                 training: 100,

@@ -4,7 +4,7 @@ use datasets::{Decoded, Source};
 
 use crate::Error;
 
-/// Refuses pictures that nothing can be learned from; warns of what is odd.
+/// Refuses images that nothing can be learned from; warns of what is odd.
 pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
     let classes = train.class_names().len();
     let mut counts = vec![0_u64; classes];
@@ -15,19 +15,19 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
     if present < 2 {
         let class = counts.iter().position(|&count| count > 0).unwrap_or(0);
         return Err(Error::DeadData(format!(
-            "every training picture is of class '{}': there is nothing to tell apart",
+            "every training image is of class '{}': there is nothing to tell apart",
             train.class_names()[class]
         )));
     }
     if all_the_same(train) {
         return Err(Error::DeadData(format!(
-            "all {} training pictures are the same: there is nothing to see",
+            "all {} training images are the same: there is nothing to see",
             train.len()
         )));
     }
     if let Some((class, error)) = unreadable_class(train) {
         return Err(Error::DeadData(format!(
-            "not one of the {} training pictures of class '{}' can be read; put good ones there, or take the class away: \
+            "not one of the {} training images of class '{}' can be read; put good ones there, or take the class away: \
              {error}",
             counts[class],
             train.class_names()[class]
@@ -38,21 +38,21 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
         .map(|class| train.class_names()[class].as_str())
         .collect();
     if !missing.is_empty() {
-        tracing::warn!("no training picture is of class {}", missing.join(", "));
+        tracing::warn!("no training image is of class {}", missing.join(", "));
     }
     Ok(())
 }
 
-/// Whether all pictures are one: all of a set in memory, of files as many as take no time to read.
+/// Whether all images are one: all of a set in memory, of files as many as take no time to read.
 fn all_the_same(train: &dyn Source) -> bool {
     let looked_at = if train.size().is_some() { train.len() } else { train.len().min(READ) };
     let (mut room, mut other_room) = (Decoded::default(), Decoded::default());
     // A broken one is for the recipe to judge.
-    let Ok(first) = train.picture(0, &mut room) else { return false };
+    let Ok(first) = train.image(0, &mut room) else { return false };
     // Files lie class by class: every how many-th, so that more than one class is among them.
     let step = train.len() / looked_at;
     for index in (1..looked_at).map(|place| place * step) {
-        let Ok(other) = train.picture(index, &mut other_room) else { return false };
+        let Ok(other) = train.image(index, &mut other_room) else { return false };
         if (other.height, other.width) != (first.height, first.width)
             || other.pixels != first.pixels
         {
@@ -62,7 +62,7 @@ fn all_the_same(train: &dyn Source) -> bool {
     true
 }
 
-/// A class that has picture files and none that can be read, with what is wrong with the first. One picture of every class
+/// A class that has image files and none that can be read, with what is wrong with the first. One image of every class
 /// is decoded, and more only where that one is broken.
 fn unreadable_class(train: &dyn Source) -> Option<(usize, datasets::Error)> {
     if train.size().is_some() {
@@ -77,7 +77,7 @@ fn unreadable_class(train: &dyn Source) -> Option<(usize, datasets::Error)> {
         if is_good[class] {
             continue;
         }
-        match train.picture(index, &mut room) {
+        match train.image(index, &mut room) {
             Ok(_) => is_good[class] = true,
             Err(error) => drop(broken[class].get_or_insert(error)),
         }
@@ -86,7 +86,7 @@ fn unreadable_class(train: &dyn Source) -> Option<(usize, datasets::Error)> {
     Some((bad, broken[bad].take()?))
 }
 
-/// Picture files that are read ahead of a run.
+/// Image files that are read ahead of a run.
 const READ: usize = 16;
 
 /// Warns of a first loss far from that of a network that knows nothing and says so, `ln(classes)`.
@@ -102,19 +102,19 @@ pub(super) fn first_loss(loss: f64, classes: usize) {
 
 #[cfg(test)]
 mod tests {
-    use datasets::Pictures;
+    use datasets::Images;
 
     use super::*;
 
-    fn pictures(pixels: [u8; 3], labels: [u32; 3]) -> Pictures {
+    fn images(pixels: [u8; 3], labels: [u32; 3]) -> Images {
         let pixels = pixels.iter().flat_map(|&pixel| [pixel; 12]).collect();
         let names = ["cat", "dog", "owl"].map(String::from);
-        Pictures::new(pixels, labels.to_vec(), 2, 2, names.to_vec()).unwrap()
+        Images::new(pixels, labels.to_vec(), 2, 2, names.to_vec()).unwrap()
     }
 
     /// Also where it is the first, which all others are compared with; but a class needs one that is whole.
     #[test]
-    fn a_broken_picture_is_for_the_recipe_to_judge() {
+    fn a_broken_image_is_for_the_recipe_to_judge() {
         let root = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| {
             let path = root.path().join(name);
@@ -126,35 +126,35 @@ mod tests {
             data(&*datasets::folder(root.path(), held).unwrap().train)
         };
         for name in ["ant/0.png", "ant/1.png", "bee/0.png", "bee/1.png"] {
-            put(name, b"not a picture");
+            put(name, b"not an image");
         }
-        put("ant/2.png", &crate::pictures::png(&[[1, 2, 3]], 1, 1));
+        put("ant/2.png", &crate::network::images::png(&[[1, 2, 3]], 1, 1));
         let error = check().unwrap_err();
         assert!(
             error
                 .to_string()
-                .starts_with("not one of the 2 training pictures of class 'bee' can be read"),
+                .starts_with("not one of the 2 training images of class 'bee' can be read"),
             "{error}"
         );
         assert!(error.to_string().contains("bee/0.png cannot be decoded"), "{error}");
-        put("bee/2.png", &crate::pictures::png(&[[3, 2, 1]], 1, 1));
+        put("bee/2.png", &crate::network::images::png(&[[3, 2, 1]], 1, 1));
         check().unwrap();
     }
 
     #[test]
-    fn pictures_that_teach_nothing_are_refused() {
-        data(&pictures([1, 2, 3], [0, 1, 2])).unwrap();
-        data(&pictures([1, 1, 3], [0, 1, 1])).expect("a class may be missing");
-        let refused = |pixels, labels| data(&pictures(pixels, labels)).unwrap_err();
+    fn images_that_teach_nothing_are_refused() {
+        data(&images([1, 2, 3], [0, 1, 2])).unwrap();
+        data(&images([1, 1, 3], [0, 1, 1])).expect("a class may be missing");
+        let refused = |pixels, labels| data(&images(pixels, labels)).unwrap_err();
         let error = refused([1, 2, 3], [1, 1, 1]);
         assert_eq!(
             error.to_string(),
-            "every training picture is of class 'dog': there is nothing to tell apart"
+            "every training image is of class 'dog': there is nothing to tell apart"
         );
         assert_eq!(error.exit_code(), 3);
         assert_eq!(
             refused([9, 9, 9], [0, 1, 2]).to_string(),
-            "all 3 training pictures are the same: there is nothing to see"
+            "all 3 training images are the same: there is nothing to see"
         );
     }
 }

@@ -2,11 +2,12 @@
 
 use xception::weights;
 
-use super::{Training, clock};
+use super::Training;
 use crate::Error;
-use crate::checkpoint::{Best, Sums};
+use crate::console::progress::Progress;
+use crate::duration::clock;
 use crate::evaluation::Evaluation;
-use crate::progress::Progress;
+use crate::run::checkpoint::{Best, Sums};
 
 impl Training<'_> {
     /// Measures the epoch that was just trained, writes its weights, and begins the sums of the next.

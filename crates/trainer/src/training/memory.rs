@@ -9,7 +9,7 @@ use crate::precision::Precision;
 
 /// libtorch, the program and what it works with: bytes that every run has, by measurement.
 const PROGRAM: u64 = 200 << 20;
-/// Outputs of layers are kept for the way back. What else a picture needs on top of them, by measurement (fp32 and bf16,
+/// Outputs of layers are kept for the way back. What else an image needs on top of them, by measurement (fp32 and bf16,
 /// 32 and 299 pixels).
 const KEPT: f64 = 1.15;
 
@@ -18,7 +18,7 @@ const KEPT: f64 = 1.15;
 pub(super) struct Needs {
     /// Whatever the batch.
     fixed: u64,
-    /// For each picture of a batch.
+    /// For each image of a batch.
     each: u64,
 }
 
@@ -58,7 +58,10 @@ impl Needs {
         };
         let fits = free.saturating_sub(self.fixed) / self.each.max(1);
         let cure = match fits {
-            0 => "not even one picture fits: a smaller network or a machine with more memory is needed".to_string(),
+            0 => {
+                "not even one image fits: a smaller network or a machine with more memory is needed"
+                    .to_string()
+            }
             fits => format!("batch_size={fits} would fit (--set batch_size={fits})"),
         };
         Err(Error::TooLarge(format!(
@@ -174,7 +177,7 @@ mod tests {
                 .check(1, Some(1 << 20), 1)
                 .unwrap_err()
                 .to_string()
-                .contains("not even one picture fits")
+                .contains("not even one image fits")
         );
     }
 

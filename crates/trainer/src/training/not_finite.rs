@@ -67,14 +67,14 @@ impl Training<'_> {
         };
         let images = batch.indices.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         let context = match (self.world.leads(), self.saver.newest()) {
-            // It knows neither of checkpoints nor of the other pictures of the batch.
-            (false, _) => format!(", this rank's share of which is the training pictures {images}"),
+            // It knows neither of checkpoints nor of the other images of the batch.
+            (false, _) => format!(", this rank's share of which is the training images {images}"),
             (true, Some(place)) => {
                 let place = place.display();
-                format!(", on the training pictures {images}; the newest checkpoint is {place}")
+                format!(", on the training images {images}; the newest checkpoint is {place}")
             }
             (true, None) => {
-                format!(", on the training pictures {images}; there is no checkpoint yet")
+                format!(", on the training images {images}; there is no checkpoint yet")
             }
         };
         let gone_astray = Error::NonFiniteLoss { loss, epoch, step, learning_rate, context };

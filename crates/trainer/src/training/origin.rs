@@ -6,11 +6,11 @@ use tch::Device;
 use torch_ext::InstructionSet;
 
 use crate::Error;
-use crate::checkpoint::{Arithmetic, Fingerprint, Origin, differences, hexadecimal};
 use crate::data::Data;
 use crate::precision::Precision;
+use crate::ranks::World;
 use crate::recipe::Recipe;
-use crate::world::World;
+use crate::run::checkpoint::{Arithmetic, Fingerprint, Origin, differences, hexadecimal};
 
 /// The origin of a run of `recipe` on `data`, here and now.
 pub(super) fn origin(recipe: &Recipe, data: &Data, precision: Precision, world: &World) -> Origin {
@@ -41,8 +41,8 @@ pub(super) fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
 
 pub(super) fn fingerprint(data: &Data) -> Fingerprint {
     let mut hash = Sha256::new();
-    for pictures in [&data.train, &data.test] {
-        pictures.identity(&mut |bytes| hash.update(bytes));
+    for images in [&data.train, &data.test] {
+        images.identity(&mut |bytes| hash.update(bytes));
     }
     Fingerprint {
         name: data.kind.to_string(),
@@ -67,7 +67,7 @@ pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
     } else if batches(was) != batches(now) {
         let rest = was.data.training as usize % whole(was);
         other.push(format!(
-            "batches in an epoch: there were {}, now there are {}; the {rest} pictures at its end are too few for {} ranks, \
+            "batches in an epoch: there were {}, now there are {}; the {rest} images at its end are too few for {} ranks, \
              so go on with {}",
             batches(was),
             batches(now),
@@ -131,7 +131,7 @@ pub(crate) fn check_recipe(was: &Recipe, now: &Recipe) -> Result<(), Error> {
     refuse(recipe_differences(was, now))
 }
 
-/// What makes two recipes different runs: anything but how often they are saved, and how many pictures of a batch are
+/// What makes two recipes different runs: anything but how often they are saved, and how many images of a batch are
 /// each rank's, which depends on how many ranks there are.
 fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
     let same = (was.checkpoints, was.batch_size);
@@ -149,7 +149,7 @@ fn refuse(differences: Vec<String>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::TrainArgs;
+    use crate::recipe::Request;
 
     fn fingerprint(training: u64) -> Fingerprint {
         Fingerprint { name: "any".to_string(), training, test: 10, sha256: String::new() }
@@ -157,7 +157,7 @@ mod tests {
 
     fn recipe(batch_size: usize) -> Recipe {
         let set = vec![format!("batch_size={batch_size}")];
-        Recipe::resolve(&TrainArgs { set, ..TrainArgs::default() }).unwrap()
+        Recipe::resolve(&Request { set, ..Request::default() }).unwrap()
     }
 
     fn origin(training: u64, batch_size: usize, ranks: usize) -> Origin {
@@ -193,7 +193,7 @@ mod tests {
             12_801,
             (64, 2),
             (128, 1),
-            "batches in an epoch: there were 100, now there are 101; the 1 pictures at its end are too few for 2 ranks, so \
+            "batches in an epoch: there were 100, now there are 101; the 1 images at its end are too few for 2 ranks, so \
              go on with 2",
         );
         refused(12_802, (64, 2), (32, 4), "there were 101, now there are 100");

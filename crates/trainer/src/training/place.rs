@@ -2,7 +2,7 @@
 
 use super::Training;
 use super::step::Moment;
-use crate::schedule::Position;
+use crate::optim::schedule::Position;
 
 impl Training<'_> {
     /// The epoch of the next batch, from 1, and the batch's number in it, from 0.

@@ -8,10 +8,10 @@ use super::running::Running;
 use super::saving::Need;
 use super::{Training, origin};
 use crate::Error;
-use crate::average::Average;
-use crate::checkpoint::{Checkpoint, Logs, State};
+use crate::optim::average::Average;
 use crate::recipe::Recipe;
-use crate::stop::Signal;
+use crate::run::checkpoint::{Checkpoint, Logs, State};
+use crate::signal::Signal;
 
 impl Training<'_> {
     /// Goes on from the newest good checkpoint of the run's folder, if there is one; says whether there was. `begun` is the

@@ -1,11 +1,11 @@
-//! Sums over the pictures so far, kept on the device until somebody looks, and how fast they go by.
+//! Sums over the images so far, kept on the device until somebody looks, and how fast they go by.
 
 use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
 use super::step::Stepped;
-use crate::checkpoint::Sums;
+use crate::run::checkpoint::Sums;
 
 /// Sums of a stretch of training. Adding waits for nothing; reading waits for the device and changes nothing, so when
 /// somebody looks has no part in the numbers.
@@ -45,18 +45,18 @@ impl Running {
 }
 
 impl Sums {
-    /// Mean loss of a picture.
+    /// Mean loss of an image.
     pub(super) fn mean_loss(&self) -> f64 {
         self.loss / self.images as f64
     }
 
-    /// Part of the pictures that were recognised.
+    /// Part of the images that were recognised.
     pub(super) fn accuracy(&self) -> f64 {
         self.right as f64 / self.images as f64
     }
 }
 
-/// Pictures a second since it was started. A resumed run starts it anew: the time in between is nobody's.
+/// Images a second since it was started. A resumed run starts it anew: the time in between is nobody's.
 pub(super) struct Speed {
     since: Instant,
     images: u64,
@@ -73,7 +73,7 @@ impl Speed {
         self.images += images as u64;
     }
 
-    /// Pictures a second; 0 ahead of the first.
+    /// Images a second; 0 ahead of the first.
     pub(super) fn images_per_second(&self) -> f64 {
         self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9)
     }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::checkpoint::{Checkpoint, Checkpoints, Found, PassedOver};
+use crate::ranks::World;
 use crate::recipe::CheckpointRecipe;
-use crate::world::World;
+use crate::run::checkpoint::{Checkpoint, Checkpoints, Files, Found, PassedOver};
 
 /// Attempts that may fail one after the other while training goes on: a disk that is full now may not be later.
 const ATTEMPTS: u32 = 3;
@@ -57,7 +57,7 @@ impl Saver {
     pub(super) fn read(&mut self, world: &World) -> Result<Option<Checkpoint>, Error> {
         match self.read_own()? {
             Some(checkpoint) if world.size() == 1 => Ok(Some(checkpoint)),
-            own => Checkpoint::of_rank_0(own, world),
+            own => of_rank_0(own, world),
         }
     }
 
@@ -119,5 +119,22 @@ impl Saver {
             self.failures,
         );
         Ok(())
+    }
+}
+
+/// What rank 0 has in `own`, for every rank.
+fn of_rank_0(own: Option<Checkpoint>, world: &World) -> Result<Option<Checkpoint>, Error> {
+    let files = own.as_ref().map(Checkpoint::to_files).transpose()?.unwrap_or_default();
+    let names =
+        world.broadcast_bytes(files.keys().cloned().collect::<Vec<_>>().join("\n").into())?;
+    let names = String::from_utf8_lossy(&names).into_owned();
+    let mut shared = Files::new();
+    for name in names.lines() {
+        let bytes = files.get(name).cloned().unwrap_or_default();
+        shared.insert(name.to_string(), world.broadcast_bytes(bytes)?);
+    }
+    match own.is_some() || shared.is_empty() {
+        true => Ok(own),
+        false => Checkpoint::from_files(&shared).map(Some).map_err(Error::Internal),
     }
 }

@@ -16,18 +16,18 @@ use super::saving::Saver;
 use super::step::{Launch, Learner, Stepper};
 use super::{Training, checks, origin};
 use crate::Error;
-use crate::average::Average;
-use crate::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::data::Data;
-use crate::left_out::LeftOutOfRun;
-use crate::optimizer::Optimizer;
+use crate::data::left_out::LeftOutOfRun;
+use crate::network::transfer::Pretrained;
+use crate::optim::average::Average;
+use crate::optim::optimizer::Optimizer;
+use crate::optim::state;
+use crate::ranks::World;
 use crate::recipe::{InputRecipe, NonFinite, RankStatistics, Recipe};
-use crate::run_folder::RunFolder;
-use crate::state;
+use crate::run::checkpoint::{Checkpoints, RealDisk, State, Sums};
+use crate::run::run_folder::RunFolder;
+use crate::run::watching::Watch;
 use crate::stop::StopRequest;
-use crate::transfer::Pretrained;
-use crate::watching::Watch;
-use crate::world::World;
 
 /// Batches that are made ready while the network is busy.
 const PREFETCH: usize = 2;
@@ -161,10 +161,10 @@ impl<'a> Training<'a> {
     }
 }
 
-/// How the recipe loads what is `share` of the pictures: to train on them, shuffled, or to measure on them.
+/// How the recipe loads what is `share` of the images: to train on them, shuffled, or to measure on them.
 pub(crate) fn loader_config(
     recipe: &Recipe,
-    pictures: &dyn Source,
+    images: &dyn Source,
     order: Order,
     share: Share,
 ) -> LoaderConfig {
@@ -180,7 +180,7 @@ pub(crate) fn loader_config(
         augmentation,
         normalization: recipe.normalization(),
         last_batch: LastBatch::Keep,
-        fit: recipe.input.filter(|_| pictures.size().is_none()).map(InputRecipe::fit),
+        fit: recipe.input.filter(|_| images.size().is_none()).map(InputRecipe::fit),
         broken: recipe.input.map_or(Broken::Refuse, |input| input.broken.into()),
         prefetch: PREFETCH.max(recipe.input.map_or(0, |input| 2 * input.workers)),
         workers: recipe.input.map_or(1, |input| input.workers),
@@ -189,10 +189,10 @@ pub(crate) fn loader_config(
 
 fn loader(
     recipe: &Recipe,
-    pictures: &Arc<dyn Source>,
+    images: &Arc<dyn Source>,
     order: Order,
     world: &World,
 ) -> Result<Loader, Error> {
-    let config = loader_config(recipe, &**pictures, order, world.share());
-    Ok(Loader::new(Arc::clone(pictures), config)?)
+    let config = loader_config(recipe, &**images, order, world.share());
+    Ok(Loader::new(Arc::clone(images), config)?)
 }

@@ -4,14 +4,14 @@ mod stepper;
 mod together;
 mod votes;
 
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 use torch_ext::{LearningRate, SumOverProcesses};
 use xception::Xception;
 
 use crate::Error;
-use crate::optimizer::Optimizer;
-use crate::world::{Buckets, World};
+use crate::optim::optimizer::Optimizer;
+use crate::ranks::{Buckets, World};
+use crate::recipe::{Clipping, StepOptions};
 
 pub(super) use self::stepper::{Launch, Stepper};
 pub(super) use self::votes::Wishes;
@@ -43,42 +43,10 @@ impl Moment {
 pub(super) struct Stepped {
     /// Mean loss of the batch ahead of the update, fp32 scalar.
     pub(super) loss: Tensor,
-    /// Pictures of the batch that were recognised ahead of the update, int64 scalar.
+    /// Images of the batch that were recognised ahead of the update, int64 scalar.
     pub(super) right: Tensor,
-    /// Pictures of the batch.
+    /// Images of the batch.
     pub(super) images: usize,
-}
-
-/// The table `[clipping]` of a recipe: what becomes of gradients that are too long.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Clipping {
-    /// The most that the norm of all gradients together may be; longer ones are scaled down to it, all by
-    /// one factor. PyTorch: `clip_grad_norm_`.
-    pub max_norm: f64,
-}
-
-impl Clipping {
-    /// What is wrong with the number, if anything.
-    pub(crate) fn problem(self) -> Option<String> {
-        let fits = self.max_norm.is_finite() && self.max_norm > 0.0;
-        (!fits).then(|| format!("clipping.max_norm must be above 0, got {}", self.max_norm))
-    }
-}
-
-/// What a step does beside going forth, back and downhill.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct StepOptions {
-    /// Part of each label that is spread over all classes.
-    pub(crate) label_smoothing: f64,
-    /// What becomes of gradients that are too long.
-    pub(crate) clipping: Option<Clipping>,
-    /// Micro-batches that a batch is passed in, so that fewer feature maps are in memory at a time.
-    ///
-    /// Each counts by its part of the batch, so loss and gradients are those of the whole batch as far as pictures do
-    /// not see each other. In batch norm they do: it normalises by the statistics of a micro-batch, and moves its
-    /// running ones once for each.
-    pub(crate) accumulation: usize,
 }
 
 /// What of the network is trained.
@@ -138,7 +106,7 @@ impl Learner {
         Self { statistics, ..self }
     }
 
-    /// The step: forward, backward, update, on pictures and labels that are where the network is. Nothing else in this
+    /// The step: forward, backward, update, on images and labels that are where the network is. Nothing else in this
     /// program defines one.
     ///
     /// `labels` are `[n]`, or for a mixed batch `[2, n]`: own ones and partners', in shares of [`Learner::own_share`].
@@ -191,12 +159,12 @@ impl Learner {
         Ok((total, sums))
     }
 
-    /// Pictures that a batch of `size` is passed in at a time.
+    /// Images that a batch of `size` is passed in at a time.
     fn micro_batch(&self, size: i64) -> i64 {
         (size as u64).div_ceil(self.options.accumulation as u64) as i64
     }
 
-    /// Forward and backward over the micro-batch of `micro` pictures that begins at `start`, or of those that are left:
+    /// Forward and backward over the micro-batch of `micro` images that begins at `start`, or of those that are left:
     /// its part in the loss and in the gradients of the batch.
     fn pass(
         &self,
@@ -210,8 +178,8 @@ impl Learner {
         Ok((stepped, self.optimizer.gradients(&loss)?))
     }
 
-    /// Forward over the micro-batch of `micro` pictures that begins at `start`, or of those that are left: its part in the
-    /// loss of a batch of `whole` pictures, to go back from and to look at.
+    /// Forward over the micro-batch of `micro` images that begins at `start`, or of those that are left: its part in the
+    /// loss of a batch of `whole` images, to go back from and to look at.
     fn forward(
         &self,
         images: &Tensor,

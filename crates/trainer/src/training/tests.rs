@@ -6,16 +6,10 @@ use datasets::{Split, synthetic};
 use tempfile::TempDir;
 
 use super::*;
-use crate::cli::TrainArgs;
 use crate::data::Data;
+use crate::recipe::Request;
 
-#[test]
-fn times_are_said_as_people_say_them() {
-    assert_eq!(clock(59.6), "1:00 min");
-    assert_eq!(clock(3661.0), "1:01:01 h");
-}
-
-/// The smallest network on some pictures, in batches of 16.
+/// The smallest network on some images, in batches of 16.
 fn recipe(non_finite: &str) -> Recipe {
     let set = [
         &format!("non_finite={non_finite}"),
@@ -26,17 +20,17 @@ fn recipe(non_finite: &str) -> Recipe {
         "checkpoints.every_minutes=1000",
     ];
     let set = set.map(str::to_string).to_vec();
-    Recipe::resolve(&TrainArgs { set, ..TrainArgs::default() }).unwrap()
+    Recipe::resolve(&Request { set, ..Request::default() }).unwrap()
 }
 
 fn data() -> Data {
-    let pictures = |split, count| Arc::new(synthetic::pictures(split, count, 32, 0).unwrap());
+    let images = |split, count| Arc::new(synthetic::images(split, count, 32, 0).unwrap());
     Data {
         name: "synthetic".to_string(),
         kind: "synthetic",
         origin: String::new(),
-        train: pictures(Split::Train, 96),
-        test: pictures(Split::Test, 20),
+        train: images(Split::Train, 96),
+        test: images(Split::Test, 20),
         held: false,
         stands_in: false,
     }
@@ -69,18 +63,18 @@ fn heal(training: &Training) {
 }
 
 #[test]
-fn a_run_stops_ahead_of_the_update_and_names_the_pictures() {
+fn a_run_stops_ahead_of_the_update_and_names_the_images() {
     with_run("{ action = 'stop' }", |training, batches| {
         training.step(&batches[0]).unwrap();
         poison(training);
         let error = training.step(&batches[1]).unwrap_err();
         let error = training.passes(error, &batches[1]).unwrap_err();
         assert_eq!(error.exit_code(), 5);
-        let pictures: Vec<String> = batches[1].indices.iter().map(u32::to_string).collect();
+        let images: Vec<String> = batches[1].indices.iter().map(u32::to_string).collect();
         let expected = format!(
-            "the loss became NaN in epoch 1, step 2, at learning rate 1.600e-4, on the training pictures {}; there is no \
+            "the loss became NaN in epoch 1, step 2, at learning rate 1.600e-4, on the training images {}; there is no \
              checkpoint yet; try a lower",
-            pictures.join(", ")
+            images.join(", ")
         );
         let rate = format!("{:.3e}", training.moment().learning_rate);
         let expected = expected.replace("1.600e-4", &rate);

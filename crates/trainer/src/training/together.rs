@@ -29,7 +29,7 @@ impl Training<'_> {
         self.compare_parameters()
     }
 
-    /// Where running statistics are used and saved, they are rank 0's: each rank saw other pictures.
+    /// Where running statistics are used and saved, they are rank 0's: each rank saw other images.
     pub(super) fn share_statistics(&self) -> Result<(), Error> {
         if self.world.size() == 1 {
             return Ok(());

@@ -1,12 +1,12 @@
-//! Weights for pictures of other colours than they were trained on.
+//! Weights for images of other colours than they were trained on.
 
 use tch::Kind;
 
 use super::Tensors;
 use crate::{Error, ModelSpec};
 
-/// Fits the first kernel of `tensors` to the channels of the pictures that the network of `spec` takes: a grey picture is
-/// answered as the same picture in colour was, and so is one whose channels repeat red, green and blue.
+/// Fits the first kernel of `tensors` to the channels of the images that the network of `spec` takes: a grey image is
+/// answered as the same image in colour was, and so is one whose channels repeat red, green and blue.
 ///
 /// timm: `adapt_input_conv`. The head and everything else stay as they are.
 ///
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_picture_is_answered_alike_in_grey_and_in_repeated_colours() {
+    fn the_same_image_is_answered_alike_in_grey_and_in_repeated_colours() {
         for preset in [Preset::Cifar, Preset::Xception41] {
             let (store, model, _) = network(preset, 3);
             let grey = Tensor::randn([2, 1, 64, 64], (Kind::Float, Device::Cpu));

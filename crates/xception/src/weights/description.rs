@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{Error, ModelSpec, Preset};
 
-/// How pictures come to another size: under which curve pixels are averaged.
+/// How images come to another size: under which curve pixels are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
@@ -25,9 +25,9 @@ pub struct Description {
     pub spec: ModelSpec,
     /// The name of each class, in the order of the logits.
     pub class_names: Vec<String>,
-    /// Rows and columns of the pictures that it was trained on.
+    /// Rows and columns of the images that it was trained on.
     pub input: i64,
-    /// What part of a picture's shorter side they were cut from. timm: `crop_pct`.
+    /// What part of an image's shorter side they were cut from. timm: `crop_pct`.
     pub crop_fraction: f64,
     /// How they came to that size.
     pub interpolation: Interpolation,

@@ -1,8 +1,8 @@
-"""Makes the values that the picture operations are compared with: torchvision's on PIL pictures.
+"""Makes the values that the image operations are compared with: torchvision's on PIL images.
 
     python make_golden.py > golden.json
 
-Made with torch 2.13.0, torchvision 0.28.0 and Pillow 13.0.0. The pictures come from a generator
+Made with torch 2.13.0, torchvision 0.28.0 and Pillow 13.0.0. The images come from a generator
 here; they are stored beside the values, so nothing has to be generated twice. What would be long is
 stood for by its FNV-1a hash of 64 bits.
 """
@@ -30,20 +30,20 @@ def generated(height, width, low, high, seed):
                 noise = (state >> 40) % (high - low)
                 ramp = (row * (channel + 1) + column * 2) * (high - low) // (4 * (height + width))
                 pixels.append(low + (noise // 2 + ramp) % (high - low))
-    return picture(height, width, pixels)
+    return image(height, width, pixels)
 
 
-def picture(height, width, pixels):
+def image(height, width, pixels):
     return Image.frombytes("RGB", (width, height), bytes(pixels))
 
 
-PICTURES = {
+IMAGES = {
     "wide": generated(9, 12, 0, 256, 1),
     "square": generated(8, 8, 0, 256, 2),
     "faint": generated(10, 9, 60, 200, 3),
     # Of 255 pixels or fewer equalize changes nothing.
     "large": generated(24, 25, 10, 250, 4),
-    "flat": picture(4, 5, [7, 255, 0] * 20),
+    "flat": image(4, 5, [7, 255, 0] * 20),
     "tiny": generated(2, 3, 0, 256, 5),
 }
 
@@ -74,7 +74,7 @@ def outcome(image, name, magnitudes, bin, sign):
 def policies():
     """For every operation the hash of its outcomes: bins, and in each plus before minus."""
     for policy in ["rand-augment", "trivial-augment"]:
-        for image_name, image in PICTURES.items():
+        for image_name, image in IMAGES.items():
             for name, magnitudes, signed in space(policy, image):
                 signs = [1.0, -1.0] if signed else [1.0]
                 outcomes = (
@@ -88,10 +88,10 @@ def policies():
 def shown():
     """Some outcomes in full, for whoever has to find out why a hash differs."""
     for policy in ["rand-augment", "trivial-augment"]:
-        for name, magnitudes, signed in space(policy, PICTURES["wide"]):
+        for name, magnitudes, signed in space(policy, IMAGES["wide"]):
             for bin in [9, 20]:
                 sign = -1.0 if signed and bin == 9 else 1.0
-                data = outcome(PICTURES["wide"], name, magnitudes, bin, sign)
+                data = outcome(IMAGES["wide"], name, magnitudes, bin, sign)
                 yield [policy, "wide", name, bin, sign, data.hex()]
 
 
@@ -99,18 +99,18 @@ def hues():
     """Hashes of a lattice of all colours whose bytes are multiples of 5."""
     lattice = [5 * value for red in range(52) for green in range(52) for blue in range(52)
                for value in (red, green, blue)]
-    image = picture(52 * 52, 52, lattice)
+    image = image(52 * 52, 52, lattice)
     for factor in [-0.5, -0.31, -0.1, -0.002, 0.0, 0.03, 0.25, 0.5]:
         yield [factor, str(fnv([F.adjust_hue(image, factor).tobytes()]))]
 
 
 def resized():
-    """Windows of a picture, resized to the whole of it."""
+    """Windows of an image, resized to the whole of it."""
     for image_name, windows in {
         "wide": [(0, 0, 9, 12), (0, 0, 4, 5), (2, 3, 7, 2), (8, 11, 1, 1), (1, 0, 8, 12)],
         "large": [(3, 5, 17, 11), (0, 0, 1, 25)],
     }.items():
-        image = PICTURES[image_name]
+        image = IMAGES[image_name]
         size = [image.height, image.width]
         for window in windows:
             data = F.resized_crop(image, *window, size, InterpolationMode.BILINEAR).tobytes()
@@ -122,12 +122,12 @@ def resized():
 
 
 def fitted():
-    """The middle of a picture, by its shorter side: smaller, larger, of the same size."""
+    """The middle of an image, by its shorter side: smaller, larger, of the same size."""
     modes = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
     for image_name in ["wide", "square", "faint", "large"]:
         for side, crop_fraction in [(5, 1.0), (7, 0.875), (8, 1.0), (13, 0.9), (20, 0.35)]:
             for mode_name, mode in modes.items():
-                image = F.resize(PICTURES[image_name], int(side / crop_fraction), mode)
+                image = F.resize(IMAGES[image_name], int(side / crop_fraction), mode)
                 data = F.center_crop(image, [side, side]).tobytes()
                 yield [image_name, side, crop_fraction, mode_name, str(fnv([data]))]
 
@@ -139,9 +139,9 @@ def lines(rows):
 def main():
     torch.set_num_threads(1)
     parts = {
-        "pictures": lines(
+        "images": lines(
             [name, image.height, image.width, image.tobytes().hex()]
-            for name, image in PICTURES.items()
+            for name, image in IMAGES.items()
         ),
         "policies": lines(policies()),
         "shown": lines(shown()),

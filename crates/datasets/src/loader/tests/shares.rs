@@ -10,7 +10,7 @@ fn by_rank(count: usize, world_size: usize, config: LoaderConfig) -> Vec<Vec<Bat
 }
 
 #[test]
-fn every_picture_goes_to_one_rank_whatever_their_number() {
+fn every_image_goes_to_one_rank_whatever_their_number() {
     for world_size in 1..=5 {
         for count in 5..=26 {
             let mut seen: Vec<u32> = by_rank(count, world_size, augmented(5))
@@ -25,7 +25,7 @@ fn every_picture_goes_to_one_rank_whatever_their_number() {
 }
 
 #[test]
-fn ranks_take_the_same_steps_and_none_is_without_a_picture() {
+fn ranks_take_the_same_steps_and_none_is_without_an_image() {
     for world_size in 1..=5 {
         for count in 5..=26 {
             let ranks = by_rank(count, world_size, augmented(5));
@@ -66,11 +66,11 @@ fn a_remainder_too_small_for_all_joins_the_batch_before_it() {
 }
 
 #[test]
-fn too_few_pictures_for_the_ranks_are_refused() {
+fn too_few_images_for_the_ranks_are_refused() {
     let check = |count, batch_size, rank, expected: &str| {
         let share = Share { rank, world_size: 3 };
         let config = LoaderConfig { share, ..config(batch_size) };
-        let error = Loader::new(pictures(count), config).map(drop).unwrap_err();
+        let error = Loader::new(images(count), config).map(drop).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     };
     check(2, 6, 1, "rank 1 of 3 ranks");

@@ -6,7 +6,7 @@ use crate::{
     Erasing, ErasingValue, FlipSchedule, Jitter, Mix, Policy, ResizedCrop, Split, synthetic,
 };
 
-/// All that is done to a picture by itself.
+/// All that is done to an image by itself.
 const EVERYTHING: Augmentation = Augmentation {
     crop: None,
     vertical_flip: 0.5,
@@ -29,15 +29,15 @@ fn shuffled(augmentation: Augmentation, batch_size: usize) -> LoaderConfig {
     LoaderConfig { augmentation, order: Order::Shuffled, ..config(batch_size) }
 }
 
-fn drawn(count: usize) -> Arc<Pictures> {
-    Arc::new(synthetic::pictures(Split::Train, count, 16, 0).unwrap())
+fn drawn(count: usize) -> Arc<Images> {
+    Arc::new(synthetic::images(Split::Train, count, 16, 0).unwrap())
 }
 
 #[test]
-fn with_every_family_a_picture_is_the_same_in_every_batch_and_thread() {
+fn with_every_family_an_image_is_the_same_in_every_batch_and_thread() {
     let of = |batch_size, prefetch, epoch| {
         let config = LoaderConfig { prefetch, ..shuffled(EVERYTHING, batch_size) };
-        images(Loader::new(drawn(23), config).unwrap().epoch(epoch))
+        image_values(Loader::new(drawn(23), config).unwrap().epoch(epoch))
     };
     let expected = of(23, 0, 2);
     for (batch_size, prefetch) in [(1, 0), (4, 0), (4, 1), (22, 50)] {
@@ -60,7 +60,7 @@ fn mixed_batches_say_with_what_and_how_much() {
             let Mixed { partner_labels, weight } = batch.mixed.unwrap();
             let partners: Vec<i64> = partner_labels.try_into().unwrap();
             assert!(partners.iter().rev().eq(&labels(&plain)), "the batch from its other end");
-            // Under both the mean of a batch's pictures is what it was.
+            // Under both the mean of a batch's images is what it was.
             let mean = |images: &Tensor| images.mean(Kind::Double).double_value(&[]);
             assert!((mean(&batch.images) - mean(&plain.images)).abs() < 1e-6);
             if let Mix::Mixup { .. } = mix {
@@ -75,7 +75,7 @@ fn mixed_batches_say_with_what_and_how_much() {
 }
 
 #[test]
-fn pictures_of_another_size_are_those_of_the_own_size_resized() {
+fn images_of_another_size_are_those_of_the_own_size_resized() {
     let loader = Loader::new(drawn(10), shuffled(EVERYTHING, 4)).unwrap();
     for side in [8, 12, 24] {
         for (own, other) in whole(loader.epoch(3)).zip(whole(loader.epoch_at(3, 0, side))) {
@@ -87,7 +87,7 @@ fn pictures_of_another_size_are_those_of_the_own_size_resized() {
             assert!((expected - other.images).abs().max().double_value(&[]) < 1e-5);
         }
     }
-    assert_eq!(images(loader.epoch_at(3, 0, 16)), images(loader.epoch(3)));
+    assert_eq!(image_values(loader.epoch_at(3, 0, 16)), image_values(loader.epoch(3)));
 }
 
 #[test]
@@ -99,12 +99,12 @@ fn a_mixed_epoch_in_another_size_continues_at_any_batch() {
     for prefetch in [0, 2] {
         let config = LoaderConfig { prefetch, ..shuffled(augmentation, 4) };
         let loader = Loader::new(drawn(23), config).unwrap();
-        let expected = images(loader.epoch_at(5, 0, 12));
+        let expected = image_values(loader.epoch_at(5, 0, 12));
         let all = weights(loader.epoch_at(5, 0, 12));
         for first in 0..=6 {
             let rest = || loader.epoch_at(5, first, 12);
             assert_eq!(rest().len(), 6 - first);
-            assert_eq!(images(rest()), expected[(first * 4).min(23)..]);
+            assert_eq!(image_values(rest()), expected[(first * 4).min(23)..]);
             assert_eq!(weights(rest()), all[first..]);
         }
         assert_eq!(loader.epoch_at(5, usize::MAX, 12).count(), 0);
@@ -124,7 +124,7 @@ fn boxes_are_cut_in_the_size_of_the_epoch() {
 }
 
 #[test]
-#[should_panic(expected = "pictures of side 0 were asked for; take 1 or more")]
-fn pictures_without_a_side_are_refused() {
+#[should_panic(expected = "images of side 0 were asked for; take 1 or more")]
+fn images_without_a_side_are_refused() {
     loader(3, config(2)).epoch_at(0, 0, 0);
 }

@@ -20,15 +20,15 @@ use self::table::{OPTIMIZER, Work};
 use self::watched::{LayerTime, Log, medians, sums};
 use super::subject::network;
 use crate::Error;
-use crate::cli::{BenchArgs, BenchMode};
-use crate::optimizer::{Optimizer, OptimizerConfig};
+use crate::commands::bench::{BenchArgs, BenchMode};
+use crate::optim::optimizer::{Optimizer, OptimizerConfig};
 use crate::precision::Precision;
 use crate::training::cross_entropy;
 
 /// Passes ahead of the timed ones.
 const WARM_UP: u32 = 2;
 
-/// Times every layer of the network of `spec`, on the CPU, over pictures of `input` by `input` pixels.
+/// Times every layer of the network of `spec`, on the CPU, over images of `input` by `input` pixels.
 pub(super) fn time(
     spec: &ModelSpec,
     arguments: &BenchArgs,
@@ -51,7 +51,7 @@ pub(super) fn time(
     Ok(Table::new(&summary, &times, work, rates))
 }
 
-/// What part of a forward pass over one picture each layer of `summary` takes, in fp32 or bf16 as is faster; `None` for
+/// What part of a forward pass over one image each layer of `summary` takes, in fp32 or bf16 as is faster; `None` for
 /// those that are computed with the one ahead of them.
 pub(in super::super) fn shares(
     spec: &ModelSpec,

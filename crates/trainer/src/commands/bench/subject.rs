@@ -4,9 +4,9 @@ use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
 use xception::{ModelSpec, Xception};
 
 use crate::Error;
-use crate::cli::BenchMode;
-use crate::forward::{Forward, Views};
-use crate::optimizer::{Optimizer, OptimizerConfig};
+use crate::commands::bench::BenchMode;
+use crate::network::forward::{Forward, Views};
+use crate::optim::optimizer::{Optimizer, OptimizerConfig};
 use crate::precision::Precision;
 use crate::training::cross_entropy;
 
@@ -22,7 +22,7 @@ enum Work {
 }
 
 impl Subject {
-    /// Builds the network of `spec`, and `batch_size` pictures of `input` by `input` pixels.
+    /// Builds the network of `spec`, and `batch_size` images of `input` by `input` pixels.
     pub(super) fn new(
         spec: &ModelSpec,
         mode: BenchMode,

@@ -3,7 +3,7 @@
 use tch::nn::{ModuleT, VarStore};
 use tch::vision::inception;
 
-/// The network for pictures of 75 pixels or more, whose batch norms begin with scales of one: tch draws them from
+/// The network for images of 75 pixels or more, whose batch norms begin with scales of one: tch draws them from
 /// U(0, 1).
 pub(super) fn build(store: &VarStore, classes: i64) -> impl ModuleT + use<> {
     let model = inception::v3(&store.root(), classes);
@@ -13,7 +13,7 @@ pub(super) fn build(store: &VarStore, classes: i64) -> impl ModuleT + use<> {
     model
 }
 
-/// Multiply-accumulates of a picture of `side` by `side` pixels: every kernel's numbers times the places that its layer
+/// Multiply-accumulates of an image of `side` by `side` pixels: every kernel's numbers times the places that its layer
 /// is computed at.
 pub(super) fn macs(store: &VarStore, side: i64) -> u64 {
     let counted = |(name, variable): (String, tch::Tensor)| match name.strip_suffix(".weight")? {
@@ -24,7 +24,7 @@ pub(super) fn macs(store: &VarStore, side: i64) -> u64 {
     store.variables().into_iter().filter_map(counted).sum()
 }
 
-/// Places of the feature maps that the convolution `layer` writes, in a picture of `side` by `side`.
+/// Places of the feature maps that the convolution `layer` writes, in an image of `side` by `side`.
 fn places(layer: &str, side: i64) -> u64 {
     // A 3×3 window that is not padded takes a place off either edge, and may then keep every other.
     let whole = |side: i64| side - 2;

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::precision::Precision;
 use crate::recipe::{NonFinite, Recipe};
 
-/// The smallest picture that Inception V3 has a place left of at its end.
+/// The smallest image that Inception V3 has a place left of at its end.
 const SMALLEST: usize = 75;
 
 /// Refuses what would come to nothing, ahead of hours of training.
@@ -53,7 +53,7 @@ fn problem(recipe: &Recipe) -> Option<String> {
     })
 }
 
-/// Refuses pictures that are too small for Inception V3. `own` is the size of those of one size, rows first.
+/// Refuses images that are too small for Inception V3. `own` is the size of those of one size, rows first.
 pub(super) fn check_sides(recipe: &Recipe, own: Option<[usize; 2]>) -> Result<(), Error> {
     let own = own
         .map(|size| size[0].min(size[1]))
@@ -62,7 +62,7 @@ pub(super) fn check_sides(recipe: &Recipe, own: Option<[usize; 2]>) -> Result<()
     let smallest = (1..=recipe.epochs).map(|epoch| recipe.side(epoch).unwrap_or(own)).min();
     match smallest {
         Some(side) if side < SMALLEST => Err(Error::Usage(format!(
-            "Inception V3 takes pictures of {SMALLEST} pixels or more, got {side}: \
+            "Inception V3 takes images of {SMALLEST} pixels or more, got {side}: \
              --set 'progressive=[{{ until = 1.0, size = {SMALLEST} }}]'"
         ))),
         _ => Ok(()),
@@ -72,11 +72,11 @@ pub(super) fn check_sides(recipe: &Recipe, own: Option<[usize; 2]>) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::TrainArgs;
+    use crate::recipe::Request;
 
     fn recipe(changes: &[&str]) -> Recipe {
         let set = changes.iter().map(ToString::to_string).collect();
-        let arguments = TrainArgs { recipe: Some("compare".into()), set, ..TrainArgs::default() };
+        let arguments = Request { recipe: Some("compare".into()), set, ..Request::default() };
         Recipe::resolve(&arguments).unwrap()
     }
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_are_too_small_are_refused_ahead_of_the_first() {
+    fn images_that_are_too_small_are_refused_ahead_of_the_first() {
         check_sides(&recipe(&[]), Some([32, 32])).expect("its own recipe enlarges them");
         let error = check_sides(&recipe(&["progressive=[]"]), Some([32, 32])).unwrap_err();
         assert!(error.to_string().contains("75 pixels or more, got 32"), "{error}");

@@ -1,13 +1,13 @@
 //! Every table of `[augmentation]` is read, written back and refused by name.
 
 use super::*;
-use crate::cli::TrainArgs;
 use crate::recipe::Recipe;
+use crate::recipe::Request;
 
 fn resolved(set: &[&str]) -> Result<Recipe, crate::Error> {
-    Recipe::resolve(&TrainArgs {
+    Recipe::resolve(&Request {
         set: set.iter().map(|change| format!("augmentation.{change}")).collect(),
-        ..TrainArgs::default()
+        ..Request::default()
     })
 }
 
@@ -71,7 +71,7 @@ fn what_is_written_into_a_run_is_the_recipe() {
 }
 
 #[test]
-fn test_pictures_are_changed_when_asked_for_and_never_mixed() {
+fn test_images_are_changed_when_asked_for_and_never_mixed() {
     assert_eq!(resolved(&EVERYTHING).unwrap().test_augmentation(), Augmentation::default());
     let set = [&EVERYTHING[..], &["applies_to=training-and-test"]].concat();
     let recipe = resolved(&set).unwrap();

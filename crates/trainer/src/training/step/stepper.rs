@@ -6,8 +6,8 @@ use tch::Tensor;
 use super::votes::{Wishes, nothing_to_read};
 use super::{Learner, Moment, Phase, Stepped};
 use crate::Error;
-use crate::captured::Captured;
-use crate::optimizer::{Optimizer, Reach};
+use crate::network::captured::Captured;
+use crate::optim::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
 use xception::Xception;
 
@@ -18,7 +18,7 @@ pub(in crate::training) enum Launch {
     KernelByKernel,
     /// Steps over full batches of this size are recorded as a CUDA graph and replayed; smaller ones are not.
     Graph {
-        /// Pictures in a full batch.
+        /// Images in a full batch.
         batch_size: usize,
     },
 }

@@ -11,9 +11,9 @@ use xception::weights::{Tensors, load, snapshot};
 use xception::{ModelSpec, Preset};
 
 use super::*;
-use crate::optimizer::{Decays, OptimizerConfig};
+use crate::optim::optimizer::{Decays, OptimizerConfig};
 use crate::precision::Precision;
-use crate::stop::Signal;
+use crate::signal::Signal;
 
 const OPTIONS: StepOptions = StepOptions { label_smoothing: 0.1, clipping: None, accumulation: 1 };
 
@@ -43,7 +43,7 @@ fn learner(
     (store, Learner::new(model, optimizer, World::single(), options))
 }
 
-/// Pictures of sines and labels of all classes, others at every `step`.
+/// Images of sines and labels of all classes, others at every `step`.
 fn batch(step: i64, size: i64) -> Batch {
     let images = Tensor::arange(size * 3 * 32 * 32, (Kind::Float, Device::Cpu));
     let images = (images * 0.37 + step as f64).sin().view([size, 3, 32, 32]);
@@ -90,7 +90,7 @@ fn twin(preset: Preset, options: StepOptions, weights: Option<&Tensors>) -> (Var
     (store, learner)
 }
 
-/// What a step of SGD at `rate` over `images` pictures does to every variable of `weights`, and what it returns.
+/// What a step of SGD at `rate` over `images` images does to every variable of `weights`, and what it returns.
 fn stepped(
     preset: Preset,
     options: StepOptions,

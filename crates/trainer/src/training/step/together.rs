@@ -6,13 +6,13 @@ use torch_ext::distributed::Work;
 use super::votes::{Votes, Wishes};
 use super::{Learner, Moment, Stepped};
 use crate::Error;
-use crate::world::Buckets;
+use crate::ranks::Buckets;
 
 impl Learner {
-    /// The step of [`Learner::update`] over this rank's share of a batch of `in_all` pictures. `wishes` are this rank's,
+    /// The step of [`Learner::update`] over this rank's share of a batch of `in_all` images. `wishes` are this rank's,
     /// and then what all do: also where the loss is not finite, for the run may pass that.
     ///
-    /// Losses are shares of the mean over `in_all`, so that gradients only have to be summed. Where pictures could not be
+    /// Losses are shares of the mean over `in_all`, so that gradients only have to be summed. Where images could not be
     /// read there are fewer; that is known, and made up for, when all ranks have told how many they have.
     pub(super) fn update_together(
         &mut self,
@@ -37,7 +37,7 @@ impl Learner {
         let votes;
         let (mut stepped, gradients);
         if synchronised {
-            // First, for a rank without pictures is in no forward pass, where the others would wait for it.
+            // First, for a rank without images is in no forward pass, where the others would wait for it.
             votes = hear(counting)?;
             (stepped, gradients) = self.pass_together(images, labels, in_all as i64)?;
         } else {
@@ -64,7 +64,7 @@ impl Learner {
         in_all: i64,
     ) -> Result<(Stepped, Vec<Tensor>), Error> {
         let size = images.size()[0];
-        // A share without pictures takes part all the same, with nothing.
+        // A share without images takes part all the same, with nothing.
         let micro = self.micro_batch(size).max(1);
         let mut buckets = self.fitting_buckets()?;
         let mut before: Vec<Tensor> = Vec::new();

@@ -1,9 +1,9 @@
-//! What ranks tell each other with every step: how many pictures they have, and what they wish to do behind it.
+//! What ranks tell each other with every step: how many images they have, and what they wish to do behind it.
 
 use tch::Tensor;
 
 use crate::Error;
-use crate::stop::Signal;
+use crate::signal::Signal;
 
 /// What a rank wishes to do behind the next step; or what the ranks do, for one wish is enough.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(in crate::training) struct Wishes {
 
 /// What ranks tell each other ahead of a step, to be added up.
 pub(super) struct Votes {
-    /// Pictures that could be read.
+    /// Images that could be read.
     pub(super) images: usize,
     /// Shares without any.
     empty: usize,
@@ -24,7 +24,7 @@ pub(super) struct Votes {
 }
 
 impl Votes {
-    /// Those of a rank with `images` pictures.
+    /// Those of a rank with `images` images.
     pub(super) fn new(images: usize, wishes: Wishes) -> Self {
         Self { images, empty: usize::from(images == 0), wishes }
     }
@@ -59,15 +59,15 @@ impl Votes {
         }
         if synchronised && *empty > 0 {
             return Err(Error::DeadData(format!(
-                "of {ranks} ranks, {empty} cannot read a single picture of their shares of a batch, and ranks.batch_norm = \
-                 \"synchronised\" needs one on each; take the broken pictures out, or use \"broadcast\""
+                "of {ranks} ranks, {empty} cannot read a single image of their shares of a batch, and ranks.batch_norm = \
+                 \"synchronised\" needs one on each; take the broken images out, or use \"broadcast\""
             )));
         }
         Ok(())
     }
 }
 
-/// A batch of broken pictures only.
+/// A batch of broken images only.
 pub(super) fn nothing_to_read() -> Error {
-    Error::DeadData("a whole batch of pictures cannot be read".to_string())
+    Error::DeadData("a whole batch of images cannot be read".to_string())
 }

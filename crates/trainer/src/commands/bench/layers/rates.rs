@@ -10,7 +10,7 @@ use crate::Error;
 /// Of a product so large that what comes ahead of the multiplications does not show.
 const CHANNELS: i64 = 1024;
 
-/// Rows and columns of its picture.
+/// Rows and columns of its image.
 const SIDE: i64 = 48;
 
 /// What this machine does at best.
@@ -36,10 +36,10 @@ impl Rates {
             dilation: [1, 1],
         };
         let product = PackedConv::new(&config, factors).expect("a 1×1 convolution packs");
-        let picture = Tensor::f_randn([1, CHANNELS, SIDE, SIDE], on_cpu)?;
-        let picture = torch_ext::channels_last(&picture)?.to_kind(kind);
+        let image = Tensor::f_randn([1, CHANNELS, SIDE, SIDE], on_cpu)?;
+        let image = torch_ext::channels_last(&image)?.to_kind(kind);
         let macs = (SIDE * SIDE * CHANNELS * CHANNELS) as f64;
-        let product = best(20, || drop(product.run(&picture, Around::default())));
+        let product = best(20, || drop(product.run(&image, Around::default())));
         // In place: a copy would read its destination too, which nobody sees.
         let mut block = Tensor::f_zeros([32 << 20], on_cpu)?;
         let scaled = best(5, || drop(block.g_mul_scalar_(1.0)));

@@ -5,7 +5,7 @@ use xception::summary::{LayerKind, LayerRow, Summary};
 
 use super::rates::Rates;
 use super::watched::LayerTime;
-use crate::cli::BenchMode;
+use crate::commands::bench::BenchMode;
 
 /// Layers that are named as the ones to look at.
 const NAMED: usize = 5;
@@ -35,7 +35,7 @@ pub(in super::super) struct Table {
 #[derive(Debug, Clone, PartialEq)]
 struct Row {
     time: LayerTime,
-    /// Of a picture; the optimizer has none.
+    /// Of an image; the optimizer has none.
     output: Option<[i64; 3]>,
     /// Multiply-accumulates, backward pass included.
     macs: f64,
@@ -87,7 +87,7 @@ impl Table {
                 maps * work.batch_size * work.element + weights * work.element
             };
             let forward = rates.limit(macs, bytes(read + numbers(output), weights));
-            // The gradients in the weights and in what was read; nothing asks for the pictures'.
+            // The gradients in the weights and in what was read; nothing asks for the images'.
             let products = if rows.is_empty() { 1.0 } else { 2.0 };
             let back =
                 || rates.limit(products * macs, bytes(2.0 * read + numbers(output), 2.0 * weights));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datasets::Mixed;
 
 use super::*;
-use crate::optimizer::Decays;
+use crate::optim::optimizer::Decays;
 
 /// Labels that are three further than the batch's own.
 fn partners(batch: &Batch) -> Tensor {
@@ -33,7 +33,7 @@ fn stepper_at(start: &BTreeMap<String, Tensor>) -> (VarStore, Stepper) {
     (store, stepper)
 }
 
-/// Loss, pictures recognised and how far every variable went in one step of plain SGD.
+/// Loss, images recognised and how far every variable went in one step of plain SGD.
 fn stepped(start: &BTreeMap<String, Tensor>, batch: &Batch) -> (f64, i64, Vec<Tensor>) {
     let sgd = OptimizerConfig::Sgd {
         momentum: 0.0,

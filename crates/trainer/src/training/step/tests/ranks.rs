@@ -5,7 +5,7 @@ use std::thread;
 use torch_ext::distributed::{Store, StoreAddress, StoreRole};
 
 use super::*;
-use crate::world::{Keeper, Launch};
+use crate::ranks::{Keeper, Launch};
 
 /// A port that is free now.
 fn port() -> u16 {
@@ -133,9 +133,9 @@ fn with_synchronised_statistics_two_ranks_are_one() {
     check(Phase::Everything, true, 1);
 }
 
-/// A step leaves both with the same weights, votes with an answer, and pictures that could not be read out of the mean.
+/// A step leaves both with the same weights, votes with an answer, and images that could not be read out of the mean.
 #[test]
-fn ranks_agree_on_steps_stops_and_pictures_that_are_missing() {
+fn ranks_agree_on_steps_stops_and_images_that_are_missing() {
     let ended = two_ranks(|world| {
         let (store, mut learner) = learner_of_waves(world, OPTIONS);
         learner.phase = Phase::Parameters;
@@ -192,9 +192,9 @@ fn ranks_agree_on_stopping_also_where_the_loss_is_not_finite() {
     }
 }
 
-/// What a step over all pictures of a batch comes to where one rank can read all of them and the other none.
+/// What a step over all images of a batch comes to where one rank can read all of them and the other none.
 #[test]
-fn a_rank_whose_pictures_are_all_broken_takes_the_step_all_the_same() {
+fn a_rank_whose_images_are_all_broken_takes_the_step_all_the_same() {
     for accumulation in [1, 2] {
         let options = StepOptions { accumulation, ..OPTIONS };
         let step = |world: World, count: i64, in_all: usize| {
@@ -232,14 +232,14 @@ fn a_rank_whose_pictures_are_all_broken_takes_the_step_all_the_same() {
     }
 }
 
-/// Where nothing can be learned all ranks say so, and none waits: nobody has a picture, or one has none and statistics are
+/// Where nothing can be learned all ranks say so, and none waits: nobody has an image, or one has none and statistics are
 /// of all.
 #[test]
 fn shares_that_nothing_can_be_learned_from_are_refused_by_all() {
     for (synchronised, counts, expected) in [
-        (false, [0, 0], "a whole batch of pictures cannot be read"),
-        (true, [0, 0], "a whole batch of pictures cannot be read"),
-        (true, [2, 0], "of 2 ranks, 1 cannot read a single picture"),
+        (false, [0, 0], "a whole batch of images cannot be read"),
+        (true, [0, 0], "a whole batch of images cannot be read"),
+        (true, [2, 0], "of 2 ranks, 1 cannot read a single image"),
     ] {
         let said = two_ranks(|world| {
             let rank = world.rank();

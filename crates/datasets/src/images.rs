@@ -1,0 +1,140 @@
+//! The in-memory set that every format is read into and every loader draws from.
+
+use crate::Error;
+
+/// Which part of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// What a model learns from.
+    Train,
+    /// What it is measured on.
+    Test,
+}
+
+/// RGB images of one size with their labels.
+///
+/// Pixels are bytes in `[image, row, column, channel]` order (NHWC), so that normalising a batch
+/// writes channels-last images directly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    pixels: Vec<u8>,
+    labels: Vec<u32>,
+    height: usize,
+    width: usize,
+    class_names: Vec<String>,
+}
+
+impl Images {
+    /// A set from its parts: `pixels` is `[labels.len(), height, width, 3]`, contiguous.
+    ///
+    /// # Errors
+    ///
+    /// When images have no area, when the number of pixels does not fit the number of labels,
+    /// when a label names no class, or when there are more images than `u32::MAX`.
+    pub fn new(
+        pixels: Vec<u8>,
+        labels: Vec<u32>,
+        height: usize,
+        width: usize,
+        class_names: Vec<String>,
+    ) -> Result<Self, Error> {
+        if height == 0 || width == 0 {
+            return Err(Error::NoArea { height, width });
+        }
+        let expected = [height, width, 3].iter().try_fold(labels.len(), |n, &d| n.checked_mul(d));
+        if expected != Some(pixels.len()) {
+            return Err(Error::PixelCount {
+                pixels: pixels.len(),
+                labels: labels.len(),
+                height,
+                width,
+            });
+        }
+        if u32::try_from(labels.len()).is_err() {
+            return Err(Error::TooManyImages(labels.len()));
+        }
+        let classes = class_names.len();
+        if let Some(index) = labels.iter().position(|&label| label as usize >= classes) {
+            return Err(Error::LabelOutOfRange { index, label: labels[index], classes });
+        }
+        Ok(Self { pixels, labels, height, width, class_names })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Height of every image in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width of every image in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Names of the classes; a label is an index into them.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// The label of every image.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The pixels of one image, `[height, width]` of RGB. Panics past the last image.
+    pub fn image(&self, index: usize) -> &[[u8; 3]] {
+        let area = self.height * self.width;
+        let (pixels, _) = self.pixels.as_chunks::<3>();
+        &pixels[index * area..][..area]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|class| class.to_string()).collect()
+    }
+
+    #[test]
+    fn a_pixel_is_found_by_image_row_and_column() {
+        let pixels = (0..2 * 2 * 3 * 3).collect();
+        let images = Images::new(pixels, vec![0, 1], 2, 3, names(2)).unwrap();
+        assert_eq!(images.image(1)[5], [33, 34, 35], "last row, last column");
+        assert_eq!(images.image(1)[3], [27, 28, 29], "last row, first column");
+        assert_eq!((images.len(), images.height(), images.width()), (2, 2, 3));
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        let check = |pixels, labels: &[u32], height, expected: &str| {
+            let error = Images::new(vec![0; pixels], labels.to_vec(), height, 2, names(3));
+            assert_eq!(error.unwrap_err().to_string(), expected);
+        };
+        check(
+            23,
+            &[0, 1],
+            2,
+            "23 bytes of pixels for 2 labels of 2x2 RGB images, expected 2 * 2 * 2 * 3",
+        );
+        check(
+            24,
+            &[0, 1],
+            usize::MAX,
+            "24 bytes of pixels for 2 labels of 18446744073709551615x2 RGB images, \
+             expected 2 * 18446744073709551615 * 2 * 3",
+        );
+        check(0, &[0, 1], 0, "images of 0x2 pixels have no area");
+        check(24, &[2, 3], 2, "image 1 has label 3, but there are 3 classes");
+    }
+}

@@ -1,0 +1,70 @@
+//! What may be typed: the commands and flags of `xception`.
+
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::ablate::AblateArgs;
+use crate::commands::bench::BenchArgs;
+use crate::commands::compare::CompareArgs;
+use crate::commands::completions::CompletionsArgs;
+use crate::commands::eval::EvalArgs;
+use crate::commands::explain::ExplainArgs;
+use crate::commands::export::ExportArgs;
+use crate::commands::import::ImportArgs;
+use crate::commands::man::ManArgs;
+use crate::commands::predict::PredictArgs;
+use crate::commands::recipes::RecipesArgs;
+use crate::commands::report::ReportArgs;
+use crate::commands::summary::SummaryArgs;
+use crate::commands::train::TrainArgs;
+use crate::console::verbosity::Verbosity;
+
+/// Xception and depthwise separable convolution on libtorch.
+#[derive(Debug, Parser)]
+#[command(name = "xception", version, arg_required_else_help = true, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How much to say about it.
+    #[command(flatten)]
+    pub verbosity: Verbosity,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network by a recipe
+    Train(TrainArgs),
+    /// List the recipes that are built in, or print one
+    Recipes(RecipesArgs),
+    /// Measure trained weights on a test set
+    Eval(EvalArgs),
+    /// Classify images
+    Predict(PredictArgs),
+    /// Draw where in an image a network sees what it names, computed in fp32
+    Explain(ExplainArgs),
+    /// Bring the state dict of an original script or of Keras onto our names
+    Import(ImportArgs),
+    /// Write trained weights for other programs: ONNX or TorchScript
+    Export(ExportArgs),
+    /// List a network's layers, parameters and multiplications
+    Summary(SummaryArgs),
+    /// Time training or inference
+    Bench(BenchArgs),
+    /// Train a network with and without one of its parts, as the paper did
+    Ablate(AblateArgs),
+    /// Train and time Xception and Inception V3 under one recipe, as the paper did
+    Compare(CompareArgs),
+    /// Show a run as one HTML page, or several side by side
+    Report(ReportArgs),
+    /// Print what makes a shell complete these commands
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page for every command
+    Man(ManArgs),
+}

@@ -1,0 +1,6 @@
+//! The terminal: log lines, progress bars, colours. Nothing here knows what is trained.
+
+pub mod log;
+pub(crate) mod progress;
+pub(crate) mod terminal;
+pub mod verbosity;

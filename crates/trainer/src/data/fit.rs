@@ -1,0 +1,13 @@
+//! How images come to the size that a network takes.
+
+use datasets::Fit;
+use xception::weights::Interpolation;
+
+/// How images come to `side` by `side` pixels.
+pub(crate) fn fit(side: usize, crop_fraction: f64, interpolation: Interpolation) -> Fit {
+    let interpolation = match interpolation {
+        Interpolation::Bilinear => datasets::Interpolation::Bilinear,
+        Interpolation::Bicubic => datasets::Interpolation::Bicubic,
+    };
+    Fit { side, crop_fraction, interpolation }
+}

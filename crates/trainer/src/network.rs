@@ -1,0 +1,9 @@
+//! A trained network outside training: its file, its forward pass, the images it takes, the formats it is exported to.
+
+pub(crate) mod captured;
+pub(crate) mod export;
+pub(crate) mod forward;
+pub(crate) mod images;
+pub(crate) mod model_file;
+pub(crate) mod transfer;
+pub mod weights_name;

@@ -1,0 +1,133 @@
+//! Work of one fixed shape on a GPU: run kernel by kernel the first times, then recorded and replayed as a CUDA graph.
+//!
+//! It is handed the work with every call and keeps nothing of it but the recording, so what runs kernel by kernel and
+//! what is recorded are the same function.
+
+use tch::Tensor;
+use torch_ext::CudaGraph;
+
+use crate::Error;
+
+/// Runs ahead of the recording, in which libtorch sets itself up: real ones, whose results count.
+const WARM_UPS: u32 = 3;
+
+/// Work on `IN` tensors of fixed shapes that makes `OUT` tensors.
+pub(crate) struct Captured<const IN: usize, const OUT: usize> {
+    // Ahead of the tensors that it reads, so that it goes first.
+    graph: CudaGraph,
+    inputs: [Tensor; IN],
+    warm_ups: u32,
+    outputs: Option<[Tensor; OUT]>,
+}
+
+impl<const IN: usize, const OUT: usize> Captured<IN, OUT> {
+    /// For inputs on a GPU of the shapes, kinds and strides of `inputs`.
+    pub(crate) fn new(inputs: [&Tensor; IN]) -> Result<Self, Error> {
+        Ok(Self {
+            graph: CudaGraph::new(inputs[0].device())?,
+            inputs: inputs.map(|input| input.detach().copy()),
+            warm_ups: 0,
+            outputs: None,
+        })
+    }
+
+    /// Whether `inputs` have the shapes that this was made for.
+    pub(crate) fn fits(&self, inputs: [&Tensor; IN]) -> bool {
+        self.inputs.iter().zip(inputs).all(|(own, given)| own.size() == given.size())
+    }
+
+    /// Does `work` on `inputs`, which may lie on the CPU and are cast.
+    ///
+    /// The first three calls run `work`, the fourth records it, and from then on it is not called any more: it must be
+    /// the same work each time, and what it reads beside its inputs must stay where it is. The outputs are overwritten
+    /// by the next call.
+    pub(crate) fn run(
+        &mut self,
+        inputs: [&Tensor; IN],
+        work: impl FnOnce(&[Tensor; IN]) -> Result<[Tensor; OUT], Error>,
+    ) -> Result<[Tensor; OUT], Error> {
+        for (own, given) in self.inputs.iter_mut().zip(inputs) {
+            // First the bytes, then the cast, so that the GPU casts and not the CPU.
+            own.f_copy_(&given.f_to_device(own.device())?)?;
+        }
+        if self.warm_ups < WARM_UPS {
+            self.warm_ups += 1;
+            return self.graph.warm_up(|| work(&self.inputs));
+        }
+        let outputs = match self.outputs.take() {
+            Some(outputs) => outputs,
+            None => self.graph.capture(|| work(&self.inputs))?,
+        };
+        self.graph.replay()?;
+        Ok(self.outputs.insert(outputs).each_ref().map(Tensor::shallow_clone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::optimizer::{Decays, Optimizer, OptimizerConfig};
+    use tch::{Device, Kind, Reduction, nn, nn::VarStore};
+    use torch_ext::LearningRate;
+
+    /// Replays after the warm-ups.
+    const STEPS: usize = 5;
+
+    /// A linear layer's weights and losses after some steps; matrix products are deterministic, so bits can be compared.
+    fn trained(captured: bool) -> (Tensor, Vec<f64>) {
+        let device = Device::Cuda(0);
+        let store = VarStore::new(device);
+        let weight = store.root().var("weight", &[16, 4], nn::Init::Const(0.1));
+        let adam = OptimizerConfig::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            decays: Decays::All,
+        };
+        let mut optimizer = Optimizer::new(&store, adam);
+        let mut rate = Tensor::zeros([], (Kind::Float, device));
+        let mut update = |[xs, ys]: &[Tensor; 2], rate: &Tensor| -> Result<[Tensor; 1], Error> {
+            let loss = xs.matmul(&weight).mse_loss(ys, Reduction::Mean);
+            let gradients = optimizer.gradients(&loss)?;
+            optimizer.step(&gradients, LearningRate::Tensor(rate))?;
+            Ok([loss.detach()])
+        };
+        let batch = |step: usize| {
+            let xs = Tensor::arange(8 * 16, (Kind::Float, Device::Cpu)).view([8, 16]);
+            let xs = (xs + step as f64).sin();
+            let ys = xs.narrow(1, 0, 4).cos();
+            [xs, ys]
+        };
+        let on_device = |[xs, ys]: [Tensor; 2]| [xs.to_device(device), ys.to_device(device)];
+        let [xs, ys] = on_device(batch(0));
+        let mut graph = captured.then(|| Captured::<2, 1>::new([&xs, &ys]).unwrap());
+        let mut losses = Vec::new();
+        for step in 0..WARM_UPS as usize + STEPS {
+            drop(rate.fill_(0.1 / (step + 1) as f64));
+            let [xs, ys] = batch(step);
+            let [loss] = match &mut graph {
+                Some(graph) => graph.run([&xs, &ys], |inputs| update(inputs, &rate)).unwrap(),
+                None => update(&on_device([xs, ys]), &rate).unwrap(),
+            };
+            losses.push(loss.double_value(&[]));
+        }
+        (weight.detach().copy(), losses)
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device and the feature `cuda`"]
+    fn replayed_steps_are_the_steps_bit_for_bit() {
+        let (eager, captured) = (trained(false), trained(true));
+        assert_eq!(captured.1, eager.1);
+        assert!(captured.0.equal(&eager.0), "{} {}", captured.0, eager.0);
+        assert!(eager.1.windows(2).all(|pair| pair[0] != pair[1]), "{:?}", eager.1);
+    }
+
+    #[test]
+    fn without_a_gpu_there_is_nothing_to_capture() {
+        let xs = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        let error = Captured::<1, 1>::new([&xs]).err().unwrap().to_string();
+        assert!(error.starts_with("libtorch refused a CUDA graph: "), "{error}");
+    }
+}

@@ -1,0 +1,69 @@
+//! From image files to the tensor that a network looks at, and from pixels to PNG.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use datasets::{Decoded, Normalization, decode_file};
+use image::{ImageFormat, RgbImage};
+use tch::Tensor;
+use xception::weights::Description;
+
+use crate::Error;
+use crate::data::fit::fit;
+
+/// An image as a network sees it.
+pub(crate) struct Seen {
+    /// `[side, side]` of RGB.
+    pub(crate) pixels: Vec<[u8; 3]>,
+    /// In pixels.
+    pub(crate) side: usize,
+    /// Normalised, `[1, 3, side, side]`.
+    pub(crate) image: Tensor,
+}
+
+/// Decodes the image at `path` and makes of it what the network of `description` was trained on: the middle of it, as
+/// large as the shorter side allows but for what is cut off around it, resized, normalised.
+pub(crate) fn see(path: &Path, description: &Description) -> Result<Seen, Error> {
+    let mut room = Decoded::default();
+    let image = decode_file(path, &mut room)?;
+    let side = description.input as usize;
+    let fit = fit(side, description.crop_fraction, description.interpolation);
+    let pixels = fit.square(image);
+    let normalization = Normalization { mean: description.mean, std: description.std };
+    let normalized: Vec<f32> =
+        pixels.iter().flat_map(|pixel| normalization.apply(*pixel)).collect();
+    let shape = [1, description.input, description.input, 3];
+    let image = Tensor::from_slice(&normalized).view(shape).permute([0, 3, 1, 2]);
+    Ok(Seen { pixels, side, image })
+}
+
+/// [`png`] in base64.
+pub(crate) fn png_base64(pixels: &[[u8; 3]], width: usize, height: usize) -> String {
+    STANDARD.encode(png(pixels, width, height))
+}
+
+/// The image of `width` by `height` `pixels`, row by row, as PNG. Panics when they are not as many.
+pub(crate) fn png(pixels: &[[u8; 3]], width: usize, height: usize) -> Vec<u8> {
+    let image = RgbImage::from_raw(width as u32, height as u32, pixels.as_flattened().to_vec())
+        .filter(|_| pixels.len() == width * height)
+        .unwrap_or_else(|| panic!("{} pixels are no {width}x{height} image", pixels.len()));
+    let mut png = Cursor::new(Vec::new());
+    image.write_to(&mut png, ImageFormat::Png).expect("memory takes what is written");
+    png.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_png_holds_the_pixels_it_was_given() {
+        let pixels = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [1, 2, 3], [4, 5, 6], [7, 8, 9]];
+        let png = STANDARD.decode(png_base64(&pixels, 3, 2)).unwrap();
+        let image = image::load_from_memory(&png).unwrap().into_rgb8();
+        assert_eq!((image.width(), image.height()), (3, 2));
+        assert_eq!(image.get_pixel(0, 1).0, [1, 2, 3], "row by row");
+    }
+}

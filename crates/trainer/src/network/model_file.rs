@@ -1,0 +1,186 @@
+//! From a weights file to a network that is ready to look at images.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tch::{Device, nn::VarStore};
+use xception::weights::{self, Description, Interpolation, Tensors};
+use xception::{ModelSpec, Preset, Xception};
+
+use crate::Error;
+use crate::data::cache;
+use crate::network::weights_name::WeightsArgs;
+
+/// The 1000 classes of ImageNet, in the order of all published weights: the first word that WordNet 3.0 has for each.
+const IMAGENET: &str = include_str!("imagenet_names.txt");
+
+/// What a file holds: tensors under our names, and what it says of itself or else its preset's conventions.
+pub(crate) struct WeightsFile {
+    pub(crate) tensors: Tensors,
+    pub(crate) description: Description,
+    pub(crate) path: PathBuf,
+}
+
+impl WeightsFile {
+    /// Reads a file, the last weights of a run, or fetched ones by name; `preset` is what a file that says nothing
+    /// belongs to.
+    pub(crate) fn read(weights: &str, preset: Option<Preset>) -> Result<Self, Error> {
+        let path = find(weights)?;
+        let (tensors, metadata) = weights::read(&path)?;
+        if let Some(description) = Description::from_metadata(&path, &metadata)? {
+            return Ok(Self { tensors, description, path });
+        }
+        let preset = preset.ok_or_else(|| {
+            Error::Usage(format!(
+                "{} does not say which network it belongs to; add --preset",
+                path.display()
+            ))
+        })?;
+        let description = foreign(preset, xception::import::classes(preset, &tensors));
+        let tensors = named_as_ours(&description.spec, tensors, &metadata)?;
+        Ok(Self { tensors, description, path })
+    }
+}
+
+/// The preset that published weights are called after: theirs is the part of the name ahead of a dot.
+pub(crate) fn named(weights: &str) -> Option<Preset> {
+    weights.split('.').next()?.parse().ok()
+}
+
+/// A network with its weights, and what it is for.
+pub(crate) struct Loaded {
+    /// Owns the variables.
+    _store: VarStore,
+    /// The network.
+    pub(crate) model: Xception,
+    /// What the file says of itself, or the preset's conventions for a foreign file.
+    pub(crate) description: Description,
+    /// The file that was read.
+    pub(crate) path: PathBuf,
+}
+
+impl Loaded {
+    /// Reads the weights that `arguments` name and builds the network they belong to.
+    pub(crate) fn open(arguments: &WeightsArgs) -> Result<Self, Error> {
+        let asked = arguments.preset.as_deref().map(str::parse::<Preset>).transpose()?;
+        let preset = asked.or_else(|| named(&arguments.weights));
+        let WeightsFile { tensors, description, path } =
+            WeightsFile::read(&arguments.weights, preset)?;
+        let said = description.spec.preset;
+        if let Some(asked) = asked.filter(|asked| *asked != said) {
+            return Err(Error::Usage(format!(
+                "{} holds weights of preset '{said}', not '{asked}'; leave --preset out",
+                path.display()
+            )));
+        }
+        let store = VarStore::new(Device::cuda_if_available());
+        let model = Xception::new(
+            &store.root(),
+            &description.spec.architecture()?,
+            description.spec.classes,
+        )?;
+        weights::load(&store, &tensors)?;
+        Ok(Self { _store: store, model, description, path })
+    }
+}
+
+/// The tensors of a file that does not say whose names it uses: ours, or the original's.
+fn named_as_ours(
+    spec: &ModelSpec,
+    tensors: Tensors,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Tensors, Error> {
+    let ours = xception::import::sources(spec)?;
+    match ours.keys().all(|name| tensors.contains_key(name)) {
+        true => Ok(tensors),
+        false => Ok(xception::import::import(spec, &tensors, metadata)?),
+    }
+}
+
+/// A file or run as it is; else the weights of this name in the cache.
+fn find(weights: &str) -> Result<PathBuf, Error> {
+    let path = Path::new(weights);
+    // What is written as a path is one, and reading it says what is wrong.
+    if path.exists() || path.extension().is_some() || path.components().count() > 1 {
+        return weights_file(path);
+    }
+    let fetched = cache().map(|cache| cache.join("weights"));
+    // Beside the file lies a word on where it came from.
+    let is_file = |path: &PathBuf| path.extension().is_some_and(|ending| ending != "json");
+    let found = fetched.as_ref().and_then(|folder| {
+        let entries = std::fs::read_dir(folder.join(weights)).ok()?;
+        entries.filter_map(Result::ok).map(|entry| entry.path()).find(is_file)
+    });
+    found.ok_or_else(|| {
+        let folder = fetched.map_or_else(String::new, |folder| folder.display().to_string());
+        let published = match named(weights) {
+            Some(_) => format!("published ones come with `cargo xtask fetch weights {weights}`"),
+            None => "`cargo xtask fetch weights` names the published ones".to_string(),
+        };
+        Error::NoData(format!(
+            "{weights} is no file, and no weights of that name are in {folder}; {published}"
+        ))
+    })
+}
+
+/// A file as it is; of a run's folder, the last weights.
+fn weights_file(path: &Path) -> Result<PathBuf, Error> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let last = path.join("last.safetensors");
+    if last.is_file() {
+        return Ok(last);
+    }
+    Err(Error::Usage(format!(
+        "{} is a folder without last.safetensors, so it is not a run that finished an epoch",
+        path.display()
+    )))
+}
+
+/// What is known of a file that says nothing: its preset's conventions.
+pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
+    let spec = ModelSpec { classes: classes.unwrap_or(preset.classes()), ..ModelSpec::new(preset) };
+    let (normalization, set) = match preset {
+        Preset::Xception
+        | Preset::XceptionKeras
+        | Preset::Xception41
+        | Preset::Xception65
+        | Preset::Xception71
+        | Preset::Xception41p
+        | Preset::Xception65p => (datasets::Normalization::HALF, None),
+        Preset::NotebookCifar10 | Preset::PlainShared | Preset::Cifar => {
+            (datasets::Normalization::CIFAR10_NOTEBOOK, Some(datasets::Cifar::Cifar10))
+        }
+        Preset::DenseCifar100 | Preset::DenseCifar100First | Preset::DenseCifar100Depthwise => {
+            (datasets::Normalization::CIFAR100, Some(datasets::Cifar::Cifar100))
+        }
+    };
+    let known: Option<Vec<&str>> = match set {
+        Some(set) => Some(set.class_names().to_vec()),
+        None => Some(IMAGENET.lines().collect()),
+    };
+    let class_names = match known.filter(|names| names.len() as i64 == spec.classes) {
+        Some(names) => names.iter().map(ToString::to_string).collect(),
+        None => (0..spec.classes).map(|class| format!("class {class}")).collect(),
+    };
+    // What they were measured with: timm's configurations, and Keras's documentation.
+    let (crop_fraction, interpolation) = match preset {
+        Preset::Xception => (0.8975, Interpolation::Bicubic),
+        Preset::Xception41 | Preset::Xception65 | Preset::Xception71 => {
+            (0.903, Interpolation::Bicubic)
+        }
+        Preset::Xception41p | Preset::Xception65p => (0.94, Interpolation::Bicubic),
+        _ => (1.0, Interpolation::Bilinear),
+    };
+    Description {
+        spec,
+        class_names,
+        input: preset.input(),
+        crop_fraction,
+        interpolation,
+        mean: normalization.mean,
+        std: normalization.std,
+        data: "unknown".to_string(),
+    }
+}

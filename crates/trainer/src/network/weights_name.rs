@@ -1,0 +1,21 @@
+//! Which weights a command is to take, as typed.
+
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are what --help prints, where brackets mean an option"
+)]
+
+use clap::Args;
+
+/// Which weights.
+#[derive(Debug, Args)]
+pub struct WeightsArgs {
+    /// A file (safetensors, PyTorch's .pth, Keras's .h5), the folder of a run (its last weights), or the name of
+    /// published weights that were fetched
+    #[arg(long, value_name = "FILE|RUN|NAME")]
+    pub weights: String,
+    /// The network, for files that do not say it themselves
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+}

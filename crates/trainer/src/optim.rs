@@ -1,0 +1,6 @@
+//! How weights move: optimizers, learning-rate schedules and averages of the weights.
+
+pub(crate) mod average;
+pub(crate) mod optimizer;
+pub(crate) mod schedule;
+pub(crate) mod state;

@@ -1,0 +1,62 @@
+//! Where in a run a step is, and stretches of a run in the units that papers give them in.
+
+use serde::{Deserialize, Serialize};
+
+/// Where in a run a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Steps ahead of this one.
+    pub(crate) step: u64,
+    /// Steps of the whole run.
+    pub(crate) steps: u64,
+    /// Steps of an epoch.
+    pub(crate) steps_per_epoch: u64,
+    /// Images of a step, of all ranks together.
+    pub(crate) batch_size: u64,
+}
+
+impl Position {
+    /// How much of the run is over, from 0 at the first step to 1 at the last.
+    pub(super) fn part(&self) -> f64 {
+        self.step as f64 / self.steps.saturating_sub(1).max(1) as f64
+    }
+}
+
+/// A stretch of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Span {
+    /// Times through the training set.
+    Epochs(f64),
+    /// Updates of the weights.
+    Steps(u64),
+    /// Images. The smaller last batch of an epoch counts as a full one.
+    Samples(u64),
+}
+
+impl Span {
+    /// Steps of this stretch in the run that `position` is in.
+    pub(crate) fn steps(self, position: &Position) -> f64 {
+        match self {
+            Span::Epochs(epochs) => epochs * position.steps_per_epoch as f64,
+            Span::Steps(steps) => steps as f64,
+            Span::Samples(samples) => samples as f64 / position.batch_size as f64,
+        }
+    }
+
+    /// How often this stretch fits between the start of the run and `position`.
+    pub(super) fn times(self, position: &Position) -> f64 {
+        position.step as f64 / self.steps(position)
+    }
+
+    /// What is wrong with a stretch that is called `name`, if anything: it must have a length.
+    pub(crate) fn problem(self, name: &str) -> Option<String> {
+        let (unit, length) = match self {
+            Span::Epochs(epochs) => ("epochs", epochs),
+            Span::Steps(steps) => ("steps", steps as f64),
+            Span::Samples(samples) => ("samples", samples as f64),
+        };
+        let fits = length.is_finite() && length > 0.0;
+        (!fits).then(|| format!("{name}.{unit} must be above 0, got {length}"))
+    }
+}

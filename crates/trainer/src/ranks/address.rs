@@ -1,0 +1,216 @@
+//! Where the others reach this machine, and whether they can.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use torch_ext::distributed::{DistributedError, GlooAddress, StoreAddress};
+
+use super::rendezvous::Attendee;
+use crate::Error;
+use crate::console::log;
+
+/// How long a machine may take to answer that somebody wants to connect.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Somebody who waits for so long is told for whom.
+pub(super) const TELL: Duration = Duration::from_secs(10);
+/// What names the network card that the others reach this machine at, as for PyTorch.
+const INTERFACE: &str = "GLOO_SOCKET_IFNAME";
+
+/// Refuses to hold the store where the others would not find it, or at a port that somebody has.
+pub(super) fn check_host(store: &StoreAddress) -> Result<(), Error> {
+    let StoreAddress { host, port } = store;
+    let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    if TcpListener::bind(("0.0.0.0", *port)).is_err_and(|error| taken(&error)) {
+        return Err(Error::Usage(format!(
+            "port {port} of this machine, MASTER_PORT, is taken; choose another one, the same for all ranks"
+        )));
+    }
+    let found: Vec<SocketAddr> =
+        (host.as_str(), *port).to_socket_addrs().map_err(|error| unknown(host, &error))?.collect();
+    let here = |address: &SocketAddr| UdpSocket::bind((address.ip(), 0)).is_ok();
+    match found.iter().any(here) {
+        true => Ok(()),
+        // A service's address may lead here all the same.
+        false if leads_here(&found, *port) => Ok(()),
+        false => Err(Error::Usage(format!(
+            "MASTER_ADDR is {host}, which is no address of this machine, and rank 0 holds the store there; start rank 0 on \
+             that machine"
+        ))),
+    }
+}
+
+fn leads_here(found: &[SocketAddr], port: u16) -> bool {
+    let Ok(_listens) = TcpListener::bind(("0.0.0.0", port)) else { return false };
+    found.iter().any(|address| TcpStream::connect_timeout(address, ANSWER).is_ok())
+}
+
+/// Waits until somebody listens at `store`, which `keeper` holds.
+pub(super) fn reach(store: &StoreAddress, keeper: &str, patience: Duration) -> Result<(), Error> {
+    let StoreAddress { host, port } = store;
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        let problem = match (host.as_str(), *port).to_socket_addrs() {
+            Ok(found) => {
+                let mut problem = "it has no address".to_string();
+                for address in found {
+                    match TcpStream::connect_timeout(&address, ANSWER) {
+                        Ok(_) => return Ok(()),
+                        Err(error) => problem = error.to_string(),
+                    }
+                }
+                problem
+            }
+            // A cluster may not know the name of a machine before that has started.
+            Err(error) => unknown(host, &error).to_string(),
+        };
+        if begun.elapsed() > patience {
+            return Err(Error::Distributed(DistributedError {
+                operation: "meeting the other ranks".to_string(),
+                rank: None,
+                peer: None,
+                message: format!(
+                    "{keeper} was not reached within {} s ({problem}); start rank 0 there, and see whether MASTER_ADDR and \
+                     MASTER_PORT are the same for all",
+                    patience.as_secs()
+                ),
+            }));
+        }
+        if !told && begun.elapsed() > TELL {
+            log::aloud(&format!("waiting for {} ({problem})", keeper.trim_end_matches(',')));
+            told = true;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn unknown(host: &str, error: &io::Error) -> Error {
+    Error::Usage(format!("MASTER_ADDR is {host}, which this machine does not know: {error}"))
+}
+
+/// The address at which this machine reaches the store, unless a card is named: the host's name, which is what Gloo would
+/// take, is a loopback address on many machines, and nobody else reaches that.
+pub(super) fn own_address(store: &StoreAddress) -> GlooAddress {
+    if let Some(name) = std::env::var(INTERFACE).ok().filter(|name| !name.trim().is_empty()) {
+        return GlooAddress::Interface(name);
+    }
+    let towards = |local: &str| -> io::Result<IpAddr> {
+        // Connecting sends nothing: it chooses a route.
+        let socket = UdpSocket::bind((local, 0))?;
+        socket.connect((store.host.as_str(), store.port))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    match towards("0.0.0.0").or_else(|_| towards("::")) {
+        Ok(address) => GlooAddress::Address(address.to_string()),
+        Err(_) => GlooAddress::HostName,
+    }
+}
+
+/// What the others have to know of an address to tell whether it is one that they can reach.
+pub(super) fn reached_at(address: &GlooAddress) -> String {
+    match address {
+        GlooAddress::Address(address) => address.clone(),
+        GlooAddress::Interface(name) if name == "lo" => "127.0.0.1".to_string(),
+        GlooAddress::HostName | GlooAddress::Interface(_) => String::new(),
+    }
+}
+
+/// Refuses a network card that this machine does not have.
+pub(super) fn check_card(address: &GlooAddress) -> Result<(), Error> {
+    let GlooAddress::Interface(name) = address else { return Ok(()) };
+    let Ok(cards) = std::fs::read_dir("/sys/class/net") else { return Ok(()) };
+    let mut cards: Vec<String> =
+        cards.flatten().map(|card| card.file_name().display().to_string()).collect();
+    cards.sort();
+    match cards.contains(name) {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "environment variable {INTERFACE} is {name:?}, expected a network card of this machine: {}",
+            cards.join(", ")
+        ))),
+    }
+}
+
+/// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
+pub(super) fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
+    let some = |is_loopback: bool| {
+        move |attendee: &Attendee| {
+            let address = attendee.address.parse::<IpAddr>();
+            address.is_ok_and(|address| address.is_loopback() == is_loopback)
+        }
+    };
+    match attendees.iter().rposition(some(true)) {
+        Some(rank) if attendees.iter().any(some(false)) => Err(Error::Usage(format!(
+            "rank {rank} would be reached at {}, which only its own machine knows: MASTER_ADDR means that there; give an \
+             address that every machine knows, or name each machine's network card in {INTERFACE}",
+            attendees[rank].address
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(host: &str, port: u16) -> StoreAddress {
+        StoreAddress { host: host.to_string(), port }
+    }
+
+    #[test]
+    fn a_store_is_held_where_its_address_is() {
+        let free = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        let taken = check_host(&at("127.0.0.1", port)).unwrap_err();
+        assert!(taken.to_string().starts_with(&format!("port {port} of this machine")), "{taken}");
+        drop(free);
+        check_host(&at("127.0.0.1", port)).unwrap();
+        // An address for documents, which no machine has.
+        let elsewhere = check_host(&at("192.0.2.1", port)).unwrap_err();
+        assert!(elsewhere.to_string().contains("start rank 0 on that machine"), "{elsewhere}");
+        let unknown = check_host(&at("no such name", port)).unwrap_err();
+        assert!(unknown.to_string().contains("which this machine does not know"), "{unknown}");
+        for error in [taken, elsewhere, unknown] {
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn who_is_not_reached_is_named_with_the_reason() {
+        let listens = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listens.local_addr().unwrap().port();
+        let brief = Duration::from_millis(300);
+        reach(&at("127.0.0.1", port), "rank 0", brief).unwrap();
+        drop(listens);
+        let error = reach(&at("127.0.0.1", port), "rank 0", brief).unwrap_err();
+        assert_eq!(error.exit_code(), 7);
+        assert!(error.to_string().contains("rank 0 was not reached within 0 s (Conn"), "{error}");
+        let error = reach(&at("no such name", port), "rank 0", brief).unwrap_err();
+        assert!(error.to_string().contains("which this machine does not know"), "{error}");
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_refused() {
+        check_card(&GlooAddress::Interface("lo".to_string())).unwrap();
+        check_card(&GlooAddress::HostName).unwrap();
+        let error = check_card(&GlooAddress::Interface("no-such-card".to_string())).unwrap_err();
+        assert!(error.to_string().contains(r#"is "no-such-card", expected a network card"#));
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn an_address_that_others_cannot_reach_is_refused() {
+        let at = |address: &str| Attendee::here(2, address.to_string());
+        check_addresses(&[at("127.0.0.1"), at("127.0.0.1")]).unwrap();
+        check_addresses(&[at("10.0.0.1"), at("10.0.0.2"), at("")]).unwrap();
+        // What a card's address is, is not known here.
+        check_addresses(&[at("127.0.0.1"), at("")]).unwrap();
+        let error = check_addresses(&[at("10.0.0.1"), at("127.0.1.1")]).unwrap_err();
+        assert!(error.to_string().starts_with("rank 1 would be reached at 127.0.1.1"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}

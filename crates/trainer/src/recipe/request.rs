@@ -1,0 +1,33 @@
+//! What somebody asks of a recipe, however it was asked: the command line, a study, a test.
+
+/// A recipe by name, and what is to be different from it.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// A recipe by name or the path of a TOML file; the default recipe where it is `None`.
+    pub recipe: Option<String>,
+    /// The network, instead of the recipe's.
+    pub preset: Option<String>,
+    /// The data set, instead of the recipe's.
+    pub data: Option<String>,
+    /// The weights to start from, instead of the recipe's.
+    pub weights: Option<String>,
+    /// Changes to single values, `key.sub=value`.
+    pub set: Vec<String>,
+}
+
+impl Request {
+    /// The recipe that is taken where none is named.
+    pub const DEFAULT_RECIPE: &'static str = "quick";
+
+    /// The recipe that is asked for.
+    pub fn recipe_name(&self) -> &str {
+        self.recipe.as_deref().unwrap_or(Self::DEFAULT_RECIPE)
+    }
+
+    /// Whether `key`, or something inside it, is changed by `set`.
+    pub(crate) fn sets(&self, key: &str) -> bool {
+        self.set.iter().filter_map(|change| Some(change.split_once('=')?.0.trim())).any(|set| {
+            set.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+}

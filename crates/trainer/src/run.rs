@@ -1,0 +1,7 @@
+//! What a run leaves on disk: its folder, checkpoints, metrics and TensorBoard events.
+
+pub(crate) mod checkpoint;
+pub(crate) mod metrics;
+pub(crate) mod run_folder;
+pub(crate) mod tensorboard;
+pub(crate) mod watching;

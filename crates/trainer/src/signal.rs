@@ -1,0 +1,37 @@
+//! The signals that end a run early, and the exit codes that tell of them.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// The signals that ask a run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Somebody at the terminal, by Ctrl-C.
+    Interrupt,
+    /// The system or a scheduler.
+    Terminate,
+}
+
+impl Signal {
+    pub(crate) const ALL: [Self; 2] = [Self::Interrupt, Self::Terminate];
+
+    /// Its name, as `kill -l` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Signal::Interrupt => "SIGINT",
+            Signal::Terminate => "SIGTERM",
+        }
+    }
+
+    /// What a program that it ended exits with: 128 and its number.
+    pub(crate) fn exit_code(self) -> u8 {
+        128 + self.number() as u8
+    }
+
+    /// Its number.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Signal::Interrupt => SIGINT,
+            Signal::Terminate => SIGTERM,
+        }
+    }
+}

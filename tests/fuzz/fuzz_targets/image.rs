@@ -1,0 +1,8 @@
+//! Any bytes where an image is expected.
+#![no_main]
+
+use datasets::{Decoded, decode};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    drop(decode(bytes, &mut Decoded::default()));
+});

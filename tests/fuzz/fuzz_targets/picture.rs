@@ -1,8 +1,0 @@
-//! Any bytes where a picture is expected.
-#![no_main]
-
-use datasets::{Decoded, decode};
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    drop(decode(bytes, &mut Decoded::default()));
-});
