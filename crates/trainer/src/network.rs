@@ -6,4 +6,4 @@ pub(crate) mod forward;
 pub(crate) mod images;
 pub(crate) mod model_file;
 pub(crate) mod transfer;
-pub mod weights_name;
+pub(crate) mod weights_name;
