@@ -35,6 +35,8 @@ pub enum Command {
     CheckTensorboard(CheckTensorboardArgs),
     /// Take weights from timm and Keras, and back to timm, to TorchScript and to ONNX, and compare the answers
     CheckWeights(CheckWeightsArgs),
+    /// Show that a change altered no weights of a seeded run and made no training step slower
+    CheckChange(CheckChangeArgs),
     /// Launch ranks by the real torchrun, disturb them at random, and time what they tell each other
     CheckRanks(CheckRanksArgs),
 }
@@ -172,6 +174,17 @@ pub struct CheckWeightsArgs {
     /// Python to make the virtual environment with
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,
+}
+
+/// Arguments of `check-change`.
+#[derive(Args, Debug)]
+pub struct CheckChangeArgs {
+    /// The state before the change: a commit, or an `xception` binary that was built from it
+    #[arg(long, value_name = "COMMIT|BINARY")]
+    pub before: String,
+    /// Timed rounds of each program, in turns; 0 compares the weights only
+    #[arg(long, value_name = "N", default_value = "12", value_parser = clap::value_parser!(usize))]
+    pub rounds: usize,
 }
 
 /// Arguments of `check-ranks`.

@@ -5,6 +5,7 @@
 //! libtorch is there.
 
 pub mod cache;
+pub mod check_change;
 pub mod check_ranks;
 pub mod check_tensorboard;
 pub mod check_weights;

@@ -6,8 +6,8 @@ use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
 use xtask::{
-    check_ranks, check_tensorboard, check_weights, doctor, failure, fetch, golden, peers, test,
-    tidy, train,
+    check_change, check_ranks, check_tensorboard, check_weights, doctor, failure, fetch, golden,
+    peers, test, tidy, train,
 };
 
 fn main() -> ExitCode {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Golden(args) => golden::run(&workspace, &args),
         Command::Peers(args) => peers::run(&workspace, &args),
         Command::CheckTensorboard(args) => check_tensorboard::run(&workspace, &args),
+        Command::CheckChange(args) => check_change::run(&workspace, &args),
         Command::CheckRanks(args) => check_ranks::run(&workspace, &args),
         Command::CheckWeights(args) => check_weights::run(&workspace, &args),
     };
