@@ -5,10 +5,12 @@
 #include <torch/csrc/autograd/saved_variable.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "geometry.h"
 #include "guarded.h"
 
 namespace {
@@ -35,16 +37,40 @@ std::vector<at::Tensor*> pointers(std::vector<at::Tensor>& tensors) {
   return list;
 }
 
+// A tensor that the backward pass reads. It is the caller's own, who can do anything with it in between.
+struct Saved {
+  torch::autograd::SavedVariable variable;
+  torch_ext::Geometry geometry;
+
+  explicit Saved(const at::Tensor& tensor) : variable(tensor, false), geometry(tensor) {}
+
+  at::Tensor get() const {
+    at::Tensor tensor = variable.unpack();
+    if (geometry.fits(tensor)) return tensor;
+    const std::string was = geometry.text(), is = torch_ext::described_with_strides(tensor);
+    TORCH_CHECK(false, "expected the tensor that the forward pass kept, ", was, ", got ", is,
+                was == is ? " in other memory" : "", ": it must not be replaced before the backward pass is over");
+  }
+};
+
 struct RustNode : torch::autograd::Node {
   std::unique_ptr<Closure> closure;
-  std::vector<torch::autograd::SavedVariable> saved;
+  std::vector<Saved> saved;
   bool released = false;
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
     TORCH_CHECK(!c10::GradMode::is_enabled(), "this operator has no second derivative");
-    TORCH_CHECK(!released, "this graph was freed by an earlier backward pass");
     std::vector<at::Tensor> kept;
-    for (auto& variable : saved) kept.push_back(variable.unpack());
+    {
+      // Another thread may free the graph meanwhile. The closure itself is called outside the lock: it is `Sync`, and
+      // may run a backward pass that comes through here again.
+      std::lock_guard<std::mutex> lock(mutex_);
+      TORCH_CHECK(!released, "this graph was freed by an earlier backward pass");
+      for (const auto& tensor : saved) kept.push_back(tensor.get());
+    }
+    for (auto& gradient : gradients) {
+      if (gradient.defined()) gradient = torch_ext::plain(gradient);
+    }
     auto kept_pointers = pointers(kept);
     auto gradient_pointers = pointers(gradients);
     const size_t count = num_outputs();
@@ -68,6 +94,7 @@ struct RustNode : torch::autograd::Node {
   }
 
   void release_variables() override {
+    std::lock_guard<std::mutex> lock(mutex_);
     saved.clear();
     released = true;
   }
@@ -103,7 +130,7 @@ char* torch_ext_record(Pointers inputs, size_t input_count, Pointers outputs, si
     auto owner = owned<NodePointer>(node);
     node->set_next_edges(torch::autograd::collect_next_edges(differentiable));
     node->closure = std::move(closure);
-    for (size_t i = 0; i < saved_count; ++i) node->saved.emplace_back(*saved[i], false);
+    for (size_t i = 0; i < saved_count; ++i) node->saved.emplace_back(*saved[i]);
     for (size_t i = 0; i < output_count; ++i) torch::autograd::set_history(*outputs[i], owner);
   });
 }

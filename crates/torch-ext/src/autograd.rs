@@ -8,32 +8,36 @@ use torch_sys::C_tensor;
 
 use crate::ffi;
 
-/// What a backward pass is given.
+/// The arguments of a backward pass.
 pub(crate) struct Incoming<'a> {
-    /// The tensors that were kept.
+    /// The tensors that [`record`] saved, with the shape, strides, kind, device and memory that they had then.
     pub(crate) saved: &'a [Tensor],
-    /// The gradient in each output; `None` where the loss does not depend on it.
+    /// The gradient in each output, strided and of the output's shape, kind and device; `None` where the loss does not
+    /// depend on it.
     pub(crate) gradients: &'a [Option<Tensor>],
     /// For each input, whether its gradient is asked for.
     pub(crate) needed: &'a [bool],
 }
 
-type Backward = Box<dyn Fn(Incoming) -> Vec<Option<Tensor>>>;
+/// A backward pass may run on any thread, and on two at once: a graph is shared by all tensors that were computed in it.
+type Backward = Box<dyn Fn(Incoming) -> Vec<Option<Tensor>> + Send + Sync>;
 
 /// Enters `outputs`, computed from `inputs` under `no_grad`, into the graph.
 ///
-/// `saved` are inputs or tensors of our own, never outputs (libtorch keeps those otherwise). `backward` returns one
-/// gradient for each input. Nothing happens where no input asks for gradients or they are switched off.
+/// `saved` are inputs or tensors of our own, never outputs (libtorch keeps those in another way). They are measured here
+/// and once more in the backward pass, which is an error if `set_data` or `resize_` changed one in between. `backward`
+/// returns one gradient for each input. Nothing happens where no input asks for gradients or they are switched off.
 pub(crate) fn record(
     inputs: &[&Tensor],
     outputs: &[&Tensor],
     saved: &[&Tensor],
-    backward: impl Fn(Incoming) -> Vec<Option<Tensor>> + 'static,
+    backward: impl Fn(Incoming) -> Vec<Option<Tensor>> + Send + Sync + 'static,
 ) {
     let context: Box<Backward> = Box::new(Box::new(backward));
     let [inputs, outputs, saved] =
         [inputs, outputs, saved].map(|list| ffi::pointers(list.iter().copied()));
-    // SAFETY: lists of valid tensors; the node owns the context from here on and frees it with `forget`.
+    // SAFETY: the lists point to live tensors and are passed with their lengths; whatever happens, C++ takes the context
+    // over and frees it with `forget`, once.
     let text = unsafe {
         ffi::torch_ext_record(
             inputs.as_ptr(),
@@ -51,6 +55,10 @@ pub(crate) fn record(
 }
 
 /// Called by libtorch's engine. Returns an error text from malloc, or null.
+///
+/// # Safety
+/// `context` comes from [`record`] and is alive; each list has the length that is passed with it, `needed` that of the
+/// results; tensors are live or null.
 unsafe extern "C" fn run_backward(
     context: *mut c_void,
     saved: *const *mut C_tensor,
@@ -62,7 +70,8 @@ unsafe extern "C" fn run_backward(
     result_count: usize,
 ) -> *mut c_char {
     let body = || {
-        // SAFETY: the engine passes what `record` stored, and lists of the lengths it says.
+        // SAFETY: `context` is the box that `record` gave to the node, which lives while the engine runs it, and
+        // `Backward` is `Sync`; the node passes lists of the lengths it says, alive through this call.
         let (backward, saved, gradients, needed) = unsafe {
             (
                 &*context.cast::<Backward>(),
@@ -71,19 +80,21 @@ unsafe extern "C" fn run_backward(
                 list(needed, result_count),
             )
         };
-        // SAFETY: valid tensors or null; the clones are shallow and ours.
-        let saved: Vec<Tensor> =
-            saved.iter().map(|&tensor| unsafe { Tensor::clone_from_ptr(tensor) }).collect();
-        let gradients: Vec<Option<Tensor>> = gradients
-            .iter()
-            .map(|&tensor| (!tensor.is_null()).then(|| unsafe { Tensor::clone_from_ptr(tensor) }))
-            .collect();
+        // SAFETY: each is a live tensor of the node or null, which stands for an undefined one; the clone is shallow, ours,
+        // and only made of a tensor.
+        let cloned = |&tensor: &*mut C_tensor| {
+            (!tensor.is_null()).then(|| unsafe { Tensor::clone_from_ptr(tensor) })
+        };
+        let saved: Option<Vec<Tensor>> = saved.iter().map(cloned).collect();
+        let saved = saved.expect("saved tensors are defined");
+        let gradients: Vec<Option<Tensor>> = gradients.iter().map(cloned).collect();
         let incoming = Incoming { saved: &saved, gradients: &gradients, needed };
         let computed = tch::no_grad(|| backward(incoming));
         assert_eq!(computed.len(), result_count, "one gradient for each input");
         for (index, tensor) in computed.into_iter().enumerate() {
             if let Some(tensor) = tensor {
-                // SAFETY: there is a place for each result, and the node takes the tensor over.
+                // SAFETY: `index` is below `result_count`, of which the node has places; it takes the tensor over, so
+                // this side forgets it.
                 unsafe { *results.add(index) = tensor.as_ptr().cast_mut() };
                 std::mem::forget(tensor);
             }
@@ -95,18 +106,24 @@ unsafe extern "C" fn run_backward(
     }
 }
 
-/// A list from C++, which may say "nothing" with a null pointer.
+/// A list from C++, which may pass a null pointer for an empty one.
 ///
 /// # Safety
-/// `count` valid items, or none.
+/// `items` points to `count` items that nobody changes during `'a`, unless `count` is 0.
 unsafe fn list<'a, T>(items: *const T, count: usize) -> &'a [T] {
-    // SAFETY: the caller's.
-    if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(items, count) } }
+    if count == 0 {
+        return &[];
+    }
+    // SAFETY: `count` is not 0, so the caller vouches for as many items behind a pointer that is not null.
+    unsafe { std::slice::from_raw_parts(items, count) }
 }
 
 /// Called when the node goes.
+///
+/// # Safety
+/// `context` comes from [`record`], and nobody uses it afterwards.
 unsafe extern "C" fn forget(context: *mut c_void) {
-    // SAFETY: the box that `record` gave away, given back once.
+    // SAFETY: the box that `record` gave away comes back once, when its node is destroyed.
     drop(unsafe { Box::from_raw(context.cast::<Backward>()) });
 }
 
@@ -144,6 +161,58 @@ mod tests {
         drop(tch::no_grad(|| xs.shallow_clone().fill_(2.0)));
         let error = Tensor::f_run_backward(&[ys], &[&xs], false, false).unwrap_err().to_string();
         assert!(error.contains("modified by an inplace operation"), "{error}");
+    }
+
+    #[track_caller]
+    fn check_replaced(replace: impl FnOnce(&mut Tensor)) {
+        let mut xs = leaf();
+        let ys = tripled(&xs).sum(Kind::Float);
+        replace(&mut xs);
+        let error = ys.f_backward().unwrap_err().to_string();
+        assert!(error.contains("expected the tensor that the forward pass kept"), "{error}");
+    }
+
+    #[test]
+    fn a_saved_tensor_that_was_replaced_is_refused() {
+        let options = (Kind::Float, Device::Cpu);
+        check_replaced(|xs| xs.set_data(&Tensor::ones([1], options)));
+        check_replaced(|xs| xs.set_data(&Tensor::ones([3], options)));
+        // The shape is the same, the memory is not.
+        check_replaced(|xs| xs.set_data(&Tensor::ones([2], options)));
+        check_replaced(|xs| xs.set_data(&Tensor::ones([4], options).slice(0, 0, None, 2)));
+        check_replaced(|xs| xs.set_data(&Tensor::ones([2], (Kind::Double, Device::Cpu))));
+    }
+
+    /// The gradient of `gather` may be sparse, and that of a complex number a view that is negated when it is read.
+    #[test]
+    fn a_gradient_comes_as_plain_memory() {
+        let xs = leaf();
+        let index = Tensor::from_slice(&[1_i64, 1, 1]);
+        tripled(&xs).gather(0, &index, true).sum(Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(xs.grad()).unwrap(), [0.0, 12.0]);
+        let xs = leaf();
+        let zero = xs.detach().zeros_like();
+        let imaginary = Tensor::complex(&zero, &tripled(&xs)).conj().imag();
+        imaginary.sum(Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(xs.grad()).unwrap(), [-4.0, -4.0]);
+    }
+
+    #[test]
+    fn threads_may_run_one_graph_at_once() {
+        let xs = leaf();
+        let ys = tripled(&xs);
+        let losses: Vec<Tensor> = (0..4).map(|_| ys.sum(Kind::Float)).collect();
+        std::thread::scope(|scope| {
+            for loss in losses {
+                let xs = xs.shallow_clone();
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let gradients = Tensor::run_backward(&[&loss], &[&xs], true, false);
+                        assert_eq!(Vec::<f32>::try_from(&gradients[0]).unwrap(), [4.0, 4.0]);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

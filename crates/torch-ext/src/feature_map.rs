@@ -122,6 +122,10 @@ pub(crate) struct Tail {
     relu: bool,
 }
 
+// SAFETY: two threads that share a tail only make shallow clones of its tensors, which counts references atomically and
+// writes nothing else.
+unsafe impl Sync for Tail {}
+
 impl Tail {
     /// The map that this is the tail of.
     pub(crate) fn of(&self, values: &Tensor) -> FeatureMap {
@@ -266,7 +270,10 @@ pub(crate) fn record_on(
     weights: &[&Tensor],
     kept: &[&Tensor],
     output: &Tensor,
-    backward: impl Fn(&[FeatureMap], &[Tensor], &Tensor, &[bool]) -> Vec<Option<Tensor>> + 'static,
+    backward: impl Fn(&[FeatureMap], &[Tensor], &Tensor, &[bool]) -> Vec<Option<Tensor>>
+    + Send
+    + Sync
+    + 'static,
 ) {
     let mut inputs: Vec<&Tensor> = maps.iter().flat_map(|map| map.inputs()).collect();
     inputs.extend(weights);

@@ -1,7 +1,7 @@
 //! Hearing of every layer as it is passed, forward and back: what a table of times is made of.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use torch_ext::FeatureMap;
 
@@ -20,12 +20,12 @@ pub enum Pass {
 #[derive(Clone, Default)]
 pub struct Watcher(Option<Heard>);
 
-type Heard = Rc<dyn Fn(&str, Pass)>;
+type Heard = Arc<dyn Fn(&str, Pass) + Send + Sync>;
 
 impl Watcher {
     /// A watcher that calls `heard`.
-    pub fn new(heard: impl Fn(&str, Pass) + 'static) -> Self {
-        Self(Some(Rc::new(heard)))
+    pub fn new(heard: impl Fn(&str, Pass) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(heard)))
     }
 
     /// The layer called `name` has just been computed, for good.

@@ -1,7 +1,6 @@
 //! The times of the layers, as a watcher hears of them: medians over several passes.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use xception::{Pass, Watcher};
@@ -18,7 +17,7 @@ pub(super) struct LayerTime {
 
 /// What was heard in one pass over the network, in order, and when.
 #[derive(Clone, Default)]
-pub(super) struct Log(Rc<RefCell<Vec<(String, Pass, Instant)>>>);
+pub(super) struct Log(Arc<Mutex<Vec<(String, Pass, Instant)>>>);
 
 impl Log {
     /// A watcher that writes to this log.
@@ -29,12 +28,16 @@ impl Log {
 
     /// As the watcher would.
     pub(super) fn note(&self, name: &str, pass: Pass) {
-        self.0.borrow_mut().push((name.to_string(), pass, Instant::now()));
+        self.notes().push((name.to_string(), pass, Instant::now()));
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Vec<(String, Pass, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The times of a pass that began at `started` and ended at `ended`; the log is empty afterwards.
     pub(super) fn times(&self, started: Instant, ended: Instant) -> Vec<LayerTime> {
-        let heard = self.0.take();
+        let heard = std::mem::take(&mut *self.notes());
         let (mut times, mut last) = (Vec::new(), started);
         for (name, _, at) in heard.iter().filter(|(_, pass, _)| *pass == Pass::Forward) {
             let forward = (*at - last).as_secs_f64();
@@ -91,7 +94,7 @@ mod tests {
     fn log(started: Instant, heard: &[(&str, Pass, u64)]) -> Log {
         let at = |ms: u64| started + Duration::from_millis(ms);
         let heard = heard.iter().map(|&(name, pass, ms)| (name.to_string(), pass, at(ms)));
-        Log(Rc::new(RefCell::new(heard.collect())))
+        Log(Arc::new(Mutex::new(heard.collect())))
     }
 
     #[test]
