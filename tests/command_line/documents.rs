@@ -1,4 +1,4 @@
-//! What the documents tell people to type works as it stands there.
+//! The commands in the documents work as they stand there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,22 +14,24 @@ use super::{binary, xception};
 use crate::golden::state_dict;
 use crate::golden_file::Golden;
 
-/// A run is as the document says but for the network and the batches, and it ends after an epoch.
+/// Makes a run short: a small network, large batches, one epoch.
 const SMALL: &str = " --set epochs=1 --set batch_size=1000 --set 'model.scale={ width = 0.05, middle_modules = 0, \
                      stem_stride = 2, entry_strides = [2, 2, 1] }'";
 
-/// Of fine-tuning, where the network is the weights'.
+/// Makes fine-tuning short, where the weights decide the network.
 const BRIEF: &str = " --set epochs=2 --set input.side=64 --set log_every=1";
 
-/// Every document of the project, in `docs/` and beside it.
+/// Every document at the root of the project and in `docs/`.
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let entries = [root.join("docs"), root].map(|folder| fs::read_dir(folder).unwrap());
+    let docs = root.join("docs");
+    let folders = [root, docs.join("guide"), docs.join("measurements"), docs];
+    let entries = folders.map(|folder| fs::read_dir(folder).unwrap());
     let paths = entries.into_iter().flatten().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
 }
 
-/// Lines after a prompt that begin with the program, without the comments behind them.
+/// Lines after a prompt that start with the program, without their comments.
 fn commands(document: &str) -> Vec<String> {
     let typed = document.lines().filter_map(|line| line.strip_prefix("$ xception "));
     typed.map(|line| format!("xception {}", line.split(" # ").next().unwrap().trim())).collect()
@@ -91,11 +93,11 @@ fn write_cifar10(folder: &Path) {
 #[test]
 fn the_guide_to_training_can_be_followed() {
     let folder = TempDir::new().unwrap();
-    follow(include_str!("../../docs/training.md"), folder.path(), 8);
+    follow(include_str!("../../docs/guide/training.md"), folder.path(), 8);
     assert!(folder.path().join("comparison.html").is_file());
 }
 
-/// What README takes for granted is made first: CIFAR-10, images, somebody's weights, an earlier run.
+/// The test first makes what README assumes: CIFAR-10, images, somebody's weights, an earlier run.
 #[test]
 fn the_readme_can_be_followed() {
     let folder = TempDir::new().unwrap();
@@ -140,11 +142,11 @@ fn the_page_on_reports_can_be_followed() {
         .map(|run| format!("$ xception train --data synthetic --out runs/{run}{SMALL}\n"))
         .concat();
     follow(&trainings, folder.path(), 3);
-    follow(include_str!("../../docs/report.md"), folder.path(), 2);
+    follow(include_str!("../../docs/guide/report.md"), folder.path(), 2);
     assert!(folder.path().join("a-and-b.html").is_file());
 }
 
-/// Every command with options that a sentence quotes, wherever: some say how a figure was made and take hours.
+/// Checks every command with options that a sentence quotes, without running it: some take hours.
 #[test]
 fn commands_that_are_only_quoted_are_understood() {
     let folder = TempDir::new().unwrap();

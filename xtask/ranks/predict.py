@@ -1,4 +1,4 @@
-"""What more ranks than this project has would make of a step: the arithmetic behind the table of docs/scaling.md.
+"""Computes the step time of more ranks than this project has: the table of docs/measurements/scaling.md.
 
     python3 xtask/ranks/predict.py SUMMARY.json
 

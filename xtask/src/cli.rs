@@ -210,7 +210,7 @@ pub enum RanksCheck {
     Faults,
     /// The file for Kubernetes is what its training operator takes
     Deploy,
-    /// One rank and two on this machine, and all-reduce over slow links (as root), for docs/scaling.md
+    /// One rank and two on this machine, and all-reduce over slow links (as root), for docs/measurements/scaling.md
     Scaling,
 }
 

@@ -1,4 +1,4 @@
-//! Times all-reduce between ranks, and nothing else: what `docs/scaling.md` fits its costs to.
+//! Times all-reduce between ranks, and nothing else; `docs/measurements/scaling.md` fits its costs to these times.
 //!
 //! ```text
 //! time_all_reduce RANK WORLD_SIZE HOST PORT ADDRESS ROUNDS BYTES…

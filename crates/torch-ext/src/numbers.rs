@@ -1,7 +1,8 @@
 //! Short lists of numbers, a few a channel, in and out of tensors without an operator for each.
 //!
 //! A step has hundreds of such lists. Preparing an operator costs as much as a thousand numbers, and while the main
-//! thread prepares one the other threads wait: at a batch of 16 that was 3 % of the step (docs/performance.md).
+//! thread prepares one the other threads wait: at a batch of 16 that was 3 % of the step
+//! (docs/measurements/performance.md).
 
 use tch::{Device, Kind, Tensor};
 

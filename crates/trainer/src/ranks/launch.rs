@@ -201,7 +201,7 @@ impl Variables<'_> {
         self.get(name).ok_or_else(|| {
             Error::Usage(format!(
                 "environment variable {name} expected, but not set; a launcher such as torchrun sets it, and without one \
-                 it has to be there for every rank (docs/distributed.md)"
+                 it has to be there for every rank (docs/guide/distributed.md)"
             ))
         })
     }
