@@ -56,7 +56,7 @@ fn a_good_checkout_has_no_problems() {
 
 #[test]
 fn each_rule_finds_what_breaks_it_and_nothing_else() {
-    let long_map = "line\n".repeat(151);
+    let long_map = "line\n".repeat(201);
     for (path, text, expected) in [
         (
             "crates/torch-ext/Cargo.toml",
@@ -141,7 +141,7 @@ fn each_rule_finds_what_breaks_it_and_nothing_else() {
         ("docs/x.md", "![a](../b.png \"t\")\n", "the link leads to ../b.png"),
         ("xtask/src/x.rs", "\nfn f() {}\n", "xtask/src/x.rs:1: does not open with `//!`"),
         ("xtask/src/x.rs", "//!\nfn f() {}\n", "xtask/src/x.rs:1: does not open with `//!`"),
-        ("ARCHITECTURE.md", long_map.as_str(), "ARCHITECTURE.md:151: 151 lines: shorten it to 150"),
+        ("ARCHITECTURE.md", long_map.as_str(), "ARCHITECTURE.md:201: 201 lines: shorten it to 200"),
         (
             "xtask/src/x.rs",
             "//! X.\n#![allow(dead_code)]\n",
