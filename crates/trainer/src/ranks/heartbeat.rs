@@ -1,8 +1,8 @@
-//! Signs of life: who is gone is said by name, within seconds, and nobody waits for it.
+//! Heartbeats: a rank that is gone is named within seconds, and no other waits for it.
 //!
-//! Every rank counts up a number in the store, and looks whether its neighbour's does, in a thread that has a connection
-//! of its own. Who finds its neighbour silent writes the verdict down, and all read it and leave. A rank that cannot
-//! reach the store at all says so and leaves as well.
+//! Every rank counts up a number in the store and checks whether its neighbour's number grows, in a thread with a
+//! connection of its own. A rank that finds its neighbour silent writes a verdict down; all read it and leave. A rank that
+//! cannot reach the store says so and leaves as well.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,37 +13,38 @@ use torch_ext::distributed::{DistributedError, Store};
 
 use super::silence::{OWN_PAUSE, Silence};
 
-/// Between two signs.
+/// Pause between two beats.
 const BEAT: Duration = Duration::from_millis(500);
-/// A neighbour that is silent for so long is gone.
+/// A neighbour that is silent for this long is gone.
 const SILENCE: Duration = Duration::from_secs(5);
-/// The same, once something failed that a peer's end would explain.
+/// The same, once an operation failed that the end of a peer would explain.
 const SUSPICION: Duration = Duration::from_secs(2);
-/// Rounds in which the verdict of whoever was first to claim one is waited for.
+/// Rounds in which a rank waits for the verdict that another rank has claimed to write.
 const CLAIMS: u32 = 3;
 
-/// What the threads share.
+/// The state that the threads share.
 struct Shared {
     rank: usize,
-    /// Every rank's host and process, for people.
+    /// Every rank's host and process, for messages.
     who: Vec<String>,
-    /// Who holds the store, for people.
+    /// The process that holds the store, for messages.
     keeper: String,
     silence: Silence,
-    /// Something failed that a peer's end would explain.
+    /// Whether an operation failed that the end of a peer would explain.
     suspects: AtomicBool,
-    /// Why the run is over.
+    /// The reason why the run is over.
     verdict: Mutex<Option<String>>,
 }
 
-/// The threads of a rank that give and watch for signs of life.
+/// The threads of a rank that give heartbeats and watch for its neighbour's.
 pub(super) struct Heartbeat {
     shared: Arc<Shared>,
 }
 
 impl Heartbeat {
-    /// Begins, at the same time on all ranks. `store` is this thread's alone; `keeper` says who holds it, and `who` is who
-    /// takes part, by rank. `over` hears the verdict, from a thread of its own, and need not return.
+    /// Begins, at the same time on all ranks. `store` is a connection for this heartbeat alone, `keeper` names the process
+    /// that holds it, and `who` names every rank. `over` is called with the verdict, on a thread of its own, and need not
+    /// return.
     pub(super) fn begin(
         store: Store,
         rank: usize,
@@ -76,7 +77,8 @@ impl Heartbeat {
         Ok(Self { shared })
     }
 
-    /// Something failed that a peer's end would explain: the verdict comes soon if that is what it was.
+    /// Reports that an operation failed which the end of a peer would explain. Returns the verdict if there is one within
+    /// `patience`.
     pub(super) fn suspect(&self, patience: Duration) -> Option<String> {
         self.shared.suspects.store(true, Ordering::SeqCst);
         let until = Instant::now() + patience;
@@ -89,7 +91,7 @@ impl Heartbeat {
         }
     }
 
-    /// From now on nobody is missed: ranks leave when they like.
+    /// Ends the heartbeats: from now on ranks may leave.
     pub(super) fn end(&self) {
         self.shared.silence.end();
     }
@@ -101,7 +103,7 @@ impl Drop for Heartbeat {
     }
 }
 
-/// Writes down that the run is over, and why; the first to do so is who is heard.
+/// Writes down that the run is over, and why. The first verdict counts.
 pub(super) fn announce(store: &Store, verdict: &str) -> Result<(), DistributedError> {
     if store.add("verdict/claims", 1)? == 1 {
         store.set("verdict/text", verdict.as_bytes())?;
@@ -110,7 +112,7 @@ pub(super) fn announce(store: &Store, verdict: &str) -> Result<(), DistributedEr
 }
 
 impl Shared {
-    /// Gives signs and looks for the neighbour's until the run is over. `Some` with the reason, if there is one.
+    /// Beats and checks the neighbour's beats until the run is over. Returns the reason, if there is one.
     fn beat(&self, store: &Store) -> Option<String> {
         let (own, next) = (self.rank, (self.rank + 1) % self.who.len());
         let mut seen = (0, Instant::now());
@@ -119,13 +121,13 @@ impl Shared {
             if self.silence.ended() {
                 return None;
             }
-            let look = || -> Result<(i64, Option<Vec<u8>>), DistributedError> {
+            let exchange = || -> Result<(i64, Option<Vec<u8>>), DistributedError> {
                 store.add(&beat(own), 1)?;
                 let count = store.add(&beat(next), 0)?;
                 let over = store.has("verdict/text")?;
                 Ok((count, over.then(|| store.get("verdict/text")).transpose()?))
             };
-            let (count, verdict) = match look() {
+            let (count, verdict) = match exchange() {
                 Ok(found) => found,
                 Err(error) => return Some(format!("{} is gone: {error}", self.keeper)),
             };
@@ -136,14 +138,11 @@ impl Shared {
             if count != seen.0 {
                 seen = (count, Instant::now());
             }
-            let patience = match self.suspects.load(Ordering::SeqCst) {
-                true => SUSPICION,
-                false => SILENCE,
-            };
+            let patience = if self.suspects.load(Ordering::SeqCst) { SUSPICION } else { SILENCE };
             if seen.1.elapsed() > patience {
                 let verdict = self.silent(next, patience);
                 claims += 1;
-                // Whoever was first is right, and this rank reads it in the next round, unless that one died over it.
+                // The first verdict counts, and this rank reads it in the next round, unless its writer died meanwhile.
                 if announce(store, &verdict).is_err() || claims > CLAIMS {
                     return Some(verdict);
                 }
@@ -166,7 +165,7 @@ impl Shared {
         )
     }
 
-    /// Says `verdict`, unless another thread has the last word: one that said its own, or that ends the run.
+    /// Passes `verdict` on, unless another thread did so before, or the run has ended.
     fn pass(&self, verdict: &str, over: &dyn Fn(&str)) {
         {
             let mut known = self.lock();
@@ -184,7 +183,7 @@ impl Shared {
     }
 }
 
-/// What a rank counts up.
+/// The key of the number that a rank counts up.
 fn beat(rank: usize) -> String {
     format!("beat/{rank}")
 }
@@ -192,7 +191,7 @@ fn beat(rank: usize) -> String {
 /// A thread that ends with the run or with the process.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().name(name.to_string());
-    // Nobody waits for it.
+    // No thread joins it.
     drop(thread.spawn(work).expect("the system has a thread left"));
 }
 
@@ -209,7 +208,7 @@ mod tests {
         Store::tcp(&any, StoreRole::Host, Duration::from_secs(5)).unwrap()
     }
 
-    /// Rank 0 of two, and what it hears.
+    /// Rank 0 of two, and a channel with the verdicts that it passes on.
     fn begun(host: &Store) -> (Heartbeat, mpsc::Receiver<String>) {
         let address = StoreAddress { host: "127.0.0.1".to_string(), port: host.port() };
         let beats = Store::tcp(&address, StoreRole::Client, Duration::from_secs(5)).unwrap();
@@ -219,7 +218,7 @@ mod tests {
         (Heartbeat::begin(beats, 0, who, "the store".to_string(), over).unwrap(), heard)
     }
 
-    /// What it hears of a rank 1 that never gives a sign, and after how long.
+    /// The verdict on a rank 1 that never beats, and the time until it came.
     fn verdict(prepare: impl Fn(&Store)) -> (String, Duration) {
         let host = store();
         prepare(&host);
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_no_sign_is_named_in_time() {
+    fn a_silent_rank_is_named_in_time() {
         let (said, after) = verdict(|_| {});
         assert!(
             said.starts_with("rank 1 of 2 (other) has given no sign of life for 5 s"),
@@ -239,22 +238,22 @@ mod tests {
     }
 
     #[test]
-    fn the_first_verdict_is_the_one_that_is_heard() {
+    fn the_first_verdict_counts() {
         let (said, after) = verdict(|store| announce(store, "rank 1 ended: why").unwrap());
         assert_eq!(said, "rank 1 ended: why");
         assert!(after < Duration::from_secs(2), "{after:?}");
     }
 
-    /// Whoever claimed the verdict died over it.
+    /// The rank that claimed the verdict died before it wrote it.
     #[test]
-    fn a_verdict_that_nobody_wrote_down_is_not_waited_for() {
+    fn a_verdict_that_was_claimed_and_never_written_is_not_waited_for() {
         let (said, after) = verdict(|store| assert_eq!(store.add("verdict/claims", 1), Ok(1)));
         assert!(said.starts_with("rank 1 of 2 (other)"), "{said}");
         assert!(after < Duration::from_secs(10), "{after:?}");
     }
 
     #[test]
-    fn who_ends_the_run_has_the_last_word() {
+    fn after_the_end_no_verdict_is_passed_on() {
         let host = store();
         let (heartbeat, heard) = begun(&host);
         heartbeat.end();

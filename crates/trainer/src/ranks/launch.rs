@@ -1,4 +1,4 @@
-//! How a rank learns who it is: from what torchrun, Slurm, Open MPI or a person put into the environment.
+//! A rank's number and meeting place, as torchrun, Slurm, Open MPI or a person put them into the environment.
 
 use std::str::FromStr;
 
@@ -6,42 +6,42 @@ use torch_ext::distributed::{StoreAddress, StoreRole};
 
 use crate::Error;
 
-/// Where ranks meet unless something else is said; PyTorch's own.
+/// The port at which ranks meet unless another is set; PyTorch's own.
 const PORT: u16 = 29500;
 
-/// No run has more ranks.
+/// The most ranks of a run.
 const MOST: usize = 65_536;
 
 /// A rank of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Launch {
-    /// Who this is, from 0.
+    /// This rank, from 0.
     pub(crate) rank: usize,
-    /// How many there are.
+    /// The number of ranks.
     pub(crate) world_size: usize,
-    /// Which of those on this machine, from 0.
+    /// This rank among those on its machine, from 0.
     pub(crate) local_rank: usize,
-    /// How many of them are on this machine, where the launcher says so.
+    /// The number of ranks on this machine, where the launcher says so.
     pub(crate) local_size: Option<usize>,
-    /// Where they meet.
+    /// The store at which they meet.
     pub(crate) store: StoreAddress,
-    /// Who holds the store.
+    /// The process that holds the store.
     pub(crate) keeper: Keeper,
-    /// What keeps this run apart from others that meet at the same store.
+    /// The prefix that keeps this run apart from others that meet at the same store.
     pub(crate) run: String,
 }
 
-/// Who holds the store.
+/// The process that holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keeper {
-    /// A process of the launcher's.
+    /// A process of the launcher.
     Launcher,
     /// The first rank.
     Rank0,
 }
 
 impl Launch {
-    /// What this process is to the store.
+    /// Whether this process holds the store or connects to it.
     pub(crate) fn role(&self) -> StoreRole {
         match (self.keeper, self.rank) {
             (Keeper::Rank0, 0) => StoreRole::Host,
@@ -49,20 +49,20 @@ impl Launch {
         }
     }
 
-    /// What this process's environment says; `None` for a process on its own.
+    /// Reads the environment of this process; `None` for a process on its own.
     ///
     /// # Errors
     ///
-    /// Names the variable that is missing, or that cannot be meant.
+    /// A variable that is missing or impossible, by name.
     pub(crate) fn of_this_process() -> Result<Option<Self>, Error> {
         Self::from(&|name| std::env::var(name).ok())
     }
 
-    /// Whether who started this process, maybe it alone, starts it again when it fails, or has done so.
+    /// Whether a launcher starts this process, maybe it alone, again when it fails, or has done so.
     ///
     /// # Errors
     ///
-    /// Names the variable that cannot be meant.
+    /// A variable that is impossible, by name.
     pub(crate) fn restarts() -> Result<bool, Error> {
         Self::restarts_by(&|name| std::env::var(name).ok())
     }
@@ -79,7 +79,7 @@ impl Launch {
         let launch = if variables.has("RANK") || variables.has("WORLD_SIZE") {
             plain(&variables)?
         } else if variables.has("OMPI_COMM_WORLD_SIZE") {
-            // Ahead of Slurm, by which mpirun starts what starts its ranks.
+            // Before Slurm: mpirun may use Slurm to start the processes that start its ranks.
             open_mpi(&variables)?
         } else if variables.has("SLURM_PROCID") && variables.has("SLURM_STEP_ID") {
             slurm(&variables)?
@@ -90,17 +90,15 @@ impl Launch {
     }
 }
 
-/// torchrun's variables, which Kubernetes' PyTorchJob and people use as well.
+/// Reads torchrun's variables, which Kubernetes' PyTorchJob and people set as well.
 fn plain(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     let Some((rank, world_size)) = variables.place("RANK", "WORLD_SIZE")? else { return Ok(None) };
     let host = variables.needed("MASTER_ADDR")?;
     let port = variables.needed_port()?;
-    let local_rank = match variables.has("LOCAL_RANK") {
-        true => variables.number("LOCAL_RANK")?,
-        false => rank,
-    };
+    let local_rank =
+        if variables.has("LOCAL_RANK") { variables.number("LOCAL_RANK")? } else { rank };
     let local_size = variables.count("LOCAL_WORLD_SIZE")?;
-    // There the launcher's own process holds the store, on the first machine.
+    // Then a process of the launcher holds the store, on the first machine.
     let agent_holds = variables.get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True");
     let run = variables.get("TORCHELASTIC_RUN_ID").unwrap_or_default();
     Ok(Some(Launch {
@@ -114,12 +112,10 @@ fn plain(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     }))
 }
 
-/// `srun`'s variables. The first node of the list holds the store, at a port that follows from the job's number.
+/// Reads `srun`'s variables. The first node of the list holds the store, at a port that follows from the job's number.
 fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
-    let size = match variables.has("SLURM_STEP_NUM_TASKS") {
-        true => "SLURM_STEP_NUM_TASKS",
-        false => "SLURM_NTASKS",
-    };
+    let size =
+        if variables.has("SLURM_STEP_NUM_TASKS") { "SLURM_STEP_NUM_TASKS" } else { "SLURM_NTASKS" };
     let Some((rank, world_size)) = variables.place("SLURM_PROCID", size)? else { return Ok(None) };
     let list = match variables.get("SLURM_STEP_NODELIST") {
         Some(list) => list,
@@ -140,7 +136,7 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
         rank,
         world_size,
         local_rank: variables.number("SLURM_LOCALID")?,
-        // "4(x2),3": so many tasks on each node.
+        // "4(x2),3": four tasks on each of two nodes, three on the next.
         local_size: variables.get("SLURM_STEP_TASKS_PER_NODE").and_then(|tasks| {
             let tasks = tasks.parse().ok().or_else(|| tasks.split_once("(x")?.0.parse().ok());
             tasks.filter(|&tasks: &usize| tasks > 0)
@@ -151,7 +147,7 @@ fn slurm(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     }))
 }
 
-/// `mpirun`'s variables, which do not say where to meet unless all are on one machine.
+/// Reads `mpirun`'s variables, which do not say where to meet unless all ranks are on one machine.
 fn open_mpi(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     let place = variables.place("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")?;
     let Some((rank, world_size)) = place else { return Ok(None) };
@@ -171,12 +167,12 @@ fn open_mpi(variables: &Variables<'_>) -> Result<Option<Launch>, Error> {
     }))
 }
 
-/// `a1` of `a1`, `a1,b2`, `a[1-4,7]` and `a[01,03],b`.
+/// Returns the first node of a list: `a1` of `a1`, `a1,b2`, `a[1-4,7]`, and `a01` of `a[01,03],b`.
 fn first_node(list: &str) -> String {
     match list.split_once('[') {
         Some((name, rest)) if !name.contains(',') => {
             let number = rest.split([',', '-', ']']).next().unwrap_or_default();
-            // A suffix behind the bracket belongs to every name.
+            // A suffix after the bracket belongs to every name.
             let suffix = rest.split_once(']').map_or("", |(_, rest)| rest);
             let suffix = suffix.split(',').next().unwrap_or_default();
             format!("{name}{number}{suffix}")
@@ -185,7 +181,7 @@ fn first_node(list: &str) -> String {
     }
 }
 
-/// The environment, or what a test has in its place. Empty counts as not set.
+/// The environment, or a test's in its place. An empty variable counts as not set.
 struct Variables<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Variables<'_> {
@@ -208,18 +204,18 @@ impl Variables<'_> {
 
     fn number<T: FromStr>(&self, name: &str) -> Result<T, Error> {
         let value = self.needed(name)?;
-        value.parse().map_err(|_| absurd(name, &value, "a whole number in range"))
+        value.parse().map_err(|_| impossible(name, &value, "a whole number in range"))
     }
 
     fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
         self.has(name).then(|| self.number(name)).transpose()
     }
 
-    /// A number of ranks, if it is set.
+    /// Returns a number of ranks, if it is set.
     fn count(&self, name: &str) -> Result<Option<usize>, Error> {
         match self.optional(name)? {
             Some(count) if !(1..=MOST).contains(&count) => {
-                Err(absurd(name, &count.to_string(), &format!("1 to {MOST}")))
+                Err(impossible(name, &count.to_string(), &format!("1 to {MOST}")))
             }
             count => Ok(count),
         }
@@ -227,7 +223,7 @@ impl Variables<'_> {
 
     fn port(&self) -> Result<Option<u16>, Error> {
         match self.optional("MASTER_PORT")? {
-            Some(0) => Err(absurd("MASTER_PORT", "0", "a port, 1 to 65535")),
+            Some(0) => Err(impossible("MASTER_PORT", "0", "a port, 1 to 65535")),
             port => Ok(port),
         }
     }
@@ -237,20 +233,20 @@ impl Variables<'_> {
         Ok(self.port()?.expect("it is set"))
     }
 
-    /// Rank and number of ranks; `None` for one alone.
+    /// Returns the rank and the number of ranks; `None` for one rank.
     fn place(&self, rank: &str, size: &str) -> Result<Option<(usize, usize)>, Error> {
         self.needed(size)?;
         let world_size = self.count(size)?.expect("it is set");
         let number: usize = self.number(rank)?;
         if number >= world_size {
             let expected = format!("below {size}, which is {world_size}");
-            return Err(absurd(rank, &number.to_string(), &expected));
+            return Err(impossible(rank, &number.to_string(), &expected));
         }
         Ok((world_size > 1).then_some((number, world_size)))
     }
 }
 
-fn absurd(name: &str, value: &str, expected: &str) -> Error {
+fn impossible(name: &str, value: &str, expected: &str) -> Error {
     Error::Usage(format!("environment variable {name} is {value:?}, expected {expected}"))
 }
 

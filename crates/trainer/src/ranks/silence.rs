@@ -1,17 +1,17 @@
-//! A store that stopped answering: an operation on it would wait for as long as TCP does, which is a quarter of an hour.
+//! Detects a store that stopped answering: an operation on it would wait as long as TCP does, a quarter of an hour.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(500);
-/// A store that does not answer for so long is out of reach.
+/// Pause between two checks.
+const CHECK: Duration = Duration::from_millis(500);
+/// A store that does not answer for this long is out of reach.
 const NO_ANSWER: Duration = Duration::from_secs(7);
-/// A look that comes so late says that this process itself was stopped, not that others are silent.
+/// A check that comes this late means that this process itself was stopped, not that others are silent.
 pub(super) const OWN_PAUSE: Duration = Duration::from_secs(2);
 
-/// When a store answered last, told by who asks it to who watches.
+/// The time at which a store answered last: the thread that asks it writes it, another thread watches it.
 pub(super) struct Silence {
     begun: Instant,
     /// Milliseconds after `begun`.
@@ -20,17 +20,17 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// Begins as if it had answered just now.
+    /// Begins as if the store had answered just now.
     pub(super) fn new() -> Self {
         Self { begun: Instant::now(), answered: AtomicU64::new(0), over: AtomicBool::new(false) }
     }
 
-    /// It answered.
+    /// Notes that the store answered.
     pub(super) fn answer(&self) {
         self.answered.store(self.begun.elapsed().as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// Nobody asks it any more.
+    /// Ends the watch: the store is no longer asked.
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
     }
@@ -40,20 +40,20 @@ impl Silence {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// Returns what is to be said once the store has not answered for too long; nothing when nobody asks it any more.
-    /// `keeper` is who holds it.
+    /// Waits until the store has not answered for too long, and returns the message that says so; `None` once the watch has
+    /// ended. `keeper` is the process that holds the store.
     pub(super) fn wait(&self, keeper: &str) -> Option<String> {
-        let mut looked = Instant::now();
+        let mut checked = Instant::now();
         let mut awake_since = Instant::now();
         loop {
-            thread::sleep(LOOK);
+            thread::sleep(CHECK);
             if self.ended() {
                 return None;
             }
-            if looked.elapsed() > OWN_PAUSE {
+            if checked.elapsed() > OWN_PAUSE {
                 awake_since = Instant::now();
             }
-            looked = Instant::now();
+            checked = Instant::now();
             let answered = Duration::from_millis(self.answered.load(Ordering::SeqCst));
             let silence = self.begun.elapsed().saturating_sub(answered).min(awake_since.elapsed());
             if silence > NO_ANSWER {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_store_that_is_asked_and_does_not_answer_is_missed() {
+    fn only_a_store_that_is_asked_and_does_not_answer_is_reported() {
         let [answers, ends, falls_silent] = [(); 3].map(|()| Silence::new());
         thread::scope(|scope| {
             let missed = scope.spawn(|| falls_silent.wait("the keeper"));
