@@ -1,4 +1,4 @@
-//! `xception ablate`: what a part of the network is worth, by training without it under one recipe.
+//! `xception ablate`: trains variants of the network under one recipe, to measure what a part of it contributes.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -6,11 +6,9 @@
     reason = "these comments are what --help prints, where brackets mean an option"
 )]
 
-use clap::Args;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use xception::summary::Summary;
 
@@ -25,7 +23,7 @@ use crate::whole_file;
 /// Flags of `xception ablate`.
 #[derive(Debug, Args)]
 pub struct AblateArgs {
-    /// What is left out or put in
+    /// The part that is varied
     #[arg(value_enum, value_name = "STUDY")]
     pub study: Study,
     /// The recipe of all runs
@@ -37,7 +35,7 @@ pub struct AblateArgs {
     /// Runs of each network, from seed 0 on
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub seeds: u64,
-    /// Folder of all runs; a study that was interrupted goes on there [default: runs/ablate-STUDY]
+    /// Folder of all runs; an interrupted study resumes there [default: runs/ablate-STUDY]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Change one value of the recipe for all runs; repeatable
@@ -48,20 +46,20 @@ pub struct AblateArgs {
     pub json: bool,
 }
 
-/// What is left out or put in.
+/// The part of the network that is varied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Study {
     /// The residual connections (the paper's figure 9)
     Shortcuts,
     /// Nothing, ReLU or ELU between the halves of a separable convolution (figure 10)
     Activation,
-    /// The spectrum from regular convolution, one segment, to one a channel (section 1.2)
+    /// The spectrum from regular convolution, one segment, to one segment for each channel (section 1.2)
     Segments,
-    /// Two fully connected layers of 4096 units ahead of the logistic regression (section 4.2, table 2)
+    /// Two fully connected layers of 4096 units before the logistic regression (section 4.2, table 2)
     FullyConnected,
 }
 
-/// A network of a study: its name, and what it changes in the recipe.
+/// A network of a study: its name, and its change to the recipe.
 struct Variant {
     name: &'static str,
     change: Option<&'static str>,
@@ -152,8 +150,8 @@ pub(super) fn run(arguments: &AblateArgs) -> Result<(), Error> {
     print(&format!("curves: {}", page.display()))
 }
 
-/// Trains a variant, or goes on with it, or takes what it had come to: an ablation that was interrupted goes on where it
-/// was.
+/// Returns the results of a variant: trains it, resumes its run, or reads the results that it has, so that an interrupted
+/// study resumes.
 fn trained(
     arguments: &AblateArgs,
     variant: &Variant,
@@ -163,15 +161,14 @@ fn trained(
     let results = folder.join("results.json");
     if !results.is_file() {
         let resume = folder.join(CONFIG).is_file().then(|| folder.to_path_buf());
-        let set = match &resume {
-            Some(_) => Vec::new(),
-            None => {
-                let change = variant.change.map(ToString::to_string);
-                let seed = format!("seed={seed}");
-                arguments.set.iter().cloned().chain(change).chain([seed]).collect()
-            }
-        };
         let fresh = resume.is_none();
+        let set = if fresh {
+            let change = variant.change.map(ToString::to_string);
+            let seed = format!("seed={seed}");
+            arguments.set.iter().cloned().chain(change).chain([seed]).collect()
+        } else {
+            Vec::new()
+        };
         train::train(&TrainArgs {
             recipe: fresh.then(|| arguments.recipe.clone()),
             data: arguments.data.clone().filter(|_| fresh),
@@ -187,7 +184,7 @@ fn trained(
     })
 }
 
-/// A variant's line of the table.
+/// A line of the table: one variant.
 struct Row {
     name: &'static str,
     parameters: u64,
@@ -248,7 +245,7 @@ fn table(rows: &[Row]) -> String {
     lines.join("\n")
 }
 
-/// Mean and standard deviation, of which one value has none.
+/// Mean and standard deviation; one value has no deviation.
 pub(super) fn spread(values: &[f64], scale: f64) -> String {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count * scale;
@@ -269,9 +266,9 @@ mod tests {
         assert_eq!(spread(&[0.5, 0.6, 0.7], 100.0), "60.00 ± 10.00");
     }
 
-    /// Every variant is a network of its own under the recipe that studies are for.
+    /// Every variant is a network of its own under the recipe that studies take.
     #[test]
-    fn variants_are_what_they_say() {
+    fn variants_differ() {
         for study in Study::value_variants() {
             let mut tables = Vec::new();
             for variant in study.variants() {

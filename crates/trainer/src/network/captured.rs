@@ -1,19 +1,18 @@
-//! Work of one fixed shape on a GPU: run kernel by kernel the first times, then recorded and replayed as a CUDA graph.
+//! Work of one fixed shape on a GPU: run eagerly the first times, then recorded and replayed as a CUDA graph.
 //!
-//! It is handed the work with every call and keeps nothing of it but the recording, so what runs kernel by kernel and
-//! what is recorded are the same function.
+//! The caller passes the work with every call, so what runs eagerly and what is recorded are the same function.
 
 use tch::Tensor;
 use torch_ext::CudaGraph;
 
 use crate::Error;
 
-/// Runs ahead of the recording, in which libtorch sets itself up: real ones, whose results count.
+/// Eager runs before the recording, in which libtorch sets itself up. Their results count.
 const WARM_UPS: u32 = 3;
 
 /// Work on `IN` tensors of fixed shapes that makes `OUT` tensors.
 pub(crate) struct Captured<const IN: usize, const OUT: usize> {
-    // Ahead of the tensors that it reads, so that it goes first.
+    // Before the tensors that it reads: it is dropped first.
     graph: CudaGraph,
     inputs: [Tensor; IN],
     warm_ups: u32,
@@ -36,11 +35,10 @@ impl<const IN: usize, const OUT: usize> Captured<IN, OUT> {
         self.inputs.iter().zip(inputs).all(|(own, given)| own.size() == given.size())
     }
 
-    /// Does `work` on `inputs`, which may lie on the CPU and are cast.
+    /// Does `work` on `inputs`, which may be on the CPU and are cast.
     ///
-    /// The first three calls run `work`, the fourth records it, and from then on it is not called any more: it must be
-    /// the same work each time, and what it reads beside its inputs must stay where it is. The outputs are overwritten
-    /// by the next call.
+    /// The first three calls run `work`, the fourth records it, and later ones do not call it. It must be the same work each
+    /// time, and tensors that it reads beside its inputs must stay where they are. The next call overwrites the outputs.
     pub(crate) fn run(
         &mut self,
         inputs: [&Tensor; IN],
