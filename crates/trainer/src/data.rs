@@ -64,7 +64,7 @@ impl Data {
     /// together.
     pub(crate) fn load(spec: &DataSpec, world: &World) -> Result<Self, Error> {
         let data = match spec {
-            DataSpec::Shards(root) if world.size() > 1 => Self::of_all_ranks(root, world)?,
+            DataSpec::Shards(root) => Self::of_all_ranks(root, world)?,
             _ => Self::holding(spec, HELD)?,
         };
         if data.held {
@@ -116,12 +116,14 @@ impl Data {
     fn of_all_ranks(root: &Path, world: &World) -> Result<Self, Error> {
         let root = there("shards", root)?;
         let shards = Shards::list(&root)?;
-        let own = shards.listing()?;
-        let of_rank_0 = world.said_by_rank_0("archives", &own)?;
-        if own != of_rank_0 {
+        let listing = || Ok(shards.listing()?);
+        world.check_against_rank_0("archives", listing, |own, of_rank_0| {
+            if own == of_rank_0 {
+                return Ok(());
+            }
             let lines = of_rank_0.lines().zip(own.lines());
             let first = lines.into_iter().find(|(there, here)| there != here);
-            return Err(Error::OtherRank(match first {
+            Err(Error::OtherRank(match first {
                 Some((there, here)) => format!(
                     "archives in {}, with their lengths: on rank 0 there is {there}, here {here}",
                     root.display()
@@ -132,10 +134,10 @@ impl Data {
                     of_rank_0.lines().count(),
                     own.lines().count()
                 ),
-            }));
-        }
+            }))
+        })?;
         let index = shards.index(world.share())?;
-        let index = ShardIndex::joined(world.gather("the index of archives", &index)?);
+        let index = ShardIndex::joined(world.gather("the index of archives", index)?);
         Ok(Self::files("shards", &root, shards.found(index, HELD)?))
     }
 

@@ -10,6 +10,7 @@ mod did_you_mean;
 mod duration;
 mod error;
 mod evaluation;
+mod learner;
 mod network;
 mod optim;
 mod precision;

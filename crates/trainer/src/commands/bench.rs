@@ -1,4 +1,9 @@
 //! `xception bench`: times a training step or a forward pass.
+//!
+//! The training step is the one that `xception train` takes, over a batch as a loader yields it: the images are brought to
+//! the device and the precision, then logits, cross-entropy, accuracy, gradients, the check that the loss is finite, and
+//! Adam. It has neither label smoothing nor clipping, and one micro-batch. On a GPU it is recorded as a CUDA graph where
+//! training would record it.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -10,12 +15,10 @@ pub(super) mod layers;
 mod on_request;
 mod subject;
 
-use crate::precision::Precision;
-use clap::Args;
-use clap::ValueEnum;
 use std::io;
 use std::time::Instant;
 
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tch::Device;
 use xception::summary::Summary;
@@ -24,11 +27,12 @@ use xception::{ModelSpec, Preset};
 use self::subject::Subject;
 use super::print;
 use crate::Error;
+use crate::precision::Precision;
 
-/// What `xception bench` times.
+/// The work that `xception bench` times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BenchMode {
-    /// Forward, backward and optimizer.
+    /// The step of `xception train` with Adam: forward, backward, update.
     Train,
     /// Forward only.
     Infer,
@@ -64,12 +68,12 @@ pub struct BenchArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
-    /// Warm up, print a line of JSON with "ready": true, then for every line on stdin time a round of about SECONDS
+    /// Warm up and print a line of JSON with "ready": true. Then, for every line on stdin, time a round of about SECONDS
     /// after a step that does not count, and print {"ms_per_step", "steps"} as one line; the end of stdin ends it.
     /// For timing programs in turns
     #[arg(long, value_name = "SECONDS", value_parser = round_seconds, conflicts_with_all = ["steps", "json"])]
     pub on_request: Option<f64>,
-    /// Time every layer, and say how far each is from what this machine allows
+    /// Time every layer, and show how far each is from the limit of this machine
     #[arg(long, conflicts_with = "on_request")]
     pub layers: bool,
 }
@@ -82,7 +86,7 @@ fn round_seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Steps ahead of the timed ones.
+/// Steps before the timed ones.
 const WARM_UP: u32 = 2;
 
 pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
@@ -98,9 +102,10 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     tch::manual_seed(0);
     if arguments.layers {
         let table = layers::time(&spec, arguments, precision, input)?;
-        return print(&match arguments.json {
-            true => format!("{:#}", table.to_json()),
-            false => table.to_text(),
+        return print(&if arguments.json {
+            format!("{:#}", table.to_json())
+        } else {
+            table.to_text()
         });
     }
     let mut subject =
@@ -149,7 +154,7 @@ fn spec(preset: Preset, width: Option<f64>) -> Result<ModelSpec, Error> {
     Ok(spec)
 }
 
-/// Prints what was timed, and the median of the sorted `seconds`.
+/// Prints the work that was timed, and the median of the sorted `seconds`.
 fn report(arguments: &BenchArgs, described: Value, seconds: &[f64]) -> Result<(), Error> {
     let median = seconds[seconds.len() / 2];
     let images_per_second = arguments.batch_size as f64 / median;

@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
         if world.leads() {
             say(&finished)?;
         }
-        world.part()
+        world.finish()
     };
     // With several ranks all have to hear of a panic, too.
     let ended = panic::catch_unwind(AssertUnwindSafe(work));
@@ -148,7 +148,7 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
         Some(run) => run,
         None => begin(arguments, &recipe, &data, world)?,
     };
-    world.in_folder(folder.path());
+    world.set_folder(folder.path());
     if !world.leads() {
         let place = folder.file(&format!("rank-{}.log", world.rank()));
         if world.leads_a_machine() {
@@ -178,20 +178,14 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
 /// is there already. Rank 0 decides for all.
 fn place(arguments: &TrainArgs, world: &World) -> Result<Option<PathBuf>, Error> {
     let TrainArgs { out, resume, .. } = arguments;
-    if world.size() > 1 && world.restarts() && out.is_none() && resume.is_none() {
+    if world.restarts_together() && out.is_none() && resume.is_none() {
         return Err(Error::Usage(
             "a run that is started again must know its folder: give it one with --out".to_string(),
         ));
     }
     let left = out.as_ref().filter(|out| world.restarts() && out.join(CONFIG).is_file());
     let own = resume.as_ref().or(left).cloned();
-    if world.size() == 1 {
-        return Ok(own);
-    }
-    let no_text =
-        |_| Error::Usage("a run of several ranks needs a folder named in UTF-8".to_string());
-    let said = world.said_by_rank_0("folder", &serde_json::to_string(&own).map_err(no_text)?)?;
-    let said: Option<PathBuf> = serde_json::from_str(&said).map_err(no_text)?;
+    let said = world.follow_rank_0("folder", own)?;
     // Of one command, that is: a launcher's restarts find on rank 0 what there is.
     if said.is_some() != resume.is_some() && !world.restarts() {
         let begins = |resumes: bool| if resumes { "goes on (--resume)" } else { "begins anew" };
@@ -236,7 +230,7 @@ fn work(
             training.start_from(pretrained)?;
         }
         if world.leads() {
-            folder.extend_environment(recipe.seed, world.size(), training.steps_done())?;
+            folder.extend_environment(recipe.seed, world.ranks(), training.steps_done())?;
             // With other ranks each has another part of a batch.
             if begun.batch_size != recipe.batch_size {
                 folder.write_config(recipe)?;
@@ -269,7 +263,7 @@ fn begin(
     let name = format!("{}-{}", recipe_name(arguments.request().recipe_name()), data.short_name());
     let folder = RunFolder::create(arguments.out.as_deref(), &name)?;
     folder.write_config(recipe)?;
-    folder.write_environment(recipe.seed, world.size())?;
+    folder.write_environment(recipe.seed, world.ranks())?;
     world.broadcast_bytes(folder.path().display().to_string().into_bytes())?;
     Ok(folder)
 }

@@ -38,7 +38,7 @@ impl LeftOut {
 
     /// Those of all ranks, on each of them.
     pub(crate) fn of_all_ranks(self, world: &World) -> Result<Self, Error> {
-        let lists = world.gather("broken images", &self)?;
+        let lists = world.gather("broken images", self)?;
         Ok(Self(lists.into_iter().flat_map(|list| list.0).collect()))
     }
 

@@ -85,9 +85,6 @@ impl Counts {
 
     /// The counts of all ranks together, on each of them.
     pub(super) fn of_all_ranks(mut self, world: &World) -> Result<Self, Error> {
-        if world.size() == 1 {
-            return Ok(self);
-        }
         let (bins, classes) = (self.calibration.sums(), self.confusion.len());
         let cells = self.confusion.iter().flatten().map(|&count| count as f64);
         // Whole numbers up to 2^53 add up without rounding.
@@ -107,7 +104,7 @@ impl Counts {
             *row = cells.iter().map(|&count| count as u64).collect();
         }
 
-        let mistakes = world.gather("mistakes", &self.mistakes)?;
+        let mistakes = world.gather("mistakes", self.mistakes)?;
         self.mistakes = mistake::most_confident(mistakes.concat());
         self.left_out = self.left_out.of_all_ranks(world)?;
         Ok(self)

@@ -1,4 +1,4 @@
-//! Where the others reach this machine, and whether they can.
+//! The address at which the other ranks reach this machine, and whether they can.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use torch_ext::distributed::{DistributedError, GlooAddress, StoreAddress};
 
-use super::rendezvous::Attendee;
+use super::attendee::Attendee;
 use crate::Error;
 use crate::console::log;
 
-/// How long a machine may take to answer that somebody wants to connect.
+/// How long a machine may take to accept a connection.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Somebody who waits for so long is told for whom.
+/// After this long a message says which rank is waited for.
 pub(super) const TELL: Duration = Duration::from_secs(10);
-/// What names the network card that the others reach this machine at, as for PyTorch.
+/// The variable that names the network card at which the others reach this machine, as for PyTorch.
 const INTERFACE: &str = "GLOO_SOCKET_IFNAME";
 
-/// Refuses to hold the store where the others would not find it, or at a port that somebody has.
+/// Refuses to hold the store where the others would not find it, or at a port that is taken.
 pub(super) fn check_host(store: &StoreAddress) -> Result<(), Error> {
     let StoreAddress { host, port } = store;
     let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
@@ -32,15 +32,14 @@ pub(super) fn check_host(store: &StoreAddress) -> Result<(), Error> {
     let found: Vec<SocketAddr> =
         (host.as_str(), *port).to_socket_addrs().map_err(|error| unknown(host, &error))?.collect();
     let here = |address: &SocketAddr| UdpSocket::bind((address.ip(), 0)).is_ok();
-    match found.iter().any(here) {
-        true => Ok(()),
-        // A service's address may lead here all the same.
-        false if leads_here(&found, *port) => Ok(()),
-        false => Err(Error::Usage(format!(
-            "MASTER_ADDR is {host}, which is no address of this machine, and rank 0 holds the store there; start rank 0 on \
-             that machine"
-        ))),
+    // The address of a service is none of this machine's, and may lead here all the same.
+    if found.iter().any(here) || leads_here(&found, *port) {
+        return Ok(());
     }
+    Err(Error::Usage(format!(
+        "MASTER_ADDR is {host}, which is no address of this machine, and rank 0 holds the store there; start rank 0 on \
+         that machine"
+    )))
 }
 
 fn leads_here(found: &[SocketAddr], port: u16) -> bool {
@@ -48,7 +47,7 @@ fn leads_here(found: &[SocketAddr], port: u16) -> bool {
     found.iter().any(|address| TcpStream::connect_timeout(address, ANSWER).is_ok())
 }
 
-/// Waits until somebody listens at `store`, which `keeper` holds.
+/// Waits until a process listens at `store`, which `keeper` holds.
 pub(super) fn reach(store: &StoreAddress, keeper: &str, patience: Duration) -> Result<(), Error> {
     let StoreAddress { host, port } = store;
     let begun = Instant::now();
@@ -65,7 +64,7 @@ pub(super) fn reach(store: &StoreAddress, keeper: &str, patience: Duration) -> R
                 }
                 problem
             }
-            // A cluster may not know the name of a machine before that has started.
+            // A cluster may not know the name of a machine before the machine has started.
             Err(error) => unknown(host, &error).to_string(),
         };
         if begun.elapsed() > patience {
@@ -92,8 +91,8 @@ fn unknown(host: &str, error: &io::Error) -> Error {
     Error::Usage(format!("MASTER_ADDR is {host}, which this machine does not know: {error}"))
 }
 
-/// The address at which this machine reaches the store, unless a card is named: the host's name, which is what Gloo would
-/// take, is a loopback address on many machines, and nobody else reaches that.
+/// The address at which this machine reaches the store, unless a card is named. Gloo would take the host's name, which on
+/// many machines is a loopback address that no other machine reaches.
 pub(super) fn own_address(store: &StoreAddress) -> GlooAddress {
     if let Some(name) = std::env::var(INTERFACE).ok().filter(|name| !name.trim().is_empty()) {
         return GlooAddress::Interface(name);
@@ -110,7 +109,7 @@ pub(super) fn own_address(store: &StoreAddress) -> GlooAddress {
     }
 }
 
-/// What the others have to know of an address to tell whether it is one that they can reach.
+/// The address as the others must know it, to tell whether they can reach it.
 pub(super) fn reached_at(address: &GlooAddress) -> String {
     match address {
         GlooAddress::Address(address) => address.clone(),
@@ -126,13 +125,13 @@ pub(super) fn check_card(address: &GlooAddress) -> Result<(), Error> {
     let mut cards: Vec<String> =
         cards.flatten().map(|card| card.file_name().display().to_string()).collect();
     cards.sort();
-    match cards.contains(name) {
-        true => Ok(()),
-        false => Err(Error::Usage(format!(
-            "environment variable {INTERFACE} is {name:?}, expected a network card of this machine: {}",
-            cards.join(", ")
-        ))),
+    if cards.contains(name) {
+        return Ok(());
     }
+    Err(Error::Usage(format!(
+        "environment variable {INTERFACE} is {name:?}, expected a network card of this machine: {}",
+        cards.join(", ")
+    )))
 }
 
 /// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
@@ -169,7 +168,7 @@ mod tests {
         assert!(taken.to_string().starts_with(&format!("port {port} of this machine")), "{taken}");
         drop(free);
         check_host(&at("127.0.0.1", port)).unwrap();
-        // An address for documents, which no machine has.
+        // An address reserved for documents, which no machine has.
         let elsewhere = check_host(&at("192.0.2.1", port)).unwrap_err();
         assert!(elsewhere.to_string().contains("start rank 0 on that machine"), "{elsewhere}");
         let unknown = check_host(&at("no such name", port)).unwrap_err();
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_reached_is_named_with_the_reason() {
+    fn a_keeper_that_is_not_reached_is_named_with_the_reason() {
         let listens = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listens.local_addr().unwrap().port();
         let brief = Duration::from_millis(300);
@@ -207,7 +206,7 @@ mod tests {
         let at = |address: &str| Attendee::here(2, address.to_string());
         check_addresses(&[at("127.0.0.1"), at("127.0.0.1")]).unwrap();
         check_addresses(&[at("10.0.0.1"), at("10.0.0.2"), at("")]).unwrap();
-        // What a card's address is, is not known here.
+        // The address of a card is not known here.
         check_addresses(&[at("127.0.0.1"), at("")]).unwrap();
         let error = check_addresses(&[at("10.0.0.1"), at("127.0.1.1")]).unwrap_err();
         assert!(error.to_string().starts_with("rank 1 would be reached at 127.0.1.1"), "{error}");

@@ -1,12 +1,12 @@
-//! Gradients on their way: gathered in buckets, each summed over all ranks while the backward pass goes on.
+//! Gradients are gathered in buckets, and each bucket is summed over all ranks while the backward pass continues.
 //!
-//! As PyTorch's `DistributedDataParallel`: the gradients that come last in the network come first in the pass, so buckets
-//! are filled from the last parameter to the first, and a small one goes ahead so that the network is busy early.
+//! As PyTorch's `DistributedDataParallel`: the pass reaches the last parameters first, so buckets are filled from the last
+//! parameter to the first. The first bucket is small, so that sending begins early.
 
 use tch::Tensor;
-use torch_ext::distributed::Work;
+use torch_ext::distributed::{DistributedError, Work};
 
-use super::World;
+use super::Peers;
 use crate::Error;
 
 /// Bytes of the first bucket, and of the others. PyTorch: `kDefaultFirstBucketBytes`, `kDefaultBucketBytesCap`.
@@ -15,25 +15,25 @@ const BYTES: [usize; 2] = [1 << 20, 25 << 20];
 /// The buckets of a list of parameters.
 pub(crate) struct Buckets {
     buckets: Vec<Bucket>,
-    /// For each parameter its bucket, and the part of the bucket that is its gradient.
+    /// For each parameter its bucket, and the part of the bucket that holds its gradient.
     places: Vec<(usize, Tensor)>,
 }
 
 struct Bucket {
-    /// Every gradient of the bucket, one after the other.
+    /// All gradients of the bucket, one after the other.
     flat: Tensor,
     members: usize,
 }
 
-/// A pass under way: which buckets are full, and which are being summed.
+/// A pass in progress: which buckets are full, and which are being summed.
 pub(crate) struct Reduction<'a> {
     buckets: &'a mut Buckets,
-    world: &'a World,
-    /// Of each parameter, what is added to the gradient of this pass; empty for nothing.
+    peers: &'a Peers,
+    /// Gradients of earlier passes, one for each parameter, that are added to those of this pass; empty for none.
     before: Vec<Tensor>,
     missing: Vec<usize>,
     begun: Vec<Work>,
-    failed: Option<Error>,
+    failed: Option<DistributedError>,
 }
 
 impl Buckets {
@@ -43,7 +43,7 @@ impl Buckets {
     }
 
     fn of_bytes(parameters: &[&Tensor], [first, other]: [usize; 2]) -> Self {
-        // From the last to the first: how many of them share a bucket.
+        // The parameters of each bucket, from the last to the first.
         let mut members: Vec<Vec<usize>> = Vec::new();
         let mut bytes = 0;
         for (index, parameter) in parameters.iter().enumerate().rev() {
@@ -87,14 +87,14 @@ impl Buckets {
             })
     }
 
-    /// Begins a pass. `before` are gradients of earlier ones that this one's are added to, one for each parameter; empty
-    /// for none.
-    pub(crate) fn begin<'a>(&'a mut self, world: &'a World, before: Vec<Tensor>) -> Reduction<'a> {
+    /// Begins a pass. `before` are gradients of earlier passes, one for each parameter, that are added to those of this
+    /// pass; empty for none.
+    pub(crate) fn begin<'a>(&'a mut self, peers: &'a Peers, before: Vec<Tensor>) -> Reduction<'a> {
         let missing = self.buckets.iter().map(|bucket| bucket.members).collect();
-        Reduction { buckets: self, world, before, missing, begun: Vec::new(), failed: None }
+        Reduction { buckets: self, peers, before, missing, begun: Vec::new(), failed: None }
     }
 
-    /// Sizes and kinds in their order.
+    /// Sizes and kinds of the buckets, in their order.
     #[cfg(test)]
     fn describe(&self) -> String {
         let bucket = |bucket: &Bucket| format!("{}×{:?}", bucket.flat.numel(), bucket.flat.kind());
@@ -103,8 +103,8 @@ impl Buckets {
 }
 
 impl Reduction<'_> {
-    /// Takes in the gradient of parameter `index`, and sends the buckets that are full, in their order: it is the same on
-    /// all ranks.
+    /// Takes in the gradient of parameter `index`, and sends the buckets that are full, in their order, which is the same
+    /// on all ranks.
     pub(crate) fn ready(&mut self, index: usize, gradient: &Tensor) {
         let (number, part) = &mut self.buckets.places[index];
         tch::no_grad(|| {
@@ -115,17 +115,17 @@ impl Reduction<'_> {
         });
         self.missing[*number] -= 1;
         while self.failed.is_none() && self.missing.get(self.begun.len()) == Some(&0) {
-            match self.world.begin_sum(&self.buckets.buckets[self.begun.len()].flat) {
+            match self.peers.begin_sum(&self.buckets.buckets[self.begun.len()].flat) {
                 Ok(work) => self.begun.push(work),
                 Err(error) => self.failed = Some(error),
             }
         }
     }
 
-    /// The sum over all ranks of every parameter's gradient, when it is there. The next pass overwrites it.
+    /// Waits for the sum over all ranks of every parameter's gradient. The next pass overwrites it.
     pub(crate) fn finish(self) -> Result<Vec<Tensor>, Error> {
         if let Some(error) = self.failed {
-            return Err(error);
+            return Err(error.into());
         }
         for work in self.begun {
             work.wait()?;

@@ -1,4 +1,4 @@
-//! The end of a rank that cannot go on: the others hear why, the launcher hears why, and nobody waits.
+//! The end of a rank that cannot continue: the others and the launcher are told why, and none waits for it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -8,27 +8,28 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 use torch_ext::distributed::{self, DistributedError, Store};
 
+use super::attendee::Attendee;
 use super::heartbeat::{self, Heartbeat};
-use super::rendezvous::{Attendee, Meeting};
+use super::rendezvous::Meeting;
 use super::{World, lock};
 use crate::Error;
 use crate::console::log;
 
-/// Where torchrun looks for what went wrong.
+/// The variable that names the file from which torchrun reads an error.
 const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
-/// How long a failed operation waits for the word on who is gone: a little longer than that takes.
+/// How long a failed operation waits for the verdict on which rank is gone: a little longer than that takes.
 const VERDICT: Duration = Duration::from_secs(8);
-/// How long the others need to read a verdict in the store, which may be in this process: some beats.
-const NEWS: Duration = Duration::from_millis(1500);
-/// How long rank 0 may go on to write a checkpoint when another rank is gone.
+/// How long the others need to read a verdict in the store, which this process may hold: some beats.
+const READING: Duration = Duration::from_millis(1500);
+/// How long rank 0 may continue to write a checkpoint when another rank is gone.
 const SAVING: Duration = Duration::from_secs(60);
 
-/// What whoever leaves has to know of the run.
+/// What a rank that leaves has to know about the run.
 #[derive(Debug, Default)]
 pub(super) struct Run {
-    /// Its folder, once there is one, for those who want to go on.
+    /// Its folder, once there is one, to be named in messages.
     folder: Mutex<Option<PathBuf>>,
-    /// Held while a checkpoint is written: that needs nobody else.
+    /// Held while a checkpoint is written, which needs no other rank.
     saving: Mutex<()>,
 }
 
@@ -38,7 +39,7 @@ impl Run {
             Some(path) => {
                 let path = path.display();
                 format!(
-                    "; go on from the last checkpoint with `xception train --resume {path}` on every rank"
+                    "; resume from the last checkpoint with `xception train --resume {path}` on every rank"
                 )
             }
             None => String::new(),
@@ -55,21 +56,21 @@ impl Run {
     }
 }
 
-/// What a rank leaves by, once it has met the others.
+/// The way out of a rank that has met the others.
 pub(super) struct Exit {
     rank: usize,
     world_size: usize,
-    /// This process, for people.
+    /// This process, for messages.
     who: String,
-    /// Where the others hear of it.
+    /// The store from which the others read the verdict.
     store: Arc<Store>,
     pub(super) heartbeat: Heartbeat,
     run: Arc<Run>,
 }
 
 impl Exit {
-    /// From here on nobody waits for somebody who is dead. Both `stores` are the part of the store that is `meeting`'s, the
-    /// second one by a connection for the heartbeat alone; `keeper` says who holds it.
+    /// Starts the heartbeat: from here on, dead ranks are detected. Both `stores` are `meeting`'s part of the store, the
+    /// second one by a connection for the heartbeat alone; `keeper` names the process that holds it.
     pub(super) fn begin(
         meeting: &Meeting,
         (rank, world_size): (usize, usize),
@@ -85,12 +86,12 @@ impl Exit {
         Ok(Self { rank, world_size, who, store: Arc::new(store), heartbeat, run })
     }
 
-    /// This rank cannot go on for `error`, and the process ends here.
+    /// Ends this process because of `error`.
     pub(super) fn fail(&self, error: &Error) -> ! {
         let Error::Distributed(failed) = error else {
             self.leave(Chain(error).to_string(), error.exit_code());
         };
-        // Another rank is the cause, as a rule; then the heartbeat's thread has the last word.
+        // As a rule another rank is the cause; then the heartbeat's thread ends the process.
         if self.heartbeat.suspect(VERDICT).is_some() {
             loop {
                 thread::park();
@@ -113,35 +114,35 @@ impl Exit {
                 tracing::debug!("{error}");
             }
         });
-        thread::sleep(NEWS);
+        thread::sleep(READING);
         distributed::leave(code.into());
     }
 }
 
 impl World {
-    /// From here on those who leave can say where to go on.
-    pub(crate) fn in_folder(&self, path: &Path) {
+    /// Sets the folder of the run, which a rank that fails names in its message.
+    pub(crate) fn set_folder(&self, path: &Path) {
         if let Some(links) = &self.links {
             *lock(&links.exit.run.folder) = Some(path.to_path_buf());
         }
     }
 
-    /// Writes a checkpoint; that somebody else is gone meanwhile does not end the process before it is written.
+    /// Writes a checkpoint. If another rank goes meanwhile, the process does not end before it is written.
     pub(crate) fn saving<T>(&self, write: impl FnOnce() -> T) -> T {
         let _held = self.links.as_ref().map(|links| lock(&links.exit.run.saving));
         write()
     }
 
-    /// The run is over for all ranks alike: each may leave, for all have come to its end.
-    pub(crate) fn part(&self) -> Result<(), Error> {
+    /// Ends the run on all ranks: each may leave once all have come to its end.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
         let Some(links) = &self.links else { return Ok(()) };
         self.barrier()?;
         links.exit.heartbeat.end();
-        // Nobody looks for signs of life any more when the first one leaves, and maybe takes the store along.
+        // The first rank to leave may take the store along; by now no heartbeat reads it any more.
         self.barrier()
     }
 
-    /// This rank cannot go on for `error`. With several ranks the process ends here; alone it returns.
+    /// Reports that this rank ends because of `error`. With several ranks the process ends here; one rank alone returns.
     pub(crate) fn fail(&self, error: &Error) {
         let Some(links) = &self.links else {
             return tell_launcher(&Chain(error).to_string(), Cause::ThisRank);
@@ -149,8 +150,8 @@ impl World {
         if !error.is_of_all_ranks() {
             links.exit.fail(error);
         }
-        // All end at the same step, each by the same error. Who is missing now has nothing to lose any more.
-        drop(self.part());
+        // All end at the same step, each by the same error. A rank that is missing now has nothing left to lose.
+        drop(self.finish());
         match error {
             Error::Interrupted { .. } if links.is_seen => log::aloud(&error.to_string()),
             Error::Interrupted { .. } => tracing::warn!("{error}"),
@@ -167,9 +168,9 @@ impl World {
 pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), run: &Run) -> ! {
     let text = format!("{verdict}{}", run.hint());
     if rank > 0 {
-        // Whatever becomes of its last words: its log may be on a disk that is cut off as well.
+        // Leave also if the last messages cannot be written: the log may be on a disk that is cut off as well.
         heartbeat::spawn("leave", || {
-            thread::sleep(NEWS);
+            thread::sleep(READING);
             distributed::leave(Error::PEER_FAILED.into())
         });
     }
@@ -177,25 +178,25 @@ pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), run: 
     tracing::error!("{text}");
     if rank == 0 {
         run.wait_for_checkpoint();
-        thread::sleep(NEWS);
+        thread::sleep(READING);
     }
     distributed::leave(Error::PEER_FAILED.into())
 }
 
-/// Whose fault the end of a process is.
+/// The rank at fault when a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     ThisRank,
     AnotherRank,
 }
 
-/// Makes `text` what torchrun reports. It takes the earliest for the root cause, in whole seconds.
+/// Makes torchrun report `text`. torchrun takes the earliest report, in whole seconds, for the root cause.
 pub(super) fn tell_launcher(text: &str, cause: Cause) {
     let Some(path) = std::env::var_os(ERROR_FILE).filter(|path| !path.is_empty()) else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    // Who only leaves may well be the first to be gone.
+    // A rank that only leaves may well be the first to be gone.
     let time = now + if cause == Cause::AnotherRank { 60 } else { 0 };
-    // With a "py_callstack", which Python's ranks have, torchrun would show that in place of the message.
+    // With a "py_callstack", as Python's ranks have, torchrun would show that in place of the message.
     let details = json!({ "timestamp": time.to_string() });
     let document =
         json!({ "message": { "message": format!("xception: {text}"), "extraInfo": details } });
@@ -224,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_that_is_being_written_is_waited_for() {
+    fn a_checkpoint_in_progress_is_waited_for() {
         let run = Arc::<Run>::default();
         let begun = Instant::now();
         run.wait_for_checkpoint();

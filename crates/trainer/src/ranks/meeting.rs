@@ -1,4 +1,4 @@
-//! From a launcher's word to ranks that are connected.
+//! Connects the ranks that a launcher has started.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,31 +11,32 @@ use torch_ext::distributed::{
 };
 
 use super::address::{check_addresses, check_card, check_host, own_address, reach, reached_at};
+use super::attendee::Attendee;
 use super::failure::{self, Cause, Chain, Exit, Run};
 use super::heartbeat;
 use super::launch::{Keeper, Launch};
-use super::rendezvous::{Attendee, Meeting, Patience, Rendezvous};
+use super::rendezvous::{Meeting, Patience, Rendezvous};
 use super::silence::Silence;
 use super::{Links, World};
 use crate::Error;
 use crate::console::log;
 
-/// How long ranks wait for each other at the start: queues give machines one after the other.
+/// How long ranks wait for each other at the start: a queue hands out machines one after the other.
 const GATHERING: Duration = Duration::from_secs(600);
-/// After so long a store that rank 0 holds is gone if rank 0 is about to start again: the others have missed somebody.
+/// After this long a store that rank 0 holds is gone, if rank 0 is about to start again because a rank is missing.
 const STORE_GOES: Duration = Duration::from_secs(15);
-/// How long an operation may take. Who is dead is found out within seconds by its heartbeat; this bounds what is alive
-/// and goes astray, and has to be longer than rank 0 writes a checkpoint.
+/// How long an operation may take. The heartbeat detects a dead rank within seconds; this bounds a rank that lives and
+/// hangs, and must be longer than rank 0 needs to write a checkpoint.
 pub(super) const OPERATION: Duration = Duration::from_secs(1800);
-/// How long the machines may take to connect to each other once all are there.
+/// How long the machines may take to connect to each other once all have come.
 const CONNECTING: Duration = Duration::from_secs(60);
 
 impl World {
-    /// Meets the other ranks, if a launcher says that there are others and this one is `fit` to come.
+    /// Meets the other ranks, if a launcher has started several and this one is `fit` to train.
     ///
     /// # Errors
     ///
-    /// For a launcher's variable that is missing or absurd, and when the others do not come. What goes wrong after that is
+    /// A launcher's variable that is missing or impossible, and other ranks that do not come. An error after that is
     /// told to all of them, and ends the process.
     pub(crate) fn join(fit: Result<(), Error>) -> Result<Self, Error> {
         let met = fit.and_then(|()| Launch::of_this_process()).and_then(|launch| match launch {
@@ -67,7 +68,7 @@ impl World {
         }
         let connect = |role| Store::tcp(&launch.store, role, GATHERING)?.with_prefix(&launch.run);
         let store = connect(launch.role())?;
-        // Ahead of the meeting, so that the first sign of life follows it at once.
+        // Connected before the meeting, so that the first heartbeat follows it at once.
         let beats = connect(StoreRole::Client)?;
         let address = own_address(&launch.store);
         let place = (rank, world_size);
@@ -91,7 +92,7 @@ impl World {
         });
         silence.end();
         let (exit, meeting) = begun?;
-        // Somebody waits for this rank now.
+        // Other ranks wait for this one now.
         let connected = Connected::new(launch, &meeting, &address);
         let Connected { device, cpu, gpu } = connected.unwrap_or_else(|error| exit.fail(&error));
         tracing::info!(
@@ -108,11 +109,11 @@ impl World {
         let launch = launch.clone();
         let links = Links { cpu, gpu, store, exit, launch, address, is_seen };
         let restarts = round > 1 || Launch::restarts()?;
-        Ok(Self { rank, size: world_size, device, restarts, links: Some(Arc::new(links)) })
+        Ok(Self { rank, device, restarts, links: Some(Arc::new(links)) })
     }
 }
 
-/// Ends the process when the store falls silent ahead of the heartbeat.
+/// Ends the process when the store stops answering before the heartbeat has begun.
 fn watch(silence: Arc<Silence>, keeper: String, place: (usize, usize)) {
     heartbeat::spawn("store-watch", move || {
         if let Some(verdict) = silence.wait(&keeper) {
@@ -121,7 +122,7 @@ fn watch(silence: Arc<Silence>, keeper: String, place: (usize, usize)) {
     });
 }
 
-/// What a rank computes on, and by what it reaches the others.
+/// The device of a rank, and its connections to the others.
 struct Connected {
     device: Device,
     cpu: Mutex<ProcessGroup>,
@@ -133,15 +134,16 @@ impl Connected {
         let &Launch { rank, world_size, local_rank, .. } = launch;
         check_card(address)?;
         check_addresses(&meeting.attendees)?;
-        let device = match tch::Cuda::is_available() {
-            true => Device::Cuda(local_rank % tch::Cuda::device_count() as usize),
-            false => Device::Cpu,
+        let device = if tch::Cuda::is_available() {
+            Device::Cuda(local_rank % tch::Cuda::device_count() as usize)
+        } else {
+            Device::Cpu
         };
-        // A port that is not open is found out here, and not by waiting for as long as an operation may take.
+        // Detects a closed port here, and not after the longest time that an operation may take.
         let connecting = cpu_group(&meeting.store, "connecting", launch, address, CONNECTING);
         let connecting = connecting.map_err(closed)?;
         let cpu = Mutex::new(cpu_group(&meeting.store, "cpu", launch, address, OPERATION)?);
-        // Not earlier: the others may still have been connecting, and all have come to the second group now.
+        // Not earlier: others may still have been connecting. By now all have come to the second group.
         drop(connecting);
         let gpu = device.is_cuda().then(|| -> Result<_, Error> {
             let store = meeting.store.with_prefix("gpu")?;
@@ -153,24 +155,23 @@ impl Connected {
 }
 
 impl World {
-    /// What adds up the statistics of batch norms; `None` for one rank alone. All ranks call it.
+    /// Sums the statistics of batch norms over all ranks; `None` for one rank. All ranks call it.
     ///
-    /// On CPUs by a group of its own: they must not wait behind a bucket of gradients.
+    /// On CPUs it has a group of its own: statistics must not wait until a bucket of gradients is sent.
     pub(crate) fn synchronised(&self) -> Result<Option<SumOverProcesses>, Error> {
         let Some(links) = &self.links else { return Ok(None) };
         let (launch, address) = (&links.launch, &links.address);
         let own = cpu_group(&links.store, "statistics", launch, address, OPERATION)?;
         let (own, world) = (Mutex::new(own), self.clone());
         Ok(Some(SumOverProcesses::new(move |tensor| {
-            let summed = match tensor.device().is_cuda() {
-                true => world.sum(tensor),
-                false => {
-                    let work = super::lock(&own).all_reduce(tensor, ReduceOperation::Sum);
-                    work.and_then(Work::wait).map_err(Error::from)
-                }
+            let summed = if tensor.device().is_cuda() {
+                world.sum(tensor)
+            } else {
+                let work = super::lock(&own).all_reduce(tensor, ReduceOperation::Sum);
+                work.and_then(Work::wait).map_err(Error::from)
             };
             if let Err(error) = summed {
-                // In the middle of libtorch's backward pass, which knows no way out.
+                // libtorch's backward pass cannot be left with an error.
                 world.fail(&error);
             }
         })))
@@ -189,7 +190,7 @@ fn cpu_group(
     Ok(ProcessGroup::gloo(&store, rank, world_size, address, timeout)?)
 }
 
-/// What it means when machines that have met do not reach each other.
+/// Explains why machines that have met do not reach each other.
 fn closed(error: Error) -> Error {
     match error {
         Error::Distributed(error) => Error::Distributed(DistributedError {
@@ -203,7 +204,7 @@ fn closed(error: Error) -> Error {
     }
 }
 
-/// Ranks on one machine share its cores, unless somebody said how many threads each has.
+/// Divides the cores of a machine among its ranks, unless the number of threads is set.
 fn share_cores(local_size: Option<usize>) {
     if std::env::var_os("OMP_NUM_THREADS").is_none()
         && let (Some(ranks), Ok(cores)) = (local_size, std::thread::available_parallelism())
@@ -212,7 +213,7 @@ fn share_cores(local_size: Option<usize>) {
     }
 }
 
-/// Ranks that do not know of each other take all cores each, and stand in each other's way.
+/// Warns of ranks on one machine that each use all of its cores, because none knows of the others.
 fn warn_of_shared_cores(launch: &Launch, attendees: &[Attendee]) {
     let here = attendees.iter().filter(|other| other.host == attendees[launch.rank].host).count();
     if here > 1 && launch.local_size.is_none() && std::env::var_os("OMP_NUM_THREADS").is_none() {

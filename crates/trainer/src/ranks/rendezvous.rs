@@ -1,70 +1,37 @@
-//! Ranks come together: all begin at once, and nobody meets those of an earlier start.
+//! Ranks come together: all begin at once, and none meets those of an earlier start.
 //!
-//! Each start is a round, which rank 0 opens. The others write down that they came; once all did, rank 0 closes the round
-//! with the list of who takes part. So it needs no count of restarts, which torchrun keeps for each machine; a rank that
-//! is started again ahead of the list takes its own place over, and one that comes after it waits for the next round.
+//! Each start is a round, which rank 0 opens. The others write down that they came. Once all did, rank 0 closes the round
+//! with the list of its ranks. No count of restarts is needed, which torchrun keeps for each machine. A rank that is
+//! started again before the list is written takes its own place over; one that comes later waits for the next round.
 
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use torch_ext::distributed::{DistributedError, Store};
 
 use super::address::TELL;
+use super::attendee::Attendee;
 use super::silence::Silence;
 use crate::Error;
 use crate::console::log;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
-/// Of those who are missing, so many are named.
+/// Pause between two reads of the store.
+const POLL: Duration = Duration::from_millis(100);
+/// Missing ranks that a message names.
 const NAMED: usize = 8;
-
-/// What a rank says of itself when it comes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Attendee {
-    /// The name of its machine, for people.
-    pub(super) host: String,
-    /// Its process there.
-    process: u32,
-    /// Where the others reach it; empty for a network card or a host name.
-    pub(super) address: String,
-    /// How many ranks it thinks there are.
-    world_size: usize,
-    /// Nanoseconds since 1970: a container that is started again has the same name and process.
-    came: u128,
-}
-
-impl Attendee {
-    /// This process, one of `world_size`, reached at `address`.
-    pub(super) fn here(world_size: usize, address: String) -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = match host.trim() {
-            "" => "an unnamed host".to_string(),
-            host => host.to_string(),
-        };
-        let came = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        Self { host, process: std::process::id(), address, world_size, came }
-    }
-
-    /// Who it is, for people.
-    pub(super) fn who(&self) -> String {
-        format!("{}, process {}", self.host, self.process)
-    }
-}
 
 /// Ranks that have come together.
 pub(super) struct Meeting {
-    /// The part of the store that is theirs alone.
+    /// The part of the store that belongs to them alone.
     pub(super) store: Store,
-    /// Which meeting at this store it is, from 1.
+    /// The number of the meeting at this store, from 1.
     pub(super) round: i64,
     /// By rank.
     pub(super) attendees: Vec<Attendee>,
 }
 
 impl Meeting {
-    /// What [`Meeting::store`] is, on another connection to the store.
+    /// The same part of the store as [`Meeting::store`], by another connection.
     pub(super) fn part_of(&self, store: &Store) -> Result<Store, DistributedError> {
         part(store, self.round)
     }
@@ -74,33 +41,33 @@ fn part(store: &Store, round: i64) -> Result<Store, DistributedError> {
     store.with_prefix(&round.to_string())
 }
 
-/// How long is waited.
+/// The longest waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// For all to come.
+    /// Until all ranks have come.
     pub(super) gathering: Duration,
-    /// For the next round, by a rank that came too late for this one.
+    /// Until the next round, for a rank that came too late for this one.
     pub(super) next_round: Duration,
 }
 
-/// Where ranks meet, and as whom this process comes.
+/// The place where ranks meet, and the rank that this process is.
 #[derive(Clone, Copy)]
 pub(super) struct Rendezvous<'a> {
-    /// What they meet at.
+    /// The store that they meet at.
     pub(super) store: &'a Store,
-    /// Where that is, for people.
+    /// Its address, for messages.
     pub(super) at: &'a str,
-    /// Who holds it, for people.
+    /// The process that holds it, for messages.
     pub(super) keeper: &'a str,
     pub(super) rank: usize,
     pub(super) world_size: usize,
     pub(super) patience: Patience,
-    /// Hears of every answer of the store.
+    /// Is told of every answer of the store.
     pub(super) silence: &'a Silence,
 }
 
 impl Rendezvous<'_> {
-    /// Comes to the others.
+    /// Meets the other ranks.
     ///
     /// # Errors
     ///
@@ -108,7 +75,7 @@ impl Rendezvous<'_> {
     pub(super) fn come_together(self, own: &Attendee) -> Result<Meeting, Error> {
         let met = if self.rank == 0 { self.open(own) } else { self.come(own) };
         met.map_err(|error| match error {
-            // Of the store: it goes with who holds it.
+            // An error of the store: it ends with the process that holds it.
             Error::Distributed(DistributedError { rank: None, message, .. }) => {
                 self.refused(format!("{} is gone: {message}", self.keeper))
             }
@@ -116,7 +83,7 @@ impl Rendezvous<'_> {
         })
     }
 
-    /// Rank 0's part.
+    /// Opens a round and waits for all ranks: rank 0's part.
     fn open(self, own: &Attendee) -> Result<Meeting, Error> {
         let Self { store, world_size, patience, .. } = self;
         let round = store.add("round", 1)?;
@@ -127,9 +94,10 @@ impl Rendezvous<'_> {
         loop {
             let mut still = Vec::new();
             for rank in missing {
-                match of_round.has(&came(rank))? {
-                    true => drop(self.read(&of_round, rank)?),
-                    false => still.push(rank),
+                if of_round.has(&came(rank))? {
+                    drop(self.read(&of_round, rank)?);
+                } else {
+                    still.push(rank);
                 }
             }
             self.silence.answer();
@@ -149,7 +117,7 @@ impl Rendezvous<'_> {
                 tracing::info!("waiting for {} of {world_size} at {}", names(&missing), self.at);
                 told = true;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
         let mut attendees = vec![own.clone()];
         for rank in 1..world_size {
@@ -159,7 +127,7 @@ impl Rendezvous<'_> {
         Ok(Meeting { store: of_round, round, attendees })
     }
 
-    /// What `rank`, which came, says of itself.
+    /// What `rank`, which came, has written about itself.
     fn read(self, of_round: &Store, rank: usize) -> Result<Attendee, Error> {
         let attendee: Attendee = serde_json::from_slice(&of_round.get(&came(rank))?)
             .map_err(|_| self.refused(format!("rank {rank} runs another version")))?;
@@ -174,7 +142,7 @@ impl Rendezvous<'_> {
         Ok(attendee)
     }
 
-    /// The part of any other rank.
+    /// Joins the round that rank 0 has opened.
     fn come(self, own: &Attendee) -> Result<Meeting, Error> {
         let Self { store, rank, patience, .. } = self;
         let text = serde_json::to_vec(own).expect("plain values");
@@ -216,7 +184,7 @@ impl Rendezvous<'_> {
                 log::aloud(&format!("waiting for the other ranks at {}", self.at));
                 told = true;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
     }
 

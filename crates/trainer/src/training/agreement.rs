@@ -1,4 +1,4 @@
-//! What ranks must have in common ahead of the first step, or they would wait for each other or part.
+//! Ranks must agree on what they train before the first step, or they would wait for each other or diverge.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,60 +10,74 @@ use crate::ranks::World;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::{Arithmetic, Fingerprint, differences, hexadecimal};
 
-/// Refuses to look for archives where rank 0 has other images, or the other way round: ranks do that together, and one
-/// would wait for the others.
+/// Refuses archives where rank 0 has other images, or the other way round: ranks index archives together, and one would
+/// wait for the others.
 pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error> {
     let own =
         if matches!(spec, DataSpec::Shards(_)) { "archives (shards:DIR)" } else { "no archives" };
-    let of_rank_0 = world.said_by_rank_0("kind of data", own)?;
-    match of_rank_0 == own {
-        true => Ok(()),
-        false => Err(Error::OtherRank(format!("data: on rank 0 it is {of_rank_0}, here {own}"))),
-    }
+    world.check_against_rank_0(
+        "kind of data",
+        || Ok(own.to_string()),
+        |own, of_rank_0| {
+            if own == of_rank_0 {
+                return Ok(());
+            }
+            Err(Error::OtherRank(format!("data: on rank 0 it is {of_rank_0}, here {own}")))
+        },
+    )
 }
 
 /// Refuses to train together with a rank 0 that would train something else.
 ///
 /// Returns on no rank before all have agreed.
 pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result<(), Error> {
-    if world.size() == 1 {
-        return Ok(());
-    }
-    // Where data and weights lie may differ between machines. What data are may not; weights are rank 0's.
-    let mut recipe = Recipe { data: String::new(), ..recipe.clone() };
-    if let Some(transfer) = &mut recipe.transfer {
-        transfer.weights = String::new();
-    }
-    let own = Together {
-        arithmetic: arithmetic(recipe.precision.resolved(world.device()), world),
-        recipe,
-        data: fingerprint(data),
-        classes: class_names(data),
-        xception: VERSION.to_string(),
+    let own = || {
+        let own = Agreement::of(world, recipe, data);
+        Ok(serde_json::to_string(&own).expect("plain values"))
     };
-    let text = serde_json::to_string(&own).expect("plain values");
-    let said = world.said_by_rank_0("origin", &text)?;
-    let of_rank_0: Together = serde_json::from_str(&said)
-        .map_err(|_| Error::OtherRank(format!("rank 0 runs another version, this is {VERSION}")))?;
-    own.check(&of_rank_0)?;
+    world.check_against_rank_0("origin", own, |own, of_rank_0| {
+        let other_version =
+            || Error::OtherRank(format!("rank 0 runs another version, this is {VERSION}"));
+        let of_rank_0 = Agreement::read(of_rank_0).ok_or_else(other_version)?;
+        Agreement::read(own).ok_or_else(other_version)?.check(&of_rank_0)
+    })?;
     world.barrier()
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What ranks must have in common.
+/// Everything that ranks must have in common.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Together {
+struct Agreement {
     recipe: Recipe,
     data: Fingerprint,
-    /// How many, and a hash of their names.
+    /// The number of classes, and a hash of their names.
     classes: String,
-    /// Each makes the update by itself, and it has to come to the same bits.
+    /// Each rank computes the update by itself, and must come to the same bits.
     arithmetic: Arithmetic,
     xception: String,
 }
 
-impl Together {
+impl Agreement {
+    fn of(world: &World, recipe: &Recipe, data: &Data) -> Self {
+        // The paths of data and weights may differ between machines. The data may not; weights are rank 0's.
+        let mut recipe = Recipe { data: String::new(), ..recipe.clone() };
+        if let Some(transfer) = &mut recipe.transfer {
+            transfer.weights = String::new();
+        }
+        Self {
+            arithmetic: arithmetic(recipe.precision.resolved(world.device()), world),
+            recipe,
+            data: fingerprint(data),
+            classes: class_names(data),
+            xception: VERSION.to_string(),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
     fn check(&self, of_rank_0: &Self) -> Result<(), Error> {
         let here = |line: String| {
             let cure =
@@ -72,10 +86,10 @@ impl Together {
             line.replace(", now it is ", ", here ") + cure
         };
         let differences: Vec<String> = differences(of_rank_0, self).into_iter().map(here).collect();
-        match differences.is_empty() {
-            true => Ok(()),
-            false => Err(Error::OtherRank(differences.join("\n  "))),
+        if differences.is_empty() {
+            return Ok(());
         }
+        Err(Error::OtherRank(differences.join("\n  ")))
     }
 }
 
@@ -92,7 +106,7 @@ mod tests {
 
     #[test]
     fn ranks_that_compute_on_something_else_are_refused() {
-        let rank = |device: &str, threads: i32| Together {
+        let rank = |device: &str, threads: i32| Agreement {
             recipe: Recipe::resolve(&Request::default()).unwrap(),
             data: Fingerprint {
                 name: "any".to_string(),

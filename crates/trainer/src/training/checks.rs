@@ -1,10 +1,10 @@
-//! Signs at the start that a run cannot come to anything, ahead of the hours that it would take.
+//! Checks at the start for data and losses from which nothing can be learned, before the hours that a run takes.
 
 use datasets::{Decoded, Source};
 
 use crate::Error;
 
-/// Refuses images that nothing can be learned from; warns of what is odd.
+/// Refuses images from which nothing can be learned; warns of classes without images.
 pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
     let classes = train.class_names().len();
     let mut counts = vec![0_u64; classes];
@@ -21,13 +21,13 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
     }
     if all_the_same(train) {
         return Err(Error::DeadData(format!(
-            "all {} training images are the same: there is nothing to see",
+            "all {} training images are the same: there is nothing to learn",
             train.len()
         )));
     }
     if let Some((class, error)) = unreadable_class(train) {
         return Err(Error::DeadData(format!(
-            "not one of the {} training images of class '{}' can be read; put good ones there, or take the class away: \
+            "not one of the {} training images of class '{}' can be read; put good ones there, or remove the class: \
              {error}",
             counts[class],
             train.class_names()[class]
@@ -43,15 +43,15 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether all images are one: all of a set in memory, of files as many as take no time to read.
+/// Whether all images are the same. Compares all images of a set in memory, and some of a set of files.
 fn all_the_same(train: &dyn Source) -> bool {
-    let looked_at = if train.size().is_some() { train.len() } else { train.len().min(READ) };
+    let compared = if train.size().is_some() { train.len() } else { train.len().min(READ) };
     let (mut room, mut other_room) = (Decoded::default(), Decoded::default());
-    // A broken one is for the recipe to judge.
+    // The recipe says what a broken image means.
     let Ok(first) = train.image(0, &mut room) else { return false };
-    // Files lie class by class: every how many-th, so that more than one class is among them.
-    let step = train.len() / looked_at;
-    for index in (1..looked_at).map(|place| place * step) {
+    // Files lie class by class. The ones that are read are spread, so that more than one class is among them.
+    let step = train.len() / compared;
+    for index in (1..compared).map(|place| place * step) {
         let Ok(other) = train.image(index, &mut other_room) else { return false };
         if (other.height, other.width) != (first.height, first.width)
             || other.pixels != first.pixels
@@ -62,8 +62,8 @@ fn all_the_same(train: &dyn Source) -> bool {
     true
 }
 
-/// A class that has image files and none that can be read, with what is wrong with the first. One image of every class
-/// is decoded, and more only where that one is broken.
+/// Returns a class that has image files and none that can be read, with the error of the first. Decodes one image of every
+/// class, and more only where that one is broken.
 fn unreadable_class(train: &dyn Source) -> Option<(usize, datasets::Error)> {
     if train.size().is_some() {
         return None;
@@ -86,16 +86,16 @@ fn unreadable_class(train: &dyn Source) -> Option<(usize, datasets::Error)> {
     Some((bad, broken[bad].take()?))
 }
 
-/// Image files that are read ahead of a run.
+/// Image files that are read before a run.
 const READ: usize = 16;
 
-/// Warns of a first loss far from that of a network that knows nothing and says so, `ln(classes)`.
+/// Warns of a first loss far from `ln(classes)`, which a network has that gives all classes the same probability.
 pub(super) fn first_loss(loss: f64, classes: usize) {
     let expected = (classes as f64).ln();
     if !(expected / 2.0..=expected * 2.0).contains(&loss) {
         tracing::warn!(
-            "the first loss is {loss:.3}, where a network that knows nothing of {classes} classes has {expected:.3}: \
-             normalisation, labels or initialisation may be off"
+            "the first loss is {loss:.3}, where an untrained network with {classes} classes has {expected:.3}: \
+             normalisation, labels or initialisation may be wrong"
         );
     }
 }
@@ -112,9 +112,9 @@ mod tests {
         Images::new(pixels, labels.to_vec(), 2, 2, names.to_vec()).unwrap()
     }
 
-    /// Also where it is the first, which all others are compared with; but a class needs one that is whole.
+    /// Also where it is the first image, with which all others are compared; but a class needs one that is whole.
     #[test]
-    fn a_broken_image_is_for_the_recipe_to_judge() {
+    fn the_recipe_says_what_a_broken_image_means() {
         let root = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| {
             let path = root.path().join(name);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn images_that_teach_nothing_are_refused() {
+    fn images_from_which_nothing_can_be_learned_are_refused() {
         data(&images([1, 2, 3], [0, 1, 2])).unwrap();
         data(&images([1, 1, 3], [0, 1, 1])).expect("a class may be missing");
         let refused = |pixels, labels| data(&images(pixels, labels)).unwrap_err();
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(error.exit_code(), 3);
         assert_eq!(
             refused([9, 9, 9], [0, 1, 2]).to_string(),
-            "all 3 training images are the same: there is nothing to see"
+            "all 3 training images are the same: there is nothing to learn"
         );
     }
 }

@@ -1,90 +1,82 @@
-//! The end of an epoch: the test set, the line that a person reads, and the weights for others to use.
-
-use xception::weights;
+//! The end of an epoch: the test set is measured, a line is printed, and the weights are written.
 
 use super::Training;
+use super::resuming::interrupted;
 use crate::Error;
 use crate::console::progress::Progress;
 use crate::duration::clock;
 use crate::evaluation::Evaluation;
-use crate::run::checkpoint::{Best, Sums};
 
 impl Training<'_> {
     /// Measures the epoch that was just trained, writes its weights, and begins the sums of the next.
     pub(super) fn measure_epoch(&mut self, progress: &Progress) -> Result<Evaluation, Error> {
-        self.compare_parameters()?;
-        let mut average = self.average.take();
-        let measured = match &mut average {
-            Some(average) => average.during(|| self.measure_weights()),
-            None => self.measure_weights(),
-        };
-        self.average = average;
-        let (evaluation, better) = measured?;
-        self.left_out.test.tell_all(&evaluation.left_out);
-        let epoch = self.state.step / self.per_epoch();
+        let step = self.course.state.step;
+        self.model.compare_parameters(&self.world, step)?;
+        let (evaluation, is_best) = self.measure_weights()?;
+        self.sets.left_out.test.tell_all(&evaluation.left_out);
         let measured = [
             ("val/loss", evaluation.loss),
             ("val/acc1", evaluation.top1),
             ("val/acc5", evaluation.top5),
         ];
-        self.watch.log(self.state.step, epoch, &measured);
-        self.watch.weights(self.state.step, &self.store);
-        if better {
-            self.state.best = Some(Best { epoch, top1: evaluation.top1 });
+        self.watch.log(step, self.course.epochs_done(), &measured);
+        self.watch.weights(step, &self.model.store);
+        if is_best {
+            self.course.set_best(evaluation.top1);
         }
-        self.say(epoch, &evaluation, better, progress);
-        self.epoch.clear();
-        self.state.epoch = Sums::default();
-        // Several ranks agree with the next step.
-        if self.world.size() == 1 && self.stop.received().is_some() {
+        progress.line(&self.epoch_line(&evaluation, is_best));
+        self.course.clear_epoch();
+        if self.stop_signal().is_some() {
             self.save()?;
         }
         Ok(evaluation)
     }
 
-    /// The test set under the weights as they are now, which are written for others to use; whether it was the best.
+    /// Measures the test set under the weights, or under their average, and writes these weights. Returns whether they are
+    /// the best so far.
     fn measure_weights(&mut self) -> Result<(Evaluation, bool), Error> {
-        self.share_statistics()?;
-        let model = self.stepper.model();
-        // The run was saved ahead of this. Where that failed, stopping has to wait for another attempt.
-        let stops = self.world.size() == 1 && self.saver.has(self.state.step);
-        let on = |_| match self.stop.received().filter(|_| stops) {
-            Some(signal) => Err(self.interrupted(signal)),
-            None => Ok(()),
-        };
-        let evaluation =
-            Evaluation::of_all_ranks(model, &self.test, self.precision, &self.world, on)?;
-        let better = self.state.best.is_none_or(|best| evaluation.top1 > best.top1);
-        self.write_weights("last.safetensors")?;
-        if better {
-            self.write_weights("best.safetensors")?;
-        }
-        Ok((evaluation, better))
+        let Self { model, sets, world, folder, saver, course, stop, .. } = self;
+        let step = course.state.step;
+        // The run was saved before. Where that failed, stopping has to wait for another attempt.
+        let may_stop = saver.has(step);
+        model.averaged(|model| {
+            model.share_statistics(world)?;
+            let learner = &model.learner;
+            let after_batch = |_| {
+                let stopped = learner.exchange().stop(stop.received()).filter(|_| may_stop);
+                stopped.map_or(Ok(()), |signal| Err(interrupted(signal, step, folder)))
+            };
+            let evaluation = Evaluation::of_all_ranks(
+                learner.network(),
+                &sets.test,
+                learner.precision(),
+                world,
+                after_batch,
+            )?;
+            let is_best = course.is_best(evaluation.top1);
+            if world.leads() {
+                saver.tolerate_weights(model.write(&folder.file("last.safetensors")))?;
+                if is_best {
+                    saver.tolerate_weights(model.write(&folder.file("best.safetensors")))?;
+                }
+            }
+            Ok((evaluation, is_best))
+        })
     }
 
-    fn say(&self, epoch: u64, evaluation: &Evaluation, better: bool, progress: &Progress) {
-        let trained = self.state.epoch;
-        progress.line(&format!(
-            "epoch {epoch:>2}/{} · train loss {:.4}, {:5.2} % · test loss {:.4}, {:5.2} %{} · {:.0} img/s · {}",
+    fn epoch_line(&self, evaluation: &Evaluation, is_best: bool) -> String {
+        let trained = self.course.state.epoch;
+        format!(
+            "epoch {:>2}/{} · train loss {:.4}, {:5.2} % · test loss {:.4}, {:5.2} %{} · {:.0} img/s · {}",
+            self.course.epochs_done(),
             self.recipe.epochs,
             trained.mean_loss(),
             trained.accuracy() * 100.0,
             evaluation.loss,
             evaluation.top1 * 100.0,
-            if better { " (best)" } else { "" },
-            self.speed.images_per_second(),
-            clock(self.seconds()),
-        ));
-    }
-
-    /// Writes the weights beside their place and renames them. A disk that refuses does not end the run.
-    fn write_weights(&mut self, name: &str) -> Result<(), Error> {
-        if !self.world.leads() {
-            return Ok(());
-        }
-        let path = self.folder.file(name);
-        let written =
-            weights::write(&path, &weights::snapshot(&self.store), &self.description.to_metadata());
-        self.saver.bear_weights(written)
+            if is_best { " (best)" } else { "" },
+            self.timing.epoch.images_per_second(),
+            clock(self.timing.seconds()),
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a batch will fit, ahead of the first one: a system that runs out of memory ends programs without a word.
+//! Checks before the first batch whether it will fit: a system that runs out of memory ends programs without a message.
 
 use std::fs;
 
@@ -7,39 +7,39 @@ use xception::summary::{LayerKind, LayerRow, Summary};
 use crate::Error;
 use crate::precision::Precision;
 
-/// libtorch, the program and what it works with: bytes that every run has, by measurement.
+/// Bytes that libtorch and the program need in every run, by measurement.
 const PROGRAM: u64 = 200 << 20;
-/// Outputs of layers are kept for the way back. What else an image needs on top of them, by measurement (fp32 and bf16,
-/// 32 and 299 pixels).
+/// The memory of an image, as a multiple of the layers' outputs, which the backward pass reads. By measurement (fp32 and
+/// bf16, 32 and 299 pixels).
 const KEPT: f64 = 1.15;
 
 /// Bytes that training needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// Whatever the batch.
+    /// For any batch.
     fixed: u64,
     /// For each image of a batch.
     each: u64,
 }
 
 impl Needs {
-    /// Of a network whose optimizer and average remember `remembered` bytes.
-    pub(super) fn of(network: &Summary, precision: Precision, remembered: u64) -> Self {
+    /// The needs of `network`, where `kept` bytes are kept between steps beside weights and gradients.
+    pub(super) fn of(network: &Summary, precision: Precision, kept: u64) -> Self {
         let outputs = |layer: &LayerRow| layer.output.iter().product::<i64>();
-        let kept = network.layers.iter().filter(|layer| {
+        let stored = network.layers.iter().filter(|layer| {
             use LayerKind::{Conv, Depthwise, MaxPool, Pointwise};
             matches!(layer.kind, Conv | Depthwise | Pointwise | MaxPool)
         });
-        // A product reads numbers from memory: a norm ahead of it is written out.
+        // A product reads numbers from memory: the output of a norm before it is written out.
         let written_out = network.layers.windows(2).filter(|pair| {
             (pair[0].kind, pair[1].kind) == (LayerKind::BatchNorm, LayerKind::Pointwise)
         });
-        let numbers =
-            kept.map(outputs).sum::<i64>() + written_out.map(|pair| outputs(&pair[0])).sum::<i64>();
+        let numbers = stored.map(outputs).sum::<i64>()
+            + written_out.map(|pair| outputs(&pair[0])).sum::<i64>();
         let bytes = if precision == Precision::Bf16 { 2.0 } else { 4.0 };
         Self {
             // The weights and their gradients are fp32.
-            fixed: PROGRAM + network.params_trainable() * 8 + remembered,
+            fixed: PROGRAM + network.params_trainable() * 8 + kept,
             each: (numbers as f64 * bytes * KEPT) as u64,
         }
     }
@@ -48,8 +48,8 @@ impl Needs {
         self.fixed.saturating_add(self.each.saturating_mul(batch_size))
     }
 
-    /// Refuses a batch that does not fit into its part of `free` bytes, which `ranks` on this machine share, and says what
-    /// would.
+    /// Refuses a batch that does not fit into its part of `free` bytes, which `ranks` on this machine share. The error says
+    /// which batch would fit.
     pub(super) fn check(self, batch_size: u64, free: Option<u64>, ranks: u64) -> Result<(), Error> {
         let free = free.map(|free| free / ranks);
         let each = if ranks == 1 { "" } else { " for each rank on this machine" };
@@ -71,7 +71,7 @@ impl Needs {
         )))
     }
 
-    /// What a person wants to know when memory ran out all the same.
+    /// The memory that batches need, for a message when memory ran out.
     pub(super) fn explain(self, batch_size: u64) -> String {
         format!(
             "a batch of {batch_size} needs about {}, one of {} about {}",
@@ -86,8 +86,8 @@ fn gibibytes(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
-/// Bytes that this process may still take: the machine's, or its control group's where that is less. `None` where the
-/// system does not say.
+/// Bytes that this process may still take: those of the machine, or of its control group where that has less. `None` where
+/// the system does not say.
 pub(super) fn free() -> Option<u64> {
     let machine = available(&fs::read_to_string("/proc/meminfo").ok()?)?;
     Some(group().map_or(machine, |group| group.min(machine)))
@@ -99,7 +99,7 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-/// Of a container: its limit less what it uses and could not give back.
+/// Free bytes of a control group: its limit less its use.
 fn group() -> Option<u64> {
     let path = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = path.lines().find_map(|line| line.strip_prefix("0::"))?.trim().to_string();
@@ -111,7 +111,7 @@ fn group() -> Option<u64> {
             .parse()
             .ok()
     };
-    // "max" is no number: no limit.
+    // "max" is no number, and means no limit.
     let limit = number("memory.max")?;
     Some(limit.saturating_sub(number("memory.current")?))
 }
@@ -137,7 +137,7 @@ mod tests {
     fn needs(preset: Preset, input: i64, precision: Precision) -> Needs {
         let spec = ModelSpec::new(preset);
         let network = Summary::new(&spec.architecture().unwrap(), spec.classes, input).unwrap();
-        // Adam's two.
+        // Adam keeps two numbers for each parameter.
         Needs::of(&network, precision, network.params_trainable() * 8)
     }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_what_would() {
+    fn a_batch_that_does_not_fit_is_refused_with_one_that_would() {
         let needs = needs(Preset::Xception, 299, Precision::Fp32);
         needs.check(64, None, 1).expect("where the system does not say, nothing is refused");
         needs.check(8, Some(4 << 30), 1).unwrap();
@@ -165,7 +165,7 @@ mod tests {
             "a batch of 64 needs about 10.7 GiB of memory, and 4.0 GiB are free; batch_size=21 would fit (--set \
              batch_size=21)"
         );
-        needs.check(21, Some(4 << 30), 1).expect("what it says fits");
+        needs.check(21, Some(4 << 30), 1).expect("the batch in the message fits");
         assert!(needs.check(22, Some(4 << 30), 1).is_err());
         let shared = needs.check(21, Some(4 << 30), 2).unwrap_err().to_string();
         assert!(

@@ -1,4 +1,4 @@
-//! What a run's numbers follow from, read off what it is made of, and compared with a checkpoint's.
+//! The origin of a run: everything that its numbers follow from, compared with a checkpoint's before the run resumes.
 
 use datasets::Share;
 use sha2::{Digest, Sha256};
@@ -12,12 +12,12 @@ use crate::ranks::World;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::{Arithmetic, Fingerprint, Origin, differences, hexadecimal};
 
-/// The origin of a run of `recipe` on `data`, here and now.
+/// The origin of a run of `recipe` on `data` in this process.
 pub(super) fn origin(recipe: &Recipe, data: &Data, precision: Precision, world: &World) -> Origin {
     Origin {
         recipe: recipe.clone(),
         data: fingerprint(data),
-        ranks: world.size(),
+        ranks: world.ranks(),
         arithmetic: arithmetic(precision, world),
     }
 }
@@ -26,14 +26,15 @@ pub(super) fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
     Arithmetic {
         threads: tch::get_num_threads(),
         precision: precision.name().to_string(),
-        // Which of several GPUs makes no difference.
-        device: match world.device().is_cuda() {
-            true => format!("{:?}", Device::Cuda(0)),
-            false => format!("{:?}", Device::Cpu),
-        },
-        instruction_set: match torch_ext::has_bf16_matrix_unit() {
-            true => format!("{:?} with AMX", InstructionSet::detected()),
-            false => format!("{:?}", InstructionSet::detected()),
+        // The number of the GPU makes no difference.
+        device: format!(
+            "{:?}",
+            if world.device().is_cuda() { Device::Cuda(0) } else { Device::Cpu }
+        ),
+        instruction_set: if torch_ext::has_bf16_matrix_unit() {
+            format!("{:?} with AMX", InstructionSet::detected())
+        } else {
+            format!("{:?}", InstructionSet::detected())
         },
         libtorch: torch_ext::version().to_string(),
     }
@@ -52,23 +53,23 @@ pub(super) fn fingerprint(data: &Data) -> Fingerprint {
     }
 }
 
-/// Refuses to go on with another recipe or other data; warns where only the last bits will differ.
+/// Refuses to resume with another recipe or other data; warns where only the last bits will differ.
 pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
     let mut other = recipe_differences(&was.recipe, &now.recipe);
     let whole = |origin: &Origin| origin.recipe.batch_size * origin.ranks;
     if whole(was) != whole(now) {
-        let said = |origin: &Origin| shares(&origin.recipe, origin.ranks);
+        let shown = |origin: &Origin| shares(&origin.recipe, origin.ranks);
         other.push(format!(
             "batch_size: it was {}, now it is {}; the product has to stay: {}",
-            said(was),
-            said(now),
-            way_on(was, now.ranks)
+            shown(was),
+            shown(now),
+            cure(was, now.ranks)
         ));
     } else if batches(was) != batches(now) {
         let rest = was.data.training as usize % whole(was);
         other.push(format!(
             "batches in an epoch: there were {}, now there are {}; the {rest} images at its end are too few for {} ranks, \
-             so go on with {}",
+             so resume with {}",
             batches(was),
             batches(now),
             was.ranks.max(now.ranks),
@@ -80,42 +81,42 @@ pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
     let rounding = differences(&was.arithmetic, &now.arithmetic);
     if !rounding.is_empty() {
         tracing::warn!(
-            "sums will be rounded otherwise than before, so the run goes on well but not bit for bit as it would \
-             have:\n  {}",
+            "arithmetic settings changed: the run resumes, but not bit for bit as it would have:\n  {}",
             rounding.join("\n  ")
         );
     }
     Ok(())
 }
 
-/// Batches in an epoch, which a remainder that is too small for all ranks is not one of.
+/// Batches in an epoch. A remainder that is too small for all ranks is none.
 fn batches(origin: &Origin) -> usize {
     let share = Share { rank: 0, world_size: origin.ranks };
     share.batches(origin.data.training as usize, origin.recipe.batch_size * origin.ranks)
 }
 
-/// Refuses to begin a run again, of which nothing was saved, in other batches: it is begun as it was meant to be.
+/// Refuses to restart a run of which nothing was saved in other batches: it starts as it was meant to.
 pub(super) fn check_unsaved(
     (was, ranks_then): (&Recipe, usize),
     (now, ranks_now): (&Recipe, usize),
 ) -> Result<(), Error> {
     let (then, now) = (shares(was, ranks_then), shares(now, ranks_now));
     let text = format!(
-        "batch_size: it was {then}, now it is {now}, and there is no checkpoint yet that other ranks could go on with"
+        "batch_size: it was {then}, now it is {now}, and there is no checkpoint yet that other ranks could resume from"
     );
     refuse(if then == now { Vec::new() } else { vec![text] })
 }
 
-/// How a run of `was` goes on on `ranks`.
-fn way_on(was: &Origin, ranks: usize) -> String {
+/// How a run of `was` can be resumed on `ranks`.
+fn cure(was: &Origin, ranks: usize) -> String {
     let whole = was.recipe.batch_size * was.ranks;
     let as_before = match was.ranks {
         1 => format!("batch_size={whole} on one rank"),
         ranks => format!("batch_size={} on {ranks} ranks", was.recipe.batch_size),
     };
-    match whole.is_multiple_of(ranks) && ranks != was.ranks {
-        true => format!("go on with {as_before}, or here with --set batch_size={}", whole / ranks),
-        false => format!("go on with {as_before}"),
+    if whole.is_multiple_of(ranks) && ranks != was.ranks {
+        format!("resume with {as_before}, or here with --set batch_size={}", whole / ranks)
+    } else {
+        format!("resume with {as_before}")
     }
 }
 
@@ -126,13 +127,13 @@ fn shares(recipe: &Recipe, ranks: usize) -> String {
     }
 }
 
-/// Refuses to go on with a run of the recipe `was` as one of `now`.
+/// Refuses to resume a run of the recipe `was` as one of `now`.
 pub(crate) fn check_recipe(was: &Recipe, now: &Recipe) -> Result<(), Error> {
     refuse(recipe_differences(was, now))
 }
 
-/// What makes two recipes different runs: anything but how often they are saved, and how many images of a batch are
-/// each rank's, which depends on how many ranks there are.
+/// The differences that make two recipes different runs: everything but how often they are saved, and the batch size of a
+/// rank, which depends on the number of ranks.
 fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
     let same = (was.checkpoints, was.batch_size);
     let now = Recipe { checkpoints: same.0, batch_size: same.1, ..now.clone() };
@@ -140,10 +141,10 @@ fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
 }
 
 fn refuse(differences: Vec<String>) -> Result<(), Error> {
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(Error::OtherRun(differences.join("\n  "))),
+    if differences.is_empty() {
+        return Ok(());
     }
+    Err(Error::OtherRun(differences.join("\n  ")))
 }
 
 #[cfg(test)]
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn other_ranks_go_on_where_batches_stay_the_same() {
+    fn other_ranks_resume_where_batches_stay_the_same() {
         for (training, was, now) in [
             (12_802, (64, 2), (128, 1)),
             (12_801, (64, 2), (64, 2)),
@@ -194,20 +195,20 @@ mod tests {
             (64, 2),
             (128, 1),
             "batches in an epoch: there were 100, now there are 101; the 1 images at its end are too few for 2 ranks, so \
-             go on with 2",
+             resume with 2",
         );
         refused(12_802, (64, 2), (32, 4), "there were 101, now there are 100");
         refused(
             12_800,
             (64, 2),
             (64, 1),
-            "it was 64 on each of 2 ranks, now it is 64 on one rank; the product has to stay: go on with batch_size=64 on \
+            "it was 64 on each of 2 ranks, now it is 64 on one rank; the product has to stay: resume with batch_size=64 on \
              2 ranks, or here with --set batch_size=128",
         );
     }
 
     #[test]
-    fn without_a_checkpoint_a_run_begins_as_it_was_meant_to() {
+    fn without_a_checkpoint_a_run_starts_as_it_was_meant_to() {
         let (small, large) = (recipe(64), recipe(128));
         check_unsaved((&small, 2), (&small, 2)).unwrap();
         for (was, now) in

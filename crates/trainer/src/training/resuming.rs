@@ -1,91 +1,80 @@
-//! From a run to a checkpoint and back, such that nothing of what follows tells whether it was interrupted.
+//! From a run to a checkpoint and back: an interrupted run ends as one that was not, to the last bit.
 
-use std::time::Instant;
-
-use xception::weights::{self, Tensors};
-
-use super::running::Running;
 use super::saving::Need;
+use super::timing::Timing;
 use super::{Training, origin};
 use crate::Error;
-use crate::optim::average::Average;
 use crate::recipe::Recipe;
-use crate::run::checkpoint::{Checkpoint, Logs, State};
+use crate::run::checkpoint::{Checkpoint, Logs};
+use crate::run::run_folder::RunFolder;
 use crate::signal::Signal;
 
 impl Training<'_> {
-    /// Goes on from the newest good checkpoint of the run's folder, if there is one; says whether there was. `begun` is the
-    /// recipe that it was begun with.
+    /// Resumes from the newest good checkpoint of the run's folder, if there is one. Returns whether there was. `begun` is
+    /// the recipe that the run was begun with.
     pub(crate) fn resume(&mut self, begun: &Recipe) -> Result<bool, Error> {
         let Some(checkpoint) = self.saver.read(&self.world)? else {
             if self.world.leads() {
-                let now = (self.recipe, self.world.size());
+                let now = (self.recipe, self.world.ranks());
                 origin::check_unsaved((begun, self.folder.ranks()), now)?;
             }
             self.restart_logs(Logs::default())?;
             return Ok(false);
         };
-        origin::check(&checkpoint.state.origin, &self.state.origin)?;
+        origin::check(&checkpoint.state.origin, &self.course.state.origin)?;
         self.restore(checkpoint)?;
         Ok(true)
     }
 
-    /// Steps behind the run.
-    pub(crate) fn steps_done(&self) -> u64 {
-        self.state.step
-    }
-
-    /// Saves the run as it is between two steps. Asked to stop, it ends here.
+    /// Saves the run as it is between two steps. If it was asked to stop, it ends here.
     pub(super) fn save(&mut self) -> Result<(), Error> {
-        self.look()?;
-        let stopped = self.asked();
+        self.course.read_sums()?;
+        let stopped = self.stop_signal();
         if self.world.leads() {
             let need = if stopped.is_some() { Need::Last } else { Need::Routine };
-            let checkpoint = self.checkpoint()?;
+            let checkpoint = self.checkpoint();
             self.world.saving(|| self.saver.save(&checkpoint, need))?;
         }
         match stopped {
-            Some(signal) => Err(self.interrupted(signal)),
+            Some(signal) => Err(interrupted(signal, self.course.state.step, self.folder)),
             None => Ok(()),
         }
     }
 
-    /// What a run ends with that was saved and asked to stop.
-    pub(super) fn interrupted(&self, signal: Signal) -> Error {
-        let (step, folder) = (self.state.step, self.folder.path().to_path_buf());
-        Error::Interrupted { signal, step, folder }
+    /// A run that may roll back needs a checkpoint from the start.
+    pub(super) fn save_to_roll_back_to(&mut self) -> Result<(), Error> {
+        if self.policy.rolls_back() && self.saver.newest().is_none() {
+            return self.save();
+        }
+        Ok(())
     }
 
-    fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+    fn checkpoint(&mut self) -> Checkpoint {
         let (metrics, events) = self.watch.mark();
-        Ok(Checkpoint {
-            state: self.state.clone(),
-            logs: Logs { metrics, events, seconds: self.seconds() },
-            model: weights::snapshot(&self.store),
-            optimizer: self.stepper.optimizer().state(),
-            average: self.average.as_ref().map_or_else(Tensors::new, Average::tensors),
-        })
+        let [model, optimizer, average] = self.model.snapshot();
+        Checkpoint {
+            state: self.course.state.clone(),
+            logs: Logs { metrics, events, seconds: self.timing.seconds() },
+            model,
+            optimizer,
+            average,
+        }
     }
 
     /// Puts everything back to where it was at `checkpoint`.
     pub(super) fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
-        weights::load(&self.store, &checkpoint.model)?;
-        self.stepper.optimizer_mut().restore(&checkpoint.optimizer)?;
-        if let Some(average) = &mut self.average {
-            average.restore(&checkpoint.average)?;
-        }
-        // The origin is this process's: a checkpoint from here on was rounded as here.
-        let origin = self.state.origin.clone();
-        self.state = State { origin, ..checkpoint.state };
-        let device = self.store.device();
-        self.epoch = Running::from(self.state.epoch, device);
-        self.unlogged = Running::from(self.state.unlogged, device);
+        self.model.restore(&checkpoint)?;
+        self.course.restore(checkpoint.state, self.model.learner.device());
         self.restart_logs(checkpoint.logs)
     }
 
     fn restart_logs(&mut self, logs: Logs) -> Result<(), Error> {
-        self.spent = logs.seconds;
-        self.since = Instant::now();
+        self.timing = Timing::start(logs.seconds);
         self.watch.cut_back(logs.metrics, logs.events.as_ref())
     }
+}
+
+/// The error that ends a run that was asked to stop and is saved in `folder`, after `step`.
+pub(super) fn interrupted(signal: Signal, step: u64, folder: &RunFolder) -> Error {
+    Error::Interrupted { signal, step, folder: folder.path().to_path_buf() }
 }

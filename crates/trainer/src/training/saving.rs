@@ -1,4 +1,4 @@
-//! When a run is saved, and what a disk that refuses means to it.
+//! Saves a run from time to time, and tolerates a disk that refuses for a while.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use crate::ranks::World;
 use crate::recipe::CheckpointRecipe;
 use crate::run::checkpoint::{Checkpoint, Checkpoints, Files, Found, PassedOver};
 
-/// Attempts that may fail one after the other while training goes on: a disk that is full now may not be later.
+/// Attempts that may fail one after the other while training continues: a disk that is full now may not be later.
 const ATTEMPTS: u32 = 3;
 
-/// Whether a run can go on without this checkpoint.
+/// Whether a run can continue without this checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// There will be another.
+    /// There will be another one.
     Routine,
     /// The program ends with it.
     Last,
@@ -22,23 +22,23 @@ pub(super) enum Need {
 
 /// Saves a run from time to time.
 pub(super) struct Saver {
-    /// Where this rank saves; the others leave it to rank 0.
+    /// Rank 0's checkpoints; the other ranks save nothing.
     checkpoints: Option<Checkpoints>,
     interval: Duration,
     last: Instant,
-    /// The newest good checkpoint that this process has seen, and the steps behind the run in it.
+    /// The newest good checkpoint that this process has seen, and the number of steps before it.
     newest: Option<(PathBuf, u64)>,
     failures: u32,
 }
 
 impl Saver {
-    /// Saves to `checkpoints` as `recipe` says, or leaves it to rank 0.
+    /// Saves to `checkpoints` as often as `recipe` says; `None` on other ranks than 0.
     pub(super) fn new(checkpoints: Option<Checkpoints>, recipe: CheckpointRecipe) -> Self {
         let interval = Duration::from_secs_f64(recipe.every_minutes * 60.0);
         Self { checkpoints, interval, last: Instant::now(), newest: None, failures: 0 }
     }
 
-    /// Whether it is time again.
+    /// Whether it is time to save again.
     pub(super) fn due(&self) -> bool {
         self.checkpoints.is_some() && self.last.elapsed() >= self.interval
     }
@@ -53,19 +53,17 @@ impl Saver {
         self.newest.as_ref().map(|(place, _)| place.as_path())
     }
 
-    /// Reads the newest good checkpoint on rank 0, for all; says why newer ones were passed over.
+    /// Returns the newest good checkpoint of rank 0 on all ranks, and warns of newer ones that are skipped.
     pub(super) fn read(&mut self, world: &World) -> Result<Option<Checkpoint>, Error> {
-        match self.read_own()? {
-            Some(checkpoint) if world.size() == 1 => Ok(Some(checkpoint)),
-            own => of_rank_0(own, world),
-        }
+        let own = self.read_own()?;
+        world.broadcast_value(own, of_rank_0)
     }
 
     fn read_own(&mut self) -> Result<Option<Checkpoint>, Error> {
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(None) };
         let Found { newest, passed_over } = checkpoints.newest()?;
         for PassedOver { folder, reason } in &passed_over {
-            tracing::warn!("passed over {}: {reason}", folder.display());
+            tracing::warn!("skipped {}: {reason}", folder.display());
         }
         if newest.is_none() && !passed_over.is_empty() {
             let folders = passed_over.into_iter().map(|passed| passed.folder.display().to_string());
@@ -77,8 +75,8 @@ impl Saver {
         }))
     }
 
-    /// Saves. Where that fails the run is told and goes on, unless it failed some times in a row or there is nothing to
-    /// go on to.
+    /// Saves `checkpoint`. Where that fails the run warns and continues, unless it failed some times in a row or the run ends
+    /// with this checkpoint.
     pub(super) fn save(&mut self, checkpoint: &Checkpoint, need: Need) -> Result<(), Error> {
         self.last = Instant::now();
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
@@ -88,22 +86,22 @@ impl Saver {
                 self.newest = Some((place, checkpoint.state.step));
                 Ok(())
             }
-            Err(error) => self.bear(Error::from(error), need),
+            Err(error) => self.tolerate(Error::from(error), need),
         }
     }
 
-    /// Weights beside the checkpoints that could not be written are borne as those are.
-    pub(super) fn bear_weights(
+    /// Tolerates weights that could not be written beside the checkpoints, as [`Saver::save`] does.
+    pub(super) fn tolerate_weights(
         &mut self,
         written: Result<(), xception::Error>,
     ) -> Result<(), Error> {
         match written {
-            Err(error @ xception::Error::File { .. }) => self.bear(error.into(), Need::Routine),
+            Err(error @ xception::Error::File { .. }) => self.tolerate(error.into(), Need::Routine),
             other => Ok(other?),
         }
     }
 
-    fn bear(&mut self, error: Error, need: Need) -> Result<(), Error> {
+    fn tolerate(&mut self, error: Error, need: Need) -> Result<(), Error> {
         self.failures += 1;
         if need == Need::Last || self.failures >= ATTEMPTS {
             let newest = match self.newest() {
@@ -113,7 +111,7 @@ impl Saver {
             return Err(Error::NotSaved { source: Box::new(error), newest });
         }
         tracing::warn!(
-            "{:#}; training goes on, and it is tried again in {} s (attempt {} of {ATTEMPTS})",
+            "{:#}; training continues, and the next attempt is in {} s (attempt {} of {ATTEMPTS})",
             anyhow::Error::from(error),
             self.interval.as_secs(),
             self.failures,
@@ -122,8 +120,8 @@ impl Saver {
     }
 }
 
-/// What rank 0 has in `own`, for every rank.
-fn of_rank_0(own: Option<Checkpoint>, world: &World) -> Result<Option<Checkpoint>, Error> {
+/// Returns rank 0's checkpoint on every rank.
+fn of_rank_0(world: &World, own: Option<Checkpoint>) -> Result<Option<Checkpoint>, Error> {
     let files = own.as_ref().map(Checkpoint::to_files).transpose()?.unwrap_or_default();
     let names =
         world.broadcast_bytes(files.keys().cloned().collect::<Vec<_>>().join("\n").into())?;
@@ -133,8 +131,8 @@ fn of_rank_0(own: Option<Checkpoint>, world: &World) -> Result<Option<Checkpoint
         let bytes = files.get(name).cloned().unwrap_or_default();
         shared.insert(name.to_string(), world.broadcast_bytes(bytes)?);
     }
-    match own.is_some() || shared.is_empty() {
-        true => Ok(own),
-        false => Checkpoint::from_files(&shared).map(Some).map_err(Error::Internal),
+    if own.is_some() || shared.is_empty() {
+        return Ok(own);
     }
+    Checkpoint::from_files(&shared).map(Some).map_err(Error::Internal)
 }

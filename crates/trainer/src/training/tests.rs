@@ -1,8 +1,9 @@
-//! A loss that is not finite is met as the recipe says, and what the run is after that.
+//! A loss that is not finite is handled as the recipe says, and the run continues from there.
 
 use std::sync::Arc;
 
 use datasets::{Split, synthetic};
+use tch::Tensor;
 use tempfile::TempDir;
 
 use super::*;
@@ -42,33 +43,33 @@ fn with_run(non_finite: &str, body: impl FnOnce(&mut Training, Vec<Batch>)) {
     let (recipe, data) = (recipe(non_finite), data());
     let stop = StopRequest::listen().unwrap();
     let mut training = Training::new(&recipe, &data, &folder, stop, World::single()).unwrap();
-    let batches = training.train.epoch(1).collect::<Result<_, _>>().unwrap();
+    let batches = training.sets.train.epoch(1).collect::<Result<_, _>>().unwrap();
     body(&mut training, batches);
 }
 
 fn numbers_are_finite(training: &Training) -> bool {
     let finite = |variable: &Tensor| variable.isfinite().all().int64_value(&[]) == 1;
-    training.store.variables().values().all(finite)
+    training.model.store.variables().values().all(finite)
 }
 
-/// Makes the next forward pass come to nothing.
+/// Makes the next loss NaN.
 fn poison(training: &Training) {
-    let mut weight = training.store.variables()["bn1.weight"].detach();
+    let mut weight = training.model.store.variables()["bn1.weight"].detach();
     drop(weight.fill_(f64::NAN));
 }
 
 fn heal(training: &Training) {
-    let mut weight = training.store.variables()["bn1.weight"].detach();
+    let mut weight = training.model.store.variables()["bn1.weight"].detach();
     drop(weight.fill_(1.0));
 }
 
 #[test]
-fn a_run_stops_ahead_of_the_update_and_names_the_images() {
+fn a_run_stops_before_the_update_and_names_the_images() {
     with_run("{ action = 'stop' }", |training, batches| {
         training.step(&batches[0]).unwrap();
         poison(training);
         let error = training.step(&batches[1]).unwrap_err();
-        let error = training.passes(error, &batches[1]).unwrap_err();
+        let error = training.recover(error, &batches[1]).unwrap_err();
         assert_eq!(error.exit_code(), 5);
         let images: Vec<String> = batches[1].indices.iter().map(u32::to_string).collect();
         let expected = format!(
@@ -76,29 +77,29 @@ fn a_run_stops_ahead_of_the_update_and_names_the_images() {
              checkpoint yet; try a lower",
             images.join(", ")
         );
-        let rate = format!("{:.3e}", training.moment().learning_rate);
+        let rate = format!("{:.3e}", training.course.next_step().learning_rate);
         let expected = expected.replace("1.600e-4", &rate);
         assert!(error.to_string().starts_with(&expected), "{error}");
-        assert_eq!(training.state.step, 1);
+        assert_eq!(training.course.state.step, 1);
     });
 }
 
 #[test]
-fn a_batch_that_is_left_out_leaves_no_trace() {
+fn a_skipped_batch_leaves_no_trace() {
     with_run("{ action = 'skip', limit = 1 }", |training, batches| {
         training.step(&batches[0]).unwrap();
         poison(training);
         let error = training.step(&batches[1]).unwrap_err();
-        assert_eq!(training.passes(error, &batches[1]).unwrap(), not_finite::Passed::LeftOut);
-        assert_eq!((training.state.step, &training.state.passed_over), (2, &vec![2]));
+        assert_eq!(training.recover(error, &batches[1]).unwrap(), Recovery::Skip);
+        assert_eq!((training.course.state.step, &training.course.state.skipped), (2, &vec![2]));
         heal(training);
         assert!(numbers_are_finite(training), "the running statistics have seen it");
         training.step(&batches[2]).unwrap();
-        assert_eq!(training.state.epoch.images, 32);
+        assert_eq!(training.course.state.epoch.images, 32);
         poison(training);
         let error = training.step(&batches[3]).unwrap_err();
         assert_eq!(
-            training.passes(error, &batches[3]).unwrap_err().exit_code(),
+            training.recover(error, &batches[3]).unwrap_err().exit_code(),
             5,
             "once was the limit"
         );
@@ -106,29 +107,30 @@ fn a_batch_that_is_left_out_leaves_no_trace() {
 }
 
 #[test]
-fn a_run_that_goes_back_leaves_out_what_led_there() {
+fn a_run_that_rolls_back_skips_the_steps_that_led_there() {
     with_run("{ action = 'roll-back', limit = 1, leave_out = 2 }", |training, batches| {
-        training.save_if_gone_back_to().unwrap();
+        training.save_to_roll_back_to().unwrap();
         training.step(&batches[0]).unwrap();
         training.save().unwrap();
-        let saved = xception::weights::snapshot(&training.store);
+        let saved = xception::weights::snapshot(&training.model.store);
         training.step(&batches[1]).unwrap();
         training.step(&batches[2]).unwrap();
         poison(training);
         let error = training.step(&batches[3]).unwrap_err();
-        assert!(training.passes(error, &batches[3]).unwrap().goes_back());
-        assert_eq!((training.state.step, &training.state.passed_over), (1, &vec![3, 4]));
-        let now = xception::weights::snapshot(&training.store);
+        let recovery = training.recover(error, &batches[3]).unwrap();
+        assert_eq!(recovery, Recovery::RollBack { leave_out: 2 });
+        assert_eq!((training.course.state.step, &training.course.state.skipped), (1, &vec![3, 4]));
+        let now = xception::weights::snapshot(&training.model.store);
         assert!(saved.iter().all(|(name, tensor)| tensor.equal(&now[name])));
 
-        // The same way again, without the two.
+        // The same steps again, without the two.
         for batch in &batches[1..4] {
             training.step(batch).unwrap();
         }
-        assert_eq!((training.state.step, training.state.epoch.images), (4, 32));
+        assert_eq!((training.course.state.step, training.course.state.epoch.images), (4, 32));
         poison(training);
         let error = training.step(&batches[4]).unwrap_err();
-        let error = training.passes(error, &batches[4]).unwrap_err();
+        let error = training.recover(error, &batches[4]).unwrap_err();
         assert!(error.to_string().contains("the newest checkpoint is"), "{error}");
     });
 }

@@ -1,7 +1,7 @@
-//! `xception bench --layers`: where the time of a step goes, and how far each layer is from what the machine allows.
+//! `xception bench --layers`: the time of every layer in a step, beside the limit that the machine sets.
 //!
-//! A layer cannot be faster than its multiplications at the rate of a matrix product whose factors are near, nor than
-//! its maps and weights take to come and go. Both rates are measured first, on this machine, in this process.
+//! A layer cannot be faster than its multiplications at the rate of a matrix product whose factors are in the cache, nor
+//! than its maps and weights can be read and written. Both rates are measured first, on this machine, in this process.
 
 mod rates;
 mod table;
@@ -9,23 +9,20 @@ mod watched;
 
 use std::time::Instant;
 
-use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use xception::summary::Summary;
-use xception::{Inference, ModelSpec, Pass, Xception};
+use xception::{Inference, ModelSpec, Xception};
 
 use self::rates::Rates;
 pub(super) use self::table::Table;
 use self::table::{OPTIMIZER, Work};
-use self::watched::{LayerTime, Log, medians, sums};
-use super::subject::network;
+use self::watched::{LayerTime, Log, Watched, medians, sums};
+use super::subject::{Training, network, noise};
 use crate::Error;
 use crate::commands::bench::{BenchArgs, BenchMode};
-use crate::optim::optimizer::{Optimizer, OptimizerConfig};
 use crate::precision::Precision;
-use crate::training::cross_entropy;
 
-/// Passes ahead of the timed ones.
+/// Passes before the timed ones.
 const WARM_UP: u32 = 2;
 
 /// Times every layer of the network of `spec`, on the CPU, over images of `input` by `input` pixels.
@@ -36,43 +33,49 @@ pub(super) fn time(
     input: i64,
 ) -> Result<Table, Error> {
     let batch_size = arguments.batch_size;
-    let rates = Rates::measured(precision.kind(Device::Cpu))?;
-    let (store, model, images) = network(spec, Device::Cpu, precision, batch_size, input)?;
+    let kind = precision.kind(Device::Cpu);
+    let rates = Rates::measured(kind)?;
+    let images = noise(batch_size, input)?;
     let times = match arguments.mode {
-        BenchMode::Infer => inference(spec, &model, &images, arguments.steps)?,
-        BenchMode::Train => training(spec, &store, &model, &images, arguments.steps)?,
+        BenchMode::Infer => {
+            let (_store, network) = network(spec, Device::Cpu)?;
+            inference(spec, &network, &images.to_kind(kind), arguments.steps)?
+        }
+        BenchMode::Train => training(spec, images, precision, arguments.steps)?,
     };
     let summary = Summary::new(&spec.architecture()?, spec.classes, input)?;
     let work = Work {
         mode: arguments.mode,
         batch_size: batch_size as f64,
-        element: if precision.kind(Device::Cpu) == Kind::BFloat16 { 2.0 } else { 4.0 },
+        element: if kind == Kind::BFloat16 { 2.0 } else { 4.0 },
     };
     Ok(Table::new(&summary, &times, work, rates))
 }
 
-/// What part of a forward pass over one image each layer of `summary` takes, in fp32 or bf16 as is faster; `None` for
-/// those that are computed with the one ahead of them.
+/// The fraction of a forward pass over one image that each layer of `summary` takes, in fp32 or bf16 as is faster; `None`
+/// for layers that are computed with the one before them.
 pub(in super::super) fn shares(
     spec: &ModelSpec,
     summary: &Summary,
 ) -> Result<Vec<Option<f64>>, Error> {
     let precision = Precision::Auto.resolved(Device::Cpu);
-    let (_store, model, images) = network(spec, Device::Cpu, precision, 1, summary.input)?;
-    let times = inference(spec, &model, &images, SHARES_OF)?;
+    let (_store, network) = network(spec, Device::Cpu)?;
+    let images = noise(1, summary.input)?.to_kind(precision.kind(Device::Cpu));
+    let times = inference(spec, &network, &images, SHARES_OF)?;
     Ok(table::shares(summary, &times))
 }
 
-/// Passes whose median is the time of a layer.
+/// Passes of which the median is the time of a layer.
 const SHARES_OF: u32 = 9;
 
+/// The times of the layers in a packed forward pass over `images`.
 fn inference(
     spec: &ModelSpec,
-    model: &Xception,
+    network: &Xception,
     images: &Tensor,
     steps: u32,
 ) -> Result<Vec<LayerTime>, Error> {
-    let Some(packed) = Inference::new(model, images.kind()) else {
+    let Some(packed) = Inference::new(network, images.kind()) else {
         let message = format!(
             "preset '{}' is not packed for inference, so its layers cannot be told apart; leave --layers out",
             spec.preset
@@ -89,30 +92,25 @@ fn inference(
     repeated(steps, pass)
 }
 
+/// The times of the layers in the training step over `images`, and of the optimizer.
 fn training(
     spec: &ModelSpec,
-    store: &VarStore,
-    model: &Xception,
-    images: &Tensor,
+    images: Tensor,
+    precision: Precision,
     steps: u32,
 ) -> Result<Vec<LayerTime>, Error> {
-    let mut optimizer = Optimizer::new(store, OptimizerConfig::adam());
-    let labels = Tensor::f_randint(spec.classes, [images.size()[0]], (Kind::Int64, Device::Cpu))?;
+    let (store, network) = network(spec, Device::Cpu)?;
     let log = Log::default();
-    let head = spec.architecture()?.names.head();
+    let network = Watched::new(network, spec.architecture()?.names.head(), &log);
+    let mut training = Training::new(&store, network, spec.classes, images, precision)?;
     let pass = || {
         let started = Instant::now();
-        let features = model.features_watched(images, true, &log.watcher());
-        let loss = cross_entropy(&model.logits(&features), &labels, 0.0);
-        // The head and the loss have no map to be watched on.
-        log.note(head, Pass::Forward);
-        log.note(head, Pass::Backward);
-        let gradients = optimizer.gradients(&loss)?;
-        let went_back = Instant::now();
-        optimizer.step(&gradients, 1e-3)?;
-        let stepped = went_back.elapsed().as_secs_f64();
-        let mut times = log.times(started, went_back);
-        times.push(LayerTime { name: OPTIMIZER.into(), forward: stepped, backward: None });
+        training.step()?;
+        let ended = Instant::now();
+        let backward_ended = log.take_backward_end().unwrap_or(ended);
+        let mut times = log.times(started, backward_ended);
+        let forward = (ended - backward_ended).as_secs_f64();
+        times.push(LayerTime { name: OPTIMIZER.into(), forward, backward: None });
         Ok(times)
     };
     repeated(steps, pass)

@@ -1,4 +1,4 @@
-//! A benchmark that waits its turn: one timed round for every line it is sent.
+//! A benchmark that waits for its turn: one timed round for every line that it is sent.
 //!
 //! Timings of two programs compare only when both saw the same minutes of a noisy machine. This is the half of
 //! `cargo xtask peers` that lets a program be timed a little at a time, between the others.
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::Error;
 
-/// Fewest steps ahead of the first round: the first steps allocate and choose kernels.
+/// The fewest steps before the first round: the first steps allocate memory and choose kernels.
 const WARM_UP: u32 = 3;
 
 /// Warms up, answers `ready` with the key `steps_per_round` added, and then every line of `requests` with
 /// `{"ms_per_step", "steps"}`, until the lines end.
 ///
-/// A round has as many steps as last about `seconds` by the last step of the warm-up, which takes at least as long,
-/// and ahead of them one that does not count: the caches were others' in the meantime.
+/// A round has as many steps as last about `seconds`, by the last step of the warm-up, which takes at least as long. One
+/// step before them does not count: in the meantime other programs have used the caches.
 ///
 /// # Errors
 ///

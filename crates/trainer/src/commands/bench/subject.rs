@@ -1,28 +1,36 @@
-//! What a benchmark times: a network and a batch of noise, and the one step of each mode.
+//! The work that a benchmark times: the step of each mode, over a batch of noise.
 
-use tch::{Device, Kind, Tensor, nn::ModuleT, nn::VarStore};
+use datasets::Batch;
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
 use xception::{ModelSpec, Xception};
 
 use crate::Error;
 use crate::commands::bench::BenchMode;
+use crate::learner::{Launch, Learner, Network, StepContext, Votes};
 use crate::network::forward::{Forward, Views};
 use crate::optim::optimizer::{Optimizer, OptimizerConfig};
 use crate::precision::Precision;
-use crate::training::cross_entropy;
+use crate::recipe::StepOptions;
 
-/// A batch of noise and what is done with it.
+/// The options of a benchmark's training step: none.
+const OPTIONS: StepOptions = StepOptions { label_smoothing: 0.0, clipping: None, accumulation: 1 };
+
+/// A step of one mode.
 pub(super) struct Subject {
-    images: Tensor,
+    device: Device,
     work: Work,
 }
 
 enum Work {
-    Train { model: Xception, optimizer: Optimizer, labels: Tensor },
-    Infer { forward: Forward<Xception> },
+    /// A training step, as `xception train` takes it with [`OPTIONS`] and Adam.
+    Train(Box<Training<Xception>>),
+    /// A forward pass, as evaluation and prediction do it. The images are where the network is.
+    Infer { forward: Box<Forward<Xception>>, images: Tensor },
 }
 
 impl Subject {
-    /// Builds the network of `spec`, and `batch_size` images of `input` by `input` pixels.
+    /// The network of `spec`, and `batch_size` images of `input` by `input` pixels.
     pub(super) fn new(
         spec: &ModelSpec,
         mode: BenchMode,
@@ -31,48 +39,83 @@ impl Subject {
         batch_size: i64,
         input: i64,
     ) -> Result<Self, Error> {
-        let (store, model, images) = network(spec, device, precision, batch_size, input)?;
+        let (store, network) = network(spec, device)?;
+        let images = noise(batch_size, input)?;
         let work = match mode {
-            BenchMode::Train => Work::Train {
-                model,
-                optimizer: Optimizer::new(&store, OptimizerConfig::adam()),
-                labels: Tensor::f_randint(spec.classes, [batch_size], (Kind::Int64, device))?,
-            },
-            BenchMode::Infer => {
-                Work::Infer { forward: Forward::new(model, precision, batch_size as usize) }
+            BenchMode::Train => {
+                let classes = spec.classes;
+                Work::Train(Box::new(Training::new(&store, network, classes, images, precision)?))
             }
+            BenchMode::Infer => Work::Infer {
+                forward: Box::new(Forward::new(network, precision, batch_size as usize)),
+                images: images.to_device(device).to_kind(precision.kind(device)),
+            },
         };
-        Ok(Self { images, work })
+        Ok(Self { device, work })
     }
 
-    /// One step, over when the device is done with it.
+    /// Takes one step, and waits until the device has done it.
     pub(super) fn step(&mut self) -> Result<(), Error> {
         match &mut self.work {
-            Work::Train { model, optimizer, labels } => {
-                let logits = model.forward_t(&self.images, true);
-                let gradients = optimizer.gradients(&cross_entropy(&logits, labels, 0.0))?;
-                optimizer.step(&gradients, 1e-3)?;
-            }
-            Work::Infer { forward } => drop(forward.logits(&self.images, Views::One)?),
+            Work::Train(training) => training.step()?,
+            Work::Infer { forward, images } => drop(forward.logits(images, Views::One)?),
         }
-        if self.images.device().is_cuda() {
+        if self.device.is_cuda() {
             tch::Cuda::synchronize(0);
         }
         Ok(())
     }
 }
 
-/// The network of `spec`, and a batch of noise for it.
-pub(super) fn network(
-    spec: &ModelSpec,
-    device: Device,
-    precision: Precision,
-    batch_size: i64,
-    input: i64,
-) -> Result<(VarStore, Xception, Tensor), Error> {
+/// A learner and the batch that it trains on, step after step.
+pub(super) struct Training<N> {
+    learner: Learner<N>,
+    batch: Batch,
+    steps: u64,
+}
+
+impl<N: Network> Training<N> {
+    /// Trains `network`, whose variables are in `store`, on `images` as a loader yields them, with labels of `classes`
+    /// classes.
+    pub(super) fn new(
+        store: &VarStore,
+        network: N,
+        classes: i64,
+        images: Tensor,
+        precision: Precision,
+    ) -> Result<Self, Error> {
+        let size = images.size()[0];
+        let batch = Batch {
+            images,
+            labels: Tensor::f_randint(classes, [size], (Kind::Int64, Device::Cpu))?,
+            mixed: None,
+            indices: (0..size as u32).collect(),
+            in_all: size as usize,
+            left_out: Vec::new(),
+        };
+        let optimizer = Optimizer::new(store, OptimizerConfig::adam());
+        let learner = Learner::new(network, optimizer, OPTIONS, precision)
+            .with_launch(Launch::best(size as usize));
+        Ok(Self { learner, batch, steps: 0 })
+    }
+
+    /// Takes one step.
+    pub(super) fn step(&mut self) -> Result<(), Error> {
+        self.steps += 1;
+        let context = StepContext { epoch: 1, step: self.steps, learning_rate: 1e-3 };
+        self.learner.step(&self.batch, context, Votes::default()).map(drop)
+    }
+}
+
+/// The network of `spec` on `device`, and its variables.
+pub(super) fn network(spec: &ModelSpec, device: Device) -> Result<(VarStore, Xception), Error> {
     let store = VarStore::new(device);
-    let model = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
-    let images = Tensor::f_randn([batch_size, 3, input, input], (Kind::Float, device))?;
-    let images = torch_ext::channels_last(&images)?.to_kind(precision.kind(device));
-    Ok((store, model, images))
+    let network = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
+    Ok((store, network))
+}
+
+/// Images of noise as a loader yields them: `[N, 3, H, W]`, fp32, channels-last, on the CPU.
+pub(super) fn noise(batch_size: i64, input: i64) -> Result<Tensor, Error> {
+    let images = Tensor::f_randn([batch_size, 3, input, input], (Kind::Float, Device::Cpu))?;
+    Ok(torch_ext::channels_last(&images)?)
 }

@@ -2,21 +2,54 @@
 
 use tch::nn::{ModuleT, VarStore};
 use tch::vision::inception;
+use tch::{Device, Tensor};
 
-/// The network for images of 75 pixels or more, whose batch norms begin with scales of one: tch draws them from
-/// U(0, 1).
-pub(super) fn build(store: &VarStore, classes: i64) -> impl ModuleT + use<> {
-    let model = inception::v3(&store.root(), classes);
-    let is_scale = |name: &str| name.ends_with("bn.weight");
-    let scales = store.variables().into_iter().filter(|(name, _)| is_scale(name));
-    tch::no_grad(|| scales.for_each(|(_, mut scale)| drop(scale.fill_(1.0))));
-    model
+use crate::learner::Network;
+
+/// Inception V3 for images of 75 pixels or more. Its dropout is 0.5.
+#[derive(Debug)]
+pub(super) struct InceptionV3 {
+    layers: Box<dyn ModuleT>,
+    device: Device,
+}
+
+impl InceptionV3 {
+    /// The network with `classes` logits, its variables in `store`. Its batch norms begin with scales of one, where tch
+    /// draws them from U(0, 1).
+    pub(super) fn new(store: &VarStore, classes: i64) -> Self {
+        let layers = Box::new(inception::v3(&store.root(), classes));
+        let is_scale = |name: &str| name.ends_with("bn.weight");
+        let scales = store.variables().into_iter().filter(|(name, _)| is_scale(name));
+        tch::no_grad(|| scales.for_each(|(_, mut scale)| drop(scale.fill_(1.0))));
+        Self { layers, device: store.device() }
+    }
+}
+
+impl ModuleT for InceptionV3 {
+    fn forward_t(&self, images: &Tensor, train: bool) -> Tensor {
+        self.layers.forward_t(images, train)
+    }
+}
+
+/// tch builds it in one piece, so all of it is the head.
+impl Network for InceptionV3 {
+    fn features(&self, images: &Tensor, _train: bool) -> Tensor {
+        images.shallow_clone()
+    }
+
+    fn logits(&self, features: &Tensor) -> Tensor {
+        self.forward_t(features, true)
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
 }
 
 /// Multiply-accumulates of an image of `side` by `side` pixels: every kernel's numbers times the places that its layer
 /// is computed at.
 pub(super) fn macs(store: &VarStore, side: i64) -> u64 {
-    let counted = |(name, variable): (String, tch::Tensor)| match name.strip_suffix(".weight")? {
+    let counted = |(name, variable): (String, Tensor)| match name.strip_suffix(".weight")? {
         layer if layer.ends_with(".conv") => Some(variable.numel() as u64 * places(layer, side)),
         layer if layer.ends_with(".bn") => None,
         _linear => Some(variable.numel() as u64),
@@ -26,7 +59,7 @@ pub(super) fn macs(store: &VarStore, side: i64) -> u64 {
 
 /// Places of the feature maps that the convolution `layer` writes, in an image of `side` by `side`.
 fn places(layer: &str, side: i64) -> u64 {
-    // A 3×3 window that is not padded takes a place off either edge, and may then keep every other.
+    // A 3×3 window without padding loses a place at either edge; with stride 2 it keeps every other one.
     let whole = |side: i64| side - 2;
     let halved = |side: i64| (side - 3) / 2 + 1;
     let first = halved(side);
@@ -54,16 +87,14 @@ fn places(layer: &str, side: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
 
     /// Counted in torchvision's `inception_v3(aux_logits=False)`, by hooks on its layers.
     #[test]
     fn it_is_as_large_as_torchvisions() {
         let store = VarStore::new(Device::Cpu);
-        let _model = build(&store, 1000);
-        let trainable: usize = store.trainable_variables().iter().map(tch::Tensor::numel).sum();
+        let _network = InceptionV3::new(&store, 1000);
+        let trainable: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
         assert_eq!(trainable, 23_834_568);
         for (side, expected) in [(299, 5_713_216_096), (96, 340_897_120), (75, 203_525_728)] {
             assert_eq!(macs(&store, side), expected, "{side}");

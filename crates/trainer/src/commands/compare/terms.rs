@@ -1,5 +1,5 @@
-//! What `xception compare` can hold two networks to. It trains by fewer lines than `xception train`, and a value of the
-//! recipe that those would pass over is refused rather than left without effect.
+//! The recipes that `xception compare` accepts. It has no checkpoints and no average, and Inception V3 lacks some options:
+//! a value that would have no effect is refused.
 
 use std::path::Path;
 
@@ -7,53 +7,45 @@ use crate::Error;
 use crate::precision::Precision;
 use crate::recipe::{NonFinite, Recipe};
 
-/// The smallest image that Inception V3 has a place left of at its end.
+/// The side of the smallest image of which Inception V3 has a place left at its end.
 const SMALLEST: usize = 75;
 
-/// Refuses what would come to nothing, ahead of hours of training.
+/// Refuses a recipe or a file that cannot be used, before hours of training.
 pub(super) fn check(recipe: &Recipe, name: &str, out: Option<&Path>) -> Result<(), Error> {
     if let Some(folder) = out.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty())
         && !folder.is_dir()
     {
         return Err(Error::Usage(format!("{} is no folder: create it first", folder.display())));
     }
-    let Some(problem) = problem(recipe) else { return Ok(()) };
-    Err(Error::Recipe { name: name.to_string(), problem: format!("compare {problem}") })
-}
-
-fn problem(recipe: &Recipe) -> Option<String> {
-    let Recipe { precision, accumulation, .. } = recipe;
-    if *precision != Precision::Fp32 {
-        return Some(format!(
-            "trains in fp32, got precision = \"{}\": --set precision=fp32",
-            precision.name()
-        ));
-    }
-    if *accumulation != 1 {
-        return Some(format!(
-            "passes a batch in one piece, got accumulation = {accumulation}: --set accumulation=1"
-        ));
-    }
-    if recipe.non_finite != NonFinite::Stop {
-        return Some(
-            "ends at a loss that is not finite: --set 'non_finite={ action = \"stop\" }'"
-                .to_string(),
-        );
-    }
-    [
-        ("transfer", recipe.transfer.is_some()),
-        ("average", recipe.average.is_some()),
-        ("clipping", recipe.clipping.is_some()),
-        ("augmentation.mix", recipe.augmentation.mix.is_some()),
-        ("model.drop_path", recipe.model.drop_path.is_some()),
-    ]
-    .into_iter()
-    .find_map(|(key, there)| {
-        there.then(|| format!("does nothing with {key}: give a recipe without it"))
+    check_values(recipe).map_err(|problem| Error::Recipe {
+        name: name.to_string(),
+        problem: format!("compare {problem}"),
     })
 }
 
-/// Refuses images that are too small for Inception V3. `own` is the size of those of one size, rows first.
+fn check_values(recipe: &Recipe) -> Result<(), String> {
+    if recipe.precision != Precision::Fp32 {
+        return Err(format!(
+            "trains in fp32, got precision = \"{}\": --set precision=fp32",
+            recipe.precision.name()
+        ));
+    }
+    if recipe.non_finite != NonFinite::Stop {
+        return Err("ends at a loss that is not finite: --set 'non_finite={ action = \"stop\" }'"
+            .to_string());
+    }
+    let unused = [
+        ("transfer", recipe.transfer.is_some()),
+        ("average", recipe.average.is_some()),
+        ("model.drop_path", recipe.model.drop_path.is_some()),
+    ];
+    match unused.into_iter().find(|(_, is_set)| *is_set) {
+        Some((key, _)) => Err(format!("does nothing with {key}: give a recipe without it")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses images that are too small for Inception V3. `own` are the rows and columns of images of one size.
 pub(super) fn check_sides(recipe: &Recipe, own: Option<[usize; 2]>) -> Result<(), Error> {
     let own = own
         .map(|size| size[0].min(size[1]))
@@ -82,21 +74,21 @@ mod tests {
 
     #[test]
     fn a_value_that_would_do_nothing_is_refused() {
-        assert_eq!(problem(&recipe(&[])), None, "its own recipe");
+        check_values(&recipe(&[])).expect("its own recipe");
+        check_values(&recipe(&["accumulation=2", "clipping={ max_norm = 1.0 }"])).unwrap();
         for (change, expected) in [
             ("precision=bf16", "precision = \"bf16\""),
-            ("accumulation=2", "accumulation = 2"),
             ("non_finite={ action = \"skip\", limit = 3 }", "non_finite"),
             ("average={ name = \"ema\", decay = 0.99, every = 1, warmup = \"ramp\" }", "average"),
             ("model={ preset = \"xception41\", drop_path = 0.1 }", "model.drop_path"),
         ] {
-            let problem = problem(&recipe(&[change])).expect(change);
+            let problem = check_values(&recipe(&[change])).expect_err(change);
             assert!(problem.contains(expected), "{problem}");
         }
     }
 
     #[test]
-    fn images_that_are_too_small_are_refused_ahead_of_the_first() {
+    fn images_that_are_too_small_are_refused_before_the_first() {
         check_sides(&recipe(&[]), Some([32, 32])).expect("its own recipe enlarges them");
         let error = check_sides(&recipe(&["progressive=[]"]), Some([32, 32])).unwrap_err();
         assert!(error.to_string().contains("75 pixels or more, got 32"), "{error}");

@@ -17,7 +17,9 @@ fn store() -> (Store, impl Fn() -> Store + Sync) {
 
 /// One of `world_size`, by another name.
 fn named(host: &str, world_size: usize) -> Attendee {
-    Attendee { host: host.to_string(), ..Attendee::here(world_size, String::new()) }
+    let mut attendee = Attendee::here(world_size, String::new());
+    attendee.host = host.to_string();
+    attendee
 }
 
 fn come_together(

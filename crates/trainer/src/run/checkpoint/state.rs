@@ -63,8 +63,9 @@ pub(crate) struct Sums {
     pub(crate) images: u64,
     /// Of their losses.
     pub(crate) loss: f64,
-    /// Of those that were recognised.
-    pub(crate) right: i64,
+    /// Images that were classified correctly.
+    #[serde(rename = "right")]
+    pub(crate) correct: i64,
 }
 
 /// The best epoch so far.
@@ -91,8 +92,9 @@ pub(crate) struct State {
     pub(crate) epoch: Sums,
     /// Since the last line of `metrics.jsonl`.
     pub(crate) unlogged: Sums,
-    /// Steps whose batches are not trained on, for their loss was not finite.
-    pub(crate) passed_over: Vec<u64>,
+    /// Steps whose batches are skipped, because their loss was not finite.
+    #[serde(rename = "passed_over")]
+    pub(crate) skipped: Vec<u64>,
     /// Times that the run went back to a checkpoint.
     pub(crate) roll_backs: u64,
     /// What the recipe's learning rate is multiplied by, for the ranks that the run began with.

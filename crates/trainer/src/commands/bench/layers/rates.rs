@@ -1,4 +1,4 @@
-//! What this machine does at best, measured in this process just ahead of the layers.
+//! The best rates of this machine, measured in this process just before the layers.
 
 use std::time::Instant;
 
@@ -7,13 +7,13 @@ use torch_ext::{Around, Factors, PackedConv, PackedConvConfig};
 
 use crate::Error;
 
-/// Of a product so large that what comes ahead of the multiplications does not show.
+/// Channels of a product so large that the time before its multiplications does not matter.
 const CHANNELS: i64 = 1024;
 
 /// Rows and columns of its image.
 const SIDE: i64 = 48;
 
-/// What this machine does at best.
+/// The best rates of this machine.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Rates {
     /// Multiply-accumulates a second.
@@ -23,7 +23,7 @@ pub(in super::super) struct Rates {
 }
 
 impl Rates {
-    /// Measures both: the best of several tries, since a limit is what nothing gets past.
+    /// Measures both: the best of several tries, since a limit must not be exceeded.
     pub(super) fn measured(kind: Kind) -> Result<Self, Error> {
         let factors = Factors::suited_to(kind).unwrap_or(Factors::Fp32);
         let on_cpu = (Kind::Float, Device::Cpu);
@@ -40,7 +40,7 @@ impl Rates {
         let image = torch_ext::channels_last(&image)?.to_kind(kind);
         let macs = (SIDE * SIDE * CHANNELS * CHANNELS) as f64;
         let product = best(20, || drop(product.run(&image, Around::default())));
-        // In place: a copy would read its destination too, which nobody sees.
+        // In place: a copy would also read its destination, which would not be counted.
         let mut block = Tensor::f_zeros([32 << 20], on_cpu)?;
         let scaled = best(5, || drop(block.g_mul_scalar_(1.0)));
         Ok(Self { macs: macs / product, bytes: (2 * 4 * (32 << 20)) as f64 / scaled })

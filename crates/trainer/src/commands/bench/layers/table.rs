@@ -7,16 +7,16 @@ use super::rates::Rates;
 use super::watched::LayerTime;
 use crate::commands::bench::BenchMode;
 
-/// Layers that are named as the ones to look at.
+/// Layers that are named as furthest from their limit.
 const NAMED: usize = 5;
 
-/// What the optimizer's row is called.
+/// The name of the optimizer's row.
 pub(super) const OPTIMIZER: &str = "optimizer";
 
-/// Passes of Adam over numbers of four bytes: weight, gradient and two means read, all but the gradient written.
+/// Passes of Adam over numbers of four bytes: weight, gradient and two means are read, all but the gradient written.
 const OPTIMIZER_PASSES: f64 = 7.0;
 
-/// What was computed.
+/// The work that was timed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     pub(super) mode: BenchMode,
@@ -35,7 +35,7 @@ pub(in super::super) struct Table {
 #[derive(Debug, Clone, PartialEq)]
 struct Row {
     time: LayerTime,
-    /// Of an image; the optimizer has none.
+    /// The output for one image; the optimizer has none.
     output: Option<[i64; 3]>,
     /// Multiply-accumulates, backward pass included.
     macs: f64,
@@ -54,7 +54,7 @@ impl Table {
     pub(super) fn new(summary: &Summary, times: &[LayerTime], work: Work, rates: Rates) -> Self {
         let training = work.mode == BenchMode::Train;
         let numbers = |[c, h, w]: [i64; 3]| (c * h * w) as f64;
-        // What the next layer reads, and what the module did.
+        // The shape that the next layer reads, and the one that its module reads.
         let mut at = [3, summary.input, summary.input];
         let mut entered = (String::new(), at);
         let mut rows = Vec::new();
@@ -87,13 +87,14 @@ impl Table {
                 maps * work.batch_size * work.element + weights * work.element
             };
             let forward = rates.limit(macs, bytes(read + numbers(output), weights));
-            // The gradients in the weights and in what was read; nothing asks for the images'.
+            // The gradients of the weights and of the input; the images need none.
             let products = if rows.is_empty() { 1.0 } else { 2.0 };
             let back =
                 || rates.limit(products * macs, bytes(2.0 * read + numbers(output), 2.0 * weights));
-            let (limit, macs) = match training {
-                true => (forward + back(), macs * (1.0 + products)),
-                false => (forward, macs),
+            let (limit, macs) = if training {
+                (forward + back(), macs * (1.0 + products))
+            } else {
+                (forward, macs)
             };
             rows.push(Row { time: time.clone(), output: Some(output), macs, limit });
             if !shortcut {
@@ -124,9 +125,8 @@ impl Table {
         let total: f64 = self.rows.iter().map(Row::seconds).sum();
         let limit: f64 = self.rows.iter().map(|row| row.limit).sum();
         let training = self.rows.iter().any(|row| row.time.backward.is_some());
-        let halves = |forward: &str, backward: &str| match training {
-            true => format!(" {forward:>9} {backward:>9}"),
-            false => String::new(),
+        let halves = |forward: &str, backward: &str| {
+            if training { format!(" {forward:>9} {backward:>9}") } else { String::new() }
         };
         let mut lines = vec![format!(
             "{:<16} {:>14}{} {:>9} {:>7} {:>9} {:>9} {:>8}",
@@ -176,7 +176,7 @@ impl Table {
     }
 }
 
-/// What part of all `times` each layer of `summary` takes; what is computed in one step stands at its first layer.
+/// The fraction of all `times` that each layer of `summary` takes; layers that are computed in one step stand at the first.
 pub(super) fn shares(summary: &Summary, times: &[LayerTime]) -> Vec<Option<f64>> {
     let total: f64 = times.iter().map(|time| time.forward).sum();
     let mut shares = vec![None; summary.layers.len()];
@@ -208,7 +208,7 @@ mod tests {
         LayerTime { name: name.into(), forward, backward }
     }
 
-    /// The layers of a preset as they are heard of, a second each way.
+    /// The layers of a preset as a watcher notes them, a second each way.
     fn all_layers(preset: Preset, mode: BenchMode) -> (Summary, Vec<LayerTime>) {
         let spec = ModelSpec::new(preset);
         let table = spec.architecture().unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_optimizer_is_a_matter_of_memory() {
+    fn the_optimizer_is_limited_by_memory() {
         let (summary, _) = all_layers(Preset::Xception, BenchMode::Train);
         let times = [time(OPTIMIZER, 1.0, None)];
         let table = Table::new(&summary, &times, work(BenchMode::Train), RATES);

@@ -1,11 +1,54 @@
-//! The times of the layers, as a watcher hears of them: medians over several passes.
+//! A network that is timed layer by layer, and the medians over several passes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use xception::{Pass, Watcher};
+use tch::{Device, Tensor};
+use xception::{Pass, Watcher, Xception};
 
-/// What a layer took.
+use crate::learner::{Network, Stage};
+
+/// A network that writes to a log when each of its layers is done, forward and backward.
+pub(super) struct Watched {
+    network: Xception,
+    /// The name of the head, which has no feature map to be watched on.
+    head: &'static str,
+    log: Log,
+}
+
+impl Watched {
+    /// Writes to `log` for every layer of `network`, whose head is called `head`.
+    pub(super) fn new(network: Xception, head: &'static str, log: &Log) -> Self {
+        Self { network, head, log: log.clone() }
+    }
+}
+
+impl Network for Watched {
+    fn features(&self, images: &Tensor, train: bool) -> Tensor {
+        self.network.features_watched(images, train, &self.log.watcher())
+    }
+
+    fn logits(&self, features: &Tensor) -> Tensor {
+        self.network.logits_t(features, true)
+    }
+
+    fn device(&self) -> Device {
+        self.network.device()
+    }
+
+    /// The head's row includes the loss.
+    fn finished(&self, stage: Stage) {
+        match stage {
+            Stage::Forward => {
+                self.log.note(self.head, Pass::Forward);
+                self.log.note(self.head, Pass::Backward);
+            }
+            Stage::Backward => self.log.notes().backward_end = Some(Instant::now()),
+        }
+    }
+}
+
+/// The times of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LayerTime {
     pub(super) name: String,
@@ -15,9 +58,16 @@ pub(super) struct LayerTime {
     pub(super) backward: Option<f64>,
 }
 
-/// What was heard in one pass over the network, in order, and when.
+/// The times that were noted in one pass over the network.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<(String, Pass, Instant)>>>);
+pub(super) struct Log(Arc<Mutex<Notes>>);
+
+#[derive(Default)]
+struct Notes {
+    /// The layers that were done, in order, and when.
+    layers: Vec<(String, Pass, Instant)>,
+    backward_end: Option<Instant>,
+}
 
 impl Log {
     /// A watcher that writes to this log.
@@ -26,31 +76,35 @@ impl Log {
         Watcher::new(move |name, pass| log.note(name, pass))
     }
 
-    /// As the watcher would.
-    pub(super) fn note(&self, name: &str, pass: Pass) {
-        self.notes().push((name.to_string(), pass, Instant::now()));
+    fn note(&self, name: &str, pass: Pass) {
+        self.notes().layers.push((name.to_string(), pass, Instant::now()));
     }
 
-    fn notes(&self) -> MutexGuard<'_, Vec<(String, Pass, Instant)>> {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of the backward pass, if there was one; the log then forgets it.
+    pub(super) fn take_backward_end(&self) -> Option<Instant> {
+        self.notes().backward_end.take()
     }
 
     /// The times of a pass that began at `started` and ended at `ended`; the log is empty afterwards.
     pub(super) fn times(&self, started: Instant, ended: Instant) -> Vec<LayerTime> {
-        let heard = std::mem::take(&mut *self.notes());
+        let noted = std::mem::take(&mut self.notes().layers);
         let (mut times, mut last) = (Vec::new(), started);
-        for (name, _, at) in heard.iter().filter(|(_, pass, _)| *pass == Pass::Forward) {
+        for (name, _, at) in noted.iter().filter(|(_, pass, _)| *pass == Pass::Forward) {
             let forward = (*at - last).as_secs_f64();
             times.push(LayerTime { name: name.clone(), forward, backward: None });
             last = *at;
         }
-        // A backward pass is announced when it begins, and over when the next one does. A layer that is gone through
-        // again and again comes last pass first.
-        let begun: Vec<_> = heard.iter().filter(|(_, pass, _)| *pass == Pass::Backward).collect();
+        // The backward pass of a layer is noted when it begins, and ends when the next one begins. A layer that is used
+        // several times comes last use first.
+        let begun: Vec<_> = noted.iter().filter(|(_, pass, _)| *pass == Pass::Backward).collect();
         let ends = begun.iter().skip(1).map(|(_, _, at)| *at).chain([ended]);
         for ((name, _, at), end) in begun.iter().zip(ends) {
-            let ahead = |time: &&mut LayerTime| time.name == *name && time.backward.is_none();
-            if let Some(time) = times.iter_mut().rev().find(ahead) {
+            let waits = |time: &&mut LayerTime| time.name == *name && time.backward.is_none();
+            if let Some(time) = times.iter_mut().rev().find(waits) {
                 time.backward = Some((end - *at).as_secs_f64());
             }
         }
@@ -58,7 +112,7 @@ impl Log {
     }
 }
 
-/// Layer by layer what all parts of a batch took, forward.
+/// Layer by layer, the forward times of all parts of a batch together.
 pub(super) fn sums(parts: impl Iterator<Item = Vec<LayerTime>>) -> Vec<LayerTime> {
     let add = |mut sums: Vec<LayerTime>, part: Vec<LayerTime>| {
         sums.iter_mut().zip(part).for_each(|(sum, part)| sum.forward += part.forward);
@@ -67,7 +121,7 @@ pub(super) fn sums(parts: impl Iterator<Item = Vec<LayerTime>>) -> Vec<LayerTime
     parts.reduce(add).unwrap_or_default()
 }
 
-/// Layer by layer the median of several passes.
+/// Layer by layer, the median of several passes.
 pub(super) fn medians(passes: &[Vec<LayerTime>]) -> Vec<LayerTime> {
     let median = |mut seconds: Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
@@ -90,18 +144,19 @@ mod tests {
 
     use super::*;
 
-    /// A log of what was heard so many milliseconds after `started`.
-    fn log(started: Instant, heard: &[(&str, Pass, u64)]) -> Log {
+    /// A log of layers that were done so many milliseconds after `started`.
+    fn log(started: Instant, noted: &[(&str, Pass, u64)]) -> Log {
         let at = |ms: u64| started + Duration::from_millis(ms);
-        let heard = heard.iter().map(|&(name, pass, ms)| (name.to_string(), pass, at(ms)));
-        Log(Arc::new(Mutex::new(heard.collect())))
+        let noted = noted.iter().map(|&(name, pass, ms)| (name.to_string(), pass, at(ms)));
+        let notes = Notes { layers: noted.collect(), backward_end: None };
+        Log(Arc::new(Mutex::new(notes)))
     }
 
     #[test]
     fn each_layer_gets_the_time_to_the_next() {
         use Pass::{Backward, Forward};
         let started = Instant::now();
-        let heard = [
+        let noted = [
             ("conv1", Forward, 2),
             ("twice", Forward, 5),
             ("twice", Forward, 9),
@@ -111,7 +166,7 @@ mod tests {
             ("twice", Backward, 20),
             ("conv1", Backward, 30),
         ];
-        let times = log(started, &heard).times(started, started + Duration::from_millis(32));
+        let times = log(started, &noted).times(started, started + Duration::from_millis(32));
         let rounded = times.iter().map(|time| {
             let milliseconds = |seconds: f64| (seconds * 1e3).round() as i64;
             (time.name.as_str(), milliseconds(time.forward), time.backward.map(milliseconds))

@@ -1,4 +1,4 @@
-//! A step's two ways give the same, and a loss that is not finite moves nothing.
+//! Eager and recorded steps give the same, and a loss that is not finite moves no weight.
 
 mod mixed;
 mod ranks;
@@ -6,14 +6,13 @@ mod ranks;
 use std::collections::BTreeMap;
 
 use datasets::Batch;
-use tch::{Device, nn::ModuleT, nn::VarStore};
+use tch::nn::{ModuleT, VarStore};
 use xception::weights::{Tensors, load, snapshot};
-use xception::{ModelSpec, Preset};
+use xception::{ModelSpec, Preset, Xception};
 
 use super::*;
 use crate::optim::optimizer::{Decays, OptimizerConfig};
-use crate::precision::Precision;
-use crate::signal::Signal;
+use crate::recipe::Clipping;
 
 const OPTIONS: StepOptions = StepOptions { label_smoothing: 0.1, clipping: None, accumulation: 1 };
 
@@ -21,11 +20,11 @@ const OPTIONS: StepOptions = StepOptions { label_smoothing: 0.1, clipping: None,
 const SGD: OptimizerConfig =
     OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0, decays: Decays::All };
 
-/// Steps of the notebook's network over batches of eight, and its variables.
-fn stepper(device: Device, precision: Precision, launch: Launch) -> (VarStore, Stepper) {
-    let (store, learner) =
-        learner(Preset::NotebookCifar10, device, OptimizerConfig::adam(), OPTIONS);
-    (store, Stepper::new(learner, precision, launch))
+/// A learner of the notebook's network by Adam, and its variables.
+fn notebook(device: Device, precision: Precision, launch: Launch) -> (VarStore, Learner<Xception>) {
+    let adam = OptimizerConfig::adam();
+    let (store, learner) = learner(Preset::NotebookCifar10, device, adam, OPTIONS, precision);
+    (store, learner.with_launch(launch))
 }
 
 fn learner(
@@ -33,17 +32,18 @@ fn learner(
     device: Device,
     optimizer: OptimizerConfig,
     options: StepOptions,
-) -> (VarStore, Learner) {
+    precision: Precision,
+) -> (VarStore, Learner<Xception>) {
     tch::manual_seed(0);
     let store = VarStore::new(device);
     let spec = ModelSpec::new(preset);
     let table = spec.architecture().unwrap();
-    let model = Xception::new(&store.root(), &table, spec.classes).unwrap();
+    let network = Xception::new(&store.root(), &table, spec.classes).unwrap();
     let optimizer = Optimizer::new(&store, optimizer);
-    (store, Learner::new(model, optimizer, World::single(), options))
+    (store, Learner::new(network, optimizer, options, precision))
 }
 
-/// Images of sines and labels of all classes, others at every `step`.
+/// Images of sines and labels of all classes, different ones at every `step`.
 fn batch(step: i64, size: i64) -> Batch {
     let images = Tensor::arange(size * 3 * 32 * 32, (Kind::Float, Device::Cpu));
     let images = (images * 0.37 + step as f64).sin().view([size, 3, 32, 32]);
@@ -57,8 +57,17 @@ fn batch(step: i64, size: i64) -> Batch {
     }
 }
 
-fn moment(step: u64) -> Moment {
-    Moment { epoch: 1, step, learning_rate: 1e-3 / step as f64 }
+fn context(step: u64) -> StepContext {
+    StepContext { epoch: 1, step, learning_rate: 1e-3 / step as f64 }
+}
+
+/// Takes one step over `batch`, without votes.
+fn step(
+    learner: &mut Learner<Xception>,
+    batch: &Batch,
+    context: StepContext,
+) -> Result<StepOutput, Error> {
+    learner.step(batch, context, Votes::default())
 }
 
 /// Every variable by name, in one order.
@@ -68,41 +77,44 @@ fn variables(store: &VarStore) -> BTreeMap<String, Tensor> {
 
 #[test]
 fn a_loss_that_is_not_finite_moves_no_weight_on_a_cpu() {
-    let (store, mut stepper) = stepper(Device::Cpu, Precision::Fp32, Launch::KernelByKernel);
+    let (store, mut learner) = notebook(Device::Cpu, Precision::Fp32, Launch::Eager);
     let before = variables(&store)["fc.weight"].detach().copy();
     let mut poisoned = batch(0, 2);
     poisoned.images *= f64::NAN;
-    let error = stepper.step(&poisoned, moment(7)).err().unwrap();
+    let error = step(&mut learner, &poisoned, context(7)).err().unwrap();
     assert!(matches!(error, Error::NonFiniteLoss { epoch: 1, step: 7, .. }), "{error}");
     assert!(variables(&store)["fc.weight"].equal(&before));
-    let Stepped { loss, right, .. } = stepper.step(&batch(0, 2), moment(8)).unwrap();
-    assert!(loss.double_value(&[]) > 0.0 && (0..=2).contains(&right.int64_value(&[])));
+    let StepOutput { loss, correct, .. } = step(&mut learner, &batch(0, 2), context(8)).unwrap();
+    assert!(loss.double_value(&[]) > 0.0 && (0..=2).contains(&correct.int64_value(&[])));
     assert!(!variables(&store)["fc.weight"].equal(&before));
 }
 
-/// A learner and its variables, which are those of `weights` where there are any. A seed alone would not do: other
+/// A learner by SGD and its variables, which are those of `weights` if there are any. A seed alone would not do: other
 /// tests draw from the same generator meanwhile.
-fn twin(preset: Preset, options: StepOptions, weights: Option<&Tensors>) -> (VarStore, Learner) {
-    let (store, learner) = learner(preset, Device::Cpu, SGD, options);
+fn twin(
+    preset: Preset,
+    options: StepOptions,
+    weights: Option<&Tensors>,
+) -> (VarStore, Learner<Xception>) {
+    let (store, learner) = learner(preset, Device::Cpu, SGD, options, Precision::Fp32);
     if let Some(weights) = weights {
         load(&store, weights).unwrap();
     }
     (store, learner)
 }
 
-/// What a step of SGD at `rate` over `images` images does to every variable of `weights`, and what it returns.
-fn stepped(
+/// The change of every variable of `weights` in a step of SGD at `rate` over `images` images, and the output of the step.
+fn moved(
     preset: Preset,
     options: StepOptions,
     weights: &Tensors,
     (rate, images): (f64, i64),
-) -> (Tensors, Stepped) {
-    let (store, learner) = twin(preset, options, Some(weights));
-    let mut stepper = Stepper::new(learner, Precision::Fp32, Launch::KernelByKernel);
-    let moment = Moment { epoch: 1, step: 1, learning_rate: rate };
-    let stepped = stepper.step(&batch(1, images), moment).unwrap();
+) -> (Tensors, StepOutput) {
+    let (store, mut learner) = twin(preset, options, Some(weights));
+    let context = StepContext { epoch: 1, step: 1, learning_rate: rate };
+    let output = step(&mut learner, &batch(1, images), context).unwrap();
     let after = snapshot(&store).into_iter();
-    (after.map(|(name, after)| (name.clone(), after - &weights[&name])).collect(), stepped)
+    (after.map(|(name, after)| (name.clone(), after - &weights[&name])).collect(), output)
 }
 
 /// The norm of all of `tensors` together.
@@ -116,16 +128,16 @@ fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> f64 {
 fn accumulated_gradients_are_those_of_the_batch() {
     let preset = Preset::PlainShared;
     let weights = snapshot(&twin(preset, OPTIONS, None).0);
-    let (whole, one) = stepped(preset, OPTIONS, &weights, (1.0, 7));
+    let (whole, one) = moved(preset, OPTIONS, &weights, (1.0, 7));
     for accumulation in [2, 3, 7, 9] {
         let options = StepOptions { accumulation, ..OPTIONS };
-        let (parts, several) = stepped(preset, options, &weights, (1.0, 7));
+        let (parts, several) = moved(preset, options, &weights, (1.0, 7));
         let apart: Vec<Tensor> = whole.iter().map(|(name, whole)| whole - &parts[name]).collect();
         let (distance, length) = (norm(&apart), norm(whole.values()));
         assert!(distance < 1e-4 * length, "{accumulation}: {distance} of {length}");
-        let losses = [&one, &several].map(|stepped| stepped.loss.double_value(&[]));
+        let losses = [&one, &several].map(|output| output.loss.double_value(&[]));
         assert!((losses[0] - losses[1]).abs() < 1e-5, "{losses:?}");
-        assert_eq!(several.right.int64_value(&[]), one.right.int64_value(&[]));
+        assert_eq!(several.correct.int64_value(&[]), one.correct.int64_value(&[]));
     }
 }
 
@@ -136,10 +148,10 @@ fn batch_norm_sees_micro_batches() {
     let (store, learner) = twin(preset, OPTIONS, None);
     let weights = snapshot(&store);
     let options = StepOptions { accumulation: 2, ..OPTIONS };
-    let (moved, _) = stepped(preset, options, &weights, (1e-9, 4));
+    let (moved, _) = moved(preset, options, &weights, (1e-9, 4));
     let images = batch(1, 4).images;
     for half in [0, 2] {
-        drop(learner.model.forward_t(&images.narrow(0, half, 2), true));
+        drop(learner.network().forward_t(&images.narrow(0, half, 2), true));
     }
     let after = snapshot(&store);
     for name in after.keys().filter(|name| name.contains("running_")) {
@@ -153,9 +165,9 @@ fn clipped_gradients_keep_their_direction() {
     let weights = snapshot(&twin(preset, OPTIONS, None).0);
     let clipped = |max_norm| {
         let clipping = Some(Clipping { max_norm });
-        stepped(preset, StepOptions { clipping, ..OPTIONS }, &weights, (1.0, 4)).0
+        moved(preset, StepOptions { clipping, ..OPTIONS }, &weights, (1.0, 4)).0
     };
-    let (free, _) = stepped(preset, OPTIONS, &weights, (1.0, 4));
+    let (free, _) = moved(preset, OPTIONS, &weights, (1.0, 4));
     let length = norm(free.values());
     let short = clipped(length / 8.0);
     assert!((norm(short.values()) / length * 8.0 - 1.0).abs() < 1e-3, "{length}");
@@ -169,16 +181,16 @@ fn clipped_gradients_keep_their_direction() {
 /// replayed where they are recorded, and one over a smaller batch, under a learning rate that changes.
 fn difference(precision: Precision, one: Launch, other: Launch) -> (f64, f64) {
     let run = |launch| {
-        let (store, mut stepper) = stepper(Device::Cuda(0), precision, launch);
+        let (store, mut learner) = notebook(Device::Cuda(0), precision, launch);
         let losses: Vec<f64> = (1..=9)
-            .map(|step| {
-                let batch = batch(step, if step == 7 { 3 } else { 8 });
-                let stepped = stepper.step(&batch, moment(step as u64)).unwrap();
-                stepped.loss.double_value(&[])
+            .map(|number| {
+                let batch = batch(number, if number == 7 { 3 } else { 8 });
+                let output = step(&mut learner, &batch, context(number as u64)).unwrap();
+                output.loss.double_value(&[])
             })
             .collect();
-        let recorded = stepper.captured.is_some();
-        assert_eq!(recorded, launch != Launch::KernelByKernel);
+        let recorded = learner.captured.is_some();
+        assert_eq!(recorded, launch != Launch::Eager);
         (losses, variables(&store))
     };
     let (one, other) = (run(one), run(other));
@@ -199,8 +211,8 @@ fn difference(precision: Precision, one: Launch, other: Launch) -> (f64, f64) {
 fn captured_steps_are_eager_steps() {
     for precision in [Precision::Fp32, Precision::Bf16] {
         let graph = Launch::Graph { batch_size: 8 };
-        let eager = difference(precision, Launch::KernelByKernel, Launch::KernelByKernel);
-        let captured = difference(precision, Launch::KernelByKernel, graph);
+        let eager = difference(precision, Launch::Eager, Launch::Eager);
+        let captured = difference(precision, Launch::Eager, graph);
         assert!(
             captured.0 <= 10.0 * eager.0 && captured.1 <= 10.0 * eager.1,
             "{precision:?}: captured {captured:?}, eager {eager:?}"

@@ -1,36 +1,37 @@
-//! What ranks tell each other with every step: how many images they have, and what they wish to do behind it.
+//! The votes that ranks cast with every step: whether to stop and whether to save after it. One vote is enough.
 
 use tch::Tensor;
 
 use crate::Error;
 use crate::signal::Signal;
 
-/// What a rank wishes to do behind the next step; or what the ranks do, for one wish is enough.
+/// What a rank votes to do after a step, or what all ranks decided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::training) struct Wishes {
-    /// To stop, for who asked this rank.
-    pub(in crate::training) stop: Option<Signal>,
-    /// To save, for it is time again.
-    pub(in crate::training) save: bool,
+pub(crate) struct Votes {
+    /// To stop, because of this signal.
+    pub(crate) stop: Option<Signal>,
+    /// To save the run, because it is time again.
+    pub(crate) save: bool,
 }
 
-/// What ranks tell each other ahead of a step, to be added up.
-pub(super) struct Votes {
+/// The counts of one rank in a step, or those of all ranks summed up.
+pub(super) struct Tally {
     /// Images that could be read.
     pub(super) images: usize,
-    /// Shares without any.
+    /// Shares without a readable image.
     empty: usize,
-    pub(super) wishes: Wishes,
+    pub(super) votes: Votes,
 }
 
-impl Votes {
-    /// Those of a rank with `images` images.
-    pub(super) fn new(images: usize, wishes: Wishes) -> Self {
-        Self { images, empty: usize::from(images == 0), wishes }
+impl Tally {
+    /// The counts of a rank with `images` images.
+    pub(super) fn new(images: usize, votes: Votes) -> Self {
+        Self { images, empty: usize::from(images == 0), votes }
     }
 
+    /// The counts to be summed over all ranks, int64 `[5]`.
     pub(super) fn to_tensor(&self) -> Tensor {
-        let Self { images, empty, wishes: Wishes { stop, save } } = self;
+        let Self { images, empty, votes: Votes { stop, save } } = self;
         Tensor::from_slice(&[
             *images as i64,
             *empty as i64,
@@ -40,6 +41,7 @@ impl Votes {
         ])
     }
 
+    /// The counts of all ranks, from the `sums` of [`Tally::to_tensor`].
     pub(super) fn of_all(sums: &Tensor) -> Result<Self, Error> {
         let sums: Vec<i64> = Vec::try_from(sums)?;
         let stop = match sums[2..4] {
@@ -47,11 +49,11 @@ impl Votes {
             [0, _] => Some(Signal::Terminate),
             _ => Some(Signal::Interrupt),
         };
-        let wishes = Wishes { stop, save: sums[4] > 0 };
-        Ok(Self { images: sums[0] as usize, empty: sums[1] as usize, wishes })
+        let votes = Votes { stop, save: sums[4] > 0 };
+        Ok(Self { images: sums[0] as usize, empty: sums[1] as usize, votes })
     }
 
-    /// Refuses, on all ranks alike, to go on with shares that nothing can be learned from.
+    /// Refuses, on all ranks alike, shares from which nothing can be learned.
     pub(super) fn check(&self, synchronised: bool, ranks: usize) -> Result<(), Error> {
         let Self { images, empty, .. } = self;
         if *images == 0 {
@@ -60,14 +62,14 @@ impl Votes {
         if synchronised && *empty > 0 {
             return Err(Error::DeadData(format!(
                 "of {ranks} ranks, {empty} cannot read a single image of their shares of a batch, and ranks.batch_norm = \
-                 \"synchronised\" needs one on each; take the broken images out, or use \"broadcast\""
+                 \"synchronised\" needs one on each; remove the broken images, or use \"broadcast\""
             )));
         }
         Ok(())
     }
 }
 
-/// A batch of broken images only.
+/// A batch in which no image can be read.
 pub(super) fn nothing_to_read() -> Error {
     Error::DeadData("a whole batch of images cannot be read".to_string())
 }

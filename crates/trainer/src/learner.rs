@@ -1,0 +1,203 @@
+//! The learner: a network and everything that a training step does with it.
+//!
+//! `train`, `compare`, `ablate` and `bench` all build a [`Learner`], so a step is what [`step`] says and nothing else, and
+//! what `bench` times is what training does. A learner knows no data set, no run and no files.
+
+mod context;
+mod exchange;
+mod network;
+mod output;
+mod step;
+mod votes;
+
+use datasets::Batch;
+use tch::{Device, Kind, Tensor};
+
+use crate::Error;
+use crate::network::captured::Captured;
+use crate::optim::optimizer::{Optimizer, Reach};
+use crate::precision::Precision;
+use crate::recipe::StepOptions;
+
+pub(crate) use self::context::StepContext;
+pub(crate) use self::exchange::{Exchange, exchange_among};
+pub(crate) use self::network::{Network, Phase, Stage};
+pub(crate) use self::output::StepOutput;
+pub(crate) use self::votes::Votes;
+
+use self::exchange::{Alone, Share};
+use self::step::Step;
+
+/// How the kernels of a step are launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Launch {
+    /// The CPU launches every kernel of every step.
+    Eager,
+    /// Steps over full batches of this size are recorded as a CUDA graph and replayed; smaller ones are eager.
+    Graph {
+        /// Images in a full batch.
+        batch_size: usize,
+    },
+}
+
+impl Launch {
+    /// A graph where the machine and this build have them.
+    pub(crate) fn best(batch_size: usize) -> Self {
+        if torch_ext::cuda_graphs_supported() {
+            Launch::Graph { batch_size }
+        } else {
+            Launch::Eager
+        }
+    }
+}
+
+/// Trains a network, one step for each batch that a loader yields.
+pub(crate) struct Learner<N> {
+    // Before the step, whose tensors the recording uses: it is dropped first.
+    captured: Option<Captured<2, 2>>,
+    step: Step<N>,
+    precision: Precision,
+    launch: Launch,
+    /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
+    learning_rate: Option<Tensor>,
+}
+
+impl<N: Network> Learner<N> {
+    /// A learner of one rank that launches its kernels eagerly. It trains `network` where it is, and computes in
+    /// `precision`.
+    pub(crate) fn new(
+        network: N,
+        optimizer: Optimizer,
+        options: StepOptions,
+        precision: Precision,
+    ) -> Self {
+        let device = network.device();
+        let learning_rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
+        let step = Step::new(network, optimizer, options, Box::new(Alone::default()));
+        Self { captured: None, step, precision, launch: Launch::Eager, learning_rate }
+    }
+
+    /// The same learner, which exchanges gradients, statistics and votes as `exchange` says.
+    pub(crate) fn with_exchange(mut self, exchange: Box<dyn Exchange>) -> Self {
+        self.step.exchange = exchange;
+        self
+    }
+
+    /// The same learner, whose kernels are launched as `launch` says. The network must draw no random numbers if steps
+    /// are recorded: a replay would draw the same ones.
+    pub(crate) fn with_launch(self, launch: Launch) -> Self {
+        Self { launch, ..self }
+    }
+
+    /// Trains the part of the network that `phase` says from now on.
+    pub(crate) fn set_phase(&mut self, phase: Phase) {
+        if self.step.phase != phase {
+            // The recording is of another step.
+            self.captured = None;
+            self.step.phase = phase;
+            self.step.optimizer.reach(match phase {
+                Phase::Head => Reach::Head,
+                Phase::FrozenStatistics | Phase::Everything => Reach::Everything,
+            });
+        }
+    }
+
+    /// The network as it is now.
+    pub(crate) fn network(&self) -> &N {
+        &self.step.network
+    }
+
+    /// The device of the network.
+    pub(crate) fn device(&self) -> Device {
+        self.step.network.device()
+    }
+
+    /// The precision that steps compute in.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The optimizer as it is now.
+    pub(crate) fn optimizer(&self) -> &Optimizer {
+        &self.step.optimizer
+    }
+
+    /// The optimizer, to be restored from a checkpoint.
+    pub(crate) fn optimizer_mut(&mut self) -> &mut Optimizer {
+        &mut self.step.optimizer
+    }
+
+    /// The exchange with the other ranks.
+    pub(crate) fn exchange(&self) -> &dyn Exchange {
+        &*self.step.exchange
+    }
+
+    /// Forgets the votes of the last step, where the run continues without a step: ranks vote with the steps that they take.
+    pub(crate) fn forget_votes(&mut self) {
+        self.step.exchange.forget_votes();
+    }
+
+    /// Takes the step of `context` over `batch`, of which each rank has a share, and casts this rank's `votes`. What all
+    /// ranks decided is in [`Learner::exchange`] afterwards, also where the loss is not finite.
+    ///
+    /// On a GPU this does not wait for the device, and the next step may overwrite the output.
+    ///
+    /// # Errors
+    /// On a CPU, a loss that is not finite: the weights are then as before, and running statistics have moved. A batch
+    /// without a readable image.
+    pub(crate) fn step(
+        &mut self,
+        batch: &Batch,
+        context: StepContext,
+        votes: Votes,
+    ) -> Result<StepOutput, Error> {
+        let share = Share { readable: batch.indices.len(), in_all: batch.in_all };
+        let divisor = self.step.exchange.open(share, votes)?;
+        if let Some(learning_rate) = &mut self.learning_rate {
+            drop(learning_rate.f_fill_(context.learning_rate)?);
+        }
+        // Mixed batches are recorded, too: their labels have a shape of their own, so a recording of other batches does
+        // not fit them, and the recorded kernels read the share that is filled in here.
+        let labels = match &batch.mixed {
+            Some(mixed) => {
+                drop(self.step.own_share.f_fill_(mixed.weight)?);
+                Tensor::stack(&[&batch.labels, &mixed.partner_labels], 0)
+            }
+            None => batch.labels.shallow_clone(),
+        };
+        let given = [&batch.images, &labels];
+        if self.captured.as_ref().is_some_and(|captured| captured.fits(given)) {
+            return self.replay(given, divisor, context);
+        }
+        let device = self.device();
+        let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
+        let labels = labels.to_device(device);
+        match self.launch {
+            Launch::Graph { batch_size }
+                if batch_size == batch.indices.len() && self.step.exchange.can_be_recorded() =>
+            {
+                self.captured = Some(Captured::new([&images, &labels])?);
+                self.replay([&images, &labels], divisor, context)
+            }
+            _ => self.step.take(&images, &labels, divisor, context, self.learning_rate.as_ref()),
+        }
+    }
+
+    fn replay(
+        &mut self,
+        given: [&Tensor; 2],
+        divisor: i64,
+        context: StepContext,
+    ) -> Result<StepOutput, Error> {
+        let Self { captured, step, learning_rate, .. } = self;
+        let captured = captured.as_mut().expect("a recording fits");
+        let [loss, correct] = captured.run(given, |[images, labels]| {
+            let output = step.take(images, labels, divisor, context, learning_rate.as_ref())?;
+            Ok([output.loss, output.correct])
+        })?;
+        Ok(StepOutput { loss, correct, images: given[0].size()[0] as usize })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The images of a run: the loaders of its training and test set, and the images that could not be read.
+
+use std::sync::Arc;
+
+use datasets::{Batches, Broken, LastBatch, Loader, LoaderConfig, Order, Share, Source};
+
+use crate::Error;
+use crate::data::Data;
+use crate::data::left_out::LeftOutOfRun;
+use crate::ranks::World;
+use crate::recipe::{InputRecipe, Recipe};
+
+/// Batches that are prepared while the network is busy.
+const PREFETCH: usize = 2;
+
+/// This rank's share of the training and the test set.
+pub(super) struct Sets {
+    pub(super) train: Loader,
+    pub(super) test: Loader,
+    pub(super) left_out: LeftOutOfRun,
+}
+
+impl Sets {
+    /// The sets of `data`, loaded as `recipe` says.
+    pub(super) fn new(recipe: &Recipe, data: &Data, world: &World) -> Result<Self, Error> {
+        let loader = |images: &Arc<dyn Source>, order| -> Result<Loader, Error> {
+            let config = loader_config(recipe, &**images, order, world.share());
+            Ok(Loader::new(Arc::clone(images), config)?)
+        };
+        let shuffled = recipe.input.map_or(Order::Shuffled, |input| input.shuffle.into());
+        Ok(Self {
+            train: loader(&data.train, shuffled)?,
+            test: loader(&data.test, Order::Sequential)?,
+            left_out: LeftOutOfRun::default(),
+        })
+    }
+
+    /// Rows or columns of the training images, whichever are more.
+    pub(super) fn side(&self) -> usize {
+        let [height, width] = self.train.size();
+        height.max(width)
+    }
+
+    /// Training images of an epoch, of all ranks together.
+    pub(super) fn images_per_epoch(&self) -> u64 {
+        self.train.images_per_epoch() as u64
+    }
+
+    /// The training batches of `epoch` from number `first` on, in the size that `recipe` has for the epoch.
+    pub(super) fn batches(&self, recipe: &Recipe, epoch: u64, first: usize) -> Batches {
+        match recipe.side(epoch) {
+            Some(side) => self.train.epoch_at(epoch, first, side),
+            None => self.train.epoch_from(epoch, first),
+        }
+    }
+}
+
+/// Loads `share` of `images` as the recipe says: shuffled to train on them, in order to measure on them.
+pub(crate) fn loader_config(
+    recipe: &Recipe,
+    images: &dyn Source,
+    order: Order,
+    share: Share,
+) -> LoaderConfig {
+    let (of_rank, augmentation) = match order {
+        Order::Shuffled | Order::ShuffledByFile => (recipe.batch_size, recipe.augmentation()),
+        Order::Sequential => (recipe.eval_batch_size, recipe.test_augmentation()),
+    };
+    LoaderConfig {
+        batch_size: of_rank * share.world_size,
+        share,
+        order,
+        seed: recipe.seed,
+        augmentation,
+        normalization: recipe.normalization(),
+        last_batch: LastBatch::Keep,
+        fit: recipe.input.filter(|_| images.size().is_none()).map(InputRecipe::fit),
+        broken: recipe.input.map_or(Broken::Refuse, |input| input.broken.into()),
+        prefetch: PREFETCH.max(recipe.input.map_or(0, |input| 2 * input.workers)),
+        workers: recipe.input.map_or(1, |input| input.workers),
+    }
+}
