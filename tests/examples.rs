@@ -41,5 +41,5 @@ fn fine_tuning_by_hand_beats_the_head_alone() {
 #[test]
 fn a_separable_layer_works_in_another_network() {
     let said = run("sepconv", "in_another_network");
-    assert!(said.ends_with("% of new images are told right\n"), "{said}");
+    assert!(said.contains("accuracy on new images: "), "{said}");
 }

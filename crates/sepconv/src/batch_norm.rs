@@ -1,12 +1,15 @@
-//! Batch normalisation with the conventions written down: tch draws the scale from U(0, 1) unless told otherwise.
+//! Batch normalisation with its conventions written down. tch's own layer draws the scale from U(0, 1) by default.
+
+use std::borrow::Borrow;
 
 use tch::{Tensor, nn};
 use torch_ext::{FeatureMap, Statistics};
 
-use crate::layer::{Layer, module_of_layer};
-use crate::{Error, error::positive};
+use crate::Error;
+use crate::error::{free, positive, within};
+use crate::layer::{Layer, alone, expect_images};
 
-/// Which estimate of the batch's variance enters the running one. The forward pass always uses the biased one.
+/// The estimate of the batch's variance that enters the running one. The forward pass always uses the biased one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RunningVariance {
     /// Divided by n - 1: PyTorch.
@@ -17,6 +20,8 @@ pub enum RunningVariance {
 }
 
 /// Options of [`BatchNorm2d`]; the default is PyTorch's.
+///
+/// All fields are public and may grow in number: end a literal with `..Default::default()`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchNormConfig {
     /// Added to the variance. PyTorch 1e-5, Keras 1e-3.
@@ -34,6 +39,9 @@ impl Default for BatchNormConfig {
 }
 
 /// Normalises each channel of `[N, C, H, W]`. PyTorch: `torch.nn.BatchNorm2d(C, eps, momentum)`.
+///
+/// In training a batch without images or pixels leaves the running statistics as they are. On a CPU there is no second
+/// derivative.
 #[derive(Debug)]
 pub struct BatchNorm2d {
     /// Scale, `[C]`, starts at one.
@@ -44,14 +52,24 @@ pub struct BatchNorm2d {
     pub running_mean: Tensor,
     /// `[C]`, starts at one; moves in training only.
     pub running_var: Tensor,
-    /// What it was built with.
-    pub config: BatchNormConfig,
+    config: BatchNormConfig,
 }
 
 impl BatchNorm2d {
-    /// A layer for `channels` channels, its variables at `path`.
-    pub fn new(path: &nn::Path, channels: i64, config: BatchNormConfig) -> Result<Self, Error> {
+    /// A layer for `channels` channels, its variables `weight`, `bias`, `running_mean` and `running_var` at `path`.
+    ///
+    /// # Errors
+    /// Fewer channels than 1, an `eps` below 0, a `momentum` outside 0 to 1, or a path that is taken.
+    pub fn new<'a>(
+        path: impl Borrow<nn::Path<'a>>,
+        channels: i64,
+        config: BatchNormConfig,
+    ) -> Result<Self, Error> {
+        let path = path.borrow();
         positive("channels", channels)?;
+        within("eps", config.eps, "0 or above", |eps| eps >= 0. && eps.is_finite())?;
+        within("momentum", config.momentum, "between 0 and 1", |m| (0. ..=1.).contains(&m))?;
+        free(path, &["weight", "bias", "running_mean", "running_var"])?;
         Ok(Self {
             weight: path.var("weight", &[channels], nn::Init::Const(1.)),
             bias: path.var("bias", &[channels], nn::Init::Const(0.)),
@@ -61,7 +79,14 @@ impl BatchNorm2d {
         })
     }
 
+    /// The options that the layer was built with.
+    #[must_use]
+    pub fn config(&self) -> BatchNormConfig {
+        self.config
+    }
+
     /// A copy that later training does not move, without gradients.
+    #[must_use]
     pub fn snapshot(&self) -> Self {
         let [weight, bias, running_mean, running_var] =
             [&self.weight, &self.bias, &self.running_mean, &self.running_var]
@@ -69,11 +94,13 @@ impl BatchNorm2d {
         Self { weight, bias, running_mean, running_var, config: self.config }
     }
 
-    /// On the devices and kinds that are left to libtorch's kernels.
+    /// The normalisation on the devices and kinds that are left to libtorch's kernels.
     fn by_libtorch(&self, xs: &Tensor, train: bool) -> Tensor {
-        match (train, self.config.running_variance) {
-            (true, RunningVariance::Biased) => self.train_biased(xs),
-            _ => self.normalize(xs, &self.running_mean, &self.running_var, train),
+        let is_biased = self.config.running_variance == RunningVariance::Biased;
+        if train && is_biased && xs.numel() > 0 {
+            self.train_biased(xs)
+        } else {
+            self.normalize(xs, &self.running_mean, &self.running_var, train)
         }
     }
 
@@ -89,7 +116,7 @@ impl BatchNorm2d {
         let (mean, var) = (self.running_mean.copy(), self.running_var.copy());
         let ys = self.normalize(xs, &mean, &var, true);
         tch::no_grad(|| {
-            // What libtorch added to the kept part is unbiased; scale it back by (n - 1) / n.
+            // libtorch added the unbiased variance to the kept part; scale it back by (n - 1) / n.
             let samples = (xs.numel() as i64 / xs.size()[1]) as f64;
             let kept = &self.running_var * (1. - self.config.momentum);
             let added = (var - &kept) * ((samples - 1.) / samples);
@@ -103,6 +130,7 @@ impl BatchNorm2d {
 impl Layer for BatchNorm2d {
     /// `[N, C, H, W]` to the same shape and kind.
     fn forward_map(&self, xs: FeatureMap, train: bool) -> FeatureMap {
+        expect_images(&xs, self.weight.size()[0], &self.weight);
         let BatchNormConfig { eps, momentum, running_variance } = self.config;
         let xs = xs.resolve();
         let norm = torch_ext::BatchNorm {
@@ -126,7 +154,15 @@ impl Layer for BatchNorm2d {
     }
 }
 
-module_of_layer!(BatchNorm2d);
+impl nn::ModuleT for BatchNorm2d {
+    /// `[N, C, H, W]` to the same shape, kind and layout.
+    ///
+    /// # Panics
+    /// As [`Layer::forward_map`].
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        alone(self, xs, train)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -136,7 +172,7 @@ mod tests {
     fn layer(running_variance: RunningVariance) -> (nn::VarStore, BatchNorm2d) {
         let store = nn::VarStore::new(Device::Cpu);
         let config = BatchNormConfig { running_variance, ..Default::default() };
-        let layer = BatchNorm2d::new(&store.root(), 1, config).unwrap();
+        let layer = BatchNorm2d::new(store.root(), 1, config).unwrap();
         (store, layer)
     }
 
@@ -189,6 +225,47 @@ mod tests {
             pytorch.norm().double_value(&[]) > 0.1 && pytorch.equal(&keras),
             "{pytorch} {keras}"
         );
+    }
+
+    /// libtorch: a batch norm of nothing returns before it measures.
+    #[test]
+    fn an_empty_batch_leaves_the_statistics_alone() {
+        for running_variance in [RunningVariance::Unbiased, RunningVariance::Biased] {
+            let (_store, layer) = layer(running_variance);
+            for shape in [[0, 1, 2, 2], [3, 1, 0, 2]] {
+                let xs = Tensor::zeros(shape, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+                let ys = layer.forward_t(&xs, true);
+                assert_eq!(ys.size(), shape);
+                ys.sum(Kind::Float).backward();
+            }
+            assert_eq!(layer.running_mean.double_value(&[0]), 0.0);
+            assert_eq!(layer.running_var.double_value(&[0]), 1.0);
+            assert_eq!(layer.weight.grad().double_value(&[0]), 0.0, "{running_variance:?}");
+        }
+    }
+
+    #[test]
+    fn options_out_of_range_are_refused() {
+        let refusal = |config| {
+            let store = nn::VarStore::new(Device::Cpu);
+            BatchNorm2d::new(store.root(), 4, config).unwrap_err().to_string()
+        };
+        let base = BatchNormConfig::default();
+        assert_eq!(
+            refusal(BatchNormConfig { eps: -1e-5, ..base }),
+            "eps must be 0 or above, got -0.00001"
+        );
+        assert_eq!(
+            refusal(BatchNormConfig { momentum: 1.5, ..base }),
+            "momentum must be between 0 and 1, got 1.5"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "expected images [N, 1, H, W], got [2, 3, 4, 4]")]
+    fn other_channels_are_refused_before_anything_moves() {
+        let (_store, layer) = layer(RunningVariance::Unbiased);
+        drop(layer.forward_t(&Tensor::zeros([2, 3, 4, 4], (Kind::Float, Device::Cpu)), true));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! What a convolution costs: multiplications and parameters, and what separating it saves.
+//! The cost of a convolution: multiplications and parameters, and what separating it saves.
 //!
-//! With a K×K kernel, M input and N output channels and G output pixels (the seeds' notation), a regular
-//! convolution takes `K²·M·N·G` multiply-accumulates and a separable one `K²·M·G + M·N·G`: the ratio is
-//! `1/N + 1/K²`. Biases cost parameters, not multiplications.
+//! With a K×K kernel, M input and N output channels and G output pixels, a regular convolution takes `K²·M·N·G`
+//! multiply-accumulates and a separable one `K²·M·G + M·N·G`: the ratio is `1/N + 1/K²` (MobileNets, Howard et al.
+//! 2017, section 3.1). Biases cost parameters, not multiplications.
 
 /// The shape of a convolution's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,13 +13,13 @@ pub struct ConvShape {
     pub c_out: u64,
     /// Rows and columns of the kernel.
     pub kernel_size: [u64; 2],
-    /// Rows and columns of the output.
+    /// Rows and columns of the output, in pixels.
     pub output: [u64; 2],
     /// Whether a bias is added.
     pub bias: bool,
 }
 
-/// What it takes to compute a layer once, for one image.
+/// The cost of computing a layer once, for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Multiply-accumulates.
@@ -36,8 +36,13 @@ impl std::ops::Add for Cost {
     }
 }
 
-/// A convolution in `groups` channel groups: 1 is regular, `c_in` depthwise.
+/// The cost of a convolution in `groups` channel groups: 1 is regular, `c_in` depthwise.
+///
+/// # Panics
+/// With 0 groups.
+#[must_use]
 pub fn grouped(shape: ConvShape, groups: u64) -> Cost {
+    assert!(groups > 0, "expected at least 1 group, got 0");
     let weights = shape.c_out * (shape.c_in / groups) * shape.kernel_size[0] * shape.kernel_size[1];
     Cost {
         macs: weights * shape.output[0] * shape.output[1],
@@ -45,22 +50,32 @@ pub fn grouped(shape: ConvShape, groups: u64) -> Cost {
     }
 }
 
-/// A regular convolution.
+/// The cost of a regular convolution.
+#[must_use]
 pub fn regular(shape: ConvShape) -> Cost {
     grouped(shape, 1)
 }
 
-/// A depthwise convolution; `c_out` is `c_in` times the depth multiplier.
+/// The cost of a depthwise convolution; `c_out` is `c_in` times the depth multiplier.
+///
+/// # Panics
+/// With 0 input channels.
+#[must_use]
 pub fn depthwise(shape: ConvShape) -> Cost {
     grouped(shape, shape.c_in)
 }
 
-/// A pointwise convolution: the kernel size of `shape` is not looked at.
+/// The cost of a pointwise convolution; the kernel size of `shape` is ignored.
+#[must_use]
 pub fn pointwise(shape: ConvShape) -> Cost {
     regular(ConvShape { kernel_size: [1, 1], ..shape })
 }
 
-/// A separable convolution, depthwise half first, `depth_multiplier` kernels a channel.
+/// The cost of a separable convolution, depthwise half first, with `depth_multiplier` kernels for each channel.
+///
+/// # Panics
+/// With 0 input channels.
+#[must_use]
 pub fn separable(shape: ConvShape, depth_multiplier: u64) -> Cost {
     let between = shape.c_in * depth_multiplier;
     depthwise(ConvShape { c_out: between, ..shape })
@@ -68,6 +83,7 @@ pub fn separable(shape: ConvShape, depth_multiplier: u64) -> Cost {
 }
 
 /// Separable over regular multiplications, `1/N + 1/K²`, for `c_out` = N and a K×K kernel.
+#[must_use]
 pub fn reduction_ratio(c_out: u64, kernel_size: u64) -> f64 {
     1. / c_out as f64 + 1. / (kernel_size * kernel_size) as f64
 }

@@ -1,17 +1,20 @@
 //! The spatial half: each channel's image meets its own kernels, channels do not mix.
 
+use std::borrow::Borrow;
+
 use tch::{Tensor, nn};
 use torch_ext::FeatureMap;
 
-use crate::layer::{Layer, module_of_layer};
-use crate::{Conv2d, Conv2dConfig, Error, Init, Padding, error::positive};
+use crate::error::positive;
+use crate::layer::{Layer, alone};
+use crate::{Conv2d, Conv2dConfigND, Error, Init, Padding, Pair};
 
-/// How many channel groups the spatial half has.
+/// The channel groups of the spatial half.
 ///
 /// The paper (section 1.2) sees a spectrum from regular convolution, one group, to the depthwise extreme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Groups {
-    /// One group a channel: depthwise convolution proper.
+    /// One group for each channel: depthwise convolution proper.
     #[default]
     PerChannel,
     /// This many groups, a divisor of `c_in`; 1 is a regular convolution.
@@ -20,6 +23,7 @@ pub enum Groups {
 
 impl Groups {
     /// The number of groups among `c_in` channels.
+    #[must_use]
     pub fn among(self, c_in: i64) -> i64 {
         match self {
             Groups::PerChannel => c_in,
@@ -28,31 +32,38 @@ impl Groups {
     }
 }
 
-/// Options of [`DepthwiseConv2d`].
+/// Options of [`DepthwiseConv2d`], with one number for rows and columns ([`DepthwiseConv2dConfig`]) or with two
+/// (`N = [i64; 2]`).
+///
+/// All fields are public and may grow in number: end a literal with `..Default::default()`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DepthwiseConv2dConfig {
-    /// Rows and columns of the kernel.
-    pub kernel_size: [i64; 2],
-    /// Rows and columns between two outputs.
-    pub stride: [i64; 2],
-    /// How the borders are treated.
-    pub padding: Padding,
-    /// Rows and columns between two taps.
-    pub dilation: [i64; 2],
-    /// Output channels for each input channel (PyTorch recipes call it `kernels_per_layer`).
+pub struct DepthwiseConv2dConfigND<N> {
+    /// Rows and columns of the kernel; 3 by default.
+    pub kernel_size: N,
+    /// Rows and columns between two outputs; 1 by default.
+    pub stride: N,
+    /// The treatment of the borders; by default an odd kernel of stride 1 keeps the size of the image.
+    pub padding: Padding<N>,
+    /// Rows and columns between two taps; 1 by default.
+    pub dilation: N,
+    /// Output channels for each input channel; 1 by default. Keras: `depth_multiplier`; PyTorch recipes:
+    /// `kernels_per_layer`.
     pub depth_multiplier: i64,
-    /// How far channels mix after all.
+    /// The channel groups, if other than one for each channel.
     pub groups: Groups,
-    /// Whether a bias is added.
+    /// Whether a bias is added; not by default.
     pub bias: bool,
-    /// Where training starts.
+    /// The distribution of the initial weights.
     pub init: Init,
 }
 
-impl Default for DepthwiseConv2dConfig {
+/// Options of [`DepthwiseConv2d`], the same for rows and columns.
+pub type DepthwiseConv2dConfig = DepthwiseConv2dConfigND<i64>;
+
+impl<N: Pair> Default for DepthwiseConv2dConfigND<N> {
     fn default() -> Self {
-        let Conv2dConfig { kernel_size, stride, padding, dilation, bias, init, .. } =
-            Conv2dConfig::default();
+        let Conv2dConfigND { kernel_size, stride, padding, dilation, bias, init, .. } =
+            Conv2dConfigND::default();
         Self {
             kernel_size,
             stride,
@@ -69,15 +80,24 @@ impl Default for DepthwiseConv2dConfig {
 /// A depthwise convolution.
 ///
 /// PyTorch: `torch.nn.Conv2d(c, c * depth_multiplier, kernel_size, groups=c)`; Keras: `DepthwiseConv2D`.
+///
+/// On a CPU there is no second derivative.
 #[derive(Debug)]
 pub struct DepthwiseConv2d {
     conv: Conv2d,
 }
 
 impl DepthwiseConv2d {
-    /// A layer from `c_in` to `c_in * depth_multiplier` channels; `weight` and `bias` at `path`.
-    pub fn new(path: &nn::Path, c_in: i64, config: DepthwiseConv2dConfig) -> Result<Self, Error> {
-        let DepthwiseConv2dConfig {
+    /// A layer from `c_in` to `c_in * depth_multiplier` channels, its variables `weight` and `bias` at `path`.
+    ///
+    /// # Errors
+    /// As [`Conv2d::new`]; a depth multiplier below 1, or one that makes more channels than a number can count.
+    pub fn new<'a>(
+        path: impl Borrow<nn::Path<'a>>,
+        c_in: i64,
+        config: DepthwiseConv2dConfigND<impl Pair>,
+    ) -> Result<Self, Error> {
+        let DepthwiseConv2dConfigND {
             kernel_size,
             stride,
             padding,
@@ -87,10 +107,10 @@ impl DepthwiseConv2d {
             bias,
             init,
         } = config;
-        positive("depth_multiplier", depth_multiplier)?;
+        let c_out = multiplied(c_in, depth_multiplier)?;
         let groups = groups.among(c_in);
-        let config = Conv2dConfig { kernel_size, stride, padding, dilation, groups, bias, init };
-        Ok(Self { conv: Conv2d::new(path, c_in, c_in * depth_multiplier, config)? })
+        let config = Conv2dConfigND { kernel_size, stride, padding, dilation, groups, bias, init };
+        Ok(Self { conv: Conv2d::new(path, c_in, c_out, config)? })
     }
 
     pub(crate) fn conv(&self) -> &Conv2d {
@@ -98,14 +118,22 @@ impl DepthwiseConv2d {
     }
 
     /// The kernels, `[c_in * depth_multiplier, c_in / groups, kh, kw]`.
+    #[must_use]
     pub fn weight(&self) -> &Tensor {
         &self.conv.weight
     }
 
     /// The bias, `[c_in * depth_multiplier]`.
+    #[must_use]
     pub fn bias(&self) -> Option<&Tensor> {
         self.conv.bias.as_ref()
     }
+}
+
+/// The output channels of a depthwise convolution of `c_in` channels.
+pub(crate) fn multiplied(c_in: i64, depth_multiplier: i64) -> Result<i64, Error> {
+    positive("depth_multiplier", depth_multiplier)?;
+    c_in.checked_mul(depth_multiplier).ok_or(Error::TooManyChannels { c_in, depth_multiplier })
 }
 
 impl Layer for DepthwiseConv2d {
@@ -114,4 +142,12 @@ impl Layer for DepthwiseConv2d {
     }
 }
 
-module_of_layer!(DepthwiseConv2d);
+impl nn::Module for DepthwiseConv2d {
+    /// `[N, c_in, H, W]` to `[N, c_in * depth_multiplier, H', W']`, in the kind and layout of `xs`.
+    ///
+    /// # Panics
+    /// As [`Layer::forward_map`].
+    fn forward(&self, xs: &Tensor) -> Tensor {
+        alone(self, xs, false)
+    }
+}

@@ -5,11 +5,22 @@ use torch_ext::{FeatureMap, PoolGeometry};
 
 use crate::Padding;
 
-/// The largest value under a square window; `[N, C, H, W]` to `[N, C, H', W']`.
+/// The largest value under a square window: `[N, C, H, W]` to `[N, C, H', W']`, on a CPU channels-last.
 ///
-/// Padding never wins: it counts as minus infinity. PyTorch: `F.max_pool2d(xs, kernel, stride, padding)`.
+/// `kernel` is the side of the window and `stride` the distance of two windows, in pixels. Padding never wins: it
+/// counts as minus infinity. On a CPU there is no second derivative. PyTorch: `F.max_pool2d(xs, kernel, stride,
+/// padding)`.
+///
+/// # Panics
+/// A map that is not `[N, C, H, W]`, a kernel or stride below 1, or a window that covers no pixel of the image.
+#[must_use]
 pub fn max_pool2d(xs: &FeatureMap, kernel: i64, stride: i64, padding: Padding) -> Tensor {
     let size = xs.size();
+    assert!(size.len() == 4, "expected images [N, C, H, W], got {size:?}");
+    assert!(
+        kernel > 0 && stride > 0,
+        "expected a kernel and a stride of at least 1, got {kernel} and {stride}"
+    );
     let of_axis = |axis: usize| {
         let (before, _) = padding.along(axis, size[axis + 2], kernel, stride, 1);
         (before, padding.outputs(axis, size[axis + 2], kernel, stride, 1))

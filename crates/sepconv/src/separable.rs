@@ -1,15 +1,18 @@
-//! The two halves in a row, with what may stand between and after them.
+//! The two halves in a row, with an optional normalisation and activation after each.
 
-use tch::nn;
+use std::borrow::Borrow;
+
+use tch::{Tensor, nn};
 use torch_ext::FeatureMap;
 
-use crate::layer::{Chain, Layer, module_of_layer};
+use crate::depthwise::multiplied;
+use crate::layer::{Chain, Layer, alone};
 use crate::{
-    Activation, BatchNorm2d, BatchNormConfig, DepthwiseConv2d, DepthwiseConv2dConfig, Error,
-    Groups, Init, Padding, PointwiseConv2d, PointwiseConv2dConfig,
+    Activation, BatchNorm2d, BatchNormConfig, DepthwiseConv2d, DepthwiseConv2dConfigND, Error,
+    Groups, Init, Padding, Pair, PointwiseConv2d, PointwiseConv2dConfig,
 };
 
-/// Which half comes first.
+/// The order of the two halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Order {
     /// Space, then channels: the usual order, and that of Xception.
@@ -19,7 +22,7 @@ pub enum Order {
     PointwiseFirst,
 }
 
-/// What the variables of the two halves are called: names are the file format.
+/// The names of the halves' variables: names are the file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum HalfNames {
     /// `conv1` and `pointwise`, as in Cadene's published Xception checkpoint.
@@ -31,6 +34,7 @@ pub enum HalfNames {
 
 impl HalfNames {
     /// The names of the depthwise and of the pointwise half.
+    #[must_use]
     pub fn names(self) -> [&'static str; 2] {
         match self {
             HalfNames::Cadene => ["conv1", "pointwise"],
@@ -48,38 +52,44 @@ pub struct NormAct {
     pub activation: Activation,
 }
 
-/// Options of [`SeparableConv2d`]. The spatial ones belong to the depthwise half.
+/// Options of [`SeparableConv2d`], with one number for rows and columns ([`SeparableConv2dConfig`]) or with two
+/// (`N = [i64; 2]`). The spatial ones belong to the depthwise half.
+///
+/// All fields are public and may grow in number: end a literal with `..Default::default()`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SeparableConv2dConfig {
-    /// Rows and columns of the depthwise kernel.
-    pub kernel_size: [i64; 2],
-    /// Rows and columns between two outputs.
-    pub stride: [i64; 2],
-    /// How the borders are treated.
-    pub padding: Padding,
-    /// Rows and columns between two taps.
-    pub dilation: [i64; 2],
-    /// Depthwise outputs for each of its input channels.
+pub struct SeparableConv2dConfigND<N> {
+    /// Rows and columns of the depthwise kernel; 3 by default.
+    pub kernel_size: N,
+    /// Rows and columns between two outputs; 1 by default.
+    pub stride: N,
+    /// The treatment of the borders; by default an odd kernel of stride 1 keeps the size of the image.
+    pub padding: Padding<N>,
+    /// Rows and columns between two taps; 1 by default.
+    pub dilation: N,
+    /// Depthwise outputs for each of its input channels; 1 by default.
     pub depth_multiplier: i64,
-    /// How far the depthwise half mixes channels.
+    /// The channel groups of the depthwise half, if other than one for each channel.
     pub groups: Groups,
-    /// Whether both halves add a bias.
+    /// Whether both halves add a bias; not by default.
     pub bias: bool,
-    /// Which half comes first.
+    /// The order of the halves.
     pub order: Order,
-    /// What stands between the halves; the paper finds nothing to be best (figure 10).
+    /// Normalisation and activation between the halves; the paper finds none to be best (figure 10).
     pub between: NormAct,
-    /// What stands after the second half.
+    /// Normalisation and activation after the second half.
     pub after: NormAct,
-    /// Where training starts.
+    /// The distribution of the initial weights.
     pub init: Init,
-    /// What the halves' variables are called.
+    /// The names of the halves' variables.
     pub names: HalfNames,
 }
 
-impl Default for SeparableConv2dConfig {
+/// Options of [`SeparableConv2d`], the same for rows and columns.
+pub type SeparableConv2dConfig = SeparableConv2dConfigND<i64>;
+
+impl<N: Pair> Default for SeparableConv2dConfigND<N> {
     fn default() -> Self {
-        let DepthwiseConv2dConfig {
+        let DepthwiseConv2dConfigND {
             kernel_size,
             stride,
             padding,
@@ -88,7 +98,7 @@ impl Default for SeparableConv2dConfig {
             groups,
             bias,
             init,
-        } = DepthwiseConv2dConfig::default();
+        } = DepthwiseConv2dConfigND::default();
         Self {
             kernel_size,
             stride,
@@ -109,27 +119,32 @@ impl Default for SeparableConv2dConfig {
 /// A depthwise separable convolution. Keras: `SeparableConv2D`.
 ///
 /// Variables, under `path`: those of the halves by their [`HalfNames`] (`conv1.*`, `pointwise.*`), and for each half's
-/// normalisation `bn_dw.*` and `bn_pw.*`.
+/// normalisation `bn_dw.*` and `bn_pw.*`. On a CPU there is no second derivative.
 #[derive(Debug)]
 pub struct SeparableConv2d {
     depthwise: DepthwiseConv2d,
     depthwise_norm: Option<BatchNorm2d>,
     pointwise: PointwiseConv2d,
     pointwise_norm: Option<BatchNorm2d>,
-    /// What it was built with.
-    pub config: SeparableConv2dConfig,
+    order: Order,
+    between: NormAct,
+    after: NormAct,
 }
 
 impl SeparableConv2d {
-    /// A layer from `c_in` to `c_out` channels; with the pointwise half first, `c_out` must count the
-    /// `depth_multiplier` in.
-    pub fn new(
-        path: &nn::Path,
+    /// A layer from `c_in` to `c_out` channels; with the pointwise half first, `c_out` is a multiple of the
+    /// `depth_multiplier`.
+    ///
+    /// # Errors
+    /// As [`DepthwiseConv2d::new`] and [`BatchNorm2d::new`]; a `c_out` that is no such multiple.
+    pub fn new<'a>(
+        path: impl Borrow<nn::Path<'a>>,
         c_in: i64,
         c_out: i64,
-        config: SeparableConv2dConfig,
+        config: SeparableConv2dConfigND<impl Pair>,
     ) -> Result<Self, Error> {
-        let SeparableConv2dConfig {
+        let path = path.borrow();
+        let SeparableConv2dConfigND {
             kernel_size,
             stride,
             padding,
@@ -137,12 +152,15 @@ impl SeparableConv2d {
             depth_multiplier,
             groups,
             bias,
+            order,
+            between,
+            after,
             init,
-            ..
+            names,
         } = config;
-        crate::error::positive("depth_multiplier", depth_multiplier)?;
-        let (depthwise_in, pointwise_in, pointwise_out) = match config.order {
-            Order::DepthwiseFirst => (c_in, c_in * depth_multiplier, c_out),
+        let multiplied_in = multiplied(c_in, depth_multiplier)?;
+        let (depthwise_in, pointwise_in, pointwise_out) = match order {
+            Order::DepthwiseFirst => (c_in, multiplied_in, c_out),
             Order::PointwiseFirst if c_out % depth_multiplier != 0 => {
                 return Err(Error::Groups {
                     name: "c_out",
@@ -152,11 +170,11 @@ impl SeparableConv2d {
             }
             Order::PointwiseFirst => (c_out / depth_multiplier, c_in, c_out / depth_multiplier),
         };
-        let (after_depthwise, after_pointwise) = match config.order {
-            Order::DepthwiseFirst => (config.between, config.after),
-            Order::PointwiseFirst => (config.after, config.between),
+        let (after_depthwise, after_pointwise) = match order {
+            Order::DepthwiseFirst => (between, after),
+            Order::PointwiseFirst => (after, between),
         };
-        let depthwise = DepthwiseConv2dConfig {
+        let depthwise = DepthwiseConv2dConfigND {
             kernel_size,
             stride,
             padding,
@@ -168,26 +186,27 @@ impl SeparableConv2d {
         };
         let pointwise = PointwiseConv2dConfig { bias, init, ..Default::default() };
         let norm = |name: &str, part: NormAct, channels| {
-            part.norm.map(|norm| BatchNorm2d::new(&(path / name), channels, norm)).transpose()
+            part.norm.map(|norm| BatchNorm2d::new(path / name, channels, norm)).transpose()
         };
-        let [depthwise_name, pointwise_name] = config.names.names();
-        Ok(Self {
-            depthwise: DepthwiseConv2d::new(&(path / depthwise_name), depthwise_in, depthwise)?,
-            depthwise_norm: norm("bn_dw", after_depthwise, depthwise_in * depth_multiplier)?,
-            pointwise: PointwiseConv2d::new(
-                &(path / pointwise_name),
-                pointwise_in,
-                pointwise_out,
-                pointwise,
-            )?,
-            pointwise_norm: norm("bn_pw", after_pointwise, pointwise_out)?,
-            config,
-        })
+        let [depthwise_name, pointwise_name] = names.names();
+        let depthwise = DepthwiseConv2d::new(path / depthwise_name, depthwise_in, depthwise)?;
+        let depthwise_norm = norm("bn_dw", after_depthwise, depthwise.weight().size()[0])?;
+        let pointwise =
+            PointwiseConv2d::new(path / pointwise_name, pointwise_in, pointwise_out, pointwise)?;
+        let pointwise_norm = norm("bn_pw", after_pointwise, pointwise_out)?;
+        Ok(Self { depthwise, depthwise_norm, pointwise, pointwise_norm, order, between, after })
     }
 
     /// The spatial half.
+    #[must_use]
     pub fn depthwise(&self) -> &DepthwiseConv2d {
         &self.depthwise
+    }
+
+    /// The channel half.
+    #[must_use]
+    pub fn pointwise(&self) -> &PointwiseConv2d {
+        &self.pointwise
     }
 
     pub(crate) fn depthwise_norm(&self) -> Option<&BatchNorm2d> {
@@ -198,15 +217,18 @@ impl SeparableConv2d {
         self.pointwise_norm.as_ref()
     }
 
-    /// The channel half.
-    pub fn pointwise(&self) -> &PointwiseConv2d {
-        &self.pointwise
+    pub(crate) fn order(&self) -> Order {
+        self.order
+    }
+
+    /// The activations between the halves and after the second.
+    pub(crate) fn activations(&self) -> [Activation; 2] {
+        [self.between.activation, self.after.activation]
     }
 }
 
 impl Layer for SeparableConv2d {
     fn forward_map(&self, xs: FeatureMap, train: bool) -> FeatureMap {
-        let SeparableConv2dConfig { order, between, after, .. } = self.config;
         let depthwise = |xs: FeatureMap, part: NormAct| {
             let ys = xs.through(&self.depthwise, train).through(&self.depthwise_norm, train);
             part.activation.on(ys)
@@ -215,14 +237,22 @@ impl Layer for SeparableConv2d {
             let ys = xs.through(&self.pointwise, train).through(&self.pointwise_norm, train);
             part.activation.on(ys)
         };
-        match order {
-            Order::DepthwiseFirst => pointwise(depthwise(xs, between), after),
-            Order::PointwiseFirst => depthwise(pointwise(xs, between), after),
+        match self.order {
+            Order::DepthwiseFirst => pointwise(depthwise(xs, self.between), self.after),
+            Order::PointwiseFirst => depthwise(pointwise(xs, self.between), self.after),
         }
     }
 }
 
-module_of_layer!(SeparableConv2d);
+impl nn::ModuleT for SeparableConv2d {
+    /// `[N, c_in, H, W]` to `[N, c_out, H', W']`, in the kind and layout of `xs`.
+    ///
+    /// # Panics
+    /// As [`Layer::forward_map`].
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        alone(self, xs, train)
+    }
+}
 
 #[cfg(test)]
 mod tests;

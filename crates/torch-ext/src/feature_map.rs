@@ -11,7 +11,7 @@ mod resolve;
 mod synchronised;
 mod watch;
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use batch_norm::Normalization;
 
@@ -75,6 +75,18 @@ impl FeatureMap {
     /// Shape `[N, C, H, W]`.
     pub fn size(&self) -> Vec<i64> {
         self.values.size()
+    }
+
+    /// The kind of the values, which is that of what the map resolves to.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.values.kind()
+    }
+
+    /// The device of the values.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.values.device()
     }
 
     /// The map as a tensor, everything applied; the values themselves where nothing was to be.

@@ -106,11 +106,11 @@ impl ResidualRow {
         let shrinks = last && table.downsampling == Downsampling::LastSeparable;
         let mut config = table.separable;
         if shrinks {
-            config.stride = [self.stride; 2];
+            config.stride = self.stride;
         }
         if self.dilation != 1 {
-            config.dilation = [self.dilation; 2];
-            config.padding = Padding::Explicit([self.dilation; 2]);
+            config.dilation = self.dilation;
+            config.padding = Padding::Explicit(self.dilation);
         }
         if self.within != Activation::None {
             config.between.activation = self.within;
@@ -305,7 +305,7 @@ impl Architecture {
             norm_place: NormPlace::After,
             downsampling: Downsampling::MaxPool,
             separable: SeparableConv2dConfig {
-                padding: Padding::Explicit([1, 1]),
+                padding: Padding::Explicit(1),
                 init,
                 ..Default::default()
             },

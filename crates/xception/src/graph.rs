@@ -1,6 +1,6 @@
 //! A trained network as a list of plain operations with their numbers: what other programs are told of it.
 
-use sepconv::Activation;
+use sepconv::{Activation, FoldedSeparable};
 pub use sepconv::{Folded, Padding};
 use tch::Tensor;
 
@@ -88,7 +88,7 @@ impl Graph {
             let name = format!("conv{}", index + 3);
             let opening = if index == 0 { exit.opens_with } else { Activation::Relu };
             at = builder.activation(&name, opening, at);
-            at = builder.separable(&name, separable.folded(norm.as_ref())?, at);
+            at = builder.separable(&name, separable.folded(norm.as_ref()).ok()?, at);
         }
         at = builder.activation("features", exit.closes_with, at);
         at = builder.push("pool", Op::GlobalPool(table.global_pool), vec![at]);
@@ -197,11 +197,11 @@ impl Builder {
     fn separable(
         &mut self,
         name: &str,
-        (depthwise, within, pointwise): (Folded, Activation, Folded),
+        FoldedSeparable { depthwise, between, pointwise }: FoldedSeparable,
         input: Value,
     ) -> Value {
         let ys = self.conv(&format!("{name}.depthwise"), depthwise, input);
-        let ys = self.activation(&format!("{name}.depthwise"), within, ys);
+        let ys = self.activation(&format!("{name}.depthwise"), between, ys);
         self.conv(&format!("{name}.pointwise"), pointwise, ys)
     }
 
@@ -224,7 +224,7 @@ impl Builder {
             }
             let next = module.steps.get(index + 1).and_then(|next| next.norm_ahead.as_ref());
             let norm = step.norm_after.as_ref().or(next);
-            ys = self.separable(&step.name, step.separable.folded(norm)?, ys);
+            ys = self.separable(&step.name, step.separable.folded(norm).ok()?, ys);
         }
         if module.pool_stride != 1 {
             let (stride, padding) = (module.pool_stride, module.pool_padding);

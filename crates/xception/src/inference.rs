@@ -75,7 +75,7 @@ impl Inference {
         let stem = (1..).zip(model.stem.iter().zip(&table.stem)).map(|(number, (layer, row))| {
             let (conv, norm) = layer;
             let name = table.names.stem_conv(number, row.norm);
-            let packed = conv.packed(norm.as_ref(), factors);
+            let packed = conv.folded(norm.as_ref()).packed(factors).ok();
             Some((step(name, packed)?, is_relu(row.activation)?))
         });
         let stored = model.entry_flow.iter().chain(&model.middle_flow).chain(&model.exit_flow);
@@ -92,7 +92,7 @@ impl Inference {
             exit_separables: (3..)
                 .zip(separables)
                 .map(|(number, ((separable, norm), opening))| {
-                    let packed = separable.packed(norm.as_ref(), factors);
+                    let packed = separable.folded(norm.as_ref()).ok()?.packed(factors).ok();
                     Some((step(format!("conv{number}"), packed)?, is_relu(opening)?))
                 })
                 .collect::<Option<_>>()?,
@@ -232,12 +232,12 @@ fn pack(module: &ResidualModule, factors: Factors) -> Option<PackedModule> {
         // The norm ahead of the next one belongs to nobody else.
         let next = module.steps.get(index + 1).and_then(|next| next.norm_ahead.as_ref());
         let norm = layer.norm_after.as_ref().or(next);
-        step(layer.name.clone(), layer.separable.packed(norm, factors))
+        step(layer.name.clone(), layer.separable.folded(norm).ok()?.packed(factors).ok())
     });
     let separables = separables.collect::<Option<_>>()?;
     let shortcut = match &module.shortcut {
         Some(Projected { name, conv, norm }) => {
-            Some(step(name.clone(), conv.packed(norm.as_ref(), factors))?)
+            Some(step(name.clone(), conv.folded(norm.as_ref()).packed(factors).ok())?)
         }
         None => None,
     };

@@ -158,9 +158,9 @@ impl Xception {
         self.table.exit_separables.closes_with.on(features).resolve()
     }
 
-    /// The feature pyramid: what the network last makes of the image at every size, largest first, and at the end what
-    /// [`Self::features_t`] gives. In the published network five maps of 64, 128, 256, 728 and 2048 channels, 2, 4, 8, 16
-    /// and 32 times smaller than the image.
+    /// The feature pyramid: what the network last makes of the image at every size, largest first, and at the end
+    /// what [`Self::features_t`] gives. In the published network five maps of 64, 128, 256, 728 and 2048 channels, 2,
+    /// 4, 8, 16 and 32 times smaller than the image.
     ///
     /// timm: `features_only=True`. Where norms stand ahead, the maps are not yet normalised nor activated, the last one
     /// too.
@@ -242,8 +242,8 @@ impl ModuleT for Xception {
 /// The convolution that a stem row asks for.
 fn stem_config(conv: &StemConv, table: &Architecture) -> Conv2dConfig {
     Conv2dConfig {
-        stride: [conv.stride; 2],
-        padding: Padding::Explicit([conv.padding; 2]),
+        stride: conv.stride,
+        padding: Padding::Explicit(conv.padding),
         bias: conv.bias,
         init: table.init,
         ..Default::default()

@@ -190,7 +190,7 @@ impl Projected {
         table: &Architecture,
     ) -> Result<Self, Error> {
         let config = PointwiseConv2dConfig {
-            stride: [row.stride; 2],
+            stride: row.stride,
             bias: table.projection.bias(),
             init: table.init,
         };

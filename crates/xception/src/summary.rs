@@ -215,9 +215,13 @@ impl Walk<'_> {
     ) -> Result<(), Error> {
         debug_assert_eq!(config.order, Order::DepthwiseFirst);
         let half_norm = |part: NormAct| part.norm.map_or(Norm::None, |_| Norm::Batch);
-        let (c_in, [kernel, _], [stride, _]) = (self.at[0], config.kernel_size, config.stride);
-        let [dilation, _] = config.dilation;
-        let geometry = Geometry { kernel, stride, dilation, padding: config.padding };
+        let c_in = self.at[0];
+        let geometry = Geometry {
+            kernel: config.kernel_size,
+            stride: config.stride,
+            dilation: config.dilation,
+            padding: config.padding.pairs(),
+        };
         let groups = config.groups.among(c_in);
         let [depthwise, pointwise] = config.names.names();
         self.conv(

@@ -168,6 +168,10 @@ fn measure(values: &Tensor, norm: &BatchNorm) -> (Vec<f64>, Vec<f64>, Together) 
             (mean, variance, pixels, Some((sum, pixels)))
         }
     };
+    // As libtorch: a batch without a pixel, in all processes together, teaches nothing.
+    if pixels == 0.0 {
+        return (vec![0.0; mean.len()], vec![0.0; mean.len()], together);
+    }
     // One pixel has no unbiased variance; libtorch makes infinity of it, which would spoil the run.
     let unbiased = pixels / (pixels - norm.correction).max(1.0);
     blend(norm.running_mean, &mean, norm.momentum, 1.0);

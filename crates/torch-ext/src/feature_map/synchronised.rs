@@ -30,8 +30,8 @@ impl SumOverProcesses {
         Self(Arc::new(sum))
     }
 
-    /// Does `work`; what batch norms measure meanwhile in this thread, they measure over all processes. The backward pass
-    /// of what they make is synchronised, too, whenever it comes.
+    /// Does `work`; what batch norms measure meanwhile in this thread, they measure over all processes. The backward
+    /// pass of what they make is synchronised, too, whenever it comes.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         struct Restored(Option<SumOverProcesses>);
         impl Drop for Restored {
@@ -136,8 +136,9 @@ fn forward(
     let mean = sums.get(1) / pixels;
     let variance = (sums.get(2) / pixels - mean.square()).clamp_min(0.0);
     let unbiased = pixels / (pixels - norm.correction).max(1.0);
-    for (running, new) in [(norm.running_mean, &mean), (norm.running_var, &(&variance * unbiased))]
-    {
+    let moved = [(norm.running_mean, &mean), (norm.running_var, &(&variance * unbiased))];
+    // As libtorch: a batch without a pixel, in all processes together, teaches nothing.
+    for (running, new) in moved.into_iter().filter(|_| pixels > 0.0) {
         let mut running = running.shallow_clone();
         let moved = running.to_kind(Kind::Double).lerp(new, norm.momentum);
         running.copy_(&moved);

@@ -75,7 +75,7 @@ impl Parts {
                     integers("strides", &config.stride),
                     integers("dilations", &config.dilation),
                     integer("group", config.groups),
-                    padding(config.padding),
+                    padding(config.padding, config.kernel_size, config.dilation),
                 ];
                 let inputs = [inputs[0].clone(), weight, bias];
                 self.push("Conv", name, &inputs, output, attributes);
@@ -87,7 +87,7 @@ impl Parts {
                 let attributes = [
                     integers("kernel_shape", &[*kernel; 2]),
                     integers("strides", &[*stride; 2]),
-                    padding(*around),
+                    padding(*around, [*kernel; 2], [1, 1]),
                 ];
                 self.push("MaxPool", name, &inputs, output, attributes);
             }
@@ -180,9 +180,13 @@ fn integers(name: &str, values: &[i64]) -> Message {
         .integer(20, INTS)
 }
 
-fn padding(padding: Padding) -> Message {
+fn padding(padding: Padding, kernel: [i64; 2], dilation: [i64; 2]) -> Message {
     match padding {
-        Padding::Explicit([rows, columns]) => integers("pads", &[rows, columns, rows, columns]),
+        Padding::Explicit(_) | Padding::Half => {
+            let pads = |axis| padding.along(axis, 0, kernel[axis], 1, dilation[axis]).0;
+            let [rows, columns] = [0, 1].map(pads);
+            integers("pads", &[rows, columns, rows, columns])
+        }
         Padding::Same => {
             Message::default().bytes(1, b"auto_pad").bytes(4, b"SAME_UPPER").integer(20, STRING)
         }
