@@ -1,8 +1,8 @@
-//! Arrays of numbers as they lie in files, with no tensor in sight.
+//! Arrays of numbers as they lie in files, without tensors.
 
 use crate::Error;
 
-/// The kind of a number.
+/// The type of an array's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
     /// IEEE 754, 8 bytes.
@@ -28,7 +28,8 @@ pub enum DType {
 }
 
 impl DType {
-    /// Bytes of a number.
+    /// The size of a number in bytes.
+    #[must_use]
     pub fn bytes(self) -> usize {
         match self {
             DType::F64 | DType::I64 => 8,
@@ -42,18 +43,18 @@ impl DType {
 /// An array: little-endian numbers, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Array {
-    /// The kind of its numbers.
+    /// The type of its numbers.
     pub dtype: DType,
     /// Its shape; empty for a single number.
     pub shape: Vec<usize>,
-    /// Its numbers.
+    /// Its numbers, [`DType::bytes`] each.
     pub data: Vec<u8>,
 }
 
-/// A part of a storage: which number stands at which place of an array.
+/// A view of a storage: the place in the storage of every number of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Strided {
-    /// Numbers ahead of the first.
+    /// Numbers before the first.
     pub(crate) offset: usize,
     /// The array's shape.
     pub(crate) shape: Vec<usize>,
@@ -62,7 +63,7 @@ pub(crate) struct Strided {
 }
 
 impl Strided {
-    /// Numbers that there are, or what is wrong with a view of `stored` numbers.
+    /// Returns the count of numbers, or the problem of a view into a storage of `stored` numbers.
     pub(crate) fn check(&self, stored: usize) -> Result<usize, String> {
         let Self { offset, shape, strides } = self;
         if shape.len() != strides.len() {
@@ -77,16 +78,15 @@ impl Strided {
             last.checked_add((size - 1).checked_mul(stride)?)
         });
         match last {
-            // More numbers than are stored are one number again and again: nothing that was ever trained.
+            // A view of more numbers than are stored repeats some of them, which trained weights never do.
             Some(last) if last < stored && count <= stored => Ok(count),
             _ => Err(format!(
-                "of shape {shape:?}, strides {strides:?} and offset {offset} does not fit the {stored} numbers that are \
-                 stored"
+                "of shape {shape:?}, strides {strides:?} and offset {offset} does not fit its storage of {stored} numbers"
             )),
         }
     }
 
-    /// The numbers in row-major order; the view has been checked against `storage`.
+    /// Returns the numbers in row-major order. The view has been checked against `storage`.
     pub(crate) fn gather(&self, storage: &[u8], dtype: DType, count: usize) -> Vec<u8> {
         let bytes = dtype.bytes();
         if count == 0 {
@@ -123,7 +123,7 @@ impl Strided {
 }
 
 impl Array {
-    /// An array of `data`, whose length must be that of `shape`.
+    /// An array of `data`, whose length must fit `shape`.
     pub(crate) fn new(
         name: &str,
         dtype: DType,

@@ -1,29 +1,32 @@
-//! What this crate refuses, in words; who called it knows the file's name.
+//! The errors of this crate. Each message is a predicate: the caller puts the name of the file before it.
 
 /// A file of weights that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// None of the formats.
+    /// A file of another format.
     #[error("is neither a PyTorch file (.pth) nor HDF5 (.h5)")]
     UnknownFormat,
-    /// A pickle names something that is not needed for weights, and that Python would call.
+    /// A pickle names a function that weights do not need. Python would call it.
     #[error(
-        "asks for {name} (byte {at} of its pickle), which no weights need and which is not called here; write the file \
-         anew with nothing but the state dict in it"
+        "calls {name} (byte {at} of its pickle), which weights do not need and which is not run here; save the state \
+         dict alone: torch.save(model.state_dict(), …)"
     )]
     Forbidden {
         /// Module and name.
         name: String,
-        /// Where in the pickle.
+        /// The byte of the pickle at which it is named.
         at: usize,
     },
-    /// HDF5 can take its numbers from other files; that is how a file of weights would read a stranger's disk.
-    #[error("takes its numbers from another file, {0}, which is not opened")]
+    /// The numbers lie in another file. HDF5 allows that, and a hostile file could read the user's disk by it.
+    #[error(
+        "keeps its numbers in another file, {0}, which is not opened; write them into one file"
+    )]
     Outside(String),
-    /// It breaks the rules of its format.
+    /// The file breaks the rules of its format.
     #[error("is damaged: {0}")]
     Damaged(String),
-    /// It is well-formed and holds no weights, or in a way that is not read.
+    /// The file is well-formed but holds no weights, or holds them in a way that is not supported.
     #[error("cannot be read: {0}")]
     Unsupported(String),
 }

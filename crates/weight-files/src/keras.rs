@@ -1,8 +1,8 @@
-//! Keras's weights, in HDF5 by a reader written in Rust: `.h5` of Keras 1 and 2, and `.weights.h5` of Keras 3.
+//! Keras's weights: HDF5, `.h5` of Keras 1 and 2 and `.weights.h5` of Keras 3.
 //!
-//! The old form has a group for each layer and says in attributes which layers there are and in which order their
-//! variables come; the new one has groups `…/LAYER/vars` with variables called `0`, `1`, …. Both become `LAYER/0`,
-//! `LAYER/1`, …: what a variable is follows from its layer.
+//! The old form has a group for each layer, and attributes list the layers and the order of their variables. The new
+//! form has groups `…/LAYER/vars` with variables called `0`, `1`, and so on. Both become `LAYER/0`, `LAYER/1`, …: the
+//! layer decides what a variable is.
 
 use std::panic;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,18 +16,19 @@ use hdf5_reader::{
 
 use crate::{Array, Arrays, DType, Error};
 
-/// Groups within groups, at most: weights have four.
+/// The deepest nesting of groups: weights have four.
 const DEEPEST: usize = 16;
-/// Groups and variables, at most: a file may link to one again and again.
+/// The most groups and variables: a file may link to one again and again.
 const MOST_MEMBERS: usize = 100_000;
 
-/// Reads a file whole. The reader is young, and fuzzing finds sizes that overflow in it: where it panics, the file is
-/// damaged.
+/// The arrays of a whole file.
+///
+/// The HDF5 reader is young, and fuzzing finds sizes that overflow in it. A panic of it means a damaged file.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
-    // Nothing that the closure leaves behind is looked at again.
+    // The closure leaves nothing that is used afterwards.
     let read = panic::catch_unwind(panic::AssertUnwindSafe(|| read(bytes)));
     read.unwrap_or_else(|_| {
-        Err(Error::Damaged("the HDF5 reader could make nothing of it".to_string()))
+        Err(Error::Damaged("the HDF5 reader cannot make sense of it".to_string()))
     })
 }
 
@@ -42,28 +43,28 @@ fn read(bytes: &[u8]) -> Result<Arrays, Error> {
         .and_then(|file| file.root_group())
         .map_err(damaged)
         .and_then(|root| Reader { left: MOST_MEMBERS, bytes: 0, most: bytes.len() }.read(&root));
-    // Whatever else went wrong because of it.
+    // This is the cause of any other error.
     if let Some(name) = outside.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(Error::Outside(name));
     }
     let arrays = read?;
     if arrays.is_empty() {
-        return Err(Error::Unsupported("it is HDF5 without weights in it".to_string()));
+        return Err(Error::Unsupported("it is HDF5 without weights".to_string()));
     }
     Ok(arrays)
 }
 
-/// Numbers may be packed; trained ones hardly are.
+/// The most bytes of numbers for each byte of the file: numbers may be compressed, but trained ones hardly shrink.
 const MOST_UNPACKED: usize = 16;
 
-/// The name of a file that was asked for.
+/// The name of another file that was referred to, if any. None is opened.
 #[derive(Default)]
 struct Outside(Mutex<Option<String>>);
 
 impl Outside {
     fn refuse(&self, name: &str) -> Hdf5Error {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_string());
-        Hdf5Error::InvalidData(format!("another file is asked for: {name}"))
+        Hdf5Error::InvalidData(format!("it refers to another file: {name}"))
     }
 }
 
@@ -80,9 +81,9 @@ impl ExternalFileResolver for Outside {
 }
 
 struct Reader {
-    /// Groups and variables that may still be looked at.
+    /// Groups and variables that may still be read.
     left: usize,
-    /// Bytes of numbers so far.
+    /// Bytes of numbers that were read.
     bytes: usize,
     /// Bytes of the file.
     most: usize,
@@ -107,7 +108,7 @@ impl Reader {
     /// A layer of the old form: its variables in the order of `weight_names`.
     fn old_layer(&mut self, group: &Group, layer: &str, arrays: &mut Arrays) -> Result<(), Error> {
         let Ok(names) = group.attribute("weight_names") else { return Ok(()) };
-        // A layer without variables has an empty list, and of what type an empty list is depends on its writer.
+        // A layer without variables has an empty list, whose type depends on its writer.
         if names.num_elements().map_err(damaged)? == 0 {
             return Ok(());
         }
@@ -124,7 +125,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Groups of the new form: those called `vars` hold the variables of the group they are in.
+    /// Groups of the new form: a group called `vars` holds the variables of the group around it.
     fn new_groups(
         &mut self,
         group: &Group,
@@ -133,7 +134,7 @@ impl Reader {
         arrays: &mut Arrays,
     ) -> Result<(), Error> {
         if depth > DEEPEST {
-            return Err(Error::Damaged(format!("it has groups within groups, {DEEPEST} deep")));
+            return Err(Error::Damaged(format!("its groups are nested more than {DEEPEST} deep")));
         }
         let (groups, datasets) = group.members().map_err(damaged)?;
         for inner in &groups {
@@ -160,14 +161,15 @@ impl Reader {
         self.count(1)?;
         let dtype = dtype(dataset.dtype(), &name)?;
         let size = |&size: &u64| {
-            usize::try_from(size).map_err(|_| Error::Damaged(format!("{name} is of size {size}")))
+            usize::try_from(size)
+                .map_err(|_| Error::Damaged(format!("{name} has an axis of size {size}")))
         };
         let shape = dataset.shape().iter().map(size).collect::<Result<Vec<_>, _>>()?;
         let bytes = dataset.raw_byte_len().map_err(damaged)?;
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.most.saturating_mul(MOST_UNPACKED) {
             return Err(Error::Damaged(format!(
-                "{name} brings its numbers to {} bytes, in a file of {}",
+                "its numbers up to {name} take {} bytes, in a file of {} bytes",
                 self.bytes, self.most
             )));
         }
@@ -175,7 +177,7 @@ impl Reader {
         let array = Array::new(&name, dtype, shape, data)?;
         match arrays.insert(name, array) {
             None => Ok(()),
-            Some(_) => Err(Error::Damaged("a variable is there twice".to_string())),
+            Some(_) => Err(Error::Damaged("it has a variable twice".to_string())),
         }
     }
 
@@ -204,7 +206,7 @@ fn dtype(datatype: &Datatype, name: &str) -> Result<DType, Error> {
         },
         _ => None,
     };
-    known.ok_or_else(|| Error::Unsupported(format!("{name} is of the type {datatype:?}")))
+    known.ok_or_else(|| Error::Unsupported(format!("{name} has numbers of the type {datatype:?}")))
 }
 
 fn damaged(error: Hdf5Error) -> Error {

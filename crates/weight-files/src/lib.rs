@@ -1,7 +1,7 @@
-//! Weights as others write them, parsed from bytes: PyTorch's `.pth`, old and new, and Keras's HDF5.
+//! PyTorch's `.pth` files, old and new, and Keras's HDF5 files, parsed from bytes into named arrays.
 //!
-//! Nothing in a file is trusted: nothing is executed, nothing outside the file is opened, no number is believed before it
-//! is compared with what is there, and memory stays within a small multiple of the file. No tensor is in sight, so the
+//! Nothing in a file is trusted. Nothing is executed and no other file is opened. Every size is compared with the file
+//! before memory is allocated, and memory stays within a small multiple of the file. The crate knows no tensor, so the
 //! parsers fuzz without libtorch.
 
 mod array;
@@ -18,21 +18,23 @@ pub use error::Error;
 /// Arrays by name.
 pub type Arrays = BTreeMap<String, Array>;
 
-/// How a file of weights is written.
+/// The format of a file of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
-    /// A zip archive around a pickle: `torch.save` since PyTorch 1.6.
+    /// A zip archive with a pickle in it: `torch.save` since PyTorch 1.6.
     PytorchZip,
-    /// Pickles in a row, then the numbers: `torch.save` before it.
+    /// Five pickles, then the numbers: `torch.save` before PyTorch 1.6.
     PytorchLegacy,
-    /// HDF5: Keras's `.h5` and `.weights.h5`.
+    /// HDF5: `.h5` and `.weights.h5` of Keras.
     Hdf5,
-    /// A length, a header in JSON, the numbers.
+    /// Safetensors: a length, a header in JSON, then the numbers. [`parse`] does not read it.
     Safetensors,
 }
 
 impl Format {
-    /// What a file that begins with `bytes` is written as, by its first bytes; `None` for none of them.
+    /// The format of a file that starts with `bytes`; `None` if it is none of these. Fourteen bytes are enough.
+    #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(b"PK\x03\x04") {
             Some(Format::PytorchZip)
@@ -46,10 +48,13 @@ impl Format {
     }
 }
 
-/// The arrays of a `.pth` or HDF5 file.
+/// The arrays of a `.pth` or HDF5 file, by name.
+///
+/// Names are the file's own, without the prefix `module.` of PyTorch's `DataParallel`. Variables of Keras are called
+/// `LAYER/0`, `LAYER/1` and so on, in the order in which their layer holds them.
 ///
 /// # Errors
-/// A file of another format, one that is damaged, or one that asks for what no weights need; with what and where.
+/// A file of another format, a damaged file, a file without weights, or one that needs code or another file to be read.
 pub fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
     match Format::of(bytes) {
         Some(Format::PytorchZip) => pytorch::parse_zip(bytes),

@@ -1,8 +1,8 @@
-//! Pickle as far as PyTorch's weights need it: a machine that builds values and executes nothing.
+//! The part of pickle that PyTorch's weights need: a machine that builds values and executes nothing.
 //!
-//! Python's own reader calls whatever the file names. This one knows the few names that weights are made of and refuses
-//! every other, by name and place. Values lie in one list and refer to one another by number, so that a small file makes
-//! small values, however often it repeats them.
+//! Python's own reader calls every function that the file names. This one knows the few names that weights consist of
+//! and refuses all others with their name and place. Values lie in one list and refer to one another by number, so a
+//! small file stays small in memory, however often it repeats a value.
 
 mod machine;
 mod opcodes;
@@ -11,10 +11,10 @@ use crate::{DType, Error};
 
 pub(crate) use self::machine::parse;
 
-/// A value's place among all values of a pickle.
+/// The place of a value in [`Pickle::values`].
 pub(crate) type Id = usize;
 
-/// What a pickle may name.
+/// A class or function that a pickle may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Global {
     /// `collections.OrderedDict`
@@ -25,11 +25,11 @@ pub(crate) enum Global {
     RebuildTensorV2,
     /// `torch._utils._rebuild_parameter`
     RebuildParameter,
-    /// `torch.FloatStorage` and its like.
+    /// `torch.FloatStorage` and the other storages.
     Storage(DType),
 }
 
-/// The names that are known: nothing behind them can do harm.
+/// The known names. None of them stands for a call that can do harm.
 const KNOWN: [(&str, &str, Global); 14] = [
     ("collections", "OrderedDict", Global::OrderedDict),
     ("torch._utils", "_rebuild_tensor", Global::RebuildTensor),
@@ -65,13 +65,13 @@ pub(crate) enum Value {
     Bool(bool),
     /// A number of up to 64 bits.
     Int(i64),
-    /// A longer one, which only the magic number of PyTorch's old format is: its bytes, little-endian.
+    /// The little-endian bytes of a longer number; only the magic number of PyTorch's old format is one.
     LongInt(Vec<u8>),
-    /// Nothing asks for what it is.
+    /// A float, whose value no weights need.
     Float,
     /// `str`, or Python 2's in UTF-8.
     Text(String),
-    /// Nothing asks for what they are.
+    /// `bytes`, whose value no weights need.
     Bytes,
     /// `tuple`
     Tuple(Vec<Id>),
@@ -79,28 +79,29 @@ pub(crate) enum Value {
     List(Vec<Id>),
     /// `dict` or `OrderedDict`
     Dict(Vec<(Id, Id)>),
-    /// Something that is known by name.
+    /// A known class or function.
     Global(Global),
-    /// Numbers that are kept elsewhere in the file.
+    /// Numbers that lie elsewhere in the file.
     Storage {
-        /// Their name there, a text.
+        /// Their key there, a text.
         key: Id,
-        /// Their kind.
+        /// Their type.
         dtype: DType,
-        /// How many.
+        /// Their count.
         count: usize,
     },
     /// A view of a storage.
     Tensor {
-        /// The storage.
+        /// Its storage.
         storage: Id,
-        /// Which of its numbers.
+        /// The numbers of the storage that it shows.
         view: crate::array::Strided,
     },
 }
 
 impl Value {
-    fn what(&self) -> &'static str {
+    /// The kind of value, for messages.
+    fn kind(&self) -> &'static str {
         match self {
             Value::None => "None",
             Value::Bool(_) => "a bool",
@@ -118,12 +119,13 @@ impl Value {
     }
 }
 
-/// All values of a pickle, and which of them it stands for.
+/// The values of a pickle.
 #[derive(Debug)]
 pub(crate) struct Pickle {
     pub(crate) values: Vec<Value>,
+    /// The value that the pickle stands for.
     pub(crate) root: Id,
-    /// Bytes that it took.
+    /// The length of the pickle in bytes.
     pub(crate) length: usize,
 }
 
@@ -132,13 +134,13 @@ impl Pickle {
         &self.values[self.root]
     }
 
-    /// The value behind a string key of a dict.
+    /// The value of a string key of a dict; of equal keys the last one counts, as in Python.
     pub(crate) fn get(&self, dict: &[(Id, Id)], key: &str) -> Option<&Value> {
         let is_key = |id: Id| matches!(&self.values[id], Value::Text(text) if text == key);
         dict.iter().rev().find(|(id, _)| is_key(*id)).map(|(_, value)| &self.values[*value])
     }
 
-    /// A text; of a storage's key it is known that it is one.
+    /// The text `id`, or nothing where the value is another. The key of a storage is always a text.
     pub(crate) fn text(&self, id: Id) -> &str {
         match &self.values[id] {
             Value::Text(text) => text,
@@ -146,7 +148,7 @@ impl Pickle {
         }
     }
 
-    /// Refuses values that hold themselves, which no weights do and no walk over them would end at.
+    /// Refuses values that contain themselves: no weights do, and no walk over them would end.
     fn check_acyclic(&self) -> Result<(), Error> {
         #[derive(Clone, Copy, PartialEq)]
         enum Seen {
@@ -164,8 +166,8 @@ impl Pickle {
             match seen[id] {
                 Seen::Closed => continue,
                 Seen::Open => {
-                    let what = self.values[id].what();
-                    return Err(Error::Damaged(format!("{what} in its pickle holds itself")));
+                    let kind = self.values[id].kind();
+                    return Err(Error::Damaged(format!("{kind} in its pickle contains itself")));
                 }
                 Seen::Not => seen[id] = Seen::Open,
             }

@@ -1,4 +1,4 @@
-//! `.pth` files: a pickle that says what there is, and the numbers beside it.
+//! `.pth` files: a pickle that describes the tensors, and their numbers beside it.
 
 mod legacy;
 mod state_dict;

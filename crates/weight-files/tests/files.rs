@@ -1,4 +1,4 @@
-//! Files that PyTorch and Keras wrote (`files/make.py`), and the same files with something wrong in them.
+//! Files that PyTorch and Keras wrote (`files/make.py`), and the same files damaged.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ fn half(bits: u16) -> f64 {
     if bits == 0 { 0.0 } else { (1.0 + fraction / 1024.0) * 2_f64.powi(exponent - 15) }
 }
 
-/// What `make.py` fills an array with.
+/// The numbers that `make.py` fills an array with.
 fn made(number: usize, count: usize) -> Vec<f64> {
     (0..count).map(|index| index as f64 / 8.0 + number as f64).collect()
 }
@@ -65,7 +65,7 @@ fn both_formats_of_pytorch_are_read() {
 }
 
 #[test]
-fn a_state_dict_among_other_things_is_found() {
+fn a_wrapped_state_dict_is_found() {
     let arrays = read("wrapped.pth");
     assert_eq!(arrays.len(), 7);
     check(&arrays, "0.weight", DType::F32, &[1, 2], &made(0, 2));
@@ -104,21 +104,22 @@ fn other_files_are_not_opened() {
         ("external_data.weights.h5", "/etc/passwd"),
     ] {
         let error = parse(&bytes(name)).unwrap_err().to_string();
-        let expected =
-            format!("takes its numbers from another file, {outside}, which is not opened");
+        let expected = format!(
+            "keeps its numbers in another file, {outside}, which is not opened; write them into one file"
+        );
         assert_eq!(error, expected, "{name}");
     }
 }
 
 #[test]
-fn something_else_is_said_to_be_something_else() {
+fn files_of_other_formats_are_refused() {
     for other in [&b"MZ\x90\x00 a program"[..], b"", b"{}"] {
         let error = parse(other).unwrap_err().to_string();
         assert_eq!(error, "is neither a PyTorch file (.pth) nor HDF5 (.h5)");
     }
 }
 
-/// Cut at every length, and with every byte changed in some ways: an error or other numbers, never a panic.
+/// Cut at every length, and with every byte changed: an error or other numbers, never a panic.
 #[test]
 fn damaged_files_do_no_harm() {
     for name in ["zip.pth", "legacy.pth", "wrapped.pth", "parameter.pth"] {

@@ -1,4 +1,4 @@
-//! The machine: a stack, a memo, and values that are built one after another.
+//! The pickle machine: a stack, a memo, and a list of values that grows.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use super::{Global, Id, Pickle, Value, opcodes as op};
 use crate::Error;
 use crate::array::Strided;
 
-/// PyTorch has no tensor of more.
+/// PyTorch's own limit of a tensor's axes.
 const MOST_AXES: usize = 64;
 
-/// Reads the pickle at the start of `bytes`.
+/// Parses the pickle at the start of `bytes`.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Pickle, Error> {
     let mut machine = Machine {
         bytes,
@@ -34,13 +34,13 @@ struct Machine<'a> {
     at: usize,
     values: Vec<Value>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// The heights of the stack at the open marks.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
 }
 
 impl<'a> Machine<'a> {
-    /// Carries an instruction out; the last one gives the value that the pickle stands for.
+    /// Executes one instruction. The last one returns the value that the pickle stands for.
     fn step(&mut self) -> Result<Option<Id>, Error> {
         let begins = self.at;
         let [opcode] = self.array()?;
@@ -48,7 +48,7 @@ impl<'a> Machine<'a> {
             op::PROTO => {
                 let [version] = self.array()?;
                 if version > 5 {
-                    return Err(self.damaged(&format!("is of protocol {version}, above 5")));
+                    return Err(self.damaged(&format!("has protocol {version}, above 5")));
                 }
             }
             op::FRAME => drop(self.array::<8>()?),
@@ -147,7 +147,7 @@ impl<'a> Machine<'a> {
                 let (Value::Text(module), Value::Text(name)) =
                     (&self.values[module], &self.values[name])
                 else {
-                    return Err(self.damaged("names something by other than text"));
+                    return Err(self.damaged("has a name that is not text"));
                 };
                 let global = Global::named(module, name, begins)?;
                 self.push(Value::Global(global));
@@ -174,7 +174,7 @@ impl<'a> Machine<'a> {
             }
             other => {
                 return Err(Error::Damaged(format!(
-                    "its pickle has the instruction {other:#04x} at byte {begins}, which no weights need"
+                    "its pickle has the instruction {other:#04x} at byte {begins}, which weights do not need"
                 )));
             }
         }
@@ -189,7 +189,7 @@ impl<'a> Machine<'a> {
         let rest = &self.bytes[self.at..];
         if length > rest.len() {
             return Err(self.damaged(&format!(
-                "ends too soon: {length} bytes are to follow, {} do",
+                "ends too soon: {length} more bytes are needed, {} are left",
                 rest.len()
             )));
         }
@@ -207,13 +207,13 @@ impl<'a> Machine<'a> {
 
     fn length8(&mut self) -> Result<usize, Error> {
         let length = u64::from_le_bytes(self.array()?);
-        usize::try_from(length).map_err(|_| self.damaged("has a length beyond all memory"))
+        usize::try_from(length).map_err(|_| self.damaged("has a length above the address space"))
     }
 
     fn line(&mut self) -> Result<&'a str, Error> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|&byte| byte == b'\n');
-        let line = self.take(end.ok_or_else(|| self.damaged("has a line without end"))?)?;
+        let line = self.take(end.ok_or_else(|| self.damaged("has a line without an end"))?)?;
         self.at += 1;
         std::str::from_utf8(line).map_err(|_| self.damaged("has a name that is not UTF-8"))
     }
@@ -226,7 +226,7 @@ impl<'a> Machine<'a> {
     fn top(&self) -> Result<Id, Error> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let id = self.stack.last().copied().filter(|_| self.stack.len() > floor);
-        id.ok_or_else(|| self.damaged("takes more than there is"))
+        id.ok_or_else(|| self.damaged("takes more values than the stack holds"))
     }
 
     fn pop(&mut self) -> Result<Id, Error> {
@@ -239,14 +239,14 @@ impl<'a> Machine<'a> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len().checked_sub(count).filter(|start| *start >= floor) {
             Some(start) => Ok(self.stack.split_off(start)),
-            None => Err(self.damaged("takes more than there is")),
+            None => Err(self.damaged("takes more values than the stack holds")),
         }
     }
 
     fn pop_to_mark(&mut self) -> Result<Vec<Id>, Error> {
         match self.marks.pop() {
             Some(start) => Ok(self.stack.split_off(start)),
-            None => Err(self.damaged("looks for a mark that is not there")),
+            None => Err(self.damaged("lacks a mark that it refers to")),
         }
     }
 
@@ -256,7 +256,7 @@ impl<'a> Machine<'a> {
             self.push(Value::LongInt(bytes.to_vec()));
             return Ok(());
         }
-        // Two's complement, cut short.
+        // Two's complement without its leading bytes.
         let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
         let mut all = [sign; 8];
         all[..length].copy_from_slice(bytes);
@@ -283,8 +283,8 @@ impl<'a> Machine<'a> {
         match &mut self.values[list] {
             Value::List(held) => held.extend(items),
             other => {
-                let what = other.what();
-                return Err(self.damaged(&format!("appends to {what}")));
+                let kind = other.kind();
+                return Err(self.damaged(&format!("appends to {kind}")));
             }
         }
         Ok(())
@@ -299,8 +299,8 @@ impl<'a> Machine<'a> {
         match &mut self.values[dict] {
             Value::Dict(held) => held.extend(pairs.map(|pair| (pair[0], pair[1]))),
             other => {
-                let what = other.what();
-                return Err(self.damaged(&format!("sets an item of {what}")));
+                let kind = other.kind();
+                return Err(self.damaged(&format!("sets an item of {kind}")));
             }
         }
         Ok(())
@@ -314,18 +314,20 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, place: usize) -> Result<(), Error> {
         let id = self.memo.get(&place).copied();
-        self.stack.push(id.ok_or_else(|| self.damaged("recalls what it never remembered"))?);
+        self.stack.push(
+            id.ok_or_else(|| self.damaged("reads an entry of its memo that it never wrote"))?,
+        );
         Ok(())
     }
 
-    /// What Python would call a function for.
+    /// Builds what a known function would return. Python would call it.
     fn reduce(&mut self) -> Result<(), Error> {
         let [callable, arguments] = self.pop_last(2)?[..] else { unreachable!("two values") };
         let (Value::Global(global), Value::Tuple(arguments)) =
             (&self.values[callable], &self.values[arguments])
         else {
             let (callable, arguments) =
-                (self.values[callable].what(), self.values[arguments].what());
+                (self.values[callable].kind(), self.values[arguments].kind());
             return Err(self.damaged(&format!("calls {callable} with {arguments}")));
         };
         match (global, &arguments[..]) {
@@ -342,8 +344,8 @@ impl<'a> Machine<'a> {
                     strides: self.sizes(strides)?,
                 };
                 if !matches!(self.values[storage], Value::Storage { .. }) {
-                    let what = self.values[storage].what();
-                    return Err(self.damaged(&format!("makes a tensor of {what}")));
+                    let kind = self.values[storage].kind();
+                    return Err(self.damaged(&format!("makes a tensor from {kind}")));
                 }
                 self.push(Value::Tensor { storage, view });
             }
@@ -356,24 +358,24 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Attributes of an object: PyTorch hangs the versions of its modules on a state dict, which nothing here needs.
+    /// Ignores the attributes of an object: PyTorch gives a state dict the versions of its modules.
     fn build(&mut self) -> Result<(), Error> {
         self.pop()?;
         let object = self.top()?;
         match &self.values[object] {
             Value::Dict(_) => Ok(()),
-            other => Err(self.damaged(&format!("gives attributes to {}", other.what()))),
+            other => Err(self.damaged(&format!("gives attributes to {}", other.kind()))),
         }
     }
 
-    /// `('storage', torch.FloatStorage, key, location, count)`, in the old format with a view, which is `None`.
+    /// Builds the storage `('storage', torch.FloatStorage, key, location, count)`; the old format adds a view, `None`.
     fn storage(&mut self) -> Result<(), Error> {
         let id = self.pop()?;
         let Value::Tuple(parts) = &self.values[id] else {
-            return Err(self.damaged("asks for something outside it by other than a tuple"));
+            return Err(self.damaged("refers to outside data by something that is not a tuple"));
         };
         if parts.len() > 6 {
-            return Err(self.damaged("asks for a storage in more words than are known"));
+            return Err(self.damaged("refers to a storage by more than 6 values"));
         }
         let key = parts.get(2).copied();
         let values: Vec<&Value> = parts.iter().map(|&part| &self.values[part]).collect();
@@ -386,28 +388,28 @@ impl<'a> Machine<'a> {
             view @ ..,
         ] = &values[..]
         else {
-            return Err(self.damaged("asks for something outside it that is no storage"));
+            return Err(self.damaged("refers to outside data that is not a storage"));
         };
         if kind != "storage" || !matches!(view, [] | [Value::None]) {
-            return Err(self.damaged("asks for a storage in a way that is not known"));
+            return Err(self.damaged("refers to a storage in an unknown way"));
         }
         let count = usize::try_from(*count)
-            .map_err(|_| self.damaged(&format!("asks for a storage of {count} numbers")))?;
+            .map_err(|_| self.damaged(&format!("refers to a storage of {count} numbers")))?;
         let key = key.expect("the third of five");
         let storage = Value::Storage { key, dtype: *dtype, count };
         self.push(storage);
         Ok(())
     }
 
-    /// Python 2's way to write an OrderedDict: as a list of pairs, which nothing else asks for.
+    /// Takes the pairs of an OrderedDict as Python 2 writes it: a list that nothing else refers to.
     fn pairs(&mut self, list: Id) -> Result<Vec<(Id, Id)>, Error> {
-        // Taken, not copied: a small file could ask for many copies of a long list.
+        // Taken, not copied: a small file could refer to a long list many times.
         let Value::List(items) = std::mem::replace(&mut self.values[list], Value::None) else {
-            return Err(self.damaged("makes an OrderedDict of something that is no list"));
+            return Err(self.damaged("makes an OrderedDict from something that is not a list"));
         };
         let pair = |&item: &Id| match &self.values[item] {
             Value::Tuple(pair) | Value::List(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
-            _ => Err(self.damaged("makes an OrderedDict of items that are no pairs")),
+            _ => Err(self.damaged("makes an OrderedDict from items that are not pairs")),
         };
         items.iter().map(pair).collect()
     }
@@ -417,7 +419,7 @@ impl<'a> Machine<'a> {
             Value::Int(number) => usize::try_from(*number).map_err(|_| {
                 self.damaged(&format!("has a tensor of size, stride or offset {number}"))
             }),
-            other => Err(self.damaged(&format!("has {} where a size belongs", other.what()))),
+            other => Err(self.damaged(&format!("has {} where a size belongs", other.kind()))),
         }
     }
 
@@ -429,7 +431,7 @@ impl<'a> Machine<'a> {
             Value::Tuple(sizes) | Value::List(sizes) => {
                 Err(self.damaged(&format!("has a tensor of {} axes", sizes.len())))
             }
-            other => Err(self.damaged(&format!("has {} where sizes belong", other.what()))),
+            other => Err(self.damaged(&format!("has {} where sizes belong", other.kind()))),
         }
     }
 }

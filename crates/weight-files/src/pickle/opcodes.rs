@@ -1,6 +1,6 @@
-//! The instructions of the pickle machine that weights are written with, protocols 2 to 5.
+//! The pickle instructions that weights are written with, protocols 2 to 5.
 
-/// An instruction's byte, by the name that Python's `pickletools` gives it.
+/// Names the bytes of instructions as Python's `pickletools` does.
 macro_rules! opcodes {
     ($($name:ident = $byte:literal),* $(,)?) => {
         $(pub(super) const $name: u8 = $byte;)*

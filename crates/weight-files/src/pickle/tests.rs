@@ -1,4 +1,4 @@
-//! The machine on pickles that nobody's `torch.save` wrote, and what it refuses in them.
+//! Pickles that no `torch.save` wrote, and their refusals.
 
 use super::*;
 
@@ -17,10 +17,10 @@ fn refused(body: &[u8], expected: &str) {
 fn a_call_to_the_system_is_refused_by_name() {
     refused(
         b"cos\nsystem\nq\x00X\x09\x00\x00\x00rm -rf /\n\x85R",
-        "asks for os.system (byte 2 of its pickle), which no weights need and which is not called here",
+        "calls os.system (byte 2 of its pickle), which weights do not need and which is not run here",
     );
     // Protocol 4 takes names from the stack.
-    refused(b"\x8c\x05posix\x8c\x06system\x93\x8c\x02ls\x85R", "asks for posix.system (byte 17");
+    refused(b"\x8c\x05posix\x8c\x06system\x93\x8c\x02ls\x85R", "calls posix.system (byte 17");
     for name in [
         "builtins\neval",
         "torch\nload",
@@ -28,43 +28,43 @@ fn a_call_to_the_system_is_refused_by_name() {
         "collections\nCounter",
     ] {
         let body = [b"c", name.as_bytes(), b"\n"].concat();
-        refused(&body, &format!("asks for {}", name.replace('\n', ".")));
+        refused(&body, &format!("calls {}", name.replace('\n', ".")));
     }
 }
 
 #[test]
-fn instructions_that_build_objects_are_not_known() {
-    // INST, OBJ, NEWOBJ, EXT1, PERSID and the rest of what weights are never written with.
+fn instructions_that_build_objects_are_refused() {
+    // INST, OBJ, NEWOBJ, EXT1, PERSID and others that weights are never written with.
     for opcode in [b'i', b'o', 0x81, 0x82, b'P', 0x92, 0x96, 0x00, 0xff] {
-        refused(&[opcode], "which no weights need");
+        refused(&[opcode], "which weights do not need");
     }
 }
 
 #[test]
-fn values_that_hold_themselves_are_refused() {
-    refused(b"]q\x00h\x00a", "a list in its pickle holds itself");
-    refused(b"}q\x00K\x01h\x00s", "a dict in its pickle holds itself");
-    // By way of another: a = [b], b = (a,).
-    refused(b"]q\x00h\x00\x85q\x01a", "holds itself");
+fn values_that_contain_themselves_are_refused() {
+    refused(b"]q\x00h\x00a", "a list in its pickle contains itself");
+    refused(b"}q\x00K\x01h\x00s", "a dict in its pickle contains itself");
+    // Through another: a = [b], b = (a,).
+    refused(b"]q\x00h\x00\x85q\x01a", "contains itself");
     // The same twice is no circle.
     parse(&pickle(b"](K\x01q\x00h\x00h\x00e")).unwrap();
 }
 
 #[test]
-fn what_is_cut_short_or_out_of_place_is_named() {
+fn pickles_that_are_cut_or_out_of_order_are_named() {
     refused(b"X\xff\xff\xff\x7fabc", "ends too soon");
     refused(b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff", "ends too soon");
-    refused(b"a", "takes more than there is");
-    refused(b"(K\x01a", "takes more than there is");
-    refused(b"t", "a mark that is not there");
-    refused(b"h\x07", "recalls what it never remembered");
+    refused(b"a", "takes more values than the stack holds");
+    refused(b"(K\x01a", "takes more values than the stack holds");
+    refused(b"t", "lacks a mark");
+    refused(b"h\x07", "an entry of its memo that it never wrote");
     refused(b"K\x01K\x02a", "appends to an int");
     refused(b"}(K\x01u", "a key without a value");
     refused(b"K\x01NR", "calls an int with None");
     refused(b"K\x01}b", "gives attributes to an int");
     refused(b"X\x01\x00\x00\x00\xff", "not UTF-8");
-    refused(b"cno end", "a line without end");
-    assert!(parse(b"\x80\x09.").unwrap_err().to_string().contains("of protocol 9"));
+    refused(b"cno end", "a line without an end");
+    assert!(parse(b"\x80\x09.").unwrap_err().to_string().contains("has protocol 9"));
     assert!(parse(b"").unwrap_err().to_string().contains("ends too soon"));
     for cut in 0..6 {
         assert!(parse(&pickle(b"K\x01K\x02\x86")[..cut]).is_err());
@@ -72,7 +72,7 @@ fn what_is_cut_short_or_out_of_place_is_named() {
 }
 
 #[test]
-fn storages_and_tensors_must_be_what_they_say() {
+fn storages_and_tensors_must_be_well_formed() {
     let storage = |parts: &[u8]| [b"(", parts, b"tQ"].concat();
     let text =
         |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
@@ -83,10 +83,10 @@ fn storages_and_tensors_must_be_what_they_say() {
     let read = parse(&pickle(&whole(b"K\x04"))).unwrap();
     assert!(matches!(read.root(), Value::Storage { dtype: DType::F32, count: 4, .. }));
     refused(&whole(b"J\xff\xff\xff\xff"), "a storage of -1 numbers");
-    refused(&storage(&text("storage")), "that is no storage");
+    refused(&storage(&text("storage")), "that is not a storage");
     refused(
         &storage(&[&text("module"), &float[..], &text("0"), &text("cpu"), b"K\x04"].concat()),
-        "not known",
+        "in an unknown way",
     );
     let tensor = |size: &[u8]| {
         let rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n(";
@@ -109,7 +109,7 @@ fn numbers_keep_their_sign() {
     assert_eq!(int(b"J\xfe\xff\xff\xff"), Value::Int(-2));
 }
 
-/// Every byte of a short pickle replaced by every other: nothing panics, nothing is called.
+/// Every byte of a short pickle replaced by every other.
 #[test]
 fn no_single_byte_makes_it_panic() {
     let whole = pickle(b"ccollections\nOrderedDict\n)Rq\x00(X\x01\x00\x00\x00aK\x01u}q\x01b");

@@ -1,5 +1,5 @@
-//! The format ahead of PyTorch 1.6: a magic number, a version, the machine, the object and the keys of its storages as
-//! five pickles, then for each key a count and the numbers.
+//! The format before PyTorch 1.6: five pickles (a magic number, a version, the machine, the object, the keys of its
+//! storages), then for each key a count and the numbers.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::state_dict::{self, Storages};
 use crate::pickle::{self, Pickle, Value};
 use crate::{Arrays, Error};
 
-/// How the pickle of the magic number begins.
+/// The pickle of the magic number.
 pub(crate) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 const VERSION: i64 = 1001;
@@ -21,7 +21,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
     };
     let (_magic, version, machine) = (next()?, next()?, next()?);
     if *version.root() != Value::Int(VERSION) {
-        return Err(Error::Unsupported(format!("it is not of version {VERSION}")));
+        return Err(Error::Unsupported(format!("its version is not {VERSION}")));
     }
     if let Value::Dict(machine_dict) = machine.root()
         && machine.get(machine_dict, "little_endian") == Some(&Value::Bool(false))
@@ -38,23 +38,23 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
     for &key in keys_list {
         let key = keys.text(key);
         let Some((&name, &(dtype, count))) = asked.get_key_value(key) else {
-            return Err(Error::Damaged(format!("the storage {key:?} belongs to nothing")));
+            return Err(Error::Damaged(format!("no tensor uses the storage {key:?}")));
         };
         let ends = || Error::Damaged(format!("it ends within the storage {key}"));
         let (length, numbers) = rest.split_at_checked(8).ok_or_else(ends)?;
         let length = u64::from_le_bytes(length.try_into().expect("8 bytes"));
         if length != count as u64 {
             return Err(Error::Damaged(format!(
-                "the storage {key} has {length} numbers, and {count} are asked for"
+                "the storage {key} has {length} numbers instead of {count}"
             )));
         }
         let length = count.checked_mul(dtype.bytes()).ok_or_else(ends)?;
-        let (numbers, behind) = numbers.split_at_checked(length).ok_or_else(ends)?;
+        let (numbers, after) = numbers.split_at_checked(length).ok_or_else(ends)?;
         storages.insert(name, Cow::Borrowed(numbers));
-        rest = behind;
+        rest = after;
     }
     if let Some((key, _)) = asked.iter().find(|(key, _)| !storages.contains_key(*key)) {
-        return Err(Error::Damaged(format!("the storage {key} is not there")));
+        return Err(Error::Damaged(format!("the storage {key} is missing")));
     }
     state_dict::arrays(&object, &storages)
 }

@@ -1,4 +1,4 @@
-//! The format since PyTorch 1.6: a zip archive with one folder, in it `data.pkl`, `byteorder` and `data/KEY`.
+//! The format since PyTorch 1.6: a zip archive with one folder that holds `data.pkl`, `byteorder` and `data/KEY`.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
@@ -8,7 +8,7 @@ use zip::ZipArchive;
 use super::state_dict::{self, Storages};
 use crate::{Arrays, Error, pickle};
 
-/// A pickle of names and shapes is small; above this it is something else.
+/// The largest pickle that is read, in bytes: names and shapes are small.
 const LARGEST_PICKLE: u64 = 64 << 20;
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
@@ -25,13 +25,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
         return Err(Error::Unsupported("its numbers are not little-endian".to_string()));
     }
     let pickled = entry(&mut archive, &pickle_name, LARGEST_PICKLE)?;
-    let pickled = pickled.ok_or_else(|| Error::Damaged("its data.pkl is gone".to_string()))?;
+    let pickled = pickled.ok_or_else(|| Error::Damaged("its data.pkl is missing".to_string()))?;
     let object = pickle::parse(&pickled)?;
     let mut storages = Storages::new();
     for (key, (dtype, count)) in state_dict::storages(&object)? {
-        let missing = || Error::Damaged(format!("the storage {key} is not there"));
+        let missing = || Error::Damaged(format!("the storage {key} is missing"));
         let length = count.checked_mul(dtype.bytes()).ok_or_else(missing)?;
-        // Stored, as PyTorch does, it cannot be longer than the file; packed it could be anything.
+        // PyTorch does not compress, so a storage cannot be longer than the file.
         if length > bytes.len() {
             return Err(Error::Damaged(format!(
                 "the storage {key} has {length} bytes, more than the file"
@@ -41,7 +41,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
         let data = entry(&mut archive, &name, length as u64)?.ok_or_else(missing)?;
         if data.len() != length {
             return Err(Error::Damaged(format!(
-                "the storage {key} has {} bytes, and {length} are asked for",
+                "the storage {key} has {} bytes instead of {length}",
                 data.len()
             )));
         }
@@ -50,7 +50,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
     state_dict::arrays(&object, &storages)
 }
 
-/// An entry of at most `most` bytes, if there is one of this name.
+/// Returns the entry `name` of at most `most` bytes, if there is one.
 fn entry(
     archive: &mut ZipArchive<Cursor<&[u8]>>,
     name: &str,
@@ -65,7 +65,7 @@ fn entry(
     let read = file.take(most + 1).read_to_end(&mut data);
     read.map_err(|error| Error::Damaged(format!("{name}: {error}")))?;
     if data.len() as u64 > most {
-        return Err(Error::Damaged(format!("{name} has more than the {most} bytes that it may")));
+        return Err(Error::Damaged(format!("{name} has more than the allowed {most} bytes")));
     }
     Ok(Some(data))
 }
