@@ -1,10 +1,12 @@
-//! CIFAR-10 written out as PNG files, a folder for each class: for trying the way from a folder of images to a
-//! classifier, with figures that can be compared.
+//! Writes CIFAR-10 as PNG files, a folder for each class, as a folder of images whose results can be compared.
 //!
-//! `cargo run --release -p datasets --example cifar_as_folder -- CIFAR OUT CLASSES TRAIN TEST`, where `CIFAR` is the
-//! folder of the binary files, `CLASSES` some names with commas between them, and `TRAIN` and `TEST` say how many
-//! images of each class go to `OUT/train` and to `OUT/test`: the first in the order of the set.
-#![allow(clippy::print_stderr, reason = "for people")]
+//! ```console
+//! $ cargo run --release -p datasets --example cifar_as_folder -- CIFAR OUT CLASSES TRAIN TEST
+//! ```
+//!
+//! `CIFAR` is the folder of the binary files and `CLASSES` a list of names separated by commas. The first `TRAIN` and
+//! `TEST` images of each class go to `OUT/train` and `OUT/test`.
+#![allow(clippy::print_stderr, reason = "the messages are for the user")]
 
 use std::error::Error;
 use std::fs;
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Writes both splits; the number of images.
+/// Writes both splits and returns the number of images.
 fn write(
     cifar: &Path,
     out: &Path,
@@ -51,7 +53,7 @@ fn write(
     Ok(count)
 }
 
-/// Writes the first `each` images of a class into a folder; their number.
+/// Writes the first `each` images of a class into a folder and returns their number.
 fn of_class(
     images: &Images,
     label: usize,

@@ -1,8 +1,11 @@
-//! Images a second from a folder of files to batches a network can take: decoded, cropped at random, mirrored,
-//! normalised. `xtask/peers/images.py` times it in turns with torchvision.
+//! Images per second from a folder of files to batches for a network: decoded, cropped at random, flipped, normalised.
+//! `xtask/peers/images.py` times it in alternation with torchvision.
 //!
-//! `cargo run --release -p datasets --example folder_throughput -- DIR SIDE BATCH WORKERS`, and then a line on stdin for
-//! every epoch to time; each is answered by a line with the rate.
+//! ```console
+//! $ cargo run --release -p datasets --example folder_throughput -- DIR SIDE BATCH WORKERS
+//! ```
+//!
+//! Every line on stdin starts an epoch, which answers with a line: its rate.
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 
 use std::error::Error;

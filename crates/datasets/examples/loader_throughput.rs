@@ -1,7 +1,8 @@
-//! Images per second of the loader in batches of 128: with the notebook's augmentation, and with each
-//! family of the others beside it.
+//! Images per second of the loader in batches of 128, with the notebook's augmentation and each other family added.
 //!
-//! `cargo run --release -p datasets --example loader_throughput`
+//! ```console
+//! $ cargo run --release -p datasets --example loader_throughput
+//! ```
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 
 use std::sync::Arc;

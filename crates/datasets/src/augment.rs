@@ -1,5 +1,5 @@
-//! What may happen to an image on its way into a batch, as options, and one image's draw of crop,
-//! flips and cutout; each family beside these has its file.
+//! The options of augmentation, and the draw of crop, flips and cutout for one image. Every other family of changes has
+//! its own file.
 
 mod affine;
 mod canvas;
@@ -34,59 +34,57 @@ pub use resample::Interpolation;
 pub(crate) use resample::Resize;
 pub use resized_crop::ResizedCrop;
 
-/// Random changes to every image, in this order: either crop, vertical flip, horizontal flip,
-/// policy, jitter, normalisation, cutout, erasing; then those of a batch: its size if an epoch has one
-/// of its own, and the mixing of its images. The default changes nothing.
+/// Random changes of every image, in this order: one of the crops, vertical flip, horizontal flip, policy, jitter,
+/// normalisation, cutout, erasing. Then those of a batch: its size, if the epoch has its own, and the mixing of its
+/// images. The default changes nothing.
 ///
-/// Each decision takes its own draws whether it is enabled or not, so that switching one on leaves
-/// the others as they were.
+/// Each decision has its own draws, whether it is enabled or not, so enabling one does not change the others.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Augmentation {
-    /// Crop the image's own size out of a padded image.
+    /// A crop of the image's own size out of the padded image.
     pub crop: Option<Crop>,
     /// Probability of swapping top and bottom.
     pub vertical_flip: f64,
     /// Probability of swapping left and right.
     pub horizontal_flip: f64,
-    /// Side in pixels of a square that is set to 0 after normalisation, which is the mean colour.
-    /// Its centre is uniform over the image, and what reaches past an edge is cut off
-    /// (DeVries and Taylor 2017).
+    /// Side, in pixels, of a square that is set to 0 after normalisation, the mean colour. Its centre is uniform over
+    /// the image, and the part beyond an edge is cut off (DeVries and Taylor 2017).
     pub cutout: Option<usize>,
-    /// How horizontal flips follow from epoch to epoch.
+    /// The relation of horizontal flips between epochs.
     pub flip_schedule: FlipSchedule,
-    /// A window of random size in place of `crop`.
+    /// A window of random size, instead of `crop`.
     pub resized_crop: Option<ResizedCrop>,
     /// Operations drawn from a table.
     pub policy: Option<Policy>,
     /// Changes of colour.
     pub jitter: Option<Jitter>,
-    /// A rectangle that is blanked or made noise.
+    /// A rectangle that is blanked or filled with noise.
     pub erasing: Option<Erasing>,
-    /// How the images of a batch are mixed.
+    /// The mixing of the images of a batch.
     pub mix: Option<Mix>,
 }
 
-/// A random crop with padding, torchvision's `RandomCrop(size, padding)`: every offset from 0 to
-/// twice the padding, each way, is equally likely.
+/// A random crop with padding: every offset from 0 to twice the padding is equally likely, along each axis.
+/// torchvision: `RandomCrop(size, padding)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop {
     /// Pixels added on each side.
     pub padding: usize,
-    /// What they hold.
+    /// The contents of these pixels.
     pub mode: PaddingMode,
 }
 
-/// What padding holds.
+/// The contents of padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaddingMode {
-    /// Black: byte 0 before normalisation.
+    /// Black: bytes of 0 before normalisation.
     Zero,
-    /// The image mirrored at its edge, without repeating the edge itself.
+    /// The image mirrored at its edges, which are not repeated.
     Reflect,
 }
 
 impl Augmentation {
-    /// The notebook's (seeds/000): crop with zero padding of 4, and either flip half of the time.
+    /// The notebook's augmentation (seeds/000): a crop with zero padding of 4, and each flip with probability 0.5.
     pub const NOTEBOOK: Self = Self {
         crop: Some(Crop { padding: 4, mode: PaddingMode::Zero }),
         vertical_flip: 0.5,
@@ -100,11 +98,10 @@ impl Augmentation {
         mix: None,
     };
 
-    /// Checks all that can be wrong whatever the images are; a [`Loader`](crate::Loader) does so, too.
+    /// Checks everything that does not depend on the images. A [`Loader`](crate::Loader) checks it, too.
     ///
     /// # Errors
-    ///
-    /// When an option is out of its range, or both crops are asked for.
+    /// An option out of range, or both crops.
     pub fn check_options(&self) -> Result<(), Error> {
         probability("vertical_flip", self.vertical_flip)?;
         probability("horizontal_flip", self.horizontal_flip)?;
@@ -134,7 +131,7 @@ impl Augmentation {
         Ok(())
     }
 
-    /// What happens to one image.
+    /// Draws crop, flips and cutout of one image.
     pub(crate) fn draw(&self, rng: &mut ChaCha8Rng, height: usize, width: usize) -> Draw {
         let padding = self.crop.map_or(0, |crop| crop.padding);
         let offsets = [(); 2].map(|()| below(rng, 2 * padding as u64 + 1) as usize);
@@ -147,7 +144,7 @@ impl Augmentation {
 /// One image's augmentation; each pair is vertical, horizontal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Draw {
-    /// Where the crop begins in the padded image.
+    /// The start of the crop in the padded image.
     pub(crate) offsets: [usize; 2],
     /// Whether the crop is flipped.
     pub(crate) flips: [bool; 2],
@@ -162,7 +159,7 @@ fn probability(option: &'static str, value: f64) -> Result<(), Error> {
     Err(Error::Probability { option, value })
 }
 
-/// Refuses bounds in the wrong order or outside of above `least` to `most`.
+/// Refuses bounds in the wrong order, at or below `least`, or above `most`.
 fn interval(
     option: &'static str,
     [low, high]: [f64; 2],

@@ -16,12 +16,12 @@ use crate::{Error, Split};
 pub const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 
-/// Which of the two sets.
+/// One of the two sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cifar {
     /// 50,000 + 10,000 images in 10 classes.
     Cifar10,
-    /// 50,000 + 10,000 images in 100 classes; the 20 coarse labels are checked and left out.
+    /// 50,000 + 10,000 images in 100 classes; the 20 coarse labels are checked and ignored.
     Cifar100,
 }
 
@@ -34,7 +34,7 @@ pub struct File {
     pub records: usize,
 }
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records {
     /// `[records, 32, 32, 3]`: RGB, interleaved.
@@ -50,7 +50,8 @@ struct LabelByte {
 }
 
 impl Cifar {
-    /// The set as `cargo xtask fetch` calls it.
+    /// The name of the set, as in `cargo xtask fetch`.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar10",
@@ -59,6 +60,7 @@ impl Cifar {
     }
 
     /// The folder that the official archive unpacks to.
+    #[must_use]
     pub fn folder(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar-10-batches-bin",
@@ -66,7 +68,8 @@ impl Cifar {
         }
     }
 
-    /// Names of the classes, by label; those of CIFAR-100 are the fine ones.
+    /// Names of the classes, by label; for CIFAR-100 the fine ones.
+    #[must_use]
     pub fn class_names(self) -> &'static [&'static str] {
         match self {
             Self::Cifar10 => &class_names::CIFAR10,
@@ -75,6 +78,7 @@ impl Cifar {
     }
 
     /// The files of a split, in order.
+    #[must_use]
     pub fn files(self, split: Split) -> &'static [File] {
         match (self, split) {
             (Self::Cifar10, Split::Train) => &[
@@ -91,16 +95,15 @@ impl Cifar {
     }
 
     /// Length of one record in bytes.
+    #[must_use]
     pub fn record_bytes(self) -> usize {
         self.label_bytes().len() + 3 * PLANE
     }
 
-    /// Reads `records` records from the bytes of a file; `file` is only for messages.
+    /// Parses `records` records from the bytes of a file. Messages name the file by `file`.
     ///
     /// # Errors
-    ///
-    /// When `bytes` is not exactly that long, or when a label is out of range: with the name of
-    /// the file, the offset and the value.
+    /// `bytes` of another length, or a label out of range; the error has the offset and the value.
     pub fn parse(self, file: &Path, bytes: &[u8], records: usize) -> Result<Records, Error> {
         self.check_length(file, bytes.len() as u64, records)?;
         let mut pixels = vec![0; records * 3 * PLANE];

@@ -1,4 +1,4 @@
-//! From the bytes of a JPEG, PNG, WebP or BMP to pixels, within limits.
+//! JPEG, PNG, WebP and BMP decoded from bytes, within limits of size and memory.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -9,17 +9,17 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use crate::Error;
 use crate::source::{Decoded, ImageRef};
 
-/// Most bytes that the file of an image may have.
+/// The largest image file, in bytes.
 pub(crate) const LARGEST_FILE: u64 = 256 << 20;
-/// Largest side of an image that is decoded.
+/// The largest side of an image, in pixels.
 const LARGEST_SIDE: u32 = 20_000;
-/// Most memory that decoding one image may take.
+/// The most memory that decoding one image may take, in bytes.
 const MOST_MEMORY: u64 = 1 << 30;
 
-/// Decodes the image in the file at `path`.
+/// Decodes the image in the file at `path` into `room`, as [`decode`] does.
 ///
 /// # Errors
-/// A file that cannot be read, is larger than 256 MiB or is no image; with its name.
+/// A file that cannot be read, is larger than 256 MiB, or is not an image; the error has its name.
 pub fn decode_file<'a>(path: &Path, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
     let mut bytes = std::mem::take(&mut room.bytes);
     bytes.clear();
@@ -27,46 +27,65 @@ pub fn decode_file<'a>(path: &Path, room: &'a mut Decoded) -> Result<ImageRef<'a
         .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
         .map_err(|source| Error::Unreadable { file: path.to_path_buf(), source })?;
     let size = if bytes.len() as u64 > LARGEST_FILE {
-        Err("more than 256 MiB, which no image needs".to_string())
+        Err(DecodeError("more than 256 MiB, which no image needs".to_string()))
     } else {
         decoded(&bytes, room)
     };
     room.bytes = bytes;
-    let size = size.map_err(|reason| Error::Image { name: path.display().to_string(), reason })?;
+    let size = size.map_err(|error| error.of(path.display().to_string()))?;
     Ok(room.image(size))
 }
 
-/// Decodes an image as 8-bit RGB: what the file says about its orientation is done, transparency is left out, as in
-/// Pillow's `convert("RGB")`. The error says what is wrong with it.
-pub fn decode<'a>(bytes: &[u8], room: &'a mut Decoded) -> Result<ImageRef<'a>, String> {
+/// The reason why bytes cannot be decoded as an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(String);
+
+impl DecodeError {
+    fn new(error: impl ToString) -> Self {
+        Self(error.to_string())
+    }
+
+    /// The error of the image called `name`.
+    pub(crate) fn of(self, name: String) -> Error {
+        Error::Image { name, reason: self.0 }
+    }
+}
+
+/// Decodes an image as 8-bit RGB into `room`. The orientation that the file states is applied, and transparency is
+/// dropped, as in Pillow's `convert("RGB")`.
+///
+/// # Errors
+/// Bytes that are not an image, or an image of more than 20,000 pixels a side or 1 GiB of pixels.
+pub fn decode<'a>(bytes: &[u8], room: &'a mut Decoded) -> Result<ImageRef<'a>, DecodeError> {
     let size = decoded(bytes, room)?;
     Ok(room.image(size))
 }
 
-fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], String> {
+fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], DecodeError> {
     if bytes.is_empty() {
-        return Err("it is empty".to_string());
+        return Err(DecodeError("it is empty".to_string()));
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| error.to_string())?;
+    let mut reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DecodeError::new)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let mut decoder = reader.into_decoder().map_err(DecodeError::new)?;
     if decoder.total_bytes() > MOST_MEMORY {
         let (width, height) = decoder.dimensions();
-        return Err(format!("{width}×{height} pixels need more than 1 GiB of memory"));
+        let reason = format!("{width}×{height} pixels need more than 1 GiB of memory");
+        return Err(DecodeError(reason));
     }
-    let orientation = decoder.orientation().map_err(|error| error.to_string())?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    let orientation = decoder.orientation().map_err(DecodeError::new)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(DecodeError::new)?;
     image.apply_orientation(orientation);
     let image = image.into_rgb8();
     let size = [image.height() as usize, image.width() as usize];
     room.pixels = image.into_raw();
-    if size.contains(&0) { Err("it has no pixels".to_string()) } else { Ok(size) }
+    if size.contains(&0) { Err(DecodeError("it has no pixels".to_string())) } else { Ok(size) }
 }
 
 impl Decoded {
@@ -80,7 +99,7 @@ impl Decoded {
 mod tests {
     use super::*;
 
-    /// What a link to a device or a film called `.jpg` would fill the memory with.
+    /// A link to a device, or a film called `.jpg`, would fill the memory.
     #[test]
     fn a_file_is_read_up_to_a_limit() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,14 +1,15 @@
-//! Everything that can be wrong with a set or with what a loader is asked to do, in one place, so
-//! that the messages keep one voice: what is wrong, the value, and what to do.
+//! The errors of sets and loaders, in one place, so that all messages say the same three things: the problem, the
+//! value, and the remedy.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a set could not be read or a loader could not be made.
+/// A set that cannot be read, or a loader that cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A file of the set is not where it was looked for.
+    /// A file of the set is missing.
     #[error(
         "{} is missing, and so is {}; run `cargo xtask fetch {set}`, or name the folder that holds the set",
         .file.display(), .nested.display()
@@ -22,12 +23,12 @@ pub enum Error {
         set: &'static str,
     },
 
-    /// A file is there but cannot be read.
+    /// A file exists but cannot be read.
     #[error("cannot read {}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
@@ -63,13 +64,13 @@ pub enum Error {
     LabelByteOutOfRange {
         /// The file.
         file: PathBuf,
-        /// Where in the file the label stands, in bytes.
+        /// The place of the label in the file, in bytes.
         offset: usize,
         /// The record, counted from 0.
         record: usize,
-        /// Which label: `label`, `coarse label` or `fine label`.
+        /// The kind of label: `label`, `coarse label` or `fine label`.
         label: &'static str,
-        /// What stands there.
+        /// The label.
         value: u8,
         /// Number of classes.
         classes: u8,
@@ -77,14 +78,14 @@ pub enum Error {
         set: &'static str,
     },
 
-    /// A set's pixels and labels do not match each other.
+    /// The pixels and the labels of a set do not match.
     #[error(
         "{pixels} bytes of pixels for {labels} labels of {height}x{width} RGB images, expected {labels} * {height} * {width} * 3"
     )]
     PixelCount {
-        /// Bytes that were given.
+        /// Bytes of pixels.
         pixels: usize,
-        /// Labels that were given.
+        /// Number of labels.
         labels: usize,
         /// Height in pixels.
         height: usize,
@@ -101,7 +102,7 @@ pub enum Error {
         width: usize,
     },
 
-    /// A set has more images than a 32-bit index can name.
+    /// A set has more images than a 32-bit index can count.
     #[error("{0} images are more than one set can hold ({max})", max = u32::MAX)]
     TooManyImages(usize),
 
@@ -116,48 +117,48 @@ pub enum Error {
         classes: usize,
     },
 
-    /// Synthetic shapes need some pixels to be told apart.
+    /// Synthetic images that are too small for their shapes.
     #[error(
-        "synthetic images of {size}x{size} pixels are too small to tell the shapes apart; take {min} or more"
+        "synthetic images of {size}x{size} pixels are too small to tell the shapes apart; use {min} or more"
     )]
     SyntheticSize {
-        /// Side that was asked for, in pixels.
+        /// The side, in pixels.
         size: usize,
         /// The smallest side, in pixels.
         min: usize,
     },
 
-    /// A loader was asked for batches of nothing.
-    #[error("batch size 0; take 1 or more")]
+    /// A batch size of 0.
+    #[error("batch size 0; use 1 or more")]
     EmptyBatch,
 
-    /// An epoch would have no batch at all.
-    #[error("no batch in an epoch: {images} images, batch size {batch_size}, last partial batch {}; take a smaller batch or more images",
+    /// An epoch without a batch.
+    #[error("no batch in an epoch: {images} images, batch size {batch_size}, last partial batch {}; use a smaller batch or more images",
         if *.dropped { "dropped" } else { "kept" })]
     NoBatch {
         /// Images in the set.
         images: usize,
         /// Images in a batch.
         batch_size: usize,
-        /// Whether a partial batch would have been dropped.
+        /// Whether the last partial batch is dropped.
         dropped: bool,
     },
 
-    /// A rank would be without an image in some step, or there is no such rank.
+    /// A rank without an image in some step, or a rank that does not exist.
     #[error(
-        "rank {rank} of {world_size} ranks: there must be an image for each in every batch, and a batch has {images}; \
-         take larger batches, more images or fewer ranks"
+        "rank {rank} of {world_size} ranks: every batch needs an image for each rank, and a batch has {images}; \
+         use larger batches, more images or fewer ranks"
     )]
     LessThanRanks {
         /// Images in a batch, of all ranks together.
         images: usize,
-        /// Which rank.
+        /// The rank.
         rank: usize,
-        /// How many ranks.
+        /// Number of ranks.
         world_size: usize,
     },
 
-    /// A crop's padding reaches past the image.
+    /// The padding of a crop is as large as the image.
     #[error(
         "crop padding {padding} needs images of more than {padding} pixels a side, these are {height}x{width}"
     )]
@@ -183,7 +184,7 @@ pub enum Error {
         width: usize,
     },
 
-    /// A probability is none.
+    /// A number that is not a probability.
     #[error("{option} is {value}, expected a probability between 0 and 1")]
     Probability {
         /// Name of the option.
@@ -192,18 +193,18 @@ pub enum Error {
         value: f64,
     },
 
-    /// A number that an option does not take.
+    /// A number outside the range of an option.
     #[error("{option} is {value}, expected {accepted}")]
     OutOfRange {
         /// Name of the option.
         option: &'static str,
         /// Its value.
         value: f64,
-        /// What it takes.
+        /// The accepted values.
         accepted: &'static str,
     },
 
-    /// Two bounds that bound nothing.
+    /// Two bounds in the wrong order, or out of range.
     #[error(
         "{option} is [{low}, {high}], expected two numbers above {least}{}, the first not above the second",
         if .most.is_finite() { format!(" and at most {most}") } else { String::new() }
@@ -215,14 +216,14 @@ pub enum Error {
         low: f64,
         /// The upper bound.
         high: f64,
-        /// What both have to lie above.
+        /// Both lie above this.
         least: f64,
-        /// What neither may lie above.
+        /// Neither lies above this.
         most: f64,
     },
 
     /// Two ways to cut one image.
-    #[error("crop with padding {padding} and resized_crop both cut the image; take one of them")]
+    #[error("crop with padding {padding} and resized_crop both cut the image; use one of them")]
     TwoCrops {
         /// Padding of the first in pixels.
         padding: usize,
@@ -239,59 +240,59 @@ pub enum Error {
         std: [f64; 3],
     },
 
-    /// Images of many sizes, and no word on how they come to one.
-    #[error("the images are of many sizes; say how they come to one: the recipe's table [input]")]
+    /// Images of different sizes without a [`Fit`](crate::Fit).
+    #[error("the images have different sizes; set a common one in the recipe's table [input]")]
     NoFit,
 
-    /// A side that no network is given.
+    /// An input side that is 0 or too large.
     #[error("the input's side is {side}, expected 1 to {most}")]
     Side {
-        /// In pixels.
+        /// The side, in pixels.
         side: usize,
-        /// The largest.
+        /// The largest side, in pixels.
         most: usize,
     },
 
-    /// More is cut off than is left, or more is asked for than there is.
+    /// A crop fraction that leaves almost nothing, or more than the image.
     #[error("the input's crop fraction is {0}, expected above 0.1 and at most 1")]
     CropFraction(f64),
 
-    /// A file that holds no image, or a broken one.
+    /// A file without an image, or with a broken one.
     #[error("{name} cannot be decoded: {reason} (JPEG, PNG, WebP and BMP are read)")]
     Image {
         /// The file.
         name: String,
-        /// What is wrong with it.
+        /// The decoder's reason.
         reason: String,
     },
 
     /// A folder that does not hold a folder for each class.
     #[error(
-        "{} holds {found} {} of images, and at least two are needed, one for each class",
+        "{} holds {found} {} of images; at least two are needed, one for each class",
         .folder.display(), if *.found == 1 { "folder" } else { "folders" }
     )]
     NoClasses {
         /// The folder.
         folder: PathBuf,
-        /// How many it holds.
+        /// Number of folders in it.
         found: usize,
     },
 
-    /// A test set where a training set is needed as well.
+    /// A test set without a training set.
     #[error(
-        "{0} holds a test set ({test}) and nothing to train on; put a folder train beside it, or name {1} itself",
+        "{0} holds a test set ({test}) and no training set; put a folder train beside it, or name {1} itself",
         .folder.display(), .folder.join(.test).display()
     )]
     TestAlone {
         /// The folder.
         folder: PathBuf,
-        /// The test set's folder in it.
+        /// The folder of the test set in it.
         test: String,
     },
 
-    /// A class without images.
+    /// A class without an image.
     #[error(
-        "{} holds no image (.jpg, .jpeg, .png, .webp or .bmp): put some there, or remove it",
+        "{} holds no image (.jpg, .jpeg, .png, .webp or .bmp); add some, or remove the folder",
         .folder.display()
     )]
     EmptyClass {
@@ -299,9 +300,9 @@ pub enum Error {
         folder: PathBuf,
     },
 
-    /// A class of which nothing can be held back.
+    /// A class with too few images to hold one back.
     #[error(
-        "class {class} in {} has one image, and two are needed: one to train on, one to test with",
+        "class {class} in {} has one image; two are needed, one to train on and one to test on",
         .root.display()
     )]
     OneImage {
@@ -311,7 +312,7 @@ pub enum Error {
         root: PathBuf,
     },
 
-    /// A class that is tested and never trained.
+    /// A class of the test set that the training set lacks.
     #[error("class {class} of the test set in {} is not in the training set", .root.display())]
     UntrainedClass {
         /// The class.
@@ -320,29 +321,29 @@ pub enum Error {
         root: PathBuf,
     },
 
-    /// A part of a set that is none.
-    #[error("the part that is held back is {0}, expected 0 or above and below 1")]
+    /// A fraction of the set outside its range.
+    #[error("the fraction to hold back is {0}, expected at least 0 and below 1")]
     HeldFraction(f64),
 
-    /// Folders without end.
-    #[error("{} lies more than {most} folders deep in its class: does a link lead back?", .folder.display())]
+    /// Folders nested too deep, such as by a link to a folder above.
+    #[error("{} lies more than {most} folders deep in its class; check for a link to a folder above it", .folder.display())]
     TooDeep {
         /// The folder.
         folder: PathBuf,
-        /// How deep is deep enough.
+        /// The deepest level that is read.
         most: usize,
     },
 
-    /// A name that no message can show.
-    #[error("{} holds a file whose name is not UTF-8: {name:?}", .folder.display())]
+    /// A file name that is not UTF-8.
+    #[error("{} holds a file whose name is not UTF-8, {name:?}; rename it", .folder.display())]
     Name {
-        /// Where it lies.
+        /// The folder of the file.
         folder: PathBuf,
         /// The name.
         name: OsString,
     },
 
-    /// No archives, or nothing in them.
+    /// No archives, or no samples in them.
     #[error(
         "{} holds no archives (.tar) with images and labels (KEY.jpg beside KEY.cls)",
         .folder.display()
@@ -352,30 +353,32 @@ pub enum Error {
         folder: PathBuf,
     },
 
-    /// An archive that is not as webdataset writes it.
+    /// An archive that does not follow the layout of webdataset.
     #[error("{}: {problem}", .file.display())]
     Shard {
         /// The archive.
         file: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 
-    /// A label that cannot number the classes.
-    #[error("a label is {label}, with {images} images in all: labels number the classes from 0")]
+    /// A label above the number of images.
+    #[error(
+        "a label is {label}, but there are only {images} images; labels count the classes from 0"
+    )]
     LabelBeyond {
         /// The label.
         label: u32,
-        /// The images.
+        /// Number of images.
         images: usize,
     },
 
-    /// A list of names that is too short.
-    #[error("label {label} has no name: {} has {names} lines", .root.join("classes.txt").display())]
+    /// A list of class names that is too short.
+    #[error("label {label} has no name; {} has only {names} lines", .root.join("classes.txt").display())]
     ClassWithoutName {
         /// The label.
         label: u32,
-        /// Lines of the list.
+        /// Number of lines of the list.
         names: usize,
         /// The set.
         root: PathBuf,

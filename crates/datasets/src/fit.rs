@@ -1,18 +1,18 @@
-//! Images of any size brought to the one that a network is given.
+//! Images of any size brought to the input size of a network.
 
 use crate::Error;
 use crate::augment::{Canvas, Interpolation, Resize};
 use crate::source::ImageRef;
 
-/// How images of any size become squares of one size.
+/// Brings images of any size to squares of one size: the shorter side is resized, then the middle is cut out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fit {
-    /// Rows and columns that the network is given.
+    /// Rows and columns of the network's input, in pixels.
     pub side: usize,
-    /// What part of an image's shorter side that is, the rest being cut off around it: the shorter side becomes
-    /// `side / crop_fraction` pixels, rounded down, and the square is cut from the middle. timm: `crop_pct`.
+    /// The part of the image's shorter side that is kept: it becomes `side / crop_fraction` pixels, rounded down, and
+    /// the square is cut from the middle. timm: `crop_pct`.
     pub crop_fraction: f64,
-    /// How pixels become others.
+    /// The interpolation between pixels.
     pub interpolation: Interpolation,
 }
 
@@ -28,14 +28,18 @@ impl Fit {
         Ok(())
     }
 
-    /// The middle of `image`, as torchvision's `Resize` of the shorter side and `CenterCrop` have it of a PIL image.
-    /// `between` is room.
+    /// Writes the middle of `image` to `output`, `[side, side]`. `between` is a buffer that may be reused.
+    ///
+    /// torchvision, on a PIL image: `Resize` of the shorter side, then `CenterCrop`.
+    ///
+    /// # Panics
+    /// An image without pixels, or an `output` of another length.
     pub fn apply(&self, image: ImageRef, between: &mut Vec<[u8; 3]>, output: &mut [[u8; 3]]) {
         let shorter = (self.side as f64 / self.crop_fraction) as usize;
         let shorter = shorter.max(self.side);
         let own = [image.height, image.width];
         let least = own[0].min(own[1]);
-        // torchvision: the longer side is cut to whole pixels.
+        // As torchvision, the longer side is rounded down to whole pixels.
         let whole = own.map(|size| if size == least { shorter } else { shorter * size / least });
         let origin = whole.map(|size| half_to_even(size - self.side));
         let size = [self.side; 2];
@@ -43,7 +47,11 @@ impl Fit {
         resize.apply(image.pixels, image.width, between, output);
     }
 
-    /// `image` as the network is given it, `[side, side]`.
+    /// The middle of `image`, `[side, side]`, as [`Fit::apply`] writes it.
+    ///
+    /// # Panics
+    /// An image without pixels.
+    #[must_use]
     pub fn square(&self, image: ImageRef) -> Vec<[u8; 3]> {
         let mut output = vec![[0; 3]; self.side * self.side];
         self.apply(image, &mut Vec::new(), &mut output);
@@ -56,10 +64,10 @@ impl Fit {
     }
 }
 
-/// No network here is given more.
+/// The largest input side, in pixels.
 const LARGEST_SIDE: usize = 4096;
 
-/// Half of `number`, as Python rounds it.
+/// Half of `number`, rounded as in Python.
 fn half_to_even(number: usize) -> usize {
     (number as f64 / 2.).round_ties_even() as usize
 }

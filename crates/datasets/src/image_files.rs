@@ -1,4 +1,4 @@
-//! Sets of image files that are decoded when their turn comes: of a million images only the names are in memory.
+//! Sets of image files, decoded when they are needed: of a million images only the names are in memory.
 
 mod archives;
 mod folder_set;
@@ -20,7 +20,7 @@ use crate::decode::decode;
 use crate::source::{Decoded, ImageRef, Source};
 use crate::{Error, decode_file};
 
-/// What the names of image files end with.
+/// The endings of the names of image files.
 const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 
 /// Whether a file of this name is an image.
@@ -29,39 +29,40 @@ fn is_image(name: &str) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
-/// How much of a set without a test set of its own is held back as one.
+/// The part of a set that is held back as its test set, where it has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Held {
-    /// Part of every class, below 1; 0 holds nothing back, and the test set is empty.
+    /// The fraction of every class, at least 0 and below 1; with 0 the test set is empty.
     pub fraction: f64,
-    /// Which images those are.
+    /// The seed that chooses the images.
     pub seed: u64,
 }
 
 impl Held {
     fn check(self) -> Result<(), Error> {
-        match (0. ..1.).contains(&self.fraction) {
-            true => Ok(()),
-            false => Err(Error::HeldFraction(self.fraction)),
+        if (0. ..1.).contains(&self.fraction) {
+            Ok(())
+        } else {
+            Err(Error::HeldFraction(self.fraction))
         }
     }
 }
 
-/// A training and a test set that were found.
+/// The training set and the test set of a folder.
 pub struct Found {
-    /// What is trained on.
+    /// The images to train on.
     pub train: Arc<ImageFiles>,
-    /// What is measured on.
+    /// The images to measure on.
     pub test: Arc<ImageFiles>,
-    /// Whether the test set was held back from the only set there is.
+    /// Whether the test set was held back from the training set.
     pub held: bool,
-    /// Files that are no images by their names.
+    /// Number of files whose names are not those of images.
     pub ignored: usize,
 }
 
 /// Labelled image files.
 pub struct ImageFiles {
-    /// What names are relative to.
+    /// The folder that the names are relative to.
     root: PathBuf,
     names: Names,
     labels: Vec<u32>,
@@ -69,11 +70,11 @@ pub struct ImageFiles {
     places: Places,
 }
 
-/// Where the bytes of the images are.
+/// The places of the images' bytes.
 enum Places {
-    /// Each in the file of its name.
+    /// Each image is the file of its name.
     Files,
-    /// In archives: which, from which byte on, and how many.
+    /// Each image is a part of an archive: number of the archive, first byte, length in bytes.
     Archives { archives: Arc<Archives>, places: Vec<(u32, u64, u32)> },
 }
 
@@ -98,20 +99,20 @@ impl Source for ImageFiles {
         self.root.join(self.names.get(index)).display().to_string()
     }
 
-    fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
+    fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
         for (index, label) in self.labels.iter().enumerate() {
             let name = self.names.get(index);
             let length = match &self.places {
-                // One that is gone is found out when its turn comes.
+                // A missing file is reported when it is read.
                 Places::Files => {
                     std::fs::metadata(self.root.join(name)).map_or(0, |file| file.len())
                 }
                 Places::Archives { places, .. } => places[index].2.into(),
             };
-            hear(&label.to_le_bytes());
-            hear(name.as_bytes());
-            hear(&[0]);
-            hear(&length.to_le_bytes());
+            digest(&label.to_le_bytes());
+            digest(name.as_bytes());
+            digest(&[0]);
+            digest(&length.to_le_bytes());
         }
     }
 
@@ -136,6 +137,6 @@ impl Source for ImageFiles {
         archives
             .read(archive, offset, &mut bytes)
             .map_err(|source| Error::Unreadable { file: self.name(index).into(), source })?;
-        decode(&bytes, room).map_err(|reason| Error::Image { name: self.name(index), reason })
+        decode(&bytes, room).map_err(|error| error.of(self.name(index)))
     }
 }

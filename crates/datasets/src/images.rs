@@ -1,20 +1,20 @@
-//! The in-memory set that every format is read into and every loader draws from.
+//! A set in memory.
 
 use crate::Error;
 
-/// Which part of a set.
+/// A part of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// What a model learns from.
+    /// The images that a model is trained on.
     Train,
-    /// What it is measured on.
+    /// The images that it is measured on.
     Test,
 }
 
 /// RGB images of one size with their labels.
 ///
-/// Pixels are bytes in `[image, row, column, channel]` order (NHWC), so that normalising a batch
-/// writes channels-last images directly.
+/// Pixels are bytes in `[image, row, column, channel]` order (NHWC), so normalising a batch writes channels-last
+/// images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
     pixels: Vec<u8>,
@@ -28,9 +28,7 @@ impl Images {
     /// A set from its parts: `pixels` is `[labels.len(), height, width, 3]`, contiguous.
     ///
     /// # Errors
-    ///
-    /// When images have no area, when the number of pixels does not fit the number of labels,
-    /// when a label names no class, or when there are more images than `u32::MAX`.
+    /// Images without area, pixels that do not fit the labels, a label without a class, or more than `u32::MAX` images.
     pub fn new(
         pixels: Vec<u8>,
         labels: Vec<u32>,
@@ -61,36 +59,46 @@ impl Images {
     }
 
     /// Number of images.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
     /// Whether there is no image.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
     /// Height of every image in pixels.
+    #[must_use]
     pub fn height(&self) -> usize {
         self.height
     }
 
     /// Width of every image in pixels.
+    #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// Names of the classes; a label is an index into them.
+    #[must_use]
     pub fn class_names(&self) -> &[String] {
         &self.class_names
     }
 
     /// The label of every image.
+    #[must_use]
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// The pixels of one image, `[height, width]` of RGB. Panics past the last image.
+    /// The pixels of one image, `[height, width]` of RGB.
+    ///
+    /// # Panics
+    /// Past the last image.
+    #[must_use]
     pub fn image(&self, index: usize) -> &[[u8; 3]] {
         let area = self.height * self.width;
         let (pixels, _) = self.pixels.as_chunks::<3>();

@@ -1,10 +1,10 @@
-//! Labelled images in memory or in files, and batches of them: CIFAR-10, CIFAR-100 and a synthetic set, folders and
-//! archives of images; augmentation; a loader.
+//! Labelled images and batches of them: CIFAR-10, CIFAR-100 and a synthetic set, folders and archives of images,
+//! augmentation, and a loader.
 //!
-//! A set is a [`Images`]: bytes, with no tensor in sight. A [`Loader`] turns it into [`Batch`]es
-//! of normalised images. This crate knows no model, reads no environment, and draws all its
-//! randomness from counters (see [`random`]), so the same seed gives the same batches on any
-//! number of threads and after any interruption.
+//! A set is a [`Source`]: [`Images`] in memory, or [`ImageFiles`] that are decoded when they are needed. Sets are
+//! bytes; only a [`Loader`] makes tensors, in [`Batch`]es of normalised images. This crate knows no model, reads no
+//! environment, and draws all its random numbers from counters (see [`random`]): the same seed gives the same batches
+//! on any number of threads and after any interruption.
 
 mod augment;
 pub mod cifar;
@@ -26,7 +26,7 @@ pub use augment::{
     PaddingMode, Policy, ResizedCrop,
 };
 pub use cifar::Cifar;
-pub use decode::{decode, decode_file};
+pub use decode::{DecodeError, decode, decode_file};
 pub use error::Error;
 pub use fit::Fit;
 pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, folder, shards};

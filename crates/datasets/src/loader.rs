@@ -1,4 +1,4 @@
-//! From a set to an epoch of batches.
+//! Batches of a set, epoch by epoch.
 
 mod epoch;
 mod lanes;
@@ -17,101 +17,100 @@ use crate::source::{Decoded, Source};
 use crate::transform::Transform;
 use crate::{Augmentation, Error, Fit, Mixed, Normalization};
 
-/// What a [`Loader`] does with its images.
+/// Options of a [`Loader`]. There is no default: a recipe states every one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LoaderConfig {
-    /// Images in a batch, of all ranks together.
+    /// Images in a batch, over all ranks.
     pub batch_size: usize,
-    /// What of each batch is loaded.
+    /// The part of each batch that this rank loads.
     pub share: Share,
-    /// In which order an epoch goes through the set.
+    /// The order of the images in an epoch.
     pub order: Order,
     /// Seed of order and augmentation.
     pub seed: u64,
     /// Random changes to every image.
     pub augmentation: Augmentation,
-    /// From bytes to the numbers a network sees.
+    /// From bytes to the numbers that a network reads.
     pub normalization: Normalization,
-    /// What becomes of a last batch that is not full.
+    /// The treatment of a last batch that is not full.
     pub last_batch: LastBatch,
-    /// How images of any size come to one; `None` for a set of images of one size, which they keep.
+    /// Brings images of any size to one; `None` for a set whose images have one size, which they keep.
     pub fit: Option<Fit>,
-    /// What becomes of an image that cannot be read.
+    /// The treatment of an image that cannot be read.
     pub broken: Broken,
-    /// Batches made ready in threads of their own while the consumer is busy; with 0 each is made
-    /// when it is asked for. The batches are the same.
+    /// Batches that are prepared in other threads while the consumer is busy; with 0 each is made on demand, in the
+    /// consumer's thread. The batches are the same.
     pub prefetch: usize,
-    /// Those threads; each makes whole batches in turn. The batches are the same.
+    /// Number of those threads; each makes whole batches in turn. The batches are the same.
     pub workers: usize,
 }
 
-/// What becomes of an image that cannot be read.
+/// The treatment of an image that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Broken {
     /// The epoch ends with an error that names it.
     #[default]
     Refuse,
-    /// Its batch is yielded without it and names it.
+    /// Its batch is yielded without it, and lists it in [`Batch::left_out`].
     LeaveOut,
 }
 
 /// An image that could not be read.
 #[derive(Debug)]
 pub struct BrokenImage {
-    /// Which image of the set.
+    /// Its number in the set.
     pub index: u32,
-    /// Why.
+    /// The reason.
     pub error: Error,
 }
 
-/// In which order an epoch goes through the set.
+/// The order of the images in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As the set has it.
+    /// The order of the set.
     Sequential,
-    /// By the epoch's permutation ([`permutation`](crate::random::permutation)).
+    /// A permutation for each epoch ([`permutation`](crate::random::permutation)).
     Shuffled,
-    /// Shuffled such that a place in the batches goes through one file after the other
-    /// ([`Source::stretches`]): files in random order, the images of each in random order, and each place of a batch
-    /// with its own part of them all.
+    /// Shuffled so that each place of a batch reads one file after the other ([`Source::stretches`]): the files are in
+    /// random order, the images of each file are in random order, and each place of a batch has its own part of them.
     ///
-    /// So a rank, which has some of the places, reads in an epoch its part of the files, and a batch has images from
-    /// all over the set. It depends on the batch size, and not on the number of ranks.
+    /// A rank, which has some of the places, then reads only its part of the files in an epoch, and a batch still has
+    /// images from the whole set. The order depends on the batch size, but not on the number of ranks.
     ShuffledByFile,
 }
 
-/// What becomes of a last batch that is not full.
+/// The treatment of a last batch that is not full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LastBatch {
-    /// It is yielded, smaller than the others.
+    /// It is yielded, smaller than the other batches.
     #[default]
     Keep,
-    /// Its images are left out of the epoch.
+    /// The epoch ends before it.
     Drop,
 }
 
-/// Some images, ready for a network, on the CPU.
+/// The images of a batch on the CPU, ready for a network.
 #[derive(Debug)]
 pub struct Batch {
     /// `[n, 3, height, width]`, float32, normalised, with channels-last strides.
     pub images: Tensor,
     /// `[n]`, int64.
     pub labels: Tensor,
-    /// What other images are in these, if any are.
+    /// The images that are mixed into these, if any.
     pub mixed: Option<Mixed>,
-    /// Which images of the set these are.
+    /// The numbers of the images in the set.
     pub indices: Vec<u32>,
-    /// How many images the batch should have, of all ranks together.
+    /// Number of images that the batch should have, over all ranks.
     pub in_all: usize,
-    /// Those that should be here and could not be read.
+    /// The images of this rank that could not be read.
     pub left_out: Vec<BrokenImage>,
 }
 
 /// Yields the batches of an epoch.
 ///
-/// Order and augmentation depend on the seed, the epoch and an image's index in the set alone: not
-/// on the batch size, on `prefetch`, on the number of ranks, or on what was loaded before. Only how images are mixed
-/// ([`Mix`](crate::Mix)) depends on the share of the batch that they are in.
+/// Order and augmentation depend only on the seed, the epoch and an image's number in the set: not on the batch size,
+/// `prefetch`, the number of ranks, or the batches loaded before. Only mixing ([`Mix`](crate::Mix)) depends on the
+/// share of the batch that an image is in.
 pub struct Loader {
     images: Arc<dyn Source>,
     /// Height and width of its images.
@@ -121,11 +120,10 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader over `images`.
+    /// A loader of `images`.
     ///
     /// # Errors
-    ///
-    /// When an epoch would have no batch, or none for some rank, or when an option does not suit the images.
+    /// An epoch without a batch, a batch without an image for some rank, or an option that does not suit the images.
     pub fn new(images: Arc<dyn Source>, config: LoaderConfig) -> Result<Self, Error> {
         let LoaderConfig { batch_size, augmentation, normalization, fit, last_batch, .. } = config;
         if batch_size == 0 {
@@ -157,19 +155,24 @@ impl Loader {
     }
 
     /// The set.
+    #[must_use]
     pub fn images(&self) -> &dyn Source {
         &*self.images
     }
 
-    /// Height and width of the images of [`Loader::epoch`].
+    /// Height and width of the images of [`Loader::epoch`], in pixels.
+    #[must_use]
     pub fn size(&self) -> [usize; 2] {
         self.size
     }
 
-    /// An image as it is ahead of all random changes, in [`Loader::size`].
+    /// An image before all random changes, `[height, width]` of RGB in [`Loader::size`].
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// An image that cannot be read.
+    ///
+    /// # Panics
+    /// Past the last image.
     pub fn plain(&self, index: usize) -> Result<Vec<[u8; 3]>, Error> {
         let mut room = Decoded::default();
         let image = self.images.image(index, &mut room)?;
@@ -179,12 +182,14 @@ impl Loader {
         })
     }
 
-    /// What it was made with.
+    /// The options that the loader was made with.
+    #[must_use]
     pub fn config(&self) -> &LoaderConfig {
         &self.config
     }
 
     /// Number of batches in an epoch, the same for every rank.
+    #[must_use]
     pub fn batches_per_epoch(&self) -> usize {
         let LoaderConfig { batch_size, share, last_batch, .. } = self.config;
         match last_batch {
@@ -193,7 +198,8 @@ impl Loader {
         }
     }
 
-    /// Number of images that an epoch yields, to all ranks together.
+    /// Number of images in an epoch, over all ranks.
+    #[must_use]
     pub fn images_per_epoch(&self) -> usize {
         match self.config.last_batch {
             LastBatch::Keep => self.images.len(),
@@ -202,29 +208,32 @@ impl Loader {
     }
 
     /// The batches of epoch `epoch`, counted from 0.
+    ///
+    /// # Panics
+    /// As [`Loader::epoch_from`].
+    #[must_use]
     pub fn epoch(&self, epoch: u64) -> Batches {
         self.epoch_from(epoch, 0)
     }
 
-    /// The batches of epoch `epoch` from number `first_batch` on, as [`Loader::epoch`] would yield
-    /// them; none when the epoch has no more than `first_batch`.
+    /// The batches that [`Loader::epoch`] yields, starting at number `first_batch`; none where the epoch has no more
+    /// than `first_batch`.
     ///
     /// # Panics
-    ///
-    /// With prefetching, when the system has no thread left to give.
+    /// With prefetching, where the system has no thread left.
+    #[must_use]
     pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> Batches {
         self.start(epoch, first_batch, None)
     }
 
-    /// The batches of [`Loader::epoch_from`] in another size: images are brought to `side` by `side`
-    /// pixels after all random changes (bilinear, antialiased) and mixed in that size. For progressive
-    /// resizing (Howard 2018; Tan and Le 2021).
+    /// The batches of [`Loader::epoch_from`] in another size, for progressive resizing (Howard 2018; Tan and Le 2021).
+    /// Images are resized to `side` by `side` pixels after all random changes (bilinear, antialiased), then mixed.
     ///
     /// # Panics
-    ///
-    /// When `side` is 0; with prefetching, when the system has no thread left to give.
+    /// A `side` of 0; with prefetching, where the system has no thread left.
+    #[must_use]
     pub fn epoch_at(&self, epoch: u64, first_batch: usize, side: usize) -> Batches {
-        assert!(side > 0, "images of side 0 were asked for; take 1 or more");
+        assert!(side > 0, "expected images of a side of at least 1 pixel, got 0");
         let own = self.size == [side; 2];
         self.start(epoch, first_batch, (!own).then_some(side))
     }
@@ -241,7 +250,7 @@ impl Loader {
         let maker = |worker: usize| -> Maker {
             let own = (batches.start + worker)..batches.end;
             let epoch = Epoch::new(self, epoch, own.step_by(workers), side);
-            // The channel reserves its room at once.
+            // The channel allocates its capacity at once.
             Box::new(Prefetch::new(prefetch.min(remaining).div_ceil(workers), epoch))
         };
         Batches { makers: (0..workers).map(maker).collect(), next: 0, remaining }
@@ -252,9 +261,9 @@ type Maker = Box<dyn Iterator<Item = Result<Batch, Error>> + Send>;
 
 /// The batches of one epoch, in order.
 pub struct Batches {
-    /// Each makes every how many-th batch.
+    /// Maker i of n makes the batches i, i + n, i + 2n, …
     makers: Vec<Maker>,
-    /// Whose turn it is.
+    /// The maker of the next batch.
     next: usize,
     remaining: usize,
 }

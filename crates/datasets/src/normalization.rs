@@ -1,9 +1,8 @@
-//! From bytes to the numbers a network sees.
+//! Normalisation: from bytes to the numbers that a network reads.
 
 use crate::Error;
 
-/// `(byte / 255 - mean) / std`, channel by channel in RGB order; torchvision's `ToTensor` followed
-/// by `Normalize`, to the bit.
+/// `(byte / 255 - mean) / std` for each channel in RGB order. torchvision: `ToTensor`, then `Normalize`, to the bit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalization {
     /// Mean of each channel, on the scale 0 to 1.
@@ -16,7 +15,7 @@ pub struct Normalization {
 pub(crate) type Table = [[f32; 256]; 3];
 
 impl Normalization {
-    /// CIFAR-10's constants as the notebook has them (seeds/000).
+    /// CIFAR-10's constants, as in the notebook (seeds/000).
     pub const CIFAR10_NOTEBOOK: Self =
         Self { mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.243, 0.261] };
 
@@ -24,12 +23,13 @@ impl Normalization {
     pub const CIFAR100: Self =
         Self { mean: [0.5071, 0.4865, 0.4409], std: [0.2673, 0.2564, 0.2762] };
 
-    /// Bytes to -1 to 1: what Xception's published weights expect.
+    /// From bytes to -1 to 1, as Xception's published weights expect.
     pub const HALF: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
 
     /// One pixel, normalised.
+    #[must_use]
     pub fn apply(&self, pixel: [u8; 3]) -> [f32; 3] {
-        // In f32 and in this order, as torchvision does it.
+        // In f32 and in this order, as in torchvision.
         std::array::from_fn(|channel| {
             (f32::from(pixel[channel]) / 255. - self.mean[channel] as f32)
                 / self.std[channel] as f32

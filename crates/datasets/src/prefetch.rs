@@ -1,26 +1,25 @@
-//! Runs an iterator ahead of its consumer, in one thread.
+//! An iterator that runs before its consumer needs it, in one thread.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// The same items as the iterator it was made from, with some of them ready before they are asked
-/// for. A panic of that iterator surfaces in `next`; dropping ends and joins the thread.
+/// The items of another iterator, some of them ready before they are requested. A panic of that iterator surfaces in
+/// `next`. Dropping ends and joins the thread.
 pub(crate) struct Prefetch<T> {
-    // Both are gone once the thread has ended.
+    // Both are `None` once the thread has ended.
     receiver: Option<Receiver<T>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<T: Send + 'static> Prefetch<T> {
-    /// At most `ahead` items (1 or more) are finished and waiting at any time.
+    /// At most `ready` items (1 or more) are finished and waiting at any time.
     ///
     /// # Panics
-    ///
-    /// When the system has no thread left to give.
-    pub(crate) fn new(ahead: usize, items: impl Iterator<Item = T> + Send + 'static) -> Self {
-        // One more item waits in the thread's own hands.
-        let (sender, receiver) = sync_channel(ahead.saturating_sub(1));
+    /// Where the system has no thread left.
+    pub(crate) fn new(ready: usize, items: impl Iterator<Item = T> + Send + 'static) -> Self {
+        // One more item waits in the thread itself.
+        let (sender, receiver) = sync_channel(ready.saturating_sub(1));
         let thread = thread::Builder::new()
             .name("loader".into())
             .spawn(move || {
@@ -30,7 +29,7 @@ impl<T: Send + 'static> Prefetch<T> {
                     }
                 }
             })
-            .expect("the system gives no thread to the loader");
+            .expect("the system has no thread left for the loader");
         Self { receiver: Some(receiver), thread: Some(thread) }
     }
 }
@@ -52,10 +51,10 @@ impl<T> Iterator for Prefetch<T> {
 
 impl<T> Drop for Prefetch<T> {
     fn drop(&mut self) {
-        // First, or a thread that waits to send would never end.
+        // Closed first, or a thread that waits to send would never end.
         self.receiver = None;
         if let Some(thread) = self.thread.take() {
-            // A panic over an item that nobody asked for has been printed, and needs no second.
+            // The panic of an item that was never requested has been printed already.
             thread.join().ok();
         }
     }
@@ -72,8 +71,8 @@ mod tests {
 
     #[test]
     fn items_keep_their_order() {
-        for ahead in [1, 2, 100] {
-            assert!(Prefetch::new(ahead, 0..50).eq(0..50));
+        for ready in [1, 2, 100] {
+            assert!(Prefetch::new(ready, 0..50).eq(0..50));
         }
     }
 
@@ -94,10 +93,10 @@ mod tests {
 
     #[test]
     fn leaving_early_ends_and_joins_the_thread() {
-        for (ahead, taken) in [(1, 0), (1, 1), (3, 2)] {
+        for (ready, taken) in [(1, 0), (1, 1), (3, 2)] {
             let alive = Arc::new(());
             let held = Arc::clone(&alive);
-            let mut items = Prefetch::new(ahead, (0..).map(move |item| (item, held.clone()).0));
+            let mut items = Prefetch::new(ready, (0..).map(move |item| (item, held.clone()).0));
             for expected in 0..taken {
                 assert_eq!(items.next(), Some(expected));
             }
@@ -107,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_asked_for_is_made_ahead() {
-        for ahead in [1, 3] {
+    fn no_more_than_requested_is_made_early() {
+        for ready in [1, 3] {
             let made = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&made);
             let mut items = Prefetch::new(
-                ahead,
+                ready,
                 (0..100).inspect(move |_| {
                     counter.fetch_add(1, Ordering::SeqCst);
                 }),
@@ -121,7 +120,7 @@ mod tests {
             // It may be slower than this, never faster: the test cannot fail by chance.
             thread::sleep(Duration::from_millis(50));
             let made = made.load(Ordering::SeqCst);
-            assert!(made <= 1 + ahead, "{made} made, 1 taken, {ahead} may wait");
+            assert!(made <= 1 + ready, "{made} made, 1 taken, {ready} may wait");
         }
     }
 }

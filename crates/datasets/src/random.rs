@@ -1,10 +1,8 @@
-//! Randomness from counters: what is drawn depends on what it is drawn for, and on nothing that
-//! was drawn before. A resumed run therefore needs no generator state, and neither batch size nor
-//! threads change a draw.
+//! Random numbers from counters: a draw depends on its purpose, and on no earlier draw. So a resumed run needs no
+//! state of a generator, and neither batch size nor threads change a draw.
 //!
-//! Every algorithm between the ChaCha8 stream and a drawn number is written here and in
-//! `random/`, because those of the `rand` crate may change between its versions, and a run's numbers
-//! must not.
+//! Every algorithm between the ChaCha8 stream and a drawn number is written here and in `random/`: those of the crate
+//! `rand` may change between its versions, and the numbers of a run must not.
 
 mod distributions;
 mod elementary;
@@ -14,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 pub use distributions::{beta, normals, uniform, uniform_in_log};
 
-/// What a stream is drawn for; no two purposes share numbers.
+/// The purpose of a stream; no two purposes share numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -22,7 +20,7 @@ pub enum Purpose {
     Shuffle = 1,
     /// Crops, flips and cutouts of one image in one epoch.
     Augment = 2,
-    /// Drawing one synthetic image.
+    /// One synthetic image.
     Synthetic = 3,
     /// The window of one image's resized crop in one epoch.
     ResizedCrop = 4,
@@ -30,17 +28,17 @@ pub enum Purpose {
     Policy = 5,
     /// The colours of one image in one epoch.
     Jitter = 6,
-    /// What is erased of one image in one epoch.
+    /// The erased rectangle of one image in one epoch.
     Erasing = 7,
-    /// How the images of one batch are mixed; the index is the batch's number in its epoch.
+    /// The mixing of one batch; the index is the number of the batch in its epoch.
     Mix = 8,
     /// The seed of one step's dropout.
     Dropout = 9,
-    /// The order of the files in one epoch, index 0, and of the images in each, from 1 on.
+    /// The order of the files in one epoch at index 0, and of the images in each file from index 1.
     ShuffleFiles = 10,
 }
 
-/// Whose numbers are drawn: those of one image in one epoch.
+/// The counter of one image in one epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counter {
     pub(crate) seed: u64,
@@ -49,14 +47,15 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// What is drawn for `purpose`.
+    /// The stream for `purpose`.
     pub(crate) fn stream(self, purpose: Purpose) -> ChaCha8Rng {
         stream(self.seed, purpose, self.epoch, self.index)
     }
 }
 
-/// The random stream of one thing: ChaCha8 whose 32-byte key is `seed`, `purpose`, `epoch` and 0 as
-/// little-endian 64-bit numbers, and whose stream id (nonce) is `index`.
+/// The random stream of a counter: ChaCha8 with the 32-byte key `seed`, `purpose`, `epoch`, 0 (little-endian 64-bit
+/// numbers) and the stream id (nonce) `index`.
+#[must_use]
 pub fn stream(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     let (words, _) = key.as_chunks_mut::<8>();
@@ -86,7 +85,8 @@ pub fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// The order of epoch `epoch`: `0..count`, shuffled.
+/// The numbers `0..count`, shuffled for epoch `epoch`.
+#[must_use]
 pub fn permutation(count: u32, seed: u64, epoch: u64) -> Vec<u32> {
     let mut rng = stream(seed, Purpose::Shuffle, epoch, 0);
     let mut order: Vec<u32> = (0..count).collect();
@@ -94,7 +94,7 @@ pub fn permutation(count: u32, seed: u64, epoch: u64) -> Vec<u32> {
     order
 }
 
-/// Shuffles (Fisher and Yates, from the back).
+/// Shuffles `values` (Fisher and Yates, from the back).
 pub(crate) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
     for last in (1..values.len()).rev() {
         values.swap(last, below(rng, last as u64 + 1) as usize);

@@ -1,4 +1,4 @@
-//! Where a loader takes its images from: memory, or files that are decoded when their turn comes.
+//! The images of a loader: in memory, or in files that are decoded when they are needed.
 
 mod joined;
 mod renumbered;
@@ -17,18 +17,18 @@ use crate::{Error, Images};
 pub struct ImageRef<'a> {
     /// Red, green and blue.
     pub pixels: &'a [[u8; 3]],
-    /// In pixels.
+    /// Rows, in pixels.
     pub height: usize,
-    /// In pixels.
+    /// Columns, in pixels.
     pub width: usize,
 }
 
-/// Room that decoding an image takes; kept for the next.
+/// The buffers that decoding an image fills, reused for the next image.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// The file.
+    /// The bytes of the file.
     pub(crate) bytes: Vec<u8>,
-    /// What was in it, red, green and blue one after the other.
+    /// The decoded pixels: red, green and blue of each in turn.
     pub(crate) pixels: Vec<u8>,
 }
 
@@ -48,25 +48,34 @@ pub trait Source: Send + Sync {
     /// Names of the classes; a label is an index into them.
     fn class_names(&self) -> &[String];
 
-    /// The label of an image. Panics past the last one.
+    /// The label of an image.
+    ///
+    /// # Panics
+    /// Past the last image.
     fn label(&self, index: usize) -> u32;
 
-    /// What a person knows the image by.
+    /// The name of the image in messages: its file, or its number.
+    ///
+    /// # Panics
+    /// Past the last image.
     fn name(&self, index: usize) -> String;
 
-    /// Gives `hear` bytes that other images, labels or an other order would not have: of a set in memory all, of files
-    /// their names, lengths and labels.
-    fn identity(&self, hear: &mut dyn FnMut(&[u8]));
+    /// Passes the bytes that identify the set to `digest`, such as a hash: of images in memory all pixels and labels,
+    /// of files their names, lengths and labels. Another order of the images gives other bytes.
+    fn identity(&self, digest: &mut dyn FnMut(&[u8]));
 
-    /// The images that lie in one file, file by file, in their order: what is best read by one reader.
+    /// The ranges of images that lie in one file each, in the order of the set. One reader reads a range best.
     fn stretches(&self) -> Vec<Range<usize>> {
         std::iter::once(0..self.len()).collect()
     }
 
-    /// The pixels of an image. Panics past the last one.
+    /// The pixels of an image, in `room` if they had to be decoded.
     ///
     /// # Errors
     /// A file that cannot be read, or holds no image.
+    ///
+    /// # Panics
+    /// Past the last image.
     fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error>;
 }
 
@@ -91,10 +100,10 @@ impl Source for Images {
         index.to_string()
     }
 
-    fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
+    fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
         for (index, label) in self.labels().iter().enumerate() {
-            hear(&label.to_le_bytes());
-            hear(self.image(index).as_flattened());
+            digest(&label.to_le_bytes());
+            digest(self.image(index).as_flattened());
         }
     }
 

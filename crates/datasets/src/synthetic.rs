@@ -1,10 +1,8 @@
-//! Images drawn on the spot, for when no real set can be had: ten shapes that take a convolution
-//! to tell apart.
+//! Synthetic images, for machines without a real set: ten shapes that only a convolution can tell apart.
 //!
-//! In every class the colours of shape and ground come from one distribution, in either order, and
-//! so do the area of the shape, its place, its rotation and the noise. Neither mean colour, nor
-//! histogram, nor any single pixel therefore gives the class away; only edges and their directions
-//! do.
+//! In every class the colours of shape and ground come from one distribution, in either order, and so do the area of
+//! the shape, its place, its rotation and the noise. So neither the mean colour, nor the histogram, nor any single
+//! pixel gives the class away; only edges and their directions do.
 
 mod shape;
 #[cfg(test)]
@@ -16,7 +14,7 @@ use self::shape::Shape;
 use crate::random::{Purpose, stream, uniform, unit};
 use crate::{Error, Images, Split};
 
-/// The smallest side in pixels in which the shapes can be told apart.
+/// The smallest side, in pixels, at which the shapes can be told apart.
 pub const MIN_SIZE: usize = 16;
 
 /// Names of the classes, by label.
@@ -33,28 +31,26 @@ pub const CLASS_NAMES: [&str; 10] = [
     "checkerboard",
 ];
 
-/// Area of a shape, as a share of the image's.
+/// Least and largest area of a shape, as shares of the image's.
 const AREA: [f64; 2] = [0.1, 0.2];
-/// Farthest that a shape's centre lies from the image's, each way, as a share of its side.
+/// The largest distance of a shape's centre from the image's along each axis, as a share of the side.
 const SHIFT: f64 = 0.15;
-/// Tangent of half the largest rotation, which is 15 degrees either way: a plus stays apart from
-/// an x, and horizontal from vertical.
+/// Tangent of half the largest rotation, 15 degrees either way: a plus stays different from an x, and horizontal from
+/// vertical.
 const HALF_ROTATION: f64 = 0.131_652_5;
-/// Least distance between the colours of shape and ground in RGB space, in units of a byte.
+/// The least distance of the colours of shape and ground in RGB space, in units of a byte.
 const CONTRAST: f64 = 96.;
-/// Largest amplitude of the noise in units of a byte.
+/// The largest amplitude of the noise, in units of a byte.
 const NOISE: f64 = 24.;
-/// Points sampled along each side of a pixel, so that edges are smooth.
+/// Sample points along each side of a pixel, for smooth edges.
 const SAMPLES: usize = 3;
 
-/// `count` images of `size` x `size` pixels; the label of number `i` is `i % 10`.
+/// `count` images of `size` x `size` pixels; image `i` has the label `i % 10`.
 ///
-/// An image depends on `seed`, `split`, its number and `size` alone: a longer set begins with the
-/// shorter one.
+/// An image depends only on `seed`, `split`, its number and `size`: a longer set starts with the shorter one.
 ///
 /// # Errors
-///
-/// When `size` is below [`MIN_SIZE`] or `count` is more than a set can hold.
+/// A `size` below [`MIN_SIZE`], or a `count` above the largest set.
 pub fn images(split: Split, count: usize, size: usize, seed: u64) -> Result<Images, Error> {
     if size < MIN_SIZE {
         return Err(Error::SyntheticSize { size, min: MIN_SIZE });
@@ -66,7 +62,7 @@ pub fn images(split: Split, count: usize, size: usize, seed: u64) -> Result<Imag
     Images::new(pixels.collect(), labels.collect(), size, size, class_names)
 }
 
-/// One image, `[size, size, 3]`.
+/// The bytes of one image, `[size, size, 3]`.
 fn draw(split: Split, index: usize, size: usize, seed: u64) -> Vec<u8> {
     let epoch = match split {
         Split::Train => 0,
@@ -91,7 +87,7 @@ fn draw(split: Split, index: usize, size: usize, seed: u64) -> Vec<u8> {
     pixels
 }
 
-/// Colours of ground and shape: uniform, but for those that are too close to each other.
+/// The colours of ground and shape: uniform, without those that are too close to each other.
 fn colours(rng: &mut ChaCha8Rng) -> [[f64; 3]; 2] {
     loop {
         let [ground, ink] = [(); 2].map(|()| [(); 3].map(|()| uniform(rng, [0., 255.])));
@@ -105,7 +101,7 @@ fn colours(rng: &mut ChaCha8Rng) -> [[f64; 3]; 2] {
     }
 }
 
-/// Where a shape lies. Arithmetic only, no sine: the same bytes on every machine.
+/// The place of a shape. Basic arithmetic only, no sine: the bytes are the same on every machine.
 struct Pose {
     /// Row and column of the centre in pixels.
     centre: [f64; 2],
@@ -113,7 +109,7 @@ struct Pose {
     scale: f64,
     sine: f64,
     cosine: f64,
-    /// Where in its period a pattern begins, each way.
+    /// The start of a pattern within its period, along each axis.
     phases: [f64; 2],
 }
 
@@ -126,7 +122,7 @@ impl Pose {
         Self { centre, scale, sine, cosine, phases: [unit(rng), unit(rng)] }
     }
 
-    /// How much of a pixel the shape covers, 0 to 1.
+    /// The part of a pixel that the shape covers, 0 to 1.
     fn cover(&self, shape: Shape, row: usize, column: usize) -> f64 {
         let sample = |pixel: usize, sample: usize, centre: f64| {
             (pixel as f64 + (sample as f64 + 0.5) / SAMPLES as f64 - centre) / self.scale

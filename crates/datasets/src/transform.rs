@@ -1,5 +1,5 @@
-//! From an image's bytes to its place in a batch. Crop, flips, normalisation and cutout are one
-//! pass with no copy in between; only what has to see the whole image makes one.
+//! From the bytes of an image to its place in a batch. Crop, flips, normalisation and cutout are one pass without a
+//! copy in between; only operations that need the whole image make one.
 
 use crate::augment::{Canvas, Draw, PaddingMode};
 use crate::normalization::Table;
@@ -7,17 +7,17 @@ use crate::random::{Counter, Purpose};
 use crate::source::ImageRef;
 use crate::{Augmentation, Error, Fit, FlipSchedule, Normalization};
 
-/// An augmentation and a normalisation, checked against the images they are for.
+/// An augmentation and a normalisation, checked against the size of the images.
 pub(crate) struct Transform {
     augmentation: Augmentation,
     table: Table,
-    /// How images come to that size where they are of any.
+    /// Brings images to that size, where they have any.
     fit: Option<Fit>,
     height: usize,
     width: usize,
 }
 
-/// Room that the work on one image takes; kept for the next.
+/// The buffers for one image, reused for the next.
 #[derive(Default)]
 pub(crate) struct Room {
     window: Canvas,
@@ -36,7 +36,7 @@ impl Transform {
         Ok(Self { augmentation, table: normalization.table()?, fit, height, width })
     }
 
-    /// Draws what happens to `image` and writes the outcome to `output`, `[height, width]`, which the image is too
+    /// Draws the changes of `image` and writes the result to `output`, `[height, width]`. The image has that size, too,
     /// unless it is fitted.
     pub(crate) fn apply(
         &self,
@@ -100,7 +100,7 @@ impl Transform {
         self.cut_out(draw, output);
     }
 
-    /// Writes what crop and flips leave of `image`, each pixel as `map` has it.
+    /// Writes the cropped and flipped `image`, each pixel through `map`.
     fn gather<P: Copy>(
         &self,
         image: &[[u8; 3]],
@@ -141,8 +141,8 @@ impl Transform {
         [self.table[0][red], self.table[1][green], self.table[2][blue]]
     }
 
-    /// For each position along one axis (0 vertical, 1 horizontal) of the output, where in the
-    /// image it comes from; `None` is black padding.
+    /// The place in the image of each position of the output along one axis (0 vertical, 1 horizontal); `None` is black
+    /// padding.
     fn sources(&self, axis: usize, size: usize, draw: Draw) -> Vec<Option<usize>> {
         let (padding, mode) = match self.augmentation.crop {
             Some(crop) => (crop.padding, crop.mode),
@@ -150,7 +150,7 @@ impl Transform {
         };
         let source = |position: usize| {
             let cropped = if draw.flips[axis] { size - 1 - position } else { position };
-            // In the padded image, the image itself begins at `padding`.
+            // The image starts at `padding` in the padded image.
             let padded = cropped + draw.offsets[axis];
             match mode {
                 PaddingMode::Zero => padded.checked_sub(padding).filter(|&source| source < size),

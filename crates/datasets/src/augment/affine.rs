@@ -1,15 +1,14 @@
-//! Shears, shifts and rotations of an image's bytes: the nearest pixel, black where there is none.
+//! Shears, translations and rotations of an image's bytes: the nearest pixel, or black outside the image.
 //!
-//! As Pillow does it, whose coordinates are of 16 bits behind the point: pixels that lie halfway go
-//! to the same side.
+//! As in Pillow, coordinates have 16 fractional bits, so pixels that lie halfway are rounded to the same side.
 
 use super::canvas::Canvas;
 
-/// `[a, b, c, d, e, f]`: what stands at column `x` and row `y` comes from column `a x + b y + c` and
-/// row `d x + e y + f`. Pillow: `Image.transform(size, AFFINE, …)`.
+/// `[a, b, c, d, e, f]`: the pixel in column `x` and row `y` comes from column `a x + b y + c` and row `d x + e y + f`.
+/// Pillow: `Image.transform(size, AFFINE, …)`.
 type Inverse = [f64; 6];
 
-/// Bits behind the point.
+/// Fractional bits of a coordinate.
 const FRACTION: u32 = 16;
 
 impl Canvas {
@@ -28,9 +27,9 @@ impl Canvas {
         self.affine([1., 0., -right as f64, 0., 1., -down as f64]);
     }
 
-    /// Turns the image about its centre, counter-clockwise.
+    /// Rotates the image about its centre, counter-clockwise.
     pub(super) fn rotate(&mut self, degrees: f64) {
-        // The last bit of a math library's sine is lost in the 16 bits that are kept of it.
+        // Math libraries differ in the last bit of a sine, but only 16 fractional bits are kept.
         let (sine, cosine) = (-degrees.to_radians()).sin_cos();
         let (x, y) = (self.width as f64 / 2., self.height as f64 / 2.);
         let across = x - cosine * x - sine * y;
@@ -40,7 +39,7 @@ impl Canvas {
 
     fn affine(&mut self, [a, b, c, d, e, f]: Inverse) {
         let fixed = |value: f64| (value * f64::from(1 << FRACTION) + 0.5).floor() as i64;
-        // Of the first pixel's centre.
+        // The source of the first pixel's centre.
         let (x0, y0) = (fixed(c + a * 0.5 + b * 0.5), fixed(f + d * 0.5 + e * 0.5));
         let [a, b, d, e] = [a, b, d, e].map(fixed);
         let (height, width) = (self.height, self.width);

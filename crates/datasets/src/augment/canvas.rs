@@ -1,23 +1,23 @@
-//! An image's bytes while they are changed, and the room that changing them takes.
+//! The bytes of an image while they are changed, and the buffers for it.
 
-/// Bytes of one image, `[height, width]` of RGB. Kept from image to image to save allocations.
+/// The bytes of one image, `[height, width]` of RGB. Kept from image to image to save allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Canvas {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(crate) pixels: Vec<[u8; 3]>,
-    /// What an operation writes that cannot write in place.
+    /// The output of operations that cannot write in place.
     spare: Vec<[u8; 3]>,
 }
 
 impl Canvas {
-    /// Makes room for an image of this size, whose pixels are the caller's to write.
+    /// Takes the size of an image, whose pixels the caller then writes.
     pub(crate) fn resize(&mut self, height: usize, width: usize) {
         (self.height, self.width) = (height, width);
         self.pixels.resize(height * width, [0; 3]);
     }
 
-    /// Replaces every pixel by what `pixel` makes of the image, the row and the column.
+    /// Replaces every pixel by the result of `pixel` for the image, the row and the column.
     pub(super) fn redraw(&mut self, pixel: impl Fn(&[[u8; 3]], usize, usize) -> [u8; 3]) {
         self.spare.clear();
         for row in 0..self.height {
@@ -35,7 +35,7 @@ impl Canvas {
         }
     }
 
-    /// How often each byte occurs, channel by channel.
+    /// The count of each byte, for each channel.
     pub(super) fn histograms(&self) -> [[u32; 256]; 3] {
         let mut counts = [[0; 256]; 3];
         for pixel in &self.pixels {

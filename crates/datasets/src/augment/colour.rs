@@ -1,15 +1,15 @@
-//! Brightness, contrast, saturation and sharpness: each an image between, or beyond, the image
-//! and one that lacks the quality. Pillow's `ImageEnhance`, to the byte.
+//! Brightness, contrast, saturation and sharpness: each blends the image with one that lacks the quality. Pillow:
+//! `ImageEnhance`, to the byte.
 
 use super::canvas::Canvas;
 
 impl Canvas {
-    /// Against black. torchvision: `adjust_brightness`.
+    /// Blends with black. torchvision: `adjust_brightness`.
     pub(super) fn brightness(&mut self, factor: f64) {
         self.blend_each(factor, |_| [0; 3]);
     }
 
-    /// Against the image's mean grey. torchvision: `adjust_contrast`.
+    /// Blends with the image's mean grey. torchvision: `adjust_contrast`.
     pub(super) fn contrast(&mut self, factor: f64) {
         let pixels = self.pixels.len() as u64;
         let sum: u64 = self.pixels.iter().map(|&pixel| u64::from(grey(pixel))).sum();
@@ -17,13 +17,13 @@ impl Canvas {
         self.blend_each(factor, |_| [mean; 3]);
     }
 
-    /// Against the image in greys. torchvision: `adjust_saturation`.
+    /// Blends with the image in greys. torchvision: `adjust_saturation`.
     pub(super) fn saturation(&mut self, factor: f64) {
         self.blend_each(factor, |pixel| [grey(pixel); 3]);
     }
 
-    /// Against the image smoothed: a pixel's weight is 5 and its neighbours' 1 each; pixels at an
-    /// edge stay. torchvision: `adjust_sharpness`.
+    /// Blends with the smoothed image: a pixel weighs 5 and each neighbour 1; pixels at an edge stay. torchvision:
+    /// `adjust_sharpness`.
     pub(super) fn sharpness(&mut self, factor: f64) {
         let (height, width) = (self.height, self.width);
         let inner = |at: usize, size: usize| at > 0 && at + 1 < size;
@@ -54,8 +54,8 @@ impl Canvas {
     }
 }
 
-/// `without` at factor 0, `byte` at 1, and on along that line, cut off to a byte as a cast does.
-/// Pillow: `Image.blend`, whose numbers are of 32 bits.
+/// `without` at factor 0, `byte` at factor 1, and linear between and beyond, cast to a byte. Pillow: `Image.blend`,
+/// whose numbers have 32 bits.
 fn blend(without: u8, byte: u8, factor: f64) -> u8 {
     let difference = (i16::from(byte) - i16::from(without)) as f32;
     (f32::from(without) + factor as f32 * difference) as u8

@@ -1,4 +1,4 @@
-//! A random rectangle of the normalised image, taken away.
+//! Erasing of a random rectangle of the normalised image.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -10,26 +10,25 @@ use crate::random::{normals, unit};
 /// Erases a rectangle of random area and aspect ratio after normalisation (Zhong et al. 2017).
 /// torchvision: `RandomErasing(p, scale, ratio, value)`.
 ///
-/// When ten draws do not fit into the image, it stays as it is.
+/// After ten draws that do not fit into the image, it stays unchanged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Erasing {
-    /// How likely an image loses a rectangle.
+    /// The probability that an image loses a rectangle.
     pub probability: f64,
     /// Least and largest area, as shares of the image's.
     pub scale: [f64; 2],
     /// Least and largest ratio of height to width.
     pub ratio: [f64; 2],
-    /// What is left there.
+    /// The contents of the rectangle afterwards.
     pub value: ErasingValue,
 }
 
-/// What stands where an image was erased.
+/// The contents of an erased rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErasingValue {
-    /// 0 after normalisation, which is the mean colour. torchvision: `value=0`.
+    /// 0 after normalisation, the mean colour. torchvision: `value=0`.
     Mean,
-    /// For every pixel and channel its own draw of mean 0 and deviation 1. torchvision:
-    /// `value="random"`.
+    /// A normal draw of mean 0 and deviation 1 for every pixel and channel. torchvision: `value="random"`.
     Noise,
 }
 
@@ -44,7 +43,7 @@ impl Erasing {
         if unit(rng) >= self.probability {
             return None;
         }
-        // Smaller than the image, each way.
+        // Smaller than the image along each axis.
         let fits = |[h, w]: [usize; 2]| h < height && w < width;
         let sides = sides(rng, height * width, self.scale, self.ratio, fits)?;
         Some(Rectangle::placed(rng, sides, [height, width]))
@@ -82,7 +81,7 @@ mod tests {
         value: ErasingValue::Mean,
     };
 
-    /// Which pixels of an image of 9s are gone.
+    /// An image of nines after erasing.
     fn erased(erasing: Erasing, index: u64, height: usize, width: usize) -> Vec<[f32; 3]> {
         let mut image = vec![[9.; 3]; height * width];
         erasing.apply(&mut stream(0, Purpose::Erasing, 0, index), &mut image, width);
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_of_every_channel_its_own() {
+    fn every_channel_has_its_own_noise() {
         let noisy = Erasing { probability: 1., value: ErasingValue::Noise, ..ERASING };
         let plain = Erasing { value: ErasingValue::Mean, ..noisy };
         let mut values = Vec::new();
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_fits_leaves_the_image() {
+    fn a_rectangle_that_never_fits_leaves_the_image() {
         let whole = Erasing { probability: 1., scale: [1., 1.], ratio: [1., 1.], ..ERASING };
         assert!(erased(whole, 0, 8, 8).iter().all(|&pixel| pixel == [9.; 3]));
         let never = Erasing { probability: 0., ..ERASING };

@@ -1,12 +1,12 @@
-//! When images are flipped left to right.
+//! The schedule of horizontal flips.
 
-/// How the horizontal flip of one epoch follows from that of another.
+/// The relation of an image's horizontal flips between epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FlipSchedule {
-    /// Not at all: every epoch draws anew.
+    /// None: every epoch draws anew.
     #[default]
     Independent,
-    /// Epoch 0 draws; from then on each image is flipped in every second epoch, so that two epochs
-    /// in a row show both sides of it (Jordan 2024, arXiv 2404.00498, "alternating flip").
+    /// Epoch 0 draws; afterwards each image is flipped in every second epoch, so that two consecutive epochs show
+    /// both of its sides (Jordan 2024, arXiv 2404.00498, "alternating flip").
     Alternating,
 }

@@ -1,4 +1,4 @@
-//! What torchvision makes of generated images, for the tests; `golden/make_golden.py` wrote it.
+//! torchvision's results for generated images, for the tests; `golden/make_golden.py` wrote them.
 
 use serde_json::Value;
 

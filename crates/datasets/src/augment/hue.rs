@@ -1,10 +1,10 @@
-//! Turning the hues of an image. Pillow's conversions to HSV and back, to the byte, with their
-//! numbers of 32 bits between those of 64.
+//! Rotation of an image's hues. Pillow's conversions to HSV and back, to the byte: some of their numbers have 32 bits,
+//! others 64.
 
 use super::canvas::Canvas;
 
 impl Canvas {
-    /// Turns every hue by `turn` of the circle, -0.5 to 0.5. torchvision: `adjust_hue`.
+    /// Rotates every hue by `turn` of the circle, -0.5 to 0.5. torchvision: `adjust_hue`.
     pub(super) fn hue(&mut self, turn: f64) {
         let turn = (turn * 255.) as i32 as u8;
         for pixel in &mut self.pixels {
@@ -30,7 +30,7 @@ fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     } else {
         (4. + f64::from(from_green) - f64::from(from_red)) as f32
     };
-    // -1 sixth at least, which is on the circle from its other end.
+    // At least -1 sixth, which lies on the circle.
     let turns = f64::from(sixths) / 6. + 1.;
     let hue = if turns < 1. { turns } else { turns - 1. };
     let byte = |share: f32| (f64::from(share) * 255.) as u8;
@@ -59,8 +59,8 @@ fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     }
 }
 
-/// `x` of 0 to 255 rounded, halves up. `f64::round` is a call for processors without SSE 4.1, which is
-/// what programs are compiled for, and there are three for every pixel.
+/// `x` of 0 to 255 rounded, halves up. `f64::round` is a function call on targets without SSE 4.1, such as the default
+/// one, and every pixel needs three.
 fn rounded(x: f64) -> u8 {
     let whole = x as u8;
     whole + u8::from(x - f64::from(whole) >= 0.5)

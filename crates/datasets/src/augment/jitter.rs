@@ -6,17 +6,17 @@ use super::canvas::Canvas;
 use crate::Error;
 use crate::random::{below, uniform};
 
-/// Changes brightness, contrast, saturation and hue, each by a draw of its own, in random order.
-/// torchvision: `ColorJitter` of a PIL image.
+/// Changes brightness, contrast, saturation and hue, each by its own draw, in random order. torchvision:
+/// `ColorJitter` on a PIL image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter {
-    /// The factor is uniform from 1 less this (0 at least) to 1 and this.
+    /// The factor is uniform from 1 minus this (but at least 0) to 1 plus this.
     pub brightness: f64,
-    /// The factor is uniform from 1 less this (0 at least) to 1 and this.
+    /// The factor is uniform from 1 minus this (but at least 0) to 1 plus this.
     pub contrast: f64,
-    /// The factor is uniform from 1 less this (0 at least) to 1 and this.
+    /// The factor is uniform from 1 minus this (but at least 0) to 1 plus this.
     pub saturation: f64,
-    /// The turn is uniform from minus this to this, in turns of the colour circle; 0.5 at most.
+    /// The rotation is uniform from minus this to this, in turns of the colour circle; at most 0.5.
     pub hue: f64,
 }
 
@@ -50,7 +50,7 @@ impl Jitter {
         Draw { factors, hue, order }
     }
 
-    /// Draws and changes the colours of `canvas`. What is 0 leaves them untouched.
+    /// Draws and changes the colours of `canvas`. An option of 0 changes nothing.
     pub(crate) fn apply(&self, rng: &mut ChaCha8Rng, canvas: &mut Canvas) {
         let Draw { factors: [brightness, contrast, saturation], hue, order } = self.draw(rng);
         for change in order {
@@ -66,7 +66,7 @@ impl Jitter {
 }
 
 struct Draw {
-    /// Of brightness, contrast and saturation.
+    /// The factors of brightness, contrast and saturation.
     factors: [f64; 3],
     hue: f64,
     order: [usize; 4],
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_jittered_is_not_touched() {
+    fn options_of_zero_change_nothing() {
         let mut canvas = Canvas::default();
         canvas.resize(16, 16);
         for (n, pixel) in canvas.pixels.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! Images of a batch in each other: mixup and CutMix.
+//! Mixing of the images of a batch: mixup and CutMix.
 
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
@@ -6,34 +6,33 @@ use tch::Tensor;
 use crate::Error;
 use crate::random::{below, beta};
 
-/// How the images of a batch are mixed. The partner of image `i` among `n` is image
-/// `n - 1 - i`, and one weight is drawn for the batch, as in the authors' code.
+/// Mixes the images of a batch. The partner of image `i` of `n` is image `n - 1 - i`, and one weight is drawn for the
+/// batch, as in the authors' code.
 ///
-/// It is drawn for a batch and its number in the epoch: alone of all random changes it depends on the
-/// batch size. A batch is for training then; an evaluation has to be told apart by its loader.
+/// The draw depends on the number of the batch in the epoch, so, unlike all other random changes, on the batch size. A
+/// loader for evaluation must not mix.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mix {
-    /// Every pixel is the weighted mean of both images' (Zhang et al. 2017).
+    /// Every pixel is the weighted mean of the pixels of both images (Zhang et al. 2017).
     Mixup {
         /// The weight is drawn from Beta(`alpha`, `alpha`).
         alpha: f64,
     },
-    /// A box of the image is the partner's (Yun et al. 2019). torchvision: `v2.CutMix(alpha=…)`,
-    /// whose boxes have the image's shape and a centre anywhere.
+    /// A box of the image comes from the partner (Yun et al. 2019). The box has the image's aspect ratio and its centre
+    /// anywhere. torchvision: `v2.CutMix(alpha=…)`.
     CutMix {
-        /// The area outside the box is drawn from Beta(`alpha`, `alpha`), before the image's edges
-        /// cut into the box.
+        /// The area outside the box, before it is cut at the image's edges, is drawn from Beta(`alpha`, `alpha`).
         alpha: f64,
     },
 }
 
-/// What a loss has to know of a mixed batch:
+/// The labels and the weight of a mixed batch, whose loss is
 /// `weight * loss(labels) + (1 - weight) * loss(partner_labels)`.
 #[derive(Debug)]
 pub struct Mixed {
-    /// `[n]`, int64: labels of what was mixed in.
+    /// `[n]`, int64: the labels of the partners.
     pub partner_labels: Tensor,
-    /// Share of an image that is its own, 0 to 1; under CutMix that of its pixels.
+    /// The share of the image itself, 0 to 1; for CutMix its share of the pixels.
     pub weight: f64,
 }
 
@@ -47,7 +46,7 @@ impl Mix {
         Ok(())
     }
 
-    /// Draws, and mixes `images`, `[n, height, width]`; returns the share that is each one's own.
+    /// Draws and mixes `images`, `[n, height, width]`; returns the share of each image itself.
     pub(crate) fn apply(
         &self,
         rng: &mut ChaCha8Rng,

@@ -1,4 +1,4 @@
-//! Policies: an image goes through operations that are drawn from a table.
+//! Policies: operations that are drawn from a table.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -6,24 +6,24 @@ use super::canvas::Canvas;
 use crate::Error;
 use crate::random::below;
 
-/// Which operations an image goes through. Each is the nearest pixel with black around the image,
-/// as in torchvision with PIL images.
+/// The operations that are applied to an image. Geometric ones take the nearest pixel, and black outside the image, as
+/// torchvision does on PIL images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Some operations in a row, all of one strength (Cubuk et al. 2019). torchvision:
+    /// Several operations in a row, all of one strength (Cubuk et al. 2019). torchvision:
     /// `RandAugment(num_ops, magnitude)`.
     RandAugment {
-        /// How many, 1 or more.
+        /// Number of operations, at least 1.
         operations: usize,
-        /// How strong, 0 to 30.
+        /// Strength, 0 to 30.
         magnitude: usize,
     },
-    /// One operation of any strength, out of wider ranges (Müller and Hutter 2021). torchvision:
-    /// `TrivialAugmentWide()`. It moves images by up to 32 pixels, whatever their size.
+    /// One operation of random strength, from wider ranges (Müller and Hutter 2021). It moves images by up to 32
+    /// pixels, whatever their size. torchvision: `TrivialAugmentWide()`.
     TrivialAugmentWide,
 }
 
-/// Strengths that an operation has.
+/// Number of strengths of an operation.
 pub(super) const BINS: usize = 31;
 
 /// An operation on bytes.
@@ -65,13 +65,13 @@ impl Operation {
     ];
 }
 
-/// One operation as it was drawn.
+/// A drawn operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) operation: Operation,
     /// Strength, below [`BINS`].
     pub(super) bin: usize,
-    /// Whether to the negative side, for operations that have one.
+    /// Whether the magnitude is negative, for operations with a sign.
     pub(super) negative: bool,
 }
 
@@ -109,7 +109,7 @@ impl Policy {
         }
     }
 
-    /// torchvision: `_apply_op` with the magnitude that `_augmentation_space` has for the bin.
+    /// Applies an operation. torchvision: `_apply_op` with the magnitude that `_augmentation_space` has for the bin.
     pub(super) fn apply_step(&self, step: Step, canvas: &mut Canvas) {
         let Step { operation, bin, negative } = step;
         let wide = match self {
@@ -148,8 +148,8 @@ impl Policy {
     }
 }
 
-/// Entry `bin` of PyTorch's `linspace(start, end, 31)`: from the nearer end, in 32 bits, rounded once
-/// as processors with AVX2 have it; rounded twice, some would be a last bit and thus a byte apart.
+/// Entry `bin` of PyTorch's `linspace(start, end, 31)`: from the nearer end, in 32 bits, rounded once as on processors
+/// with AVX2. Rounded twice, some entries would differ in their last bit, and a byte with them.
 fn linspace(start: f32, end: f32, bin: usize) -> f32 {
     let step = (end - start) / (BINS - 1) as f32;
     if bin < BINS / 2 {

@@ -1,5 +1,4 @@
-//! A random part of an image, by area and aspect ratio: what a resized crop keeps and what erasing
-//! takes away.
+//! A random part of an image, by area and aspect ratio: the part that a resized crop keeps, or that erasing removes.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -14,11 +13,11 @@ pub(super) struct Rectangle {
     pub(super) width: usize,
 }
 
-/// Draws before giving up, as in torchvision.
+/// The most draws, as in torchvision.
 const ATTEMPTS: usize = 10;
 
-/// Sides that make an area of `scale` times `area` in pixels, the first `ratio` times the second:
-/// uniform in scale, uniform in the ratio's logarithm, rounded. `None` when `fits` takes none of ten.
+/// Draws two sides, in pixels. Their product is `scale` times `area`, with a uniform scale; the first is `ratio`
+/// times the second, with a uniform logarithm of the ratio; both are rounded. `None` where `fits` refuses ten draws.
 pub(super) fn sides(
     rng: &mut ChaCha8Rng,
     area: usize,
@@ -36,7 +35,7 @@ pub(super) fn sides(
 }
 
 impl Rectangle {
-    /// A rectangle of `height` and `width` at any place in an image of `size`.
+    /// Draws the place of a rectangle of `height` and `width` in an image of `size`.
     pub(super) fn placed(
         rng: &mut ChaCha8Rng,
         [height, width]: [usize; 2],

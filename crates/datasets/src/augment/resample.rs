@@ -1,21 +1,21 @@
-//! Images of another size: each new pixel is the mean of the old ones under a curve, which is as wide
-//! as two pixels, or four for the bicubic one, of whichever grid is the coarser (antialiased).
+//! Resizing: each new pixel is the mean of old ones, weighted by a curve. The curve is two pixels wide, or four if
+//! bicubic, on the coarser of the two grids (antialiased).
 //!
-//! Bytes as Pillow's `resize(…, BILINEAR)` and `BICUBIC` to the byte, whose weights are of 22 bits and
-//! which writes bytes between its two passes; floats as PyTorch's `interpolate(antialias=True)`.
+//! On bytes it equals Pillow's `resize(…, BILINEAR)` and `BICUBIC` to the byte: weights have 22 bits, and bytes are
+//! written between the two passes. On floats it equals PyTorch's `interpolate(antialias=True)`.
 
-/// The curve that pixels are weighted by.
+/// The curve that weights pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Interpolation {
     /// A triangle. Pillow: `BILINEAR`.
     #[default]
     Bilinear,
-    /// Cubic pieces that dip below 0 and so keep edges sharp (Keys 1981 with a = -0.5). Pillow: `BICUBIC`.
+    /// Cubic pieces, partly below 0, which keeps edges sharp (Keys 1981 with a = -0.5). Pillow: `BICUBIC`.
     Bicubic,
 }
 
 impl Interpolation {
-    /// How far from its middle the curve reaches, in pixels.
+    /// Half of the curve's width, in pixels.
     fn reach(self) -> f64 {
         match self {
             Interpolation::Bilinear => 1.,
@@ -23,7 +23,7 @@ impl Interpolation {
         }
     }
 
-    /// The curve at `distance` from its middle.
+    /// The value of the curve at `distance` from its middle.
     fn at(self, distance: f64) -> f64 {
         const A: f64 = -0.5;
         let x = distance.abs();
@@ -36,28 +36,28 @@ impl Interpolation {
     }
 }
 
-/// What is resampled.
+/// A pixel that can be resampled.
 pub(crate) trait Pixel: Copy {
-    /// What it is weighted by.
+    /// The weight of a pixel.
     type Weight: Copy;
 
     /// A sum of pixels times their weights.
     type Sum: Copy;
 
-    /// What a sum begins with.
+    /// The start of a sum.
     const EMPTY: Self::Sum;
 
-    /// `weight` of -1 to 1 as such.
+    /// The weight for a number of -1 to 1.
     fn weight(weight: f64) -> Self::Weight;
 
-    /// `sum` with this pixel in it.
+    /// `sum` plus this pixel times `weight`.
     fn added(self, sum: Self::Sum, weight: Self::Weight) -> Self::Sum;
 
-    /// A sum whose weights add up to 1.
+    /// The pixel of a sum whose weights add up to 1.
     fn of(sum: Self::Sum) -> Self;
 }
 
-/// Bits of a weight of bytes.
+/// Fractional bits of a weight of bytes.
 const WEIGHT_BITS: u32 = 22;
 
 impl Pixel for [u8; 3] {
@@ -102,20 +102,20 @@ impl Pixel for [f32; 3] {
     }
 }
 
-/// From one size to another.
+/// The change of images from one size to another.
 pub(crate) struct Resize<P: Pixel> {
     rows: Taps<P::Weight>,
     columns: Taps<P::Weight>,
 }
 
 impl<P: Pixel> Resize<P> {
-    /// Sizes are height and width in pixels, 1 or more.
+    /// From size `from` to size `to`: height and width in pixels, at least 1.
     pub(crate) fn new(from: [usize; 2], to: [usize; 2], interpolation: Interpolation) -> Self {
         let taps = |axis: usize| Taps::new::<P>(from[axis], 0..to[axis], to[axis], interpolation);
         Self { rows: taps(0), columns: taps(1) }
     }
 
-    /// The same, of which only the window of `size` that begins at `origin` is made.
+    /// The same, but makes only the window of `size` that starts at `origin`.
     pub(crate) fn window(
         from: [usize; 2],
         to: [usize; 2],
@@ -130,11 +130,11 @@ impl<P: Pixel> Resize<P> {
         Self { rows: taps(0), columns: taps(1) }
     }
 
-    /// Writes to `output`, `[height, width]` of the new size, the image of the old size that `input`
-    /// begins with, whose rows begin `stride` pixels apart. `between` is room.
+    /// Writes `output`, `[height, width]` of the new size. The image of the old size starts at the start of `input`,
+    /// with rows `stride` pixels apart. `between` is a buffer that may be reused.
     pub(crate) fn apply(&self, input: &[P], stride: usize, between: &mut Vec<P>, output: &mut [P]) {
         between.clear();
-        // Only the rows that some output is made of.
+        // Only the rows that some output needs.
         let above = self.rows.first_input();
         for row in input.chunks(stride).take(self.rows.last_input()).skip(above) {
             between.extend(self.columns.each().map(|(first, weights)| {
@@ -143,7 +143,7 @@ impl<P: Pixel> Resize<P> {
             }));
         }
         let width = self.columns.spans.len();
-        // Row by row, so that neighbours are added side by side.
+        // Row by row, so that the compiler adds neighbours together.
         let mut sums = vec![P::EMPTY; width];
         for (output, (first, weights)) in output.chunks_exact_mut(width).zip(self.rows.each()) {
             sums.fill(P::EMPTY);
@@ -160,15 +160,15 @@ impl<P: Pixel> Resize<P> {
     }
 }
 
-/// Along one axis, which pixels each new one is made of.
+/// The old pixels of each new pixel along one axis.
 struct Taps<W> {
-    /// For each output the first input, and where its weights end.
+    /// For each output the first input, and the end of its weights.
     spans: Vec<(usize, usize)>,
     weights: Vec<W>,
 }
 
 impl<W> Taps<W> {
-    /// Those of `outputs`, out of the `size` that `inputs` become.
+    /// The taps of `outputs`, where `inputs` pixels become `size`.
     fn new<P: Pixel<Weight = W>>(
         inputs: usize,
         outputs: std::ops::Range<usize>,
@@ -200,7 +200,7 @@ impl<W> Taps<W> {
         self.each().last().map_or(0, |(first, weights)| first + weights.len())
     }
 
-    /// For each output the first input and the weights from there on.
+    /// For each output the first input and the weights of the inputs from there.
     fn each(&self) -> impl Iterator<Item = (usize, &[W])> {
         self.spans.iter().scan(0, |start, &(first, end)| {
             let weights = &self.weights[*start..end];
@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    /// Against libtorch, for batches of another size.
+    /// Compared with libtorch, for batches of another size.
     #[test]
     fn floats_are_resized_as_pytorch_does() {
         for (from, to) in

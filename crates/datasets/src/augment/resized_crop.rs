@@ -1,4 +1,4 @@
-//! A random window of the image, brought back to the image's size.
+//! A random window of the image, resized to the input size.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -9,12 +9,11 @@ use super::resample::{Interpolation, Resize};
 use crate::Error;
 use crate::source::ImageRef;
 
-/// Crops a window of random area and aspect ratio and resizes it to the size that the network is given,
-/// antialiased (Szegedy et al. 2015). torchvision: `RandomResizedCrop(size, scale, ratio)` of a PIL
-/// image.
+/// Crops a window of random area and aspect ratio and resizes it to the input size, antialiased (Szegedy et al. 2015).
+/// torchvision: `RandomResizedCrop(size, scale, ratio)` on a PIL image.
 ///
-/// When ten draws do not fit into the image, the window is the largest in its centre with a ratio
-/// within bounds.
+/// After ten draws that do not fit into the image, the window is the largest one in its centre with a ratio within
+/// bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ResizedCrop {
     /// Least and largest area of the window, as shares of the image's.
@@ -45,7 +44,7 @@ impl ResizedCrop {
         Rectangle { top: (height - h) / 2, left: (width - w) / 2, height: h, width: w }
     }
 
-    /// Draws a window of `image` onto `canvas`. `between` is room.
+    /// Draws a window of `image` onto `canvas`. `between` is a buffer that may be reused.
     pub(crate) fn apply(
         &self,
         rng: &mut ChaCha8Rng,
@@ -102,9 +101,9 @@ mod tests {
         assert!(windows.iter().any(|w| w.left > 0 && w.left + w.width == 32));
     }
 
-    /// torchvision's fallback: a window of the whole area in an image that is too wide or too high.
+    /// torchvision's fallback, for a window of the whole area in an image that is too wide or too high.
     #[test]
-    fn what_never_fits_is_cut_from_the_centre() {
+    fn windows_that_never_fit_are_cut_from_the_centre() {
         let crop = ResizedCrop { scale: [1., 1.], ratio: [1., 1.] };
         let all = |expected, height, width| {
             assert!(windows(crop, height, width).iter().all(|window| *window == expected));

@@ -1,4 +1,4 @@
-//! Draws of the options that every image goes through, and what is refused.
+//! Draws of crop, flips and cutout, and the refusals of options.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn every_cutout_centre_is_drawn() {
 }
 
 #[test]
-fn flips_follow_their_probability_and_each_other_not() {
+fn flips_follow_their_probability_and_are_independent() {
     let augmentation =
         Augmentation { vertical_flip: 0.25, horizontal_flip: 0.5, ..Default::default() };
     let flips = counts(draws(augmentation).into_iter().map(|draw| draw.flips));

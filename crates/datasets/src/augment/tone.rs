@@ -1,4 +1,4 @@
-//! Operations that look each byte up in a table. Pillow's `ImageOps`.
+//! Operations by a table of bytes. Pillow: `ImageOps`.
 
 use super::canvas::Canvas;
 
@@ -9,15 +9,15 @@ impl Canvas {
         self.look_up(&[std::array::from_fn(|byte| byte as u8 & mask); 3]);
     }
 
-    /// Inverts every byte that is not below `threshold`. Pillow: `ImageOps.solarize`.
+    /// Inverts every byte of at least `threshold`. Pillow: `ImageOps.solarize`.
     pub(super) fn solarize(&mut self, threshold: f64) {
         let inverted =
             |byte: usize| if (byte as f64) < threshold { byte as u8 } else { !(byte as u8) };
         self.look_up(&[std::array::from_fn(inverted); 3]);
     }
 
-    /// Stretches each channel so that its darkest byte becomes 0 and its lightest 255; a channel of
-    /// one byte stays. Pillow: `ImageOps.autocontrast`.
+    /// Stretches each channel so that its darkest byte becomes 0 and its lightest 255; a channel of one byte stays.
+    /// Pillow: `ImageOps.autocontrast`.
     pub(super) fn autocontrast(&mut self) {
         let tables = self.histograms().map(|counts| {
             let darkest = counts.iter().position(|&count| count > 0).unwrap_or(0);
@@ -27,14 +27,14 @@ impl Canvas {
             }
             let scale = 255. / (lightest - darkest) as f64;
             let offset = -(darkest as f64) * scale;
-            // A cast cuts off what lies behind the point, and beyond a byte.
+            // The cast drops the fraction and clamps to a byte.
             std::array::from_fn(|byte| (byte as f64 * scale + offset) as u8)
         });
         self.look_up(&tables);
     }
 
-    /// Spreads each channel's bytes evenly, as far as equal bytes stay equal; a channel with fewer
-    /// than 255 pixels below its lightest stays. Pillow: `ImageOps.equalize`.
+    /// Spreads each channel's bytes evenly while equal bytes stay equal; a channel with fewer than 255 pixels below its
+    /// lightest stays. Pillow: `ImageOps.equalize`.
     pub(super) fn equalize(&mut self) {
         let pixels = self.pixels.len() as u32;
         let tables = self.histograms().map(|counts| {
@@ -54,7 +54,7 @@ impl Canvas {
     }
 }
 
-/// Every byte as it is.
+/// The table that changes nothing.
 const UNCHANGED: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

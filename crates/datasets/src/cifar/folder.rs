@@ -8,12 +8,10 @@ use super::{Cifar, SIDE};
 use crate::{Error, Images, Split};
 
 impl Cifar {
-    /// Loads a split from `folder`: either the one that holds the `.bin` files, or the one that
-    /// the official archive was unpacked in.
+    /// Loads a split from `folder`, which holds the `.bin` files, or the folder that the official archive unpacks to.
     ///
     /// # Errors
-    ///
-    /// When a file is missing or unreadable, and as [`Cifar::parse`].
+    /// A file that is missing or cannot be read; the errors of [`Cifar::parse`].
     pub fn load(self, folder: &Path, split: Split) -> Result<Images, Error> {
         let mut pixels = Vec::new();
         let mut labels = Vec::new();
@@ -41,7 +39,7 @@ impl Cifar {
         Err(Error::Missing { file, nested, set: self.name() })
     }
 
-    /// The length is checked before anything is read, so that a wrong file costs no memory.
+    /// The bytes of a file. The length is checked first, so a wrong file costs no memory.
     fn read(self, path: &Path, records: usize) -> Result<Vec<u8>, Error> {
         let unreadable = |source| Error::Unreadable { file: path.into(), source };
         let file = File::open(path).map_err(unreadable)?;
@@ -53,7 +51,7 @@ impl Cifar {
     }
 }
 
-/// Nothing of that name: also when what should be the folder is a file.
+/// Whether nothing has that name, also where a file stands in place of the folder.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -1,4 +1,4 @@
-//! The formats on bytes made here, and every refusal with its words.
+//! The formats, on bytes made by the tests, and the text of every refusal.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn record(labels: &[u8], pixels: impl FnMut(usize) -> u8) -> Vec<u8> {
     labels.iter().copied().chain((0..3072).map(pixels)).collect()
 }
 
-/// A pixel's channel, row and column can be told from its value: the halves of the bytes differ.
+/// A byte that depends on the channel, row and column of its pixel.
 fn pattern(position: usize) -> u8 {
     let (channel, row, column) = (position / 1024, position / 32 % 32, position % 32);
     (channel * 85 + row * 2 + column / 31 * 7) as u8
@@ -143,7 +143,7 @@ mod folder {
     }
 
     #[test]
-    fn a_missing_file_is_named_with_its_cure() {
+    fn a_missing_file_is_named_with_the_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
         let error = Cifar::Cifar100.load(folder.path(), Split::Train).unwrap_err();

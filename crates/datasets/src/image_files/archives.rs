@@ -1,17 +1,15 @@
-//! Archives that images are read from, open while they are in use.
+//! Archives that images are read from, kept open while they are in use.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Those that are open at a time; half of what a process may open unless somebody allowed it more.
+/// The most archives that are open at a time: half of the files that a process may open by default.
 const OPEN: usize = 512;
 
-/// Archives by number. Each is opened when something is read from it; of too many the one that was not used for longest is
-/// closed.
+/// Archives by number. An archive is opened when it is read; above [`OPEN`] the least recently used one is closed.
 pub(super) struct Archives {
     paths: Vec<PathBuf>,
     open: Mutex<Open>,
@@ -19,7 +17,7 @@ pub(super) struct Archives {
 
 #[derive(Default)]
 struct Open {
-    /// With when it was used last.
+    /// Each with the time of its last use, counted in uses.
     files: HashMap<u32, (Arc<File>, u64)>,
     uses: u64,
 }
@@ -29,9 +27,10 @@ impl Archives {
         Self { paths, open: Mutex::default() }
     }
 
-    /// Fills `bytes` with what lies in archive `number` from `offset` on.
+    /// Fills `bytes` from archive `number`, starting at `offset`.
     pub(super) fn read(&self, number: u32, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.file(number)?.read_exact_at(bytes, offset)
+        let file = self.file(number)?;
+        read_exact_at(&file, bytes, offset)
     }
 
     fn file(&self, number: u32) -> io::Result<Arc<File>> {
@@ -45,14 +44,14 @@ impl Archives {
         let file = Arc::new(File::open(&self.paths[number as usize])?);
         if open.files.len() == OPEN {
             let oldest = open.files.iter().min_by_key(|(_, (_, used))| *used);
-            let oldest = oldest.map(|(&number, _)| number).expect("some are open");
+            let oldest = oldest.map(|(&number, _)| number).expect("OPEN archives are open");
             open.files.remove(&oldest);
         }
         open.files.insert(number, (Arc::clone(&file), now));
         Ok(file)
     }
 
-    /// Numbers of those that are open, in order.
+    /// The numbers of the open archives, in order.
     #[cfg(test)]
     pub(super) fn open(&self) -> Vec<u32> {
         let mut numbers: Vec<u32> = self.open.lock().unwrap().files.keys().copied().collect();
@@ -61,12 +60,35 @@ impl Archives {
     }
 }
 
+/// Fills `bytes` from `offset` of the file, whose position other threads may use meanwhile.
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+/// Fills `bytes` from `offset` of the file. The position of the file moves, but nothing here reads from it.
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                bytes = &mut bytes[count..];
+                offset += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn of_too_many_archives_the_one_that_lay_idle_is_closed() {
+    fn above_the_limit_the_least_recently_used_archive_is_closed() {
         let folder = tempfile::tempdir().unwrap();
         let count = OPEN as u32 + 10;
         let paths: Vec<PathBuf> =

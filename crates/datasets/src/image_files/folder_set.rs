@@ -8,23 +8,23 @@ use super::{Found, Held, ImageFiles, Places, is_image};
 use crate::Error;
 use crate::random::permutation;
 
-/// What the folder of a test set may be called, beside one called `train`.
+/// The names of a folder with a test set, beside one called `train`.
 const TESTS: [&str; 4] = ["val", "valid", "validation", "test"];
 const TRAIN: &str = "train";
-/// A folder that macOS puts into its archives, for what other systems do not keep.
+/// A folder of metadata that macOS puts into its archives.
 const LEFT_BY_MACOS: &str = "__MACOSX";
-/// Folders within folders of a class, at most: a link may lead back.
+/// The deepest nesting of folders in a class: a link may lead to a folder above.
 const DEEPEST: usize = 16;
 
 /// The images of a class by their names relative to the root.
 type Classes = Vec<(String, Vec<String>)>;
 
-/// Finds `root/CLASS/…/NAME.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), or the same under `root/train` and `root/val`
-/// (or `valid`, `validation`, `test`). Classes are numbered by their names. Where there is no test set, `held` is held
-/// back. torchvision: `ImageFolder`.
+/// The images `root/CLASS/…/NAME.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), or the same below `root/train` and
+/// `root/val` (or `valid`, `validation`, `test`). Classes are numbered in the order of their names. Without a test set
+/// `held` of the images become one. torchvision: `ImageFolder`.
 ///
 /// # Errors
-/// A folder that cannot be read or has no classes, a class without an image, a class that is in the test set alone.
+/// A folder that cannot be read or has no classes, a class without an image, a class that only the test set has.
 pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     let tests = TESTS.iter().find(|name| root.join(name).is_dir());
     let mut ignored = 0;
@@ -45,7 +45,7 @@ pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     Ok(Found { train, test, held: held.fraction > 0., ignored })
 }
 
-/// Of every class a part by chance, but at least one image and not the last one.
+/// Splits every class at random; both parts get at least one image of it.
 fn split(all: Classes, held: Held, root: &Path) -> Result<(Classes, Classes), Error> {
     held.check()?;
     if held.fraction == 0. {
@@ -85,7 +85,7 @@ fn files(root: &Path, names: &Arc<[String]>, classes: Classes) -> Arc<ImageFiles
     })
 }
 
-/// The classes in the folder `part` of `root`, by name.
+/// The classes in the folder `part` of `root`, in the order of their names.
 fn classes(root: &Path, part: &str, ignored: &mut usize) -> Result<Classes, Error> {
     let mut classes = Classes::new();
     for entry in entries(&root.join(part))? {
@@ -112,7 +112,7 @@ fn classes(root: &Path, part: &str, ignored: &mut usize) -> Result<Classes, Erro
     Ok(classes)
 }
 
-/// Every image under `within`, in the order of the names.
+/// Collects every image below `within`, in the order of the names.
 fn collect(
     root: &Path,
     within: &str,
@@ -136,7 +136,7 @@ fn collect(
     Ok(())
 }
 
-/// What is in a folder, but for what is hidden, by name.
+/// The names in a folder in order, without hidden ones.
 fn entries(folder: &Path) -> Result<Vec<String>, Error> {
     let unreadable = |source| Error::Unreadable { file: folder.to_path_buf(), source };
     let mut names = Vec::new();

@@ -1,10 +1,10 @@
-//! Many names in one piece of memory.
+//! Many names in one allocation.
 
 /// Names, by number.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     text: String,
-    /// Where each ends.
+    /// The end of each name in the text.
     ends: Vec<usize>,
 }
 
@@ -14,7 +14,7 @@ impl Names {
         self.ends.push(self.text.len());
     }
 
-    /// Panics past the last one.
+    /// The name of this number. Panics past the last one.
     pub(super) fn get(&self, index: usize) -> &str {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start..self.ends[index]]

@@ -1,4 +1,4 @@
-//! Images in tar archives, as webdataset writes them: few large files in place of many small ones.
+//! Images in tar archives, as webdataset writes them: few large files instead of many small ones.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use crate::decode::LARGEST_FILE;
 use crate::random::permutation;
 use crate::{Error, Share};
 
-/// Digits of a label, and what may stand around them.
+/// The longest file of a label, in bytes: its digits and white space around them.
 const LONGEST_LABEL: u64 = 64;
 
 /// An image in an archive.
@@ -27,31 +27,32 @@ struct Sample {
     place: (u32, u64, u32),
 }
 
-/// Archives of images in a folder.
+/// The archives of images in a folder.
 #[derive(Debug)]
 pub struct Shards {
     root: PathBuf,
-    /// Those to train on, then those of a test set if there are such.
+    /// Those of the training set, then those of the test set, if it has any.
     archives: Vec<PathBuf>,
-    /// How many those to train on are.
+    /// Number of archives of the training set.
     training: usize,
 }
 
-/// Which images are in some of the [`Shards`].
+/// The images in some of the [`Shards`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardIndex {
     samples: Vec<Sample>,
     ignored: usize,
 }
 
-/// Finds the archives `root/train*.tar` and `root/val*.tar` (or `test*.tar`), or without those all `root/*.tar`, of which
-/// `held` is held back. A sample is an image, `KEY.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), and its label, a number in
-/// `KEY.cls`, side by side. The names of the classes are the lines of `root/classes.txt`, or else their numbers.
+/// The images in the archives `root/train*.tar` and `root/val*.tar` (or `test*.tar`). Without both of them all
+/// `root/*.tar` are one set, and `held` of its images become the test set.
 ///
-/// The archives are gone through once, header by header; images are read where they lie.
+/// A sample is an image, `KEY.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), next to its label, a number in `KEY.cls`. The
+/// lines of `root/classes.txt` name the classes; without it their numbers do. Only headers and labels are read here;
+/// images are read later, at their places in the archives.
 ///
 /// # Errors
-/// An archive that cannot be read, a sample that lacks its label, a label without a name, no sample at all.
+/// An archive that cannot be read, a sample without a label, a label without a name, or no sample at all.
 pub fn shards(root: &Path, held: Held) -> Result<Found, Error> {
     let shards = Shards::list(root)?;
     let index = shards.index(Share::WHOLE)?;
@@ -59,10 +60,10 @@ pub fn shards(root: &Path, held: Held) -> Result<Found, Error> {
 }
 
 impl Shards {
-    /// The archives in `root`; none is opened.
+    /// Lists the archives in `root` without opening them.
     ///
     /// # Errors
-    /// A folder that cannot be read, or holds no archive.
+    /// A folder that cannot be read, or that holds no archive.
     pub fn list(root: &Path) -> Result<Self, Error> {
         let unreadable = |source| Error::Unreadable { file: root.to_path_buf(), source };
         let mut archives = Vec::new();
@@ -81,16 +82,16 @@ impl Shards {
         let held_back = train.is_empty() || test.is_empty();
         let training = if held_back { archives.len() } else { train.len() };
         let archives = if held_back { archives } else { [train, test].concat() };
-        match archives.is_empty() {
-            true => Err(Error::NoShards { folder: root.into() }),
-            false => Ok(Self { root: root.to_path_buf(), archives, training }),
+        if archives.is_empty() {
+            return Err(Error::NoShards { folder: root.into() });
         }
+        Ok(Self { root: root.to_path_buf(), archives, training })
     }
 
-    /// Names and lengths of the archives, a line each: what copies of a set have in common.
+    /// The name and length of each archive on a line: equal for copies of one set.
     ///
     /// # Errors
-    /// An archive that is gone.
+    /// An archive that is missing.
     pub fn listing(&self) -> Result<String, Error> {
         let line = |path: &PathBuf| {
             let unreadable = |source| Error::Unreadable { file: path.clone(), source };
@@ -99,10 +100,13 @@ impl Shards {
         self.archives.iter().map(line).collect()
     }
 
-    /// Goes through the archives that are `share`'s; no other is opened.
+    /// Indexes the archives of `share` without opening the others.
     ///
     /// # Errors
-    /// An archive that cannot be read, a sample that lacks its label.
+    /// An archive that cannot be read, or a sample without a label.
+    ///
+    /// # Panics
+    /// A share whose rank is not below its world size.
     pub fn index(&self, share: Share) -> Result<ShardIndex, Error> {
         let mut index = ShardIndex::default();
         for number in share.of(&(0..self.archives.len())) {
@@ -111,16 +115,18 @@ impl Shards {
         Ok(index)
     }
 
-    /// The sets, by the `index` of all archives.
+    /// The training and the test set, from the `index` of all archives.
     ///
     /// # Errors
-    /// A label without a name, no sample at all, a fraction that is none.
+    /// A label without a name, no sample at all, or a fraction out of range.
     pub fn found(self, index: ShardIndex, held: Held) -> Result<Found, Error> {
         let Self { root, archives, training } = self;
         let ShardIndex { samples, ignored } = index;
-        let some = |samples: Vec<Sample>| match samples.is_empty() {
-            true => Err(Error::NoShards { folder: root.clone() }),
-            false => Ok(samples),
+        let some = |samples: Vec<Sample>| {
+            if samples.is_empty() {
+                return Err(Error::NoShards { folder: root.clone() });
+            }
+            Ok(samples)
         };
         let held_back = training == archives.len();
         let (train, test) = if held_back {
@@ -150,7 +156,8 @@ impl Shards {
 }
 
 impl ShardIndex {
-    /// The index of all archives, by those of every share in their order.
+    /// Joins the indices of all shares, in the order of the shares.
+    #[must_use]
     pub fn joined(parts: Vec<Self>) -> Self {
         let mut all = Self::default();
         for part in parts {
@@ -160,12 +167,12 @@ impl ShardIndex {
         all
     }
 
-    /// Goes through archive `number`, which is at `path`.
+    /// Adds the samples of archive `number`, the file `path`.
     fn add(&mut self, number: u32, path: &Path) -> Result<(), Error> {
         let unreadable = |source| Error::Unreadable { file: path.to_path_buf(), source };
         let problem = |problem: String| Error::Shard { file: path.to_path_buf(), problem };
         let mut archive = Archive::new(File::open(path).map_err(unreadable)?);
-        // Of the sample that is being read: its key, its image and its label.
+        // The key, image and label of the current sample.
         let mut key = String::new();
         let mut image: Option<(String, u64, u32)> = None;
         let mut label: Option<u32> = None;
@@ -180,7 +187,7 @@ impl ShardIndex {
                     Ok(())
                 }
                 (Some(_), None) => {
-                    Err(problem(format!("{key} has an image and no label ({key}.cls)")))
+                    Err(problem(format!("{key} has an image but no label ({key}.cls)")))
                 }
                 (None, _) => Ok(()),
             };
@@ -204,7 +211,7 @@ impl ShardIndex {
                 let (offset, length) = (entry.raw_file_position(), entry.size());
                 if length > LARGEST_FILE {
                     return Err(problem(format!(
-                        "{name} has {length} bytes, more than an image may"
+                        "{name} has {length} bytes, more than the 256 MiB of an image file"
                     )));
                 }
                 image = Some((name, offset, length as u32));
@@ -213,7 +220,8 @@ impl ShardIndex {
                 let read = (&mut entry).take(LONGEST_LABEL).read_to_string(&mut text);
                 read.map_err(unreadable)?;
                 let number = text.trim().parse();
-                label = Some(number.map_err(|_| problem(format!("{name} is no label: {text:?}")))?);
+                label =
+                    Some(number.map_err(|_| problem(format!("{name} is not a label: {text:?}")))?);
             } else {
                 self.ignored += 1;
             }
@@ -227,7 +235,7 @@ fn file_name(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// A part of every class by chance.
+/// Splits every class at random.
 fn split(samples: Vec<Sample>, held: Held) -> Result<(Vec<Sample>, Vec<Sample>), Error> {
     held.check()?;
     let classes =

@@ -1,4 +1,4 @@
-//! Folders and archives that are made here.
+//! Folders and archives of images, made by the tests.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn put(root: &Path, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// `count` images in each of `classes`, of differing sizes, whose colour tells class and number.
+/// Writes `count` images into each of `classes`, of different sizes; the colour is class and number.
 fn fill(root: &Path, classes: &[&str], count: usize) {
     for (label, class) in classes.iter().enumerate() {
         for number in 0..count {
@@ -71,7 +71,7 @@ fn a_part_of_every_class_is_held_back_by_the_seed() {
 }
 
 #[test]
-fn a_test_set_of_its_own_is_taken_as_it_is() {
+fn a_test_set_of_its_own_is_used() {
     for test in ["val", "test", "validation"] {
         let folder_ = TempDir::new().unwrap();
         let root = folder_.path();
@@ -109,7 +109,7 @@ fn folders_that_are_no_set_are_refused() {
     fill(root, &["b"], 2);
     for fraction in [-0.1, 1.0, f64::NAN] {
         let message = refusal(folder(root, Held { fraction, ..HELD }));
-        assert!(message.contains("expected 0 or above and below 1"), "{message}");
+        assert!(message.contains("expected at least 0 and below 1"), "{message}");
     }
 }
 
@@ -153,10 +153,10 @@ fn images_of_all_sizes_come_out_in_one_and_in_order() {
                 got.push((number, batch.labels.int64_value(&[n])));
             }
         }
-        assert_eq!(got, expected, "{workers} workers, {prefetch} ahead");
+        assert_eq!(got, expected, "{workers} workers, prefetch {prefetch}");
     }
     let error = Loader::new(set, LoaderConfig { fit: None, ..config(4) }).err().unwrap();
-    assert!(error.to_string().contains("of many sizes"), "{error}");
+    assert!(error.to_string().contains("have different sizes"), "{error}");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_broken_image_is_named_and_left_out_or_refused() {
     assert!(error.starts_with(&format!("{} cannot be decoded: ", broken[0])), "{error}");
 }
 
-/// Archives of four images each, numbered on, whose colour is their number.
+/// Writes archives of four images each; the colour of an image is its number.
 fn fill_archives(root: &Path, names: &[&str]) {
     for (shard, name) in names.iter().enumerate() {
         let samples = (0..4).map(|sample| (shard * 4 + sample) as u8);
@@ -229,7 +229,7 @@ fn archives_are_read_where_their_images_lie() {
     let folder_ = TempDir::new().unwrap();
     let root = folder_.path();
     fill_archives(root, &["train-0.tar", "train-1.tar", "val-2.tar"]);
-    // Neither of the two sets: nobody looks at it.
+    // Neither of the two sets, so it is ignored.
     put(root, "other.tar", b"no archive");
     let found = shards(root, HELD).unwrap();
     assert!(!found.held && found.ignored == 12);
@@ -259,17 +259,20 @@ fn archives_that_are_no_set_are_refused() {
         let message = refusal(shards(root, HELD));
         assert!(message.contains(expected), "{message}");
     };
-    check(&[("1.png", &image)], "1 has an image and no label (1.cls)");
-    check(&[("1.png", &image), ("2.cls", b"0")], "1 has an image and no label (1.cls)");
-    check(&[("1.png", &image), ("1.cls", b"one")], "1.cls is no label: \"one\"");
+    check(&[("1.png", &image)], "1 has an image but no label (1.cls)");
+    check(&[("1.png", &image), ("2.cls", b"0")], "1 has an image but no label (1.cls)");
+    check(&[("1.png", &image), ("1.cls", b"one")], "1.cls is not a label: \"one\"");
     check(&[("1.txt", b"")], "holds no archives (.tar) with images");
-    check(&[("1.png", &image), ("1.cls", b"4000000000")], "a label is 4000000000, with 1 images");
+    check(
+        &[("1.png", &image), ("1.cls", b"4000000000")],
+        "a label is 4000000000, but there are only 1 images",
+    );
     fs::write(root.join("a.tar"), [7; 2000]).unwrap();
     assert!(refusal(shards(root, HELD)).starts_with("cannot read "));
 }
 
 #[test]
-fn nothing_is_held_back_where_all_is_asked_for() {
+fn nothing_is_held_back_with_a_fraction_of_zero() {
     let folder_ = TempDir::new().unwrap();
     let root = folder_.path();
     fill(root, &["ant", "bee"], 1);
@@ -277,18 +280,20 @@ fn nothing_is_held_back_where_all_is_asked_for() {
     let found = folder(root, Held { fraction: 0.0, ..HELD }).unwrap();
     assert_eq!((found.train.len(), found.test.len(), found.held), (2, 0, false));
     assert!(refusal(folder(root, HELD)).contains("has one image"));
-    assert!(refusal(folder(root, Held { fraction: 1.0, ..HELD })).contains("is 1, expected 0 or"));
+    assert!(
+        refusal(folder(root, Held { fraction: 1.0, ..HELD })).contains("is 1, expected at least 0")
+    );
 }
 
 #[test]
-fn a_test_set_alone_is_told_from_a_class() {
+fn a_test_set_without_a_training_set_is_refused() {
     let folder_ = TempDir::new().unwrap();
     fill(folder_.path(), &["test/ant", "test/bee"], 1);
     let said = refusal(folder(folder_.path(), HELD));
-    assert!(said.contains("holds a test set (test) and nothing to train on"), "{said}");
+    assert!(said.contains("holds a test set (test) and no training set"), "{said}");
 }
 
-/// Several ranks: each goes through its archives, and opens later what it reads from.
+/// Each rank indexes its archives, and later opens those that it reads.
 #[test]
 fn a_rank_opens_the_archives_that_it_needs() {
     let folder_ = TempDir::new().unwrap();
@@ -302,12 +307,13 @@ fn a_rank_opens_the_archives_that_it_needs() {
         assert_eq!(ShardIndex::joined((0..world_size).map(of).collect()), whole);
     }
     for rank in 0..2 {
-        // What another rank goes through is not looked at: half of the archives are of no use here.
+        // The archives of the other rank are broken here, and never opened.
         let copy = TempDir::new().unwrap();
         for (number, name) in paths.iter().enumerate() {
-            match number / 4 == rank {
-                true => drop(fs::copy(root.join(name), copy.path().join(name)).unwrap()),
-                false => put(copy.path(), name, b"no archive"),
+            if number / 4 == rank {
+                fs::copy(root.join(name), copy.path().join(name)).unwrap();
+            } else {
+                put(copy.path(), name, b"no archive");
             }
         }
         let own = Shards::list(copy.path()).unwrap();

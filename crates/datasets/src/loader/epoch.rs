@@ -1,4 +1,4 @@
-//! The work of an epoch, in whichever thread it is done.
+//! The batches of an epoch, made in any thread.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,31 +15,32 @@ use crate::transform::{Room, Transform};
 /// Makes the batches of one epoch, one after the other.
 pub(super) struct Epoch {
     images: Arc<dyn Source>,
-    /// Height and width of what comes out of the transform.
+    /// Height and width of the transformed images.
     size: [usize; 2],
     transform: Arc<Transform>,
     config: LoaderConfig,
     epoch: u64,
-    /// Batches of the whole epoch.
+    /// Number of batches in the whole epoch.
     in_epoch: usize,
-    /// Which images, in the order of the epoch.
+    /// The numbers of the images, in the order of the epoch.
     order: Vec<u32>,
-    /// Numbers of the batches that are still to be made, every how many-th of them.
+    /// The numbers of the batches that are still to be made.
     batches: std::iter::StepBy<Range<usize>>,
-    /// To the size of this epoch, if it has one of its own.
+    /// The change to the size of this epoch, if it has its own.
     resize: Option<Resized>,
-    /// `[n, height, width]` of RGB; kept from batch to batch to save its allocation.
+    /// `[n, height, width]` of RGB; kept from batch to batch to save allocations.
     pixels: Vec<[f32; 3]>,
     room: Room,
     decoded: Decoded,
 }
 
-/// Bringing images to another size.
+/// The change of images to another size.
 struct Resized {
     side: usize,
     resize: Resize<[f32; 3]>,
-    /// An image in the set's size, and half way.
+    /// An image in its own size.
     image: Vec<[f32; 3]>,
+    /// A buffer between the two passes.
     between: Vec<[f32; 3]>,
 }
 
@@ -62,7 +63,7 @@ impl Epoch {
         side: Option<usize>,
     ) -> Self {
         let Loader { images, size, transform, config } = loader;
-        // No set has more than 32 bits can count.
+        // The loader refuses sets of more than 2³² images.
         let count = images.len() as u32;
         let order = match config.order {
             Order::Sequential => (0..count).collect(),
@@ -87,7 +88,7 @@ impl Epoch {
         }
     }
 
-    /// The places in the order that batch `number` is made of, of all ranks together.
+    /// The places in the order that make up batch `number`, over all ranks.
     fn whole_batch(&self, number: usize) -> Range<usize> {
         let LoaderConfig { batch_size, last_batch, .. } = self.config;
         let start = number * batch_size;
@@ -97,7 +98,7 @@ impl Epoch {
         }
     }
 
-    /// Writes an image to `output`.
+    /// Writes an image to a place of the batch, whose images have `area` pixels.
     fn write(&mut self, index: u32, place: usize, area: usize) -> Result<(), Error> {
         let counter =
             Counter { seed: self.config.seed, epoch: self.epoch, index: u64::from(index) };
@@ -120,18 +121,18 @@ impl Iterator for Epoch {
     fn next(&mut self) -> Option<Result<Batch, Error>> {
         let number = self.batches.next()?;
         let whole = self.whole_batch(number);
-        let asked = self.order[self.config.share.of(&whole)].to_vec();
+        let requested = self.order[self.config.share.of(&whole)].to_vec();
 
         let [height, width] = match &self.resize {
             Some(Resized { side, .. }) => [*side; 2],
             None => self.size,
         };
         let area = height * width;
-        self.pixels.resize(asked.len() * area, [0.; 3]);
+        self.pixels.resize(requested.len() * area, [0.; 3]);
         let LoaderConfig { seed, augmentation, broken, .. } = self.config;
-        let mut indices = Vec::with_capacity(asked.len());
+        let mut indices = Vec::with_capacity(requested.len());
         let mut left_out = Vec::new();
-        for index in asked {
+        for index in requested {
             match (self.write(index, indices.len(), area), broken) {
                 (Ok(()), _) => indices.push(index),
                 (Err(error), Broken::Refuse) => return Some(Err(error)),
@@ -158,11 +159,11 @@ impl Iterator for Epoch {
     }
 }
 
-/// What libtorch handles in the calling thread: one element fewer than `at::internal::GRAIN_SIZE`.
+/// The most elements that libtorch copies in the calling thread: one fewer than `at::internal::GRAIN_SIZE`.
 const ONE_THREAD: usize = 32_767;
 
-/// `values` as a tensor. Piece by piece, for libtorch spreads a larger one over OpenMP threads: here
-/// that would be a pool of the loader's own, which fights for the cores with the network's.
+/// A tensor of `values`, copied piece by piece. libtorch would spread a larger copy over OpenMP threads, and in the
+/// loader's thread that is another pool, which fights for the cores with the network's.
 fn tensor(values: &[f32]) -> Tensor {
     let tensor = Tensor::empty([values.len() as i64], (Kind::Float, Device::Cpu));
     let pieces = tensor.split(ONE_THREAD as i64, 0);

@@ -1,13 +1,14 @@
-//! An order in which every place of a batch reads its own part of the files.
+//! The order in which every place of a batch reads its own part of the files.
 
 use std::ops::Range;
 
 use crate::random::{Purpose, shuffle, stream};
 
-/// The order of epoch `epoch` through images that lie in files as `stretches` says, in batches of `batch_size`.
+/// The order of epoch `epoch` in batches of `batch_size`; each range of `stretches` lies in one file.
 ///
-/// All files in random order, the images of each in random order, make one long line. It is cut into as many lanes as a
-/// batch has places, equally long but for one image; batch `b` is image `b` of every lane.
+/// All files in random order, and the images of each in random order, make one long line. It is cut into as many
+/// lanes as a batch has places, whose lengths differ by at most one image. Batch `b` consists of image `b` of every
+/// lane.
 pub(super) fn order(
     stretches: &[Range<usize>],
     batch_size: usize,
@@ -25,7 +26,7 @@ pub(super) fn order(
     }
 
     let (full, rest) = (line.len() / batch_size, line.len() % batch_size);
-    // The batch that is not full takes from lanes at equal distances, so that every rank's share is from its own.
+    // The last batch takes from lanes at equal distances, so that every rank's share comes from its own lanes.
     let longer: Vec<usize> = (0..rest).map(|place| place * batch_size / rest).collect();
     let mut starts = Vec::with_capacity(batch_size);
     let (mut start, mut passed) = (0, 0);
@@ -81,7 +82,7 @@ mod tests {
         assert!((70..130).contains(&in_order), "{in_order} of 199 ascend");
     }
 
-    /// What it is for: a rank reads its part of the files, and a batch is of many.
+    /// A rank reads its part of the files, and a batch has images of many files.
     #[test]
     fn a_rank_needs_no_more_than_its_part_of_the_files() {
         let lengths: Vec<usize> = (0..64).map(|file| 90 + file % 20).collect();

@@ -1,4 +1,4 @@
-//! Batches: the same whatever the size, the prefetch and the interruption.
+//! Batches: the same for every size and prefetch, and after every interruption.
 
 mod shares;
 mod whole_batches;
@@ -34,7 +34,7 @@ fn config(batch_size: usize) -> LoaderConfig {
     }
 }
 
-/// Everything at once.
+/// Options with every random change of crop, flips and cutout.
 fn augmented(batch_size: usize) -> LoaderConfig {
     LoaderConfig {
         order: Order::Shuffled,
@@ -59,7 +59,7 @@ fn labels(batch: &Batch) -> Vec<i64> {
     Vec::try_from(&batch.labels).unwrap()
 }
 
-/// Batches of images in memory, which are all there.
+/// Batches of images in memory, none of which can be broken.
 fn whole(batches: Batches) -> impl Iterator<Item = Batch> {
     batches.map(|batch| batch.expect("images in memory"))
 }
@@ -90,7 +90,7 @@ fn images_are_nchw_with_channels_last_strides() {
     assert_eq!(pixel(1, 2, 3, 4), 64 + 59);
 }
 
-/// libtorch takes a batch in pieces, whose seams lie inside an image.
+/// A batch is copied in pieces, whose seams lie inside an image.
 #[test]
 fn large_batches_are_put_together_in_order() {
     let batch = whole(loader(2000, config(2000)).epoch(0)).next().unwrap();
@@ -113,7 +113,7 @@ fn labels_follow_their_images() {
 }
 
 #[test]
-fn the_last_batch_is_kept_unless_its_drop_is_asked_for() {
+fn the_last_batch_is_kept_unless_it_is_dropped() {
     let check = |count, last_batch, expected: &[usize]| {
         for prefetch in [0, 1] {
             let loader = loader(count, LoaderConfig { last_batch, prefetch, ..config(4) });
@@ -177,7 +177,7 @@ fn augmentation_changes_with_epoch_and_seed_only() {
     assert!(equal(by_index(2, 0, Order::Shuffled)) <= 1);
 }
 
-/// A run's images must not change with this program's version.
+/// The images of a run must not change with the version of this program.
 #[test]
 fn every_bit_of_a_batch_is_stable() {
     let hash =
@@ -221,18 +221,18 @@ fn configurations_without_a_batch_are_refused() {
         let error = Loader::new(images(count), config).err().expect(expected);
         assert_eq!(error.to_string(), expected);
     };
-    check(3, config(0), "batch size 0; take 1 or more");
+    check(3, config(0), "batch size 0; use 1 or more");
     check(
         3,
         LoaderConfig { last_batch: LastBatch::Drop, ..config(4) },
         "no batch in an epoch: 3 images, batch size 4, last partial batch dropped; \
-         take a smaller batch or more images",
+         use a smaller batch or more images",
     );
     check(
         0,
         config(4),
         "no batch in an epoch: 0 images, batch size 4, last partial batch kept; \
-         take a smaller batch or more images",
+         use a smaller batch or more images",
     );
     check(
         3,

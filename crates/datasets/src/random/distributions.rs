@@ -1,23 +1,22 @@
-//! Numbers that are not spread evenly: ratios, normal noise, the weights of a mixture.
+//! Distributions: uniform numbers and ratios, normal noise, the weights of a mixture.
 
 use rand_chacha::ChaCha8Rng;
 
 use super::elementary::{exp, ln};
 use super::unit;
 
-/// A uniform draw from `low` to `high`, of which only `low` is reached.
+/// A uniform draw from `[low, high)`.
 pub fn uniform(rng: &mut ChaCha8Rng, [low, high]: [f64; 2]) -> f64 {
     low + (high - low) * unit(rng)
 }
 
-/// A draw from `low` to `high`, both above 0, whose logarithm is uniform: twice as large is as
-/// likely as half as large.
+/// A draw from `low` to `high`, both above 0, with a uniform logarithm: twice as large is as likely as half as large.
 pub fn uniform_in_log(rng: &mut ChaCha8Rng, range: [f64; 2]) -> f64 {
     exp(uniform(rng, range.map(ln)))
 }
 
-/// Two independent draws from the normal distribution of mean 0 and deviation 1 (Marsaglia's polar
-/// method, which has nothing but a logarithm to compute).
+/// Two independent draws from the normal distribution of mean 0 and deviation 1 (Marsaglia's polar method, which
+/// computes only a logarithm).
 pub fn normals(rng: &mut ChaCha8Rng) -> [f64; 2] {
     loop {
         let point = [(); 2].map(|()| 2. * unit(rng) - 1.);
@@ -29,15 +28,14 @@ pub fn normals(rng: &mut ChaCha8Rng) -> [f64; 2] {
     }
 }
 
-/// A draw from Beta(`a`, `b`), both above 0, in `[0, 1]`: the share of one gamma draw in the sum of
-/// two.
+/// A draw from Beta(`a`, `b`), both above 0, in `[0, 1]`: the share of a gamma draw in the sum of two.
 pub fn beta(rng: &mut ChaCha8Rng, a: f64, b: f64) -> f64 {
     let [first, second] = [a, b].map(|shape| ln_gamma(rng, shape));
     1. / (1. + exp(second - first))
 }
 
-/// The logarithm of a draw from Gamma(`shape`, 1), `shape` above 0 (Marsaglia and Tsang 2000). The
-/// logarithm, because the draw itself vanishes for a small shape, and two that vanish have no share.
+/// The logarithm of a draw from Gamma(`shape`, 1), `shape` above 0 (Marsaglia and Tsang 2000). For a small shape the
+/// draw itself underflows to 0, and two zeros have no share.
 fn ln_gamma(rng: &mut ChaCha8Rng, shape: f64) -> f64 {
     if shape < 1. {
         // Section 6: Gamma(shape) is Gamma(shape + 1) times a uniform number to the 1 / shape.
@@ -148,7 +146,7 @@ mod tests {
         follow(beta(0.25, 1.), |x| x.powf(0.25));
     }
 
-    /// Mixtures take 0.2 and 0.1: almost always nearly one image, and never no number.
+    /// Mixtures use 0.2 and 0.1: a draw is almost always close to 0 or 1, and never NaN.
     #[test]
     fn small_shapes_keep_to_the_ends_of_the_interval() {
         for alpha in [0.2, 0.1, 1e-3, 1e-6] {
@@ -163,7 +161,7 @@ mod tests {
         }
     }
 
-    /// A run's numbers must not change with this program's version.
+    /// The numbers of a run must not change with the version of this program.
     #[test]
     fn draws_are_stable() {
         let rng = || stream(1, Purpose::Mix, 2, 3);

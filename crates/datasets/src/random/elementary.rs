@@ -1,14 +1,14 @@
-//! Logarithm and exponential of basic arithmetic only. A math library's differ in their last bit
-//! between machines, and a draw may turn on it: a rejected number shifts all that follow.
+//! Logarithm and exponential from basic arithmetic only. Those of math libraries differ in their last bit between
+//! machines, and a draw may depend on it: a rejected number shifts all later ones.
 
 use std::f64::consts::{LN_2, SQRT_2};
 
-/// Bits of a double's mantissa, and what its exponent is stored with.
+/// Bits of a double's mantissa, and the bias of its exponent.
 const MANTISSA: u32 = 52;
 const BIAS: i64 = 1023;
 
-/// Natural logarithm of a positive normal number, to two units in the last place of the larger of
-/// the result and 1.
+/// The natural logarithm of a positive normal number. The error is at most two units in the last place of the result,
+/// or of 1 where the result is smaller.
 pub(super) fn ln(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = (bits >> MANTISSA) as i64 - BIAS;
@@ -17,14 +17,14 @@ pub(super) fn ln(x: f64) -> f64 {
         mantissa /= 2.;
         exponent += 1;
     }
-    // ln m = 2 artanh((m - 1) / (m + 1)), whose argument is 0.172 at most: twelve terms.
+    // ln m = 2 artanh((m - 1) / (m + 1)), with an argument of at most 0.172: twelve terms.
     let ratio = (mantissa - 1.) / (mantissa + 1.);
     let square = ratio * ratio;
     let series = (0..12).rev().fold(0., |sum, k| sum * square + 1. / f64::from(2 * k + 1));
     exponent as f64 * LN_2 + 2. * ratio * series
 }
 
-/// e to the power of `x`, to thirteen digits; 0 or infinity where a normal number cannot hold it.
+/// e to the power of `x`, to thirteen digits; 0 or infinity where the result is not a normal number.
 pub(super) fn exp(x: f64) -> f64 {
     if x < -708. {
         return 0.;
@@ -33,7 +33,7 @@ pub(super) fn exp(x: f64) -> f64 {
         return f64::INFINITY;
     }
     let powers = (x / LN_2).round();
-    // 0.347 at most: Taylor's first fifteen terms.
+    // At most 0.347: the first fifteen terms of Taylor's series.
     let rest = x - powers * LN_2;
     let series = (1..15).rev().fold(1., |sum, k| 1. + sum * rest / f64::from(k));
     series * f64::from_bits(((powers as i64 + BIAS) as u64) << MANTISSA)

@@ -5,16 +5,24 @@ use std::sync::Arc;
 use super::{Decoded, ImageRef, Source};
 use crate::Error;
 
-/// The images of one set, then those of another of the same classes.
+/// The images of one set, then those of another set of the same classes.
 pub struct Joined {
     first: Arc<dyn Source>,
     second: Arc<dyn Source>,
 }
 
 impl Joined {
-    /// Joins two sets. Panics where their classes are not the same.
+    /// Joins two sets.
+    ///
+    /// # Panics
+    /// Sets of different classes.
+    #[must_use]
     pub fn new(first: Arc<dyn Source>, second: Arc<dyn Source>) -> Self {
-        assert_eq!(first.class_names(), second.class_names(), "sets of different classes");
+        assert_eq!(
+            first.class_names(),
+            second.class_names(),
+            "expected two sets of the same classes"
+        );
         Self { first, second }
     }
 
@@ -49,9 +57,9 @@ impl Source for Joined {
         part.name(index)
     }
 
-    fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
-        self.first.identity(hear);
-        self.second.identity(hear);
+    fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
+        self.first.identity(digest);
+        self.second.identity(digest);
     }
 
     fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {

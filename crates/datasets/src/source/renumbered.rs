@@ -1,4 +1,4 @@
-//! A set under another numbering of its classes: that of weights which were trained on more of them, or in another order.
+//! A set with another numbering of its classes: that of weights trained on more classes, or in another order.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::sync::Arc;
 use super::{Decoded, ImageRef, Source};
 use crate::Error;
 
-/// The images of a set, whose label is the place of their class's name in another list of names.
+/// The images of a set, each labelled with the place of its class's name in another list of names.
 pub struct Renumbered {
     images: Arc<dyn Source>,
-    /// By the label that the set has.
+    /// The new label for each label of the set.
     labels: Vec<u32>,
     class_names: Vec<String>,
 }
 
 impl Renumbered {
-    /// Numbers the classes of `images` by `class_names`.
+    /// Numbers the classes of `images` by their places in `class_names`.
     ///
     /// # Errors
-    /// The classes of the set that are not in the list.
+    /// The names of the set's classes that the list lacks.
     pub fn new(images: Arc<dyn Source>, class_names: &[String]) -> Result<Self, Vec<String>> {
         let place = |name: &String| class_names.iter().position(|known| known == name);
         let places: Vec<Option<usize>> = images.class_names().iter().map(place).collect();
@@ -62,9 +62,9 @@ impl Source for Renumbered {
         self.images.stretches()
     }
 
-    fn identity(&self, hear: &mut dyn FnMut(&[u8])) {
-        self.images.identity(hear);
-        self.labels.iter().for_each(|label| hear(&label.to_le_bytes()));
+    fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
+        self.images.identity(digest);
+        self.labels.iter().for_each(|label| digest(&label.to_le_bytes()));
     }
 
     fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {

@@ -1,8 +1,8 @@
-//! The ten shapes, each of area 1 and centred at the origin.
+//! The ten shapes, each with area 1 and centred at the origin.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI, SQRT_2};
 
-/// A class.
+/// A shape, one for each class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Disc,
@@ -19,14 +19,14 @@ pub(super) enum Shape {
 
 /// Width of the hole in a ring or a frame, as a share of the whole.
 const HOLE: f64 = 0.6;
-/// Side of the square that holds stripes or a checkerboard: one half of it is covered.
+/// Side of the square with stripes or a checkerboard, of which one half is covered.
 const PATCH: f64 = SQRT_2;
-/// Whole periods in a patch, so that one half is covered whatever the phase.
+/// Periods in a patch: whole ones, so that one half is covered at any phase.
 const STRIPES: f64 = 3.;
 const CHECKS: f64 = 2.;
 
 impl Shape {
-    /// By label.
+    /// Every shape, by label.
     pub(super) const ALL: [Self; 10] = [
         Self::Disc,
         Self::Ring,
@@ -40,8 +40,8 @@ impl Shape {
         Self::Checkerboard,
     ];
 
-    /// Whether the point `v` down and `u` to the right of the centre belongs to the shape. `phases`
-    /// say where in its period a pattern begins, down and to the right.
+    /// Whether the point `v` below and `u` to the right of the centre belongs to the shape. `phases` is the start of a
+    /// pattern within its period, downward and to the right.
     pub(super) fn covers(self, v: f64, u: f64, phases: [f64; 2]) -> bool {
         let radius_squared = v * v + u * u;
         // Half the side of the smallest upright square around both.
@@ -82,7 +82,7 @@ impl Shape {
     }
 }
 
-/// Whether `position` lies in the first half of its period, of which a patch has `periods`.
+/// Whether `position` lies in the first half of a period; a patch has `periods` of them.
 fn first_half(position: f64, periods: f64, phase: f64) -> bool {
     (position * periods / PATCH + phase).rem_euclid(1.) < 0.5
 }

@@ -1,4 +1,4 @@
-//! Drawn images: deterministic, balanced, and not to be told apart without a convolution.
+//! Synthetic images: deterministic, balanced, and told apart only by a convolution.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn an_image_depends_on_seed_split_and_number_alone() {
     assert!(differs(images(Split::Train, 40, 32, 1).unwrap()));
 }
 
-/// A set is named beside results, so it must stay what it was.
+/// Results name this set, so its bytes must not change.
 #[test]
 fn every_byte_is_stable() {
     let set = set(Split::Train, 20);
@@ -76,8 +76,7 @@ fn histogram(image: &[[u8; 3]]) -> Vec<f64> {
     shares
 }
 
-/// How much of the difference between neighbours is vertical, 0 to 1: a convolution with two taps
-/// sees as much.
+/// The vertical part of the differences between neighbours, 0 to 1, as a convolution of two taps sees it.
 fn vertical_edges(image: &[[u8; 3]]) -> f64 {
     let difference = |a: usize, b: usize| -> u32 {
         (0..3).map(|channel| u32::from(image[a][channel].abs_diff(image[b][channel]))).sum()
@@ -123,7 +122,7 @@ fn neither_pixels_nor_mean_colour_nor_histogram_give_the_class_away() {
     }
 }
 
-/// The classifier above is able to find what the images do not give away.
+/// The classifier above succeeds on sets that do give the class away.
 #[test]
 fn the_same_classifier_succeeds_on_sets_that_leak() {
     let leaking = |split, count, class_colour: fn(u32) -> u8| {

@@ -1,4 +1,4 @@
-//! Every step by hand, and in what order they come.
+//! Every step of the transform by hand, and the order of the steps.
 
 use super::*;
 use crate::Crop;
@@ -104,7 +104,7 @@ fn padding_is_normalised_black_and_channels_keep_their_constants() {
     assert_eq!(output, [black, black, black, normalization.apply([10, 20, 30])]);
 }
 
-/// What becomes of an image whose bytes are all different.
+/// The transformed pixels of an image whose bytes are all different.
 fn applied(augmentation: Augmentation, epoch: u64, index: u64) -> Vec<[f32; 3]> {
     let transform = Transform::new(augmentation, Normalization::HALF, None, [8, 9]).unwrap();
     let image: Vec<_> = (0..72).map(|n| [3 * n, 3 * n + 1, 3 * n + 2]).collect();
@@ -165,7 +165,7 @@ fn families_do_not_move_each_others_draws() {
     }
 }
 
-/// The way over bytes and the one without are the same pass.
+/// A pass with bytes in between gives the same result as one without.
 #[test]
 fn a_policy_that_changes_nothing_changes_nothing() {
     let without = Augmentation { cutout: Some(3), ..Augmentation::NOTEBOOK };

@@ -1,4 +1,4 @@
-//! Several ranks: together they see what one would.
+//! Several ranks: together they load the images of one.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn ranks_take_the_same_steps_and_none_is_without_an_image() {
     }
 }
 
-/// What makes two ranks with batches of B the same as one with 2B.
+/// Two ranks with batches of B equal one rank with batches of 2B.
 #[test]
 fn a_batch_of_all_ranks_is_the_batch_of_one() {
     let alone: Vec<_> = whole(loader(23, augmented(6)).epoch(2)).collect();

@@ -1,12 +1,12 @@
-//! What is done to whole batches, mixing and another size, and all families at once: the same for
-//! every prefetch and after every interruption.
+//! Changes of whole batches (mixing, another size) and all families at once: the same for every prefetch and after
+//! every interruption.
 
 use super::*;
 use crate::{
     Erasing, ErasingValue, FlipSchedule, Jitter, Mix, Policy, ResizedCrop, Split, synthetic,
 };
 
-/// All that is done to an image by itself.
+/// All changes of a single image.
 const EVERYTHING: Augmentation = Augmentation {
     crop: None,
     vertical_flip: 0.5,
@@ -49,7 +49,7 @@ fn with_every_family_an_image_is_the_same_in_every_batch_and_thread() {
 }
 
 #[test]
-fn mixed_batches_say_with_what_and_how_much() {
+fn mixed_batches_state_partners_and_weight() {
     for mix in [Mix::Mixup { alpha: 1. }, Mix::CutMix { alpha: 1. }] {
         let plain = loader(23, shuffled(EVERYTHING, 4));
         let mixed = loader(23, shuffled(Augmentation { mix: Some(mix), ..EVERYTHING }, 4));
@@ -60,7 +60,7 @@ fn mixed_batches_say_with_what_and_how_much() {
             let Mixed { partner_labels, weight } = batch.mixed.unwrap();
             let partners: Vec<i64> = partner_labels.try_into().unwrap();
             assert!(partners.iter().rev().eq(&labels(&plain)), "the batch from its other end");
-            // Under both the mean of a batch's images is what it was.
+            // Both keep the mean of a batch's images.
             let mean = |images: &Tensor| images.mean(Kind::Double).double_value(&[]);
             assert!((mean(&batch.images) - mean(&plain.images)).abs() < 1e-6);
             if let Mix::Mixup { .. } = mix {
@@ -111,7 +111,7 @@ fn a_mixed_epoch_in_another_size_continues_at_any_batch() {
     }
 }
 
-/// The weight is of the pixels that a network sees.
+/// The weight counts the pixels that a network reads.
 #[test]
 fn boxes_are_cut_in_the_size_of_the_epoch() {
     let augmentation =
@@ -124,7 +124,7 @@ fn boxes_are_cut_in_the_size_of_the_epoch() {
 }
 
 #[test]
-#[should_panic(expected = "images of side 0 were asked for; take 1 or more")]
+#[should_panic(expected = "expected images of a side of at least 1 pixel, got 0")]
 fn images_without_a_side_are_refused() {
-    loader(3, config(2)).epoch_at(0, 0, 0);
+    drop(loader(3, config(2)).epoch_at(0, 0, 0));
 }
