@@ -1,18 +1,18 @@
-//! Any bytes where a file of CIFAR-10 or CIFAR-100 is expected, and whole records with any labels.
+//! Any bytes as a file of CIFAR-10 or CIFAR-100, and whole records with any labels.
 #![no_main]
 
 use std::path::Path;
 
 use datasets::Cifar;
 
-/// Colours of an image, in bytes.
+/// The pixels of an image, in bytes.
 const PIXELS: usize = 3 * 32 * 32;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for set in [Cifar::Cifar10, Cifar::Cifar100] {
         let file = Path::new("fuzzed");
         drop(set.parse(file, bytes, bytes.len() / set.record_bytes()));
-        // Random bytes are hardly ever of a length that gets past the first check.
+        // Random bytes rarely have a length that passes the first check.
         let labels = bytes.chunks_exact(set.record_bytes() - PIXELS);
         let records: Vec<u8> = labels
             .clone()

@@ -1,4 +1,4 @@
-//! Any bytes where an image is expected.
+//! Any bytes as an image.
 #![no_main]
 
 use datasets::{Decoded, decode};

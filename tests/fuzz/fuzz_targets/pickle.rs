@@ -1,4 +1,4 @@
-//! Any pickle, in an archive whose checksums are right, with a storage to refer to.
+//! Any pickle in an archive with correct checksums and one storage.
 #![no_main]
 
 use std::io::{Cursor, Write};

@@ -1,4 +1,4 @@
-//! Any bytes where weights are expected, through to tensors.
+//! Any bytes as a file of weights, up to tensors.
 #![no_main]
 
 use std::path::Path;

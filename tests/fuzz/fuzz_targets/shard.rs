@@ -1,4 +1,4 @@
-//! Any archive, through to the images in it.
+//! Any bytes as an archive, up to the images in it.
 #![no_main]
 
 use std::fs;

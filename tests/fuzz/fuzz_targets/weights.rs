@@ -1,7 +1,8 @@
-//! Any bytes: begin with `crates/weight-files/tests/files` as the corpus, or hardly anything gets past the first four.
+//! Any bytes as a file of weights. Start with `crates/weight-files/tests/files` as the corpus: few random files pass
+//! the first check.
 #![no_main]
 
-// The parser answers for panics of the HDF5 reader; what it does not catch still ends the target.
+// The parser catches panics of the HDF5 reader; any other panic still ends the target.
 libfuzzer_sys::fuzz_target!(init: std::panic::set_hook(Box::new(|_| {})), |bytes: &[u8]| {
     drop(weight_files::parse(bytes));
 });
