@@ -23,6 +23,7 @@ fn main() {
         .include(empty_headers())
         .define("USE_C10D_GLOO", None)
         .file("cpp/torch_ext.cpp")
+        .file("cpp/dense.cpp")
         .file("cpp/distributed.cpp")
         .file("cpp/foreach.cpp")
         .file("cpp/gradients.cpp")

@@ -1,55 +1,56 @@
 //! Grouped spatial convolution, the depthwise half of a separable one.
 //!
-//! One door for every caller. Where each channel has its own kernels and the map is a CPU's, our kernels compute
-//! it: channels are the vector, so any kernel size costs its taps and nothing else, and what is pending on the map
-//! is applied on the way in. Everything else is libtorch's.
+//! One function for every caller. Where each channel has its own kernels and the map is on the CPU, our kernels compute
+//! it: channels are the vector, so any kernel size costs its taps and nothing else, and the operations that are pending
+//! on the map are applied on the way in. libtorch computes everything else.
 
 mod backward;
 mod forward;
 mod geometry;
+mod outputs;
 mod paired;
 
 use tch::Tensor;
 
 use crate::FeatureMap;
 use crate::feature_map::{backward_of_masked, record_on};
-use crate::nhwc::{Nhwc, covers, laid_out, with_element};
+use crate::nhwc::{covers, with_element};
 use crate::numbers::{self, number_kind};
 use crate::simd::{Element, Number};
 
-pub(crate) use forward::{Outputs, pixels_of};
+pub(crate) use forward::pixels_of;
 pub use geometry::DepthwiseGeometry;
 pub(crate) use geometry::Plan;
+pub(crate) use outputs::Outputs;
 pub(crate) use paired::PairedTaps;
 
-/// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in / groups, kh, kw]` and adds `bs: [c_out]`.
+/// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in / groups, kh, kw]` and adds `bs: [c_out]`:
+/// `[N, c_out, H', W']`.
 ///
-/// Differentiable in all three. The weights may be fp32 where the map is bf16: sums are fp32 in any case.
+/// Differentiable in all three; there is no second derivative where our kernels compute. The weights may be fp32 where
+/// the map is bf16: sums are fp32 in any case.
 /// PyTorch: `F.conv2d(xs, ws, bs, stride, padding, dilation, groups)`.
-/// Panics where the shapes do not fit, as every tch operator does.
+///
+/// # Panics
+/// Where kinds, devices or shapes do not fit, or the geometry is out of range, as every tch operator does. In the
+/// backward pass, which reads `xs` and `ws` again, these are errors of libtorch.
 pub fn depthwise_conv2d(
     xs: &FeatureMap,
     ws: &Tensor,
     bs: Option<&Tensor>,
     geometry: DepthwiseGeometry,
 ) -> Tensor {
-    let (c_in, shape) = (xs.size()[1], ws.size());
-    let per_channel = geometry.groups == c_in && shape[0] % c_in.max(1) == 0;
-    if !(per_channel && covers(xs.values()) && covers(ws)) {
+    let plan = geometry.plan(xs.values(), ws, bs);
+    let (c_in, c_out) = (xs.size()[1], ws.size()[0]);
+    if !(geometry.groups == c_in && covers(xs.values()) && covers(ws)) {
         let xs = xs.resolve();
-        let [ws, bs] = [Some(ws), bs].map(|tensor| tensor.map(|tensor| tensor.to_kind(xs.kind())));
+        let ws = ws.to_kind(xs.kind());
+        let bs = bs.map(|bs| bs.to_kind(xs.kind()));
         let DepthwiseGeometry { stride, padding, dilation, groups } = geometry;
-        return xs.conv2d(
-            &ws.expect("just wrapped"),
-            bs.as_ref(),
-            stride,
-            padding,
-            dilation,
-            groups,
-        );
+        return xs.conv2d(&ws, bs.as_ref(), stride, padding, dilation, groups);
     }
-    match shape[0] / c_in.max(1) {
-        1 => one_kernel_a_channel(xs, ws, bs, geometry),
+    match c_out / c_in {
+        1 => one_kernel_a_channel(xs, ws, bs, plan),
         multiplier => {
             let xs = FeatureMap::from(xs.resolve());
             let of_each =
@@ -58,7 +59,7 @@ pub fn depthwise_conv2d(
             let parts: Vec<Tensor> = (0..multiplier)
                 .map(|m| {
                     let bs = bs.map(|bs| of_each(bs, m));
-                    one_kernel_a_channel(&xs, &of_each(ws, m), bs.as_ref(), geometry)
+                    one_kernel_a_channel(&xs, &of_each(ws, m), bs.as_ref(), plan)
                 })
                 .collect();
             Tensor::stack(&parts, 2).flatten(1, 2)
@@ -66,27 +67,18 @@ pub fn depthwise_conv2d(
     }
 }
 
-fn one_kernel_a_channel(
-    xs: &FeatureMap,
-    ws: &Tensor,
-    bs: Option<&Tensor>,
-    geometry: DepthwiseGeometry,
-) -> Tensor {
-    let plan = Plan::new(Nhwc::of(xs.values()), &ws.size(), geometry);
+fn one_kernel_a_channel(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan: Plan) -> Tensor {
     with_element!(xs.values().kind(), E => run::<E>(xs, ws, bs, plan))
 }
 
 fn run<E: Element>(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan: Plan) -> Tensor {
     let taps: Vec<E::Number> = taps_by_channel(ws);
     let ys = tch::no_grad(|| {
-        let xs = xs.tail().of(&laid_out(&xs.values().detach()));
-        let ys = plan.output.empty(xs.values());
         let bs = bs.map(|bs| numbers::read_channels(bs, plan.output.c));
-        forward::run::<E>(&xs, &taps, bs.as_deref(), &ys, &plan);
-        ys
+        forward::run::<E>(&xs.laid_out(), &taps, bs.as_deref(), &plan)
     });
     let more: Vec<&Tensor> = std::iter::once(ws).chain(bs).collect();
-    // The weights are kept although the taps are, so that libtorch notices if somebody writes to them in between.
+    // The graph keeps the weights beside the taps, so that libtorch notices if they are written to in between.
     record_on(&[xs], &more, &[], &ys, move |maps, weights, gradient, needed| {
         let (xs, ws) = (&maps[0], &weights[0]);
         let backward::Gradients { map, taps, sums } =

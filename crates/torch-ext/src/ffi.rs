@@ -14,6 +14,7 @@ unsafe extern "C" {
     pub(crate) fn torch_ext_init_amx() -> bool;
     pub(crate) fn torch_ext_keep_memory();
     pub(crate) fn torch_ext_use_large_pages(start: *mut c_void, bytes: usize);
+    pub(crate) fn torch_ext_is_dense(tensor: *const C_tensor) -> bool;
     pub(crate) fn torch_ext_channels_last(
         input: *const *mut C_tensor,
         output: *mut *mut C_tensor,

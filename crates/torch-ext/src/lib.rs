@@ -18,6 +18,7 @@ mod cuda_graph;
 #[cfg(test)]
 #[path = "../cuda_headers.rs"]
 mod cuda_headers;
+mod dense;
 mod depthwise;
 pub mod distributed;
 mod error;
@@ -36,8 +37,12 @@ mod packed_conv;
 mod parallel;
 mod pointwise;
 mod product;
+// The example that times kernels has it, too.
+#[cfg(test)]
+mod shapes;
 mod simd;
 mod subsample;
+mod view;
 
 pub use cpu::{has_bf16_matrix_unit, multiplies_bf16_faster, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};

@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use crate::dense::{densified, described, is_dense};
 use crate::memory_format::channels_last;
 use crate::parallel::Shared;
 use crate::simd::Element;
@@ -17,11 +18,30 @@ pub(crate) struct Nhwc {
 
 impl Nhwc {
     /// The sizes of `xs: [N, C, H, W]`.
+    ///
+    /// # Panics
+    /// Where `xs` has other dimensions, or sizes that [`Self::addressable`] refuses.
     pub(crate) fn of(xs: &Tensor) -> Self {
-        let (n, c, h, w) = xs.size4().unwrap_or_else(|_| {
-            panic!("expected feature maps [N, C, H, W], got {:?}", xs.size());
+        assert!(
+            xs.defined() && xs.dim() == 4,
+            "expected feature maps [N, C, H, W], got {}",
+            described(xs)
+        );
+        let sizes: Vec<usize> = xs.size().into_iter().map(|size| size as usize).collect();
+        Self { n: sizes[0], c: sizes[1], h: sizes[2], w: sizes[3] }.addressable()
+    }
+
+    /// These sizes, whose products do not overflow even where one of them is zero.
+    ///
+    /// # Panics
+    /// Where such a map has no place in memory.
+    pub(crate) fn addressable(self) -> Self {
+        let Self { n, h, w, c } = self;
+        let bytes = [n, h, w, c].into_iter().try_fold(size_of::<f64>(), |bytes, size| {
+            bytes.checked_mul(size.max(1)).filter(|&bytes| isize::try_from(bytes).is_ok())
         });
-        Self { n: n as usize, h: h as usize, w: w as usize, c: c as usize }
+        assert!(bytes.is_some(), "feature maps of {:?} do not fit in memory", [n, c, h, w]);
+        self
     }
 
     /// Pixels of all images together.
@@ -29,12 +49,17 @@ impl Nhwc {
         self.n * self.h * self.w
     }
 
+    /// Elements of all images together.
+    pub(crate) fn elements(self) -> usize {
+        self.pixels() * self.c
+    }
+
     /// Rows of all images together.
     pub(crate) fn rows(self) -> usize {
         self.n * self.h
     }
 
-    /// Feature maps of these sizes with nothing in them yet, kind and device as `like`'s.
+    /// Feature maps of these sizes without values, of the kind and on the device of `like`.
     pub(crate) fn empty(self, like: &Tensor) -> Tensor {
         let Self { n, h, w, c } = self;
         let [n, h, w, c] = [n, h, w, c].map(|size| size as i64);
@@ -44,13 +69,12 @@ impl Nhwc {
 
 /// Whether our kernels compute on such a tensor; libtorch's do on all others.
 pub(crate) fn covers(xs: &Tensor) -> bool {
-    xs.device() == tch::Device::Cpu
-        && matches!(xs.kind(), Kind::Float | Kind::BFloat16 | Kind::Double)
+    is_dense(xs) && matches!(xs.f_kind(), Ok(Kind::Float | Kind::BFloat16 | Kind::Double))
 }
 
 /// `xs`, or a copy of it, in the layout that the kernels read.
 pub(crate) fn laid_out(xs: &Tensor) -> Tensor {
-    channels_last(xs).unwrap_or_else(|error| panic!("{error}"))
+    channels_last(&densified(xs)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The elements of a tensor that [`laid_out`] or [`Nhwc::empty`] returned, or of a contiguous one.

@@ -1,10 +1,10 @@
-//! Work shared out over libtorch's own intra-op threads, so that there is one pool and `--threads` means all of it.
+//! Loops over libtorch's own intra-op threads, so that there is one pool and `--threads` means all of it.
 
 use std::ffi::c_void;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::ffi;
 #[cfg(test)]
@@ -21,33 +21,85 @@ struct Job<'a> {
 
 /// Calls `body` with every index below `count`, each once, in any order and on any thread of the pool.
 ///
-/// What `body` adds up it must keep per index: sums are then the same however many threads there are.
+/// `body` must keep its sums per index: they are then the same for any number of threads.
 pub(crate) fn for_each(count: usize, body: &(dyn Fn(usize) + Sync)) {
     share_out(count, &|share| share.for_each(body));
 }
 
-/// Calls `body` with ranges that cover every index below `count` once, a few for each thread.
-pub(crate) fn for_each_range(count: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
-    let threads = tch::get_num_threads().max(1) as usize;
-    let pieces = if threads == 1 { 1 } else { threads * RANGES }.min(count);
-    for_each(pieces, &|index| body(piece(count, pieces, index)));
+/// Calls `body` once with each of `parts`, in any order and on any thread of the pool.
+pub(crate) fn for_each_of<T: Send>(parts: Vec<T>, body: &(dyn Fn(T) + Sync)) {
+    let parts: Vec<Mutex<Option<T>>> =
+        parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
+    for_each(parts.len(), &|index| {
+        let part = parts[index].lock().unwrap_or_else(PoisonError::into_inner).take();
+        body(part.expect("a loop visits each index once"));
+    });
 }
 
-/// Ranges that a thread starts out with.
+/// Calls `body` with ranges that cover every index below `count` once, a few for each thread.
+pub(crate) fn for_each_range(count: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
+    for_each_of(ranges(count), body);
+}
+
+/// As [`for_each_range`], over `list`, which consists of `count` parts of equal length: `body` also receives the parts
+/// of its range. An empty list has no parts.
+pub(crate) fn for_each_range_of<T: Send>(
+    list: &mut [T],
+    count: usize,
+    body: &(dyn Fn(Range<usize>, &mut [T]) + Sync),
+) {
+    if list.is_empty() {
+        return;
+    }
+    let mut rest = Cut::new(list, count);
+    let parts = ranges(count).into_iter().map(|range| (range.clone(), rest.take(range.len())));
+    for_each_of(parts.collect(), &|(range, part)| body(range, part));
+}
+
+/// The ranges that cover every index below `count` once, a few for each thread.
+pub(crate) fn ranges(count: usize) -> Vec<Range<usize>> {
+    let threads = tch::get_num_threads().max(1) as usize;
+    let pieces = if threads == 1 { 1 } else { threads * RANGES }.min(count);
+    (0..pieces).map(|index| piece(count, pieces, index)).collect()
+}
+
+/// Ranges that a thread starts with.
 const RANGES: usize = 8;
 
-/// Calls `body` once on each thread of the pool with its [`Share`] of the indices below `count`.
+/// A list that is cut into parts from its start on.
+pub(crate) struct Cut<'a, T> {
+    rest: &'a mut [T],
+    /// Length of one part.
+    length: usize,
+}
+
+impl<'a, T> Cut<'a, T> {
+    /// `list` consists of `count` parts of equal length.
+    pub(crate) fn new(list: &'a mut [T], count: usize) -> Self {
+        let length = list.len() / count.max(1);
+        assert_eq!(list.len(), length * count, "expected a list of {count} parts of equal length");
+        Self { rest: list, length }
+    }
+
+    /// The next `count` parts.
+    pub(crate) fn take(&mut self, count: usize) -> &'a mut [T] {
+        self.rest.split_off_mut(..count * self.length).expect("as many parts as the list has")
+    }
+}
+
+/// Calls `body` once on each thread of the pool with its [`Share`] of the indices below `count`, which fits 32 bits.
 pub(crate) fn share_out(count: usize, body: &(dyn Fn(Share) + Sync)) {
+    assert!(u32::try_from(count).is_ok(), "expected at most {} tasks, got {count}", u32::MAX);
     let threads = (tch::get_num_threads().max(1) as usize).min(count);
     let left = (0..threads).map(|own| Left::new(piece(count, threads, own)));
     let left: Vec<Left> = left.collect();
     on_threads(threads, &|range| range.for_each(|own| body(Share { left: &left, own })));
 }
 
-/// The indices that fall to a thread: its own part, first to last, then the last ones of whoever is furthest behind.
+/// The indices of one thread: its own part, first to last, then the last ones of the thread that has most left.
 ///
-/// A processor that others use too gives its threads unequal speeds, and the slowest of equal parts would be waited
-/// for. Whose part an index is decides where its data lie near, so nothing moves without need.
+/// Threads of a busy processor run at unequal speeds, and with fixed parts all would wait for the slowest. An index
+/// moves only when its own thread is late, because its data lie near that thread.
 pub(crate) struct Share<'a> {
     left: &'a [Left],
     own: usize,
@@ -61,23 +113,22 @@ impl Iterator for Share<'_> {
             return Some(index);
         }
         loop {
-            let behind = self.left.iter().max_by_key(|left| left.range().len())?;
-            if behind.range().is_empty() {
+            let slowest = self.left.iter().max_by_key(|left| left.range().len())?;
+            if slowest.range().is_empty() {
                 return None;
             }
-            if let Some(index) = behind.take(|range| range.next_back()) {
+            if let Some(index) = slowest.take(|range| range.next_back()) {
                 return Some(index);
             }
         }
     }
 }
 
-/// What is left of a thread's part: start and end, 32 bits each, so that both are read and written at once.
+/// The rest of a thread's part: start and end, 32 bits each, so that both are read and written at once.
 struct Left(AtomicU64);
 
 impl Left {
     fn new(range: Range<usize>) -> Self {
-        debug_assert!(u32::try_from(range.end).is_ok());
         Self(AtomicU64::new(Self::packed(&range)))
     }
 
@@ -116,45 +167,44 @@ fn on_threads(count: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
         #[cfg(test)]
         set: FORCED.get(),
     };
-    // SAFETY: `job` outlives the call, which returns when every index is done.
+    // SAFETY: `run_range` expects a `Job`, and `job` outlives the call, which returns when every index is done.
     let text = unsafe {
         ffi::torch_ext_parallel_for(count as i64, run_range, (&raw const job).cast_mut().cast())
     };
-    if let Some(panic) = job.panic.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+    if let Some(panic) = job.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
         resume_unwind(panic);
     }
     ffi::check("a parallel loop", text).expect("libtorch's pool runs");
 }
 
-/// Called by libtorch on its threads.
+/// The body that libtorch calls on its threads.
+///
+/// # Safety
+/// `context` points to a [`Job`] that outlives the call.
 unsafe extern "C" fn run_range(context: *mut c_void, begin: i64, end: i64) {
-    // SAFETY: `on_threads` passes its job, alive until the loop is over.
+    // SAFETY: the caller promises a job that outlives the call.
     let job = unsafe { &*context.cast::<Job>() };
     #[cfg(test)]
     FORCED.set(job.set);
-    // A panic must not unwind through C++; it waits for the caller.
+    // A panic must not unwind through C++; `on_threads` resumes it.
     let work = || (job.body)(begin as usize..end as usize);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        job.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).replace(panic);
+        job.panic.lock().unwrap_or_else(PoisonError::into_inner).replace(panic);
     }
 }
 
-/// A pointer that goes to the pool's threads, each of which keeps to its own part of what lies behind it.
+/// An address that goes to the pool's threads. It promises nothing: to read or write there is `unsafe`, and each thread
+/// keeps to its own part.
 #[derive(Debug)]
 pub(crate) struct Shared<T>(pub(crate) *mut T);
 
 impl<T> Shared<T> {
-    /// The start of `list`, which is only read.
-    pub(crate) fn reading(list: &[T]) -> Self {
-        Self(list.as_ptr().cast_mut())
-    }
-
-    /// The place `count` items on.
+    /// The address `count` items further.
     ///
     /// # Safety
-    /// It lies within what the pointer covers.
+    /// It lies within the memory that this address belongs to.
     pub(crate) unsafe fn offset(self, count: usize) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises that the address stays within its memory.
         Self(unsafe { self.0.add(count) })
     }
 }
@@ -167,9 +217,9 @@ impl<T> Clone for Shared<T> {
 
 impl<T> Copy for Shared<T> {}
 
-// SAFETY: the kernels give each thread rows, or sums, of its own; `T` is a plain number.
+// SAFETY: an address alone gives access to nothing; whoever uses it promises that no other thread interferes.
 unsafe impl<T: Send> Send for Shared<T> {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 /// The part of `total` that belongs to piece `index` of `pieces`: contiguous, and even to within one.
@@ -207,7 +257,30 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_done_helps_the_one_furthest_behind() {
+    fn each_range_receives_its_part_of_the_list() {
+        let mut list = vec![0; 3 * 1000];
+        for_each_range_of(&mut list, 1000, &|range, part| {
+            assert_eq!(part.len(), 3 * range.len());
+            part.iter_mut().zip(3 * range.start..).for_each(|(number, index)| *number = index);
+        });
+        assert!(list.into_iter().eq(0..3000));
+        for_each_range_of(&mut [0; 0], usize::MAX, &|_, _| panic!("nothing to visit"));
+    }
+
+    #[test]
+    #[should_panic(expected = "expected a list of 3 parts of equal length")]
+    fn a_list_of_unequal_parts_is_refused() {
+        for_each_range_of(&mut [0; 5], 3, &|_, _| ());
+    }
+
+    #[test]
+    #[should_panic(expected = "expected at most 4294967295 tasks, got 4294967296")]
+    fn more_tasks_than_32_bits_count_are_refused() {
+        share_out(1 << 32, &|_| ());
+    }
+
+    #[test]
+    fn a_thread_that_is_done_helps_the_slowest() {
         let left = [Left::new(0..2), Left::new(2..4), Left::new(4..9)];
         let indices: Vec<usize> = Share { left: &left, own: 0 }.take(6).collect();
         assert_eq!(indices, [0, 1, 8, 7, 6, 5]);

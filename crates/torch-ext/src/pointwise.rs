@@ -9,45 +9,72 @@ use tch::{Kind, Tensor};
 
 use crate::FeatureMap;
 use crate::autograd::{Incoming, record};
+use crate::dense::{described, expect_floating, is_floating};
 use crate::nhwc::{Nhwc, covers, laid_out};
 use crate::product::Sizes;
 use crate::subsample::every;
 
 use multiplier::{Multiplier, pixels};
 
-/// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in, 1, 1]` at every `stride`-th pixel and adds `bs: [c_out]`.
+/// Convolves `xs: [N, c_in, H, W]` with `ws: [c_out, c_in, 1, 1]` at every `stride`-th pixel and adds `bs: [c_out]`:
+/// `[N, c_out, ⌈H / stride⌉, ⌈W / stride⌉]`.
 ///
-/// Differentiable in all three. The weights may be fp32 where the map is bf16: the product is then of bf16 numbers,
-/// added up in fp32, and the weights' gradient is fp32.
+/// Differentiable in all three; there is no second derivative where our kernels compute. The weights may be fp32 where
+/// the map is bf16: the product is then of bf16 numbers, added up in fp32, and the weights' gradient is fp32.
 /// PyTorch: `F.conv2d(xs, ws, bs, stride)` with a 1×1 kernel.
+///
+/// # Panics
+/// Where kinds, devices or shapes do not fit, or a stride is not positive. In the backward pass, which reads `xs` and
+/// `ws` again, these are errors of libtorch.
 pub fn pointwise_conv2d(
     xs: &FeatureMap,
     ws: &Tensor,
     bs: Option<&Tensor>,
     stride: [i64; 2],
 ) -> Tensor {
+    expect_fits(xs.values(), ws, bs, stride);
     let kind = xs.values().kind();
     if !(covers(xs.values()) && covers(ws)) {
-        let [ws, bs] = [Some(ws), bs].map(|tensor| tensor.map(|tensor| tensor.to_kind(kind)));
-        let ws = ws.expect("just wrapped");
-        return xs.resolve().conv2d(&ws, bs.as_ref(), stride, [0, 0], [1, 1], 1);
+        let bs = bs.map(|bs| bs.to_kind(kind));
+        return xs.resolve().conv2d(&ws.to_kind(kind), bs.as_ref(), stride, [0, 0], [1, 1], 1);
     }
     let xs = match stride {
         [1, 1] => laid_out(&xs.resolve()),
         _ => every(xs, stride),
     };
-    let input = Nhwc::of(&xs);
-    let (c_in, shape) = (input.c as i64, ws.size());
-    assert!(
-        shape[1..] == [c_in, 1, 1],
-        "expected kernels [c_out, {c_in}, 1, 1] for a map of {c_in} channels, got {shape:?}"
-    );
-    product(&xs, ws, bs, input)
+    product(&xs, ws, bs)
 }
 
-/// Every pixel's channels times the matrix that `ws` is, and the way back.
-fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>, input: Nhwc) -> Tensor {
-    let output = Nhwc { c: ws.size()[0] as usize, ..input };
+/// Panics where this is no convolution that libtorch would compute.
+fn expect_fits(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>, stride: [i64; 2]) {
+    expect_floating(xs);
+    let c_in = Nhwc::of(xs).c as i64;
+    let with_kind = |tensor: &Tensor| {
+        tensor.defined() && tensor.device() == xs.device() && tensor.f_kind().is_ok_and(is_floating)
+    };
+    let shape = if ws.defined() { ws.size() } else { Vec::new() };
+    assert!(
+        with_kind(ws) && matches!(shape[..], [c_out, c, 1, 1] if c == c_in && c_out > 0),
+        "expected floating-point kernels [c_out, {c_in}, 1, 1] on {:?} for a map of {c_in} channels, got {}",
+        xs.device(),
+        described(ws)
+    );
+    if let Some(bs) = bs {
+        assert!(
+            with_kind(bs) && bs.size() == shape[..1],
+            "expected a floating-point bias [{}] on {:?}, got {}",
+            shape[0],
+            xs.device(),
+            described(bs)
+        );
+    }
+    assert!(stride.iter().all(|&step| step > 0), "expected a stride of at least 1, got {stride:?}");
+}
+
+/// Every pixel's channels times the matrix that `ws` is, with its backward pass; `xs` is laid out.
+fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>) -> Tensor {
+    let input = Nhwc::of(xs);
+    let output = Nhwc { c: ws.size()[0] as usize, ..input }.addressable();
     let sizes = Sizes { rows: input.pixels(), k: input.c, columns: output.c };
     let multiplier = Multiplier::fastest(xs.kind(), sizes);
     let matrix = multiplier.matrix(ws, xs.kind());
@@ -68,7 +95,7 @@ fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>, input: Nhwc) -> Tensor
                 part
             }
             1 => multiplier.weight_gradient(sizes, &gradient, xs).unsqueeze(-1).unsqueeze(-1),
-            _ => pixels(&gradient, output.c).sum_dim_intlist(
+            _ => pixels(&gradient, sizes.rows, output.c).sum_dim_intlist(
                 [0].as_slice(),
                 false,
                 sum_kind(kinds[index]),
@@ -91,8 +118,9 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::shapes::{Pointwise, pointwise_shapes};
 
-    /// Output and gradients (map, weights, bias) as spelled by `convolve`.
+    /// Output and gradients (map, weights, bias) of the convolution that `convolve` computes.
     fn run(
         kind: Kind,
         tensors: &[Tensor; 3],
@@ -114,41 +142,54 @@ mod tests {
         results.map(|tensor| tensor.to_kind(Kind::Double)).into()
     }
 
-    #[test]
-    fn products_agree_with_libtorchs_convolution() {
+    #[track_caller]
+    fn check(Pointwise { shape, c_out, stride }: Pointwise) {
         tch::manual_seed(0);
-        let geometries = [(1, 5, 4), (2, 5, 4), (2, 7, 7), (3, 8, 2), (1, 1, 1)];
-        // Odd channels do not go in pairs.
-        let channels = [(19, 23), (18, 24)];
-        for ((stride, h, w), (c_in, c_out)) in geometries
-            .into_iter()
-            .flat_map(|geometry| channels.map(|channels| (geometry, channels)))
-        {
-            let noise = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu));
-            let tensors =
-                [noise(&[3, c_in, h, w]).relu(), noise(&[c_out, c_in, 1, 1]), noise(&[c_out])];
-            let expected = run(Kind::Double, &tensors, |xs, ws, bs| {
-                xs.relu().conv2d(ws, Some(bs), [stride; 2], [0, 0], [1, 1], 1)
+        let noise = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu));
+        let tensors = [noise(&shape).relu(), noise(&[c_out, shape[1], 1, 1]), noise(&[c_out])];
+        let expected = run(Kind::Double, &tensors, |xs, ws, bs| {
+            xs.relu().conv2d(ws, Some(bs), stride, [0, 0], [1, 1], 1)
+        });
+        for (kind, bound) in [(Kind::Double, 1e-12), (Kind::Float, 1e-5), (Kind::BFloat16, 0.02)] {
+            let got = run(kind, &tensors, |xs, ws, bs| {
+                pointwise_conv2d(&FeatureMap::from(xs).relu(), ws, Some(bs), stride)
             });
-            for (kind, bound) in
-                [(Kind::Double, 1e-12), (Kind::Float, 1e-5), (Kind::BFloat16, 0.02)]
-            {
-                let got = run(kind, &tensors, |xs, ws, bs| {
-                    pointwise_conv2d(&FeatureMap::from(xs).relu(), ws, Some(bs), [stride; 2])
-                });
-                for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
-                    assert_eq!(got.size(), expected.size());
-                    let scale = expected.abs().max().double_value(&[]).max(1.0);
-                    let off = (got - expected).abs().max().double_value(&[]) / scale;
-                    assert!(off < bound, "{kind:?}, stride {stride}, result {index}: {off:e}");
-                }
+            for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                assert_eq!(got.size(), expected.size());
+                let scale = expected.abs().max().double_value(&[]).max(1.0);
+                let off = (got - expected).abs().max().double_value(&[]) / scale;
+                assert!(off < bound, "{kind:?}, result {index}: {off:e}");
             }
         }
     }
 
+    macro_rules! named {
+        ($($name:ident: $case:expr,)*) => {
+            mod products_agree_with_libtorchs_convolution {
+                use super::*;
+                $(#[test]
+                fn $name() {
+                    check($case);
+                })*
+            }
+        };
+    }
+    pointwise_shapes!(named);
+
+    #[test]
+    fn a_map_without_channels_gives_the_bias() {
+        let floats = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
+        let xs = FeatureMap::from(floats(&[1, 0, 2, 2]));
+        let ys = pointwise_conv2d(&xs, &floats(&[3, 0, 1, 1]), Some(&floats(&[3])), [1, 1]);
+        assert!(ys.equal(&floats(&[1, 3, 2, 2])));
+        let ys = pointwise_conv2d(&xs, &floats(&[3, 0, 1, 1]), None, [2, 2]);
+        assert!(ys.equal(&Tensor::zeros([1, 3, 1, 1], (Kind::Float, Device::Cpu))));
+    }
+
     #[test]
     #[should_panic(
-        expected = "expected kernels [c_out, 3, 1, 1] for a map of 3 channels, got [2, 4, 1, 1]"
+        expected = "expected floating-point kernels [c_out, 3, 1, 1] on Cpu for a map of 3 channels, got [2, 4, 1, 1] of \
+                    Float on Cpu"
     )]
     fn channels_that_do_not_fit_are_refused() {
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));

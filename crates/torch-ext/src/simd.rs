@@ -5,8 +5,9 @@
 //! at run time and enters the kernel's copy for it. Numbers are stored as fp32, bf16 or fp64 and computed in fp32
 //! (fp64 for fp64).
 //!
-//! Every method here is `unsafe` for the same two reasons: the instruction set must be there, which
-//! [`Element::run`] sees to, and pointers must cover the span.
+//! Two promises make it sound. [`Element::run`] enters only a set that the CPU has, so that a kernel may use its
+//! vectors. Implementing [`Kernel`] is `unsafe`: the kernel's constructor checks that the memory it holds covers
+//! everything that its loop reads and writes.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -18,6 +19,8 @@ mod portable;
 use std::sync::OnceLock;
 
 use tch::Kind;
+
+use crate::numbers::ChannelRows;
 
 use pairs::PairKernel;
 use portable::Portable;
@@ -33,7 +36,7 @@ impl Bf16 {
         f32::from_bits(u32::from(self.0) << 16)
     }
 
-    /// To nearest, ties to even; what is not a number stays so.
+    /// Rounds to nearest, ties to even; NaN stays NaN.
     #[inline(always)]
     pub(crate) fn narrow(number: f32) -> Self {
         if number.is_nan() {
@@ -44,12 +47,14 @@ impl Bf16 {
     }
 }
 
-/// What kernels compute in, and keep per channel.
+/// The type that kernels compute in, and that they keep for each channel.
 pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
-    /// How libtorch calls it.
+    /// Its kind in libtorch.
     const KIND: Kind;
     fn to_f64(self) -> f64;
     fn from_f64(number: f64) -> Self;
+    /// The numbers of `rows`, where they are of this type.
+    fn list(rows: &ChannelRows) -> Option<&[Self]>;
 }
 
 impl Number for f32 {
@@ -60,6 +65,9 @@ impl Number for f32 {
     }
     fn to_f64(self) -> f64 {
         self.into()
+    }
+    fn list(rows: &ChannelRows) -> Option<&[Self]> {
+        rows.floats()
     }
 }
 
@@ -72,71 +80,165 @@ impl Number for f64 {
     fn to_f64(self) -> f64 {
         self
     }
+    fn list(rows: &ChannelRows) -> Option<&[Self]> {
+        rows.doubles()
+    }
 }
 
-/// What tensors hold.
+/// The type that tensors hold. Each implementation has a kind of its own.
 pub(crate) trait Element: Copy + Send + Sync + 'static {
-    /// What it is computed in.
+    /// Its kind in libtorch.
+    const KIND: Kind;
+
+    /// The type that it is computed in.
     type Number: Number;
 
-    /// Enters `kernel` for the best instruction set of this CPU.
+    /// Runs `kernel` on the best instruction set of this CPU.
     fn run<K: Kernel<Self>>(kernel: K);
 
-    /// Enters `kernel` where pairs are [`pairs::available`], and panics where they are not.
+    /// Runs `kernel` on a CPU that multiplies pairs.
+    ///
+    /// # Panics
+    /// Where pairs are not [`pairs::available`].
     fn run_pairs<K: PairKernel<Self>>(kernel: K);
 }
 
 /// A loop over elements, compiled once for each instruction set.
-pub(crate) trait Kernel<E: Element> {
+///
+/// # Safety
+/// The memory that a value of the type holds covers everything that its loop reads and writes: its constructor has
+/// compared views, lists and sizes, or is `unsafe` and has its caller promise it.
+pub(crate) unsafe trait Kernel<E: Element> {
     /// The loop. Must be `#[inline(always)]`, or the set's instructions do not reach it.
     ///
     /// # Safety
-    /// The CPU has the instructions of `S`, and the kernel's pointers are valid.
+    /// The CPU has the instructions of `S`.
     unsafe fn run<S: Simd<E>>(self);
 }
 
 /// A vector of [`Element::Number`]s on one instruction set.
+///
+/// # Safety
+/// Every `unsafe` method may be called only where the CPU has the instructions of the set, so that nothing but a
+/// [`Kernel`] calls them. Methods that take an address say what must lie there, aligned for its type.
 pub(crate) trait Simd<E: Element> {
     /// The vector.
     type Vector: Copy;
-    /// How much of a vector is meant: the last vector of a row of channels is rarely full.
+    /// The lanes of a vector that count: the last vector of a row of channels is rarely full.
     type Span: Copy;
     /// Numbers in a vector.
     const LANES: usize;
 
+    /// The first `lanes` lanes, or all of them where `lanes` is larger.
     fn span(lanes: usize) -> Self::Span;
+
+    /// The elements at `at`, and zeros beyond the span.
+    ///
+    /// # Safety
+    /// The CPU has the set, and the elements of the span can be read at `at`.
     unsafe fn load(at: *const E, span: Self::Span) -> Self::Vector;
+
+    /// Writes the lanes of the span to `at`, rounded to elements.
+    ///
+    /// # Safety
+    /// The CPU has the set, and the elements of the span can be written at `at`.
     unsafe fn store(at: *mut E, span: Self::Span, vector: Self::Vector);
+
+    /// The numbers at `at`, and zeros beyond the span.
+    ///
+    /// # Safety
+    /// The CPU has the set, and the numbers of the span can be read at `at`.
     unsafe fn load_numbers(at: *const E::Number, span: Self::Span) -> Self::Vector;
+
+    /// Writes the lanes of the span to `at`.
+    ///
+    /// # Safety
+    /// The CPU has the set, and the numbers of the span can be written at `at`.
     unsafe fn store_numbers(at: *mut E::Number, span: Self::Span, vector: Self::Vector);
+
+    /// Zero in every lane.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn zero() -> Self::Vector;
+
+    /// `a + b`
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a - b`
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a * b`
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// `a * b + c`, rounded once where the set can.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
     /// `max(a, 0)`; NaN stays NaN.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn relu(a: Self::Vector) -> Self::Vector;
+
     /// `a` where `test > 0`, else zero.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn where_positive(test: Self::Vector, a: Self::Vector) -> Self::Vector;
+
     /// The lanes of `a` where `test > best` or `test` is NaN, else those of `b`.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn where_greater(
         test: Self::Vector,
         best: Self::Vector,
         a: Self::Vector,
         b: Self::Vector,
     ) -> Self::Vector;
+
     /// `a` where `x == y`, else zero.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn where_equal(x: Self::Vector, y: Self::Vector, a: Self::Vector) -> Self::Vector;
+
+    /// `number` in every lane.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn splat(number: f64) -> Self::Vector;
-    /// One number in every lane.
+
+    /// The number at `at` in every lane.
+    ///
+    /// # Safety
+    /// The CPU has the set, and a number can be read at `at`.
     unsafe fn broadcast(at: *const E::Number) -> Self::Vector;
+
     /// The transpose of the square that the first `LANES` vectors are.
+    ///
+    /// # Safety
+    /// The CPU has the set.
     unsafe fn transpose(square: [Self::Vector; 16]) -> [Self::Vector; 16];
-    /// Asks for the cache line at `at`, which need not be valid, to be brought near.
+
+    /// Asks for the cache line at `at`, which need not be valid, to be fetched into an outer cache.
     fn prefetch(at: *const u8);
-    /// As [`Self::prefetch`], as near as can be.
+
+    /// As [`Self::prefetch`], into the innermost cache.
     fn prefetch_near(at: *const u8);
+
     /// As [`Self::prefetch_near`], to be written to.
     fn prefetch_to_write(at: *const u8);
 }
@@ -144,14 +246,14 @@ pub(crate) trait Simd<E: Element> {
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstructionSet {
-    /// What every CPU of the architecture has.
+    /// The instructions that every CPU of the architecture has.
     Portable,
     /// AVX2 with FMA: 8 numbers at a time.
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 16 numbers at a time.
     Avx512,
-    /// AVX-512 with BF16, which rounds to bf16 and multiplies pairs of such numbers. It takes numbers below 1.2e-38
-    /// for zeros.
+    /// AVX-512 with BF16, which rounds to bf16 and multiplies pairs of such numbers. Numbers below 1.2e-38 count as
+    /// zeros.
     Avx512Bf16,
 }
 
@@ -178,7 +280,7 @@ impl InstructionSet {
     }
 }
 
-/// The set that kernels run on: the best there is, unless a test asked for a lesser one.
+/// The set that kernels run on: the best of this CPU, unless a test asked for a lesser one.
 pub(crate) fn chosen() -> InstructionSet {
     #[cfg(test)]
     if let Some(set) = tests::FORCED.get() {
@@ -191,7 +293,7 @@ pub(crate) fn chosen() -> InstructionSet {
 macro_rules! run_on_the_best_set {
     ($with_bf16:ident) => {
         fn run<K: Kernel<Self>>(kernel: K) {
-            // SAFETY: the set was detected; the pointers are the kernel's own promise.
+            // SAFETY: the CPU was found to have the chosen set; the kernel's memory is the promise of its `Kernel`.
             unsafe {
                 match chosen() {
                     #[cfg(target_arch = "x86_64")]
@@ -207,7 +309,7 @@ macro_rules! run_on_the_best_set {
 
         fn run_pairs<K: PairKernel<Self>>(kernel: K) {
             assert!(pairs::available(), "expected a CPU with AVX512-BF16");
-            // SAFETY: the instructions are there; the pointers are the kernel's own promise.
+            // SAFETY: the CPU has the instructions; the kernel's memory is the promise of its `PairKernel`.
             #[cfg(target_arch = "x86_64")]
             unsafe {
                 avx512::enter_pairs::<Self, K>(kernel)
@@ -219,21 +321,24 @@ macro_rules! run_on_the_best_set {
 }
 
 impl Element for f32 {
+    const KIND: Kind = Kind::Float;
     type Number = f32;
-    // There is nothing to round.
+    // Without bf16 instructions, for there is nothing to round.
     run_on_the_best_set!(enter);
 }
 
 impl Element for Bf16 {
+    const KIND: Kind = Kind::BFloat16;
     type Number = f32;
     run_on_the_best_set!(enter_bf16);
 }
 
 /// fp64 is for checking the others: it has no fast path.
 impl Element for f64 {
+    const KIND: Kind = Kind::Double;
     type Number = f64;
     fn run<K: Kernel<Self>>(kernel: K) {
-        // SAFETY: the portable set is everywhere; the pointers are the kernel's own promise.
+        // SAFETY: every CPU has the portable set; the kernel's memory is the promise of its `Kernel`.
         unsafe { kernel.run::<Portable>() }
     }
 

@@ -1,77 +1,119 @@
-//! Every few pixels of a map, with what is pending on it applied: what a strided 1×1 convolution reads.
+//! Every few pixels of a map, with the operations that are pending on it applied: the input of a strided 1×1 convolution.
 //!
-//! libtorch would cut twice, rows and columns, and on the way back fill two maps with zeros in a layout that is not
+//! libtorch would cut twice, rows and columns, and in the backward pass fill two maps with zeros in another layout than
 //! the map's. The shortcut of the first module then costs as much as its convolutions.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use tch::Tensor;
 
 use crate::FeatureMap;
-use crate::feature_map::{IntoMap, Prologue, gradients_by_row, record_on};
-use crate::nhwc::{Nhwc, elements, laid_out, with_element};
-use crate::parallel::{Shared, for_each_range};
+use crate::feature_map::{IntoMap, PendingMap, Prologue, gradients_by_row, record_on};
+use crate::nhwc::{Nhwc, with_element};
+use crate::parallel::for_each_range_of;
 use crate::simd::{Element, Kernel, Simd};
+use crate::view::{NewMap, View, ViewMut};
 
 /// Every `stride`-th row and column of `xs: [N, C, H, W]`, from the first on: `[N, C, ⌈H / stride⌉, ⌈W / stride⌉]`.
+///
+/// # Panics
+/// Where a stride is not positive.
 pub(crate) fn every(xs: &FeatureMap, stride: [i64; 2]) -> Tensor {
-    let input = Nhwc::of(xs.values());
-    let stride = stride.map(|step| step as usize);
-    let (h, w) = (input.h.div_ceil(stride[0]), input.w.div_ceil(stride[1]));
-    let plan = Plan { input, output: Nhwc { h, w, ..input }, stride };
+    let plan = Plan::new(Nhwc::of(xs.values()), stride);
     let ys = tch::no_grad(|| {
-        let xs = xs.tail().of(&laid_out(&xs.values().detach()));
-        let ys = plan.output.empty(xs.values());
-        with_element!(ys.kind(), E => forward::<E>(&xs, &ys, plan));
-        ys
+        let xs = xs.laid_out();
+        with_element!(xs.kind(), E => forward::<E>(&xs, &plan))
     });
     record_on(&[xs], &[], &[], &ys, move |maps, _, gradient, _| {
         with_element!(gradient.kind(), E => {
-            backward::<E>(&maps[0], gradient, plan)
+            backward::<E>(&maps[0], gradient, &plan)
         })
     });
     ys
 }
 
-#[derive(Clone, Copy)]
+/// Every size that the loops need.
+#[derive(Debug, Clone, Copy)]
 struct Plan {
     input: Nhwc,
     output: Nhwc,
     stride: [usize; 2],
 }
 
-fn forward<E: Element>(xs: &FeatureMap, ys: &Tensor, plan: Plan) {
-    let (values, to, prologue) = (elements(xs.values()), elements(ys), xs.prologue::<E>());
-    for_each_range(plan.output.rows(), &|rows| {
-        E::run(Pick::<E> { values, to, prologue, plan, rows });
+impl Plan {
+    fn new(input: Nhwc, stride: [i64; 2]) -> Self {
+        assert!(
+            stride.iter().all(|&step| step > 0),
+            "expected a stride of at least 1, got {stride:?}"
+        );
+        let stride = stride.map(|step| step as usize);
+        let (h, w) = (input.h.div_ceil(stride[0]), input.w.div_ceil(stride[1]));
+        Self { input, output: Nhwc { h, w, ..input }, stride }
+    }
+}
+
+fn forward<E: Element>(xs: &PendingMap, plan: &Plan) -> Tensor {
+    let mut ys = NewMap::empty(plan.output, xs.values());
+    let (values, prologue) = (xs.view::<E>(), xs.prologue());
+    let to = ViewMut::<E>::of(&mut ys).into_elements();
+    for_each_range_of(to, plan.output.rows(), &|rows, to| {
+        E::run(Pick::<E>::new(values, to, prologue, plan, rows));
     });
+    ys.into_tensor()
 }
 
 /// Reads the pixels that count.
-struct Pick<E: Element> {
-    values: Shared<E>,
-    to: Shared<E>,
-    prologue: Prologue<E::Number>,
+struct Pick<'a, E: Element> {
+    values: View<'a, E>,
+    /// The rows `rows` of the result.
+    to: &'a mut [MaybeUninit<E>],
+    prologue: Prologue<'a, E::Number>,
     plan: Plan,
     rows: Range<usize>,
 }
 
-impl<E: Element> Kernel<E> for Pick<E> {
+impl<'a, E: Element> Pick<'a, E> {
+    fn new(
+        values: View<'a, E>,
+        to: &'a mut [MaybeUninit<E>],
+        prologue: Prologue<'a, E::Number>,
+        plan: &Plan,
+        rows: Range<usize>,
+    ) -> Self {
+        let Plan { input, output, .. } = *plan;
+        assert!(
+            values.sizes() == input
+                && rows.end <= output.rows()
+                && to.len() == rows.len() * output.w * input.c
+                && prologue.fits(input.c),
+            "expected a map and statistics of {plan:?}, got {:?}",
+            values.sizes()
+        );
+        Self { values, to, prologue, plan: *plan, rows }
+    }
+}
+
+// SAFETY: `new` has compared the lists with the plan, whose outputs are pixels of the map.
+unsafe impl<E: Element> Kernel<E> for Pick<'_, E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
         let Self { values, to, prologue, plan, rows } = self;
         let Plan { input, output, stride } = plan;
         let channels = input.c;
+        let values = values.start();
+        // The address of the first row of the whole result.
+        let to = to.as_mut_ptr().cast::<E>().wrapping_sub(rows.start * output.w * channels);
         for (row, ow) in rows.flat_map(|row| (0..output.w).map(move |ow| (row, ow))) {
             let ih = row / output.h * input.h + row % output.h * stride[0];
             let from = (ih * input.w + ow * stride[1]) * channels;
             for c in (0..channels).step_by(S::LANES) {
                 let span = S::span(channels - c);
-                // SAFETY: pixels of both maps, channels within the span.
+                // SAFETY: the CPU has the instructions; rows are those of the kernel, and the span ends with the channels.
                 unsafe {
-                    let x = S::load(values.0.add(from + c), span);
+                    let x = S::load(values.add(from + c), span);
                     let x = prologue.apply::<E, S>(x, c, span);
-                    S::store(to.0.add((row * output.w + ow) * channels + c), span, x);
+                    S::store(to.wrapping_add((row * output.w + ow) * channels + c), span, x);
                 }
             }
         }
@@ -79,48 +121,77 @@ impl<E: Element> Kernel<E> for Pick<E> {
 }
 
 /// The gradients in the map's inputs.
-fn backward<E: Element>(xs: &FeatureMap, gradient: &Tensor, plan: Plan) -> Vec<Option<Tensor>> {
-    let (values, gradients) = (elements(xs.values()), elements(gradient));
-    let prologue = xs.prologue::<E>();
+fn backward<E: Element>(xs: &PendingMap, gradient: &Tensor, plan: &Plan) -> Vec<Option<Tensor>> {
+    let maps = [xs.view::<E>(), View::of(gradient)];
+    let prologue = xs.prologue();
     gradients_by_row(xs, |rows, to, into_map| {
-        E::run(Spread::<E> { values, gradients, to, prologue, into_map, plan, rows });
+        E::run(Spread::<E>::new(maps, to, prologue, into_map, plan, rows));
     })
 }
 
 /// Puts the gradient where it was read, and zeros between.
-struct Spread<E: Element> {
-    values: Shared<E>,
-    gradients: Shared<E>,
-    to: Shared<E>,
-    prologue: Prologue<E::Number>,
-    into_map: IntoMap<E>,
+struct Spread<'a, E: Element> {
+    values: View<'a, E>,
+    gradients: View<'a, E>,
+    /// The rows `rows` of the gradient in the map.
+    to: &'a mut [MaybeUninit<E>],
+    prologue: Prologue<'a, E::Number>,
+    into_map: IntoMap<'a, E>,
     plan: Plan,
     rows: Range<usize>,
 }
 
-impl<E: Element> Kernel<E> for Spread<E> {
+impl<'a, E: Element> Spread<'a, E> {
+    fn new(
+        [values, gradients]: [View<'a, E>; 2],
+        to: &'a mut [MaybeUninit<E>],
+        prologue: Prologue<'a, E::Number>,
+        into_map: IntoMap<'a, E>,
+        plan: &Plan,
+        rows: Range<usize>,
+    ) -> Self {
+        let Plan { input, output, .. } = *plan;
+        assert!(
+            [values.sizes(), gradients.sizes()] == [input, output]
+                && rows.end <= input.rows()
+                && to.len() == rows.len() * input.w * input.c
+                && prologue.fits(input.c)
+                && into_map.fits(input.c),
+            "expected maps of {plan:?}, got {:?} and a gradient of {:?}",
+            values.sizes(),
+            gradients.sizes()
+        );
+        Self { values, gradients, to, prologue, into_map, plan: *plan, rows }
+    }
+}
+
+// SAFETY: `new` has compared the lists with the plan; pixels at multiples of the stride are those of the output.
+unsafe impl<E: Element> Kernel<E> for Spread<'_, E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
-        let Self { values, gradients, to, prologue, into_map, plan, rows } = self;
+        let Self { values, gradients, to, prologue, mut into_map, plan, rows } = self;
         let Plan { input, output, stride } = plan;
         let channels = input.c;
+        let (values, gradients) = (values.start(), gradients.start());
+        // The address of the first row of the whole map, so that one index serves values and gradient.
+        let to = to.as_mut_ptr().cast::<E>().wrapping_sub(rows.start * input.w * channels);
         for (row, iw) in rows.flat_map(|row| (0..input.w).map(move |iw| (row, iw))) {
             let (n, ih) = (row / input.h, row % input.h);
             let read = ih % stride[0] == 0 && iw % stride[1] == 0;
             let pixel = (n * output.h + ih / stride[0]) * output.w + iw / stride[1];
             for c in (0..channels).step_by(S::LANES) {
                 let (span, at) = (S::span(channels - c), (row * input.w + iw) * channels + c);
-                // SAFETY: pixels of both maps, channels within the span.
+                // SAFETY: the CPU has the instructions; rows are those of the kernel, and the span ends with the channels.
                 unsafe {
                     let g = if read {
-                        let raw = S::load(values.0.add(at), span);
+                        let raw = S::load(values.add(at), span);
                         let x = prologue.apply::<E, S>(raw, c, span);
-                        let g = S::load(gradients.0.add(pixel * channels + c), span);
+                        let g = S::load(gradients.add(pixel * channels + c), span);
                         into_map.pass::<S>(g, [raw, x], c, span)
                     } else {
                         S::zero()
                     };
-                    S::store(to.0.add(at), span, g);
+                    S::store(to.wrapping_add(at), span, g);
                 }
             }
         }
@@ -132,10 +203,11 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+    use crate::shapes::{Pointwise, pointwise_shapes};
     use crate::simd::tests::on_every_set;
     use crate::{BatchNorm, Statistics};
 
-    /// Pixels and gradients (map, scale, shift) of a normalised and activated map, as `pick` takes them.
+    /// Pixels and gradients (map, scale, shift) of a normalised and activated map, of which `pick` reads some.
     fn run(xs: &Tensor, kind: Kind, pick: impl Fn(&FeatureMap) -> Tensor) -> Vec<Tensor> {
         let xs = xs.to_kind(kind).detach().copy().set_requires_grad(true);
         let ramp = Tensor::arange(xs.size()[1], (kind, Device::Cpu)) * 0.1;
@@ -157,28 +229,35 @@ mod tests {
         [ys.detach(), xs.grad(), weight.grad(), bias.grad()].into()
     }
 
-    #[test]
-    fn the_pixels_are_those_of_a_slice() {
+    #[track_caller]
+    fn check(Pointwise { shape, stride, .. }: Pointwise) {
         tch::manual_seed(0);
-        for (shape, stride) in
-            [([2, 19, 7, 6], [2, 2]), ([3, 5, 4, 9], [3, 1]), ([1, 33, 1, 5], [2, 4])]
-        {
-            let xs = Tensor::randn(shape, (Kind::Double, Device::Cpu));
-            let expected = run(&xs, Kind::Double, |map| {
-                map.resolve().slice(2, 0, None, stride[0]).slice(3, 0, None, stride[1])
-            });
-            let agree = |got: Vec<Tensor>, bound: f64| {
-                for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
-                    assert_eq!(got.size(), expected.size());
-                    let off = (got - expected).abs().max().double_value(&[]);
-                    assert!(
-                        off < bound,
-                        "result {index} of {shape:?} by {stride:?} is off by {off:e}"
-                    );
-                }
-            };
-            agree(run(&xs, Kind::Double, |map| every(map, stride)), 1e-12);
-            on_every_set(|_| agree(run(&xs, Kind::Float, |map| every(map, stride)), 1e-3));
-        }
+        let xs = Tensor::randn(shape, (Kind::Double, Device::Cpu));
+        let expected = run(&xs, Kind::Double, |map| {
+            map.resolve().slice(2, 0, None, stride[0]).slice(3, 0, None, stride[1])
+        });
+        let agree = |got: Vec<Tensor>, bound: f64| {
+            for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                assert_eq!(got.size(), expected.size());
+                let off = (got - expected).abs().max().double_value(&[]);
+                let scale = expected.abs().max().double_value(&[]).max(1.0);
+                assert!(off < bound * scale, "result {index} is off by {off:e}");
+            }
+        };
+        agree(run(&xs, Kind::Double, |map| every(map, stride)), 1e-12);
+        on_every_set(|_| agree(run(&xs, Kind::Float, |map| every(map, stride)), 1e-3));
     }
+
+    macro_rules! named {
+        ($($name:ident: $case:expr,)*) => {
+            mod the_pixels_are_those_of_a_slice {
+                use super::*;
+                $(#[test]
+                fn $name() {
+                    check($case);
+                })*
+            }
+        };
+    }
+    pointwise_shapes!(named);
 }

@@ -1,17 +1,18 @@
 //! The 3×3 kernel at stride 1 over a bf16 map, two taps to a multiplication, where the CPU multiplies pairs.
 //!
-//! For inference: the taps are rounded to bf16, and a map comes without a normalisation. Numbers are read as they lie,
+//! For inference: the taps are rounded to bf16, and the map has no pending normalisation. Numbers are read as they lie,
 //! 32 channels to a vector, and none is widened. In each column of the image the first two rows are a pair, and the
 //! third row pairs up with its neighbour on the right: five multiplications of pairs do the work of nine. One tap is a
-//! zero beside a number that counts elsewhere, so what is infinite may come out as not a number.
+//! zero beside a number that counts elsewhere, so that an infinite number may give NaN.
 
 use std::ops::Range;
 
-use super::forward::{BAND, Outputs, ZEROS};
+use super::forward::{BAND, ZEROS};
 use super::geometry::Plan;
-use crate::parallel::Shared;
+use super::outputs::Outputs;
 use crate::simd::pairs::{PairKernel, Pairs, ROW, place_in_zipped};
 use crate::simd::{Bf16, Element};
+use crate::view::View;
 
 /// The pairs of taps, by row and column: each of the three columns' first two, the last row's first two, and its
 /// third beside nothing.
@@ -33,7 +34,7 @@ pub(crate) struct PairedTaps {
 }
 
 impl PairedTaps {
-    /// Of `taps: [9, C]` and `bias: [C]`.
+    /// The pairs of `taps: [9, C]`, and `bias: [C]`.
     pub(crate) fn new(taps: &[f32], bias: Option<&[f32]>) -> Self {
         let channels = taps.len() / 9;
         let rows = channels.div_ceil(ROW);
@@ -51,17 +52,21 @@ impl PairedTaps {
         paired
     }
 
-    /// Computes the output pixels `pixels`, counted over all images, on the thread that calls; `relu` is one on the
-    /// way in. What comes out is bf16.
+    /// Computes the output pixels `pixels`, counted over all images, on the calling thread; `relu` applies to the map.
+    /// The result is bf16.
+    ///
+    /// # Panics
+    /// Where the map or the outputs do not have the sizes of `plan`, or the plan is not 3×3 at stride 1, and on a CPU that
+    /// does not multiply pairs.
     pub(crate) fn pixels_of(
         &self,
-        values: Shared<Bf16>,
+        values: View<Bf16>,
         relu: bool,
         plan: &Plan,
         pixels: Range<usize>,
-        outputs: Outputs,
+        outputs: Outputs<Bf16>,
     ) {
-        let loops = Loops { taps: self, values, plan: *plan, pixels, outputs };
+        let loops = Loops::new(self, values, plan, pixels, outputs);
         if relu {
             Bf16::run_pairs(Paired::<true>(loops));
         } else {
@@ -70,21 +75,53 @@ impl PairedTaps {
     }
 }
 
+/// The map and the lists of the kernel, which have the sizes of the plan.
 struct Loops<'a> {
     taps: &'a PairedTaps,
-    values: Shared<Bf16>,
+    values: View<'a, Bf16>,
     plan: Plan,
     pixels: Range<usize>,
-    outputs: Outputs,
+    outputs: Outputs<'a, Bf16>,
+    /// The first pixel of the outputs.
+    to: *mut Bf16,
+}
+
+impl<'a> Loops<'a> {
+    fn new(
+        taps: &'a PairedTaps,
+        values: View<'a, Bf16>,
+        plan: &Plan,
+        pixels: Range<usize>,
+        outputs: Outputs<'a, Bf16>,
+    ) -> Self {
+        let Plan { input, output, .. } = *plan;
+        let padded = input.c.next_multiple_of(ROW);
+        assert!(
+            plan.is_3x3(1)
+                && values.sizes() == input
+                && [output.n, output.c] == [input.n, input.c]
+                && [taps.bias.len(), taps.taps.len()] == [padded, 5 * padded]
+                && pixels.end <= output.pixels()
+                && outputs.fit(pixels.len(), input.c),
+            "expected a map and kernels of {plan:?}, got {:?} and a bias of {}",
+            values.sizes(),
+            taps.bias.len()
+        );
+        let to = outputs.start().expect("outputs of bf16");
+        Self { taps, values, plan: *plan, pixels, outputs, to }
+    }
 }
 
 struct Paired<'a, const RELU: bool>(Loops<'a>);
 
-impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
+// SAFETY: `Loops::new` has compared the map and the lists with the plan; windows that leave the image read zeros instead.
+unsafe impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
     #[inline(always)]
     unsafe fn run<S: Pairs<Bf16>>(self) {
-        let Loops { taps, values, plan, pixels, outputs } = self.0;
+        let Loops { taps, values, plan, pixels, outputs, to } = self.0;
         let Plan { input, output, padding, .. } = plan;
+        let values = values.start();
+        let (relu, ld) = (outputs.relu(), outputs.ld());
         let channels = input.c;
         let band_pixels = (BAND / (channels * size_of::<Bf16>()).max(1)).max(1);
         let bands = pixels.clone().step_by(band_pixels);
@@ -95,7 +132,8 @@ impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
         {
             let c = row_of_channels * ROW;
             let count = (channels - c).min(ROW);
-            // SAFETY: rows and columns are checked against the map's sizes, channels by the count.
+            // SAFETY: the CPU has the instructions; rows and columns are compared with the map's sizes before they are read,
+            // and the count ends with the channels.
             unsafe {
                 let bias = two::<S>(taps.bias.as_ptr().add(c));
                 let pairs_of_taps = taps.taps.as_ptr().add(row_of_channels * 5 * ROW).cast::<f32>();
@@ -108,8 +146,8 @@ impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
                     let (row, first_column) = (pixel / output.w, pixel % output.w);
                     let columns = first_column..(first_column + band.end - pixel).min(output.w);
                     let (n, oh) = (row / output.h, row % output.h);
-                    let image = values.0.add(n * input.h * input.w * channels + c).cast_const();
-                    // A row outside of the image is read as zeros, over and over.
+                    let image = values.add(n * input.h * input.w * channels + c);
+                    // A row outside of the image is read as zeros, column after column.
                     let lines = std::array::from_fn(|k| {
                         let ih = (oh + k).wrapping_sub(padding[0]);
                         if ih < input.h {
@@ -144,11 +182,11 @@ impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
                                 *sum = S::dot(*pairs, *taps, *sum);
                             }
                         }
-                        if outputs.relu {
+                        if relu {
                             sums = [S::relu(sums[0]), S::relu(sums[1])];
                         }
-                        let at = (pixel - pixels.start) * outputs.ld + c;
-                        S::store_row(outputs.to.cast::<Bf16>().add(at), count, sums);
+                        let at = (pixel - pixels.start) * ld + c;
+                        S::store_row(to.add(at), count, sums);
                         above = [above[1], right];
                         below = below_right;
                         last = next;
@@ -160,15 +198,20 @@ impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
     }
 }
 
-/// Two vectors of what lies at `at`.
+/// The two vectors of numbers at `at`.
+///
+/// # Safety
+/// The CPU has the instructions of `S`, and the numbers of two vectors can be read at `at`.
 #[inline(always)]
 unsafe fn two<S: Pairs<Bf16>>(at: *const f32) -> [S::Vector; 2] {
     let whole = S::span(S::LANES);
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the instructions and the numbers.
     unsafe { [S::load_numbers(at, whole), S::load_numbers(at.add(S::LANES), whole)] }
 }
 
-/// The three lines of the image under a row of windows: where each starts, and how far its pixels lie apart.
+/// The three lines of the image under a row of windows: the start of each, and the distance between its pixels.
+///
+/// Each line has `width` pixels of `count` channels, or reads the same zeros for all of them.
 struct Lines<const RELU: bool> {
     lines: [(*const Bf16, usize); 3],
     width: usize,
@@ -177,15 +220,19 @@ struct Lines<const RELU: bool> {
 }
 
 impl<const RELU: bool> Lines<RELU> {
-    /// The column `iw`, which lies within the image.
+    /// The column `iw`.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `S`, and the column lies within the image.
     #[inline(always)]
     unsafe fn inside<S: Pairs<Bf16>>(&self, iw: usize) -> [S::Vector; 3] {
+        // SAFETY: the caller has the instructions.
         let mut column = [unsafe { S::zero() }; 3];
         for (row, (line, step)) in column.iter_mut().zip(self.lines) {
-            // SAFETY: the column is the caller's promise.
+            // SAFETY: the caller has the instructions and a column within the image.
             unsafe {
                 let from = line.wrapping_add(iw * step);
-                // The next channels of the row that nobody has read yet.
+                // The next channels of the row, which come into the cache for the next pass over the band.
                 S::prefetch_near(from.wrapping_add(ROW).cast());
                 *row = S::load_row(from, self.count);
                 if RELU {
@@ -197,9 +244,12 @@ impl<const RELU: bool> Lines<RELU> {
     }
 
     /// The column `iw`, zero beside the image.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `S`.
     #[inline(always)]
     unsafe fn column<S: Pairs<Bf16>>(&self, iw: usize) -> [S::Vector; 3] {
-        // SAFETY: checked.
+        // SAFETY: the caller has the instructions; the column is compared with the width first.
         unsafe { if iw < self.width { self.inside::<S>(iw) } else { [S::zero(); 3] } }
     }
 }

@@ -3,32 +3,13 @@
 use tch::{Device, Kind};
 
 use super::*;
+use crate::shapes::{Depthwise, depthwise_shapes};
 use crate::simd::tests::on_every_set;
 use crate::{BatchNorm, Statistics};
 
-/// One convolution.
-#[derive(Debug, Clone, Copy)]
-struct Case {
-    shape: [i64; 4],
-    kernel: [i64; 2],
-    stride: [i64; 2],
-    padding: [i64; 2],
-    dilation: [i64; 2],
-    multiplier: i64,
-    bias: bool,
-}
+const PLAIN: Depthwise = Depthwise::same([2, 5, 7, 6]);
 
-const PLAIN: Case = Case {
-    shape: [2, 5, 7, 6],
-    kernel: [3, 3],
-    stride: [1, 1],
-    padding: [1, 1],
-    dilation: [1, 1],
-    multiplier: 1,
-    bias: false,
-};
-
-impl Case {
+impl Depthwise {
     fn geometry(&self) -> DepthwiseGeometry {
         let Self { shape, stride, padding, dilation, .. } = *self;
         DepthwiseGeometry { stride, padding, dilation, groups: shape[1] }
@@ -49,7 +30,7 @@ impl Case {
     }
 }
 
-/// What is pending on the map that goes in.
+/// The operations that are pending on the map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Pending {
     Nothing,
@@ -70,9 +51,9 @@ impl Pending {
     }
 }
 
-/// Output and gradients (map, kernels, bias, scale, shift) of a convolution spelled by `convolve`.
+/// Output and gradients (map, kernels, bias, scale, shift) of the convolution that `convolve` computes.
 fn run(
-    case: &Case,
+    case: &Depthwise,
     kind: Kind,
     tensors: &(Tensor, Tensor, Option<Tensor>),
     convolve: impl Fn(&Tensor, &Tensor, Option<&Tensor>, &[Tensor; 2]) -> Tensor,
@@ -95,7 +76,7 @@ fn run(
 }
 
 fn ours(
-    case: &Case,
+    case: &Depthwise,
     pending: Pending,
     statistics: Statistics,
     kind: Kind,
@@ -123,7 +104,7 @@ fn running_statistics(channels: i64, kind: Kind) -> [Tensor; 2] {
 
 /// The same in libtorch's operators.
 fn libtorch(
-    case: &Case,
+    case: &Depthwise,
     pending: Pending,
     statistics: Statistics,
     kind: Kind,
@@ -162,7 +143,7 @@ fn distance(got: &Tensor, expected: &Tensor) -> f64 {
 }
 
 #[track_caller]
-fn check(case: Case, pending: Pending) {
+fn check(case: Depthwise, pending: Pending) {
     let tensors = case.tensors();
     for statistics in [Statistics::OfBatch, Statistics::Fixed] {
         let expected = libtorch(&case, pending, statistics, Kind::Double, &tensors);
@@ -218,55 +199,86 @@ fn every_geometry_agrees_with_libtorch_forward_and_backward() {
         }
         let shape = [1 + draw.below(3), 1 + draw.below(40), h, w];
         let (multiplier, bias) = (1 + draw.below(5) / 4, draw.below(2) == 0);
-        let case = Case { shape, kernel, stride, padding, dilation, multiplier, bias };
+        let case = Depthwise { shape, kernel, stride, padding, dilation, multiplier, bias };
         check(case, Pending::ALL[draw.below(4) as usize]);
         checked += 1;
     }
 }
 
-#[test]
-fn three_by_three_agrees_at_every_size_stride_and_opening() {
-    tch::manual_seed(1);
+/// 3×3 kernels over maps of a few pixels: every size meets every edge.
+#[track_caller]
+fn check_small_maps(stride: i64, padding: i64) {
     for (h, w) in [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (4, 5), (9, 8)] {
-        for stride in [1, 2] {
-            for padding in [0, 1, 2] {
-                for pending in Pending::ALL {
-                    if h + 2 * padding >= 3 && w + 2 * padding >= 3 {
-                        let case = Case {
-                            shape: [2, 19, h, w],
-                            stride: [stride; 2],
-                            padding: [padding; 2],
-                            ..PLAIN
-                        };
-                        check(case, pending);
-                    }
-                }
-            }
+        let case = Depthwise {
+            stride: [stride; 2],
+            padding: [padding; 2],
+            ..Depthwise::same([2, 19, h, w])
+        };
+        if h + 2 * padding >= 3 && w + 2 * padding >= 3 {
+            Pending::ALL.into_iter().for_each(|pending| check(case, pending));
         }
     }
 }
 
+macro_rules! small_maps {
+    ($($name:ident: $stride:literal, $padding:literal;)*) => {
+        mod three_by_three_agrees_on_small_maps {
+            $(#[test]
+            fn $name() {
+                super::check_small_maps($stride, $padding);
+            })*
+        }
+    };
+}
+
+small_maps! {
+    stride_1_without_padding: 1, 0;
+    stride_1_padding_1: 1, 1;
+    stride_1_padding_2: 1, 2;
+    stride_2_without_padding: 2, 0;
+    stride_2_padding_1: 2, 1;
+    stride_2_padding_2: 2, 2;
+}
+
+macro_rules! plain {
+    ($($name:ident: $case:expr,)*) => {
+        mod a_plain_map_agrees_with_libtorch {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                check($case, Pending::Nothing);
+            })*
+        }
+    };
+}
+depthwise_shapes!(plain);
+
+macro_rules! normalised {
+    ($($name:ident: $case:expr,)*) => {
+        mod a_normalised_map_agrees_with_libtorch {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                check($case, Pending::NormRelu);
+            })*
+        }
+    };
+}
+depthwise_shapes!(normalised);
+
 #[test]
-fn the_papers_odd_width_and_an_empty_batch() {
-    tch::manual_seed(2);
-    check(Case { shape: [3, 728, 5, 5], bias: true, ..PLAIN }, Pending::NormRelu);
-    let empty = Case { shape: [0, 728, 5, 5], ..PLAIN };
-    let ys = depthwise_conv2d(
-        &FeatureMap::from(empty.tensors().0),
-        &empty.tensors().1,
-        None,
-        empty.geometry(),
-    );
-    assert_eq!(ys.size(), [0, 728, 5, 5]);
+fn an_empty_batch_stays_empty_and_has_no_gradient() {
+    let empty = Depthwise::same([0, 728, 5, 5]);
     for pending in [Pending::Nothing, Pending::Relu] {
         let results = ours(&empty, pending, Statistics::Fixed, Kind::Float, &empty.tensors());
+        assert_eq!(results[0].size(), [0, 728, 5, 5]);
         assert_eq!(results[1].size(), [0, 728, 5, 5]);
         assert_eq!(results[2].abs().sum(Kind::Double).double_value(&[]), 0.0);
     }
 }
 
 #[test]
-fn any_layout_goes_in() {
+fn every_layout_gives_the_same() {
     tch::manual_seed(3);
     let (xs, ws, _) = PLAIN.tensors();
     let expected = depthwise_conv2d(&FeatureMap::from(&xs), &ws, None, PLAIN.geometry());
@@ -280,12 +292,12 @@ fn any_layout_goes_in() {
     }
 }
 
-/// bf16 maps under fp32 weights: what fp64 makes of the same bf16 numbers, rounded once.
+/// bf16 maps under fp32 weights agree with fp64 on the same bf16 numbers, rounded once.
 #[test]
 fn bf16_is_rounded_once() {
     tch::manual_seed(4);
     for (stride, pending) in [(1, Pending::Nothing), (1, Pending::NormRelu), (2, Pending::Relu)] {
-        let case = Case { shape: [2, 728, 5, 6], stride: [stride; 2], ..PLAIN };
+        let case = Depthwise { stride: [stride; 2], ..Depthwise::same([2, 728, 5, 6]) };
         let (xs, ws, bs) = case.tensors();
         let tensors = (xs.to_kind(Kind::BFloat16), ws.to_kind(Kind::Float), bs);
         let expected = libtorch(&case, pending, Statistics::Fixed, Kind::Double, &tensors);
@@ -302,7 +314,7 @@ fn bf16_is_rounded_once() {
 #[test]
 fn sums_do_not_depend_on_the_number_of_threads() {
     tch::manual_seed(5);
-    let case = Case { shape: [7, 40, 9, 9], ..PLAIN };
+    let case = Depthwise::same([7, 40, 9, 9]);
     let tensors = case.tensors();
     let threads = tch::get_num_threads();
     let on = |count| {
@@ -319,7 +331,7 @@ fn sums_do_not_depend_on_the_number_of_threads() {
 #[test]
 #[should_panic(expected = "a kernel that reaches over 3 pixels does not fit 2 pixels padded to 2")]
 fn a_kernel_that_does_not_fit_is_refused() {
-    let case = Case { shape: [1, 4, 2, 5], padding: [0, 0], ..PLAIN };
+    let case = Depthwise { padding: [0, 0], ..Depthwise::same([1, 4, 2, 5]) };
     let (xs, ws, _) = case.tensors();
     drop(depthwise_conv2d(&FeatureMap::from(xs), &ws, None, case.geometry()));
 }

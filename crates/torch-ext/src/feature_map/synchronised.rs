@@ -1,6 +1,6 @@
-//! Batch statistics of several processes: every one normalises by the mean and variance of all their maps together.
+//! Batch statistics of several processes: each normalises by the mean and variance of the maps of all.
 //!
-//! PyTorch: `torch.nn.SyncBatchNorm`. What travels is a list of sums a layer, once forward and once backward.
+//! PyTorch: `torch.nn.SyncBatchNorm`. For each layer a list of sums travels, once forward and once backward.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,9 +8,13 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
+use super::BatchNorm;
+use crate::autograd::record;
+use crate::dense::{described, expect_floating, is_floating};
+use crate::nhwc::Nhwc;
 use crate::numbers;
 
-/// Adds up a tensor of float64 over all processes, in place. All of them call it equally often, in the same order.
+/// Adds up a tensor of float64 over all processes, in place. All processes call it equally often, in the same order.
 #[derive(Clone)]
 pub struct SumOverProcesses(Arc<dyn Fn(&Tensor) + Send + Sync>);
 
@@ -25,13 +29,15 @@ thread_local! {
 }
 
 impl SumOverProcesses {
-    /// By `sum`, which does not return where it fails.
+    /// A sum by `sum`, which adds up its argument in place and panics or ends the process where it cannot.
+    ///
+    /// The backward pass calls it too, on the thread that runs it, so it is `Send` and `Sync`.
     pub fn new(sum: impl Fn(&Tensor) + Send + Sync + 'static) -> Self {
         Self(Arc::new(sum))
     }
 
-    /// Does `work`; what batch norms measure meanwhile in this thread, they measure over all processes. The backward
-    /// pass of what they make is synchronised, too, whenever it comes.
+    /// Does `work`. Until it is done, batch norms on this thread measure their statistics over all processes, and the
+    /// backward pass of the maps that they return is synchronised too.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         struct Restored(Option<SumOverProcesses>);
         impl Drop for Restored {
@@ -43,7 +49,7 @@ impl SumOverProcesses {
         work()
     }
 
-    /// That of the work under way.
+    /// The sum of the [work](Self::during) under way.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
@@ -53,11 +59,18 @@ impl SumOverProcesses {
         (self.0)(tensor);
     }
 
-    /// The sums of lists of numbers, all in one.
+    /// The sums of several lists of numbers in one call.
     pub(crate) fn sums<const K: usize>(&self, lists: [&[f64]; K]) -> [Vec<f64>; K] {
-        let flat = Tensor::from_slice(&lists.concat());
+        let list = lists.concat();
+        let flat = Tensor::from_slice(&list);
         self.sum(&flat);
         let flat: Vec<f64> = numbers::read(&flat);
+        assert!(
+            flat.len() == list.len(),
+            "expected the sum over processes to keep {} numbers, got {}",
+            list.len(),
+            flat.len()
+        );
         let mut start = 0;
         lists.map(|list| {
             start += list.len();
@@ -66,7 +79,7 @@ impl SumOverProcesses {
     }
 }
 
-/// Mean and biased variance of all processes' pixels, and how many those are, from this one's.
+/// Mean and biased variance of the pixels of all processes, and their number, from those of this process.
 pub(super) fn moments(
     sum: &SumOverProcesses,
     mean: &[f64],
@@ -79,6 +92,9 @@ pub(super) fn moments(
     let squares: Vec<f64> = squares.collect();
     let [count, sums, squares] = sum.sums([&[pixels], &sums, &squares]);
     let all = count[0];
+    if all == 0.0 {
+        return (mean.to_vec(), variance.to_vec(), all);
+    }
     let mean: Vec<f64> = sums.iter().map(|sum| sum / all).collect();
     let variance =
         squares.iter().zip(&mean).map(|(square, mean)| (square / all - mean * mean).max(0.0));
@@ -86,23 +102,44 @@ pub(super) fn moments(
     (mean, variance, all)
 }
 
-/// The batch normalisation in training of a map that our kernels do not compute on, such as one on a GPU, by the
-/// statistics of all processes; `None` where nothing is synchronised.
-pub fn synchronised_batch_norm(xs: &Tensor, norm: &super::BatchNorm) -> Option<Tensor> {
+/// The batch normalisation in training of `xs: [N, C, H, W]`, by the statistics of all processes, for a map that our
+/// kernels do not compute on, such as one on a GPU; `None` where nothing is synchronised.
+///
+/// Differentiable in `xs`, weight and bias; there is no second derivative. Statistics enter the running ones. Where the
+/// batches of all processes are empty, they leave the running ones alone. PyTorch: `torch.nn.SyncBatchNorm`.
+///
+/// # Panics
+/// Where `xs` does not hold floating-point numbers or has other dimensions, and where a tensor of `norm` is not `[C]` on
+/// the device of `xs`.
+pub fn synchronised_batch_norm(xs: &Tensor, norm: &BatchNorm) -> Option<Tensor> {
     let sum = SumOverProcesses::current()?;
-    let (ys, mean, inverse_deviation, pixels) = tch::no_grad(|| forward(xs, norm, &sum));
+    expect_floating(xs);
+    let sizes = Nhwc::of(xs);
+    for (name, tensor) in norm.tensors() {
+        let fits = tensor.defined()
+            && tensor.size() == [sizes.c as i64]
+            && tensor.device() == xs.device()
+            && tensor.f_kind().is_ok_and(is_floating);
+        assert!(
+            fits,
+            "expected {name} of {} floating-point numbers on {:?}, one for each channel, got {}",
+            sizes.c,
+            xs.device(),
+            described(tensor)
+        );
+    }
+    let Forward { ys, mean, inverse_deviation, pixels } =
+        tch::no_grad(|| forward(xs, sizes, norm, &sum));
     let weight = norm.weight.to_kind(Kind::Double);
     let saved = [xs, &mean, &inverse_deviation, &weight];
     let (weight_kind, bias_kind) = (norm.weight.kind(), norm.bias.kind());
-    crate::autograd::record(&[xs, norm.weight, norm.bias], &[&ys], &saved, move |incoming| {
+    record(&[xs, norm.weight, norm.bias], &[&ys], &saved, move |incoming| {
         let [xs, mean, inverse_deviation, weight] = incoming.saved else {
-            unreachable!("as many as were saved")
+            unreachable!("the graph returns as many tensors as were saved")
         };
         let Some(gradient) = &incoming.gradients[0] else { return vec![None, None, None] };
         let gradient = gradient.to_kind(Kind::Double);
         let centred = xs.to_kind(Kind::Double) - by_channel(mean);
-        let over_pixels =
-            |values: &Tensor| values.sum_dim_intlist(&[0_i64, 2, 3][..], false, None::<Kind>);
         let own = Tensor::stack(&[over_pixels(&gradient), over_pixels(&(&gradient * &centred))], 0);
         let all = own.copy();
         sum.sum(&all);
@@ -119,26 +156,27 @@ pub fn synchronised_batch_norm(xs: &Tensor, norm: &super::BatchNorm) -> Option<T
     Some(ys)
 }
 
-/// Result, mean, inverse deviation, and pixels in all; moves the running statistics.
-fn forward(
-    xs: &Tensor,
-    norm: &super::BatchNorm,
-    sum: &SumOverProcesses,
-) -> (Tensor, Tensor, Tensor, f64) {
+/// The result of [`forward`]. Mean and inverse deviation are `[C]`, float64; `pixels` counts those of all processes.
+struct Forward {
+    ys: Tensor,
+    mean: Tensor,
+    inverse_deviation: Tensor,
+    pixels: f64,
+}
+
+/// Normalises by the statistics of all processes and moves the running ones.
+fn forward(xs: &Tensor, sizes: Nhwc, norm: &BatchNorm, sum: &SumOverProcesses) -> Forward {
     let wide = xs.to_kind(Kind::Double);
-    let own = (xs.numel() as i64 / xs.size()[1]) as f64;
-    let over_pixels =
-        |values: &Tensor| values.sum_dim_intlist(&[0_i64, 2, 3][..], false, None::<Kind>);
-    let count = Tensor::full([xs.size()[1]], own, (Kind::Double, xs.device()));
+    let own = sizes.pixels() as f64;
+    let count = Tensor::full([sizes.c as i64], own, (Kind::Double, xs.device()));
     let sums = Tensor::stack(&[count, over_pixels(&wide), over_pixels(&wide.square())], 0);
     sum.sum(&sums);
-    let pixels = sums.to_device(Device::Cpu).double_value(&[0, 0]);
+    let pixels = if sizes.c == 0 { 0.0 } else { sums.to_device(Device::Cpu).double_value(&[0, 0]) };
     let mean = sums.get(1) / pixels;
     let variance = (sums.get(2) / pixels - mean.square()).clamp_min(0.0);
     let unbiased = pixels / (pixels - norm.correction).max(1.0);
-    let moved = [(norm.running_mean, &mean), (norm.running_var, &(&variance * unbiased))];
-    // As libtorch: a batch without a pixel, in all processes together, teaches nothing.
-    for (running, new) in moved.into_iter().filter(|_| pixels > 0.0) {
+    let moves = [(norm.running_mean, &mean), (norm.running_var, &(&variance * unbiased))];
+    for (running, new) in moves.into_iter().filter(|_| pixels > 0.0) {
         let mut running = running.shallow_clone();
         let moved = running.to_kind(Kind::Double).lerp(new, norm.momentum);
         running.copy_(&moved);
@@ -147,7 +185,11 @@ fn forward(
     let scale = norm.weight.to_kind(Kind::Double) * &inverse_deviation;
     let shift = norm.bias.to_kind(Kind::Double) - &mean * &scale;
     let ys = (wide * by_channel(&scale) + by_channel(&shift)).to_kind(xs.kind());
-    (ys, mean, inverse_deviation, pixels)
+    Forward { ys, mean, inverse_deviation, pixels }
+}
+
+fn over_pixels(values: &Tensor) -> Tensor {
+    values.sum_dim_intlist(&[0_i64, 2, 3][..], false, None::<Kind>)
 }
 
 fn by_channel(numbers: &Tensor) -> Tensor {
@@ -158,7 +200,7 @@ fn by_channel(numbers: &Tensor) -> Tensor {
 mod tests {
     use std::sync::{Barrier, Mutex};
 
-    use super::super::{BatchNorm, FeatureMap, Statistics};
+    use super::super::{FeatureMap, Statistics};
     use super::*;
 
     /// A thread for each of `inputs`, which add up as processes would.
@@ -185,7 +227,7 @@ mod tests {
         })
     }
 
-    /// Result, gradients in the values, weight and bias, and the running statistics after it.
+    /// Result, gradients in the values, weight and bias, and the new running statistics.
     fn results(
         xs: &Tensor,
         pull: &Tensor,
@@ -236,7 +278,7 @@ mod tests {
             let got: Vec<&Tensor> = ranks.iter().map(|results| &results[index]).collect();
             let got = match index {
                 0 | 1 => Tensor::cat(&got, 0),
-                // What each knows of weight and bias is added up, like every gradient.
+                // Weight and bias have a gradient in each process; the sum of all counts.
                 2 | 3 => got[0] + got[1] + got[2],
                 _ => {
                     assert!(got.iter().all(|running| *running == got[0]));
@@ -249,20 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_normalised_as_the_whole() {
+    fn parts_are_normalised_like_the_whole() {
         check(Kind::Double, 1e-12, by_kernels);
         check(Kind::Float, 2e-6, by_kernels);
     }
 
     #[test]
-    fn so_are_maps_that_are_not_ours() {
+    fn parts_of_maps_of_other_devices_are_normalised_like_the_whole() {
         let composed = |xs: &Tensor, norm: &BatchNorm| synchronised_batch_norm(xs, norm).unwrap();
         check(Kind::Double, 1e-12, composed);
         check(Kind::Float, 2e-6, composed);
     }
 
     #[test]
-    fn nothing_is_synchronised_outside() {
+    fn nothing_is_synchronised_outside_of_the_work() {
         processes(vec![()], |()| assert!(SumOverProcesses::current().is_some()));
         assert!(SumOverProcesses::current().is_none());
     }

@@ -14,6 +14,7 @@ use crate::nhwc::elements;
 use crate::parallel::{Shared, for_each_range, share_out};
 use crate::product::{BLOCK, Finish, Pair, Product, Rows, Single, Sums};
 use crate::simd::{Bf16, Element, Kernel, Simd, pairs};
+use crate::view::View;
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
 const PIXELS: usize = 192;
@@ -50,7 +51,7 @@ pub(super) fn run<E: Element<Number = f32>>(
     let layer = Layer {
         conv,
         plan,
-        values: elements::<E>(xs),
+        values: View::of(xs),
         to: elements::<E>(ys),
         residual: around.residual.map(elements::<E>),
         opens_with_relu: around.opens_with_relu,
@@ -88,7 +89,7 @@ fn tile_pixels(pixels: usize, k: usize) -> usize {
 struct Layer<'a, E: Element> {
     conv: &'a PackedConv,
     plan: &'a Plan,
-    values: Shared<E>,
+    values: View<'a, E>,
     to: Shared<E>,
     residual: Option<Shared<E>>,
     opens_with_relu: bool,
@@ -174,18 +175,26 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
         let Self { conv, plan, values, .. } = *self;
         let (k, relu) = (conv.columns.k, self.opens_with_relu);
         let widen = matches!(conv.columns.numbers, Packed::Fp32(_));
-        let prologue = Prologue { affine: None, relu };
+        let prologue = Prologue::new(None, relu);
         match &conv.first {
             FirstHalf::Depthwise { taps, bias, paired, relu: closing, .. } => {
-                let outputs = Outputs { to: rows.0.cast(), ld: k, widen, relu: *closing };
-                let (taps, bias) = (Shared::reading(taps), bias.as_deref().map(Shared::reading));
                 let count = pixels.len();
-                match paired {
-                    // Packed in bf16, so that is what the map holds.
-                    Some(paired) if pairs::available() && plan.is_3x3(1) => {
-                        paired.pixels_of(Shared(values.0.cast()), relu, plan, pixels, outputs);
+                let bias = bias.as_deref();
+                let paired = paired.as_ref().filter(|_| pairs::available() && plan.is_3x3(1));
+                match (paired, values.cast::<Bf16>()) {
+                    (Some(paired), Some(values)) => {
+                        // SAFETY: room for `count` rows of `k` factors, here of bf16, starts at `rows`, and nobody else
+                        // uses it meanwhile.
+                        let outputs = unsafe { outputs_at::<Bf16>(rows, count * k, k, false) };
+                        let outputs = outputs.with_relu(*closing);
+                        paired.pixels_of(values, relu, plan, pixels, outputs);
                     }
-                    _ => pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs),
+                    _ => {
+                        // SAFETY: as above, of the type that `widen` says.
+                        let outputs = unsafe { outputs_at::<E>(rows, count * k, k, widen) };
+                        let outputs = outputs.with_relu(*closing);
+                        pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs);
+                    }
                 }
                 // bf16 rows are filled up to an even length; the weight there is zero, what it meets must be a number.
                 if k > plan.input.c {
@@ -201,6 +210,26 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
     }
 }
 
+/// Memory for `count` factors in rows of `k`: numbers where they are to be widened, elements otherwise.
+///
+/// # Safety
+/// As many factors of that type can be written at `rows`, and nobody else uses the memory during `'a`.
+unsafe fn outputs_at<'a, E: Element<Number = f32>>(
+    rows: Shared<f32>,
+    count: usize,
+    k: usize,
+    widen: bool,
+) -> Outputs<'a, E> {
+    // SAFETY: the caller's memory is as large, and nobody else uses it.
+    unsafe {
+        if widen {
+            Outputs::numbers(std::slice::from_raw_parts_mut(rows.0.cast(), count), k)
+        } else {
+            Outputs::elements(std::slice::from_raw_parts_mut(rows.0.cast(), count), k)
+        }
+    }
+}
+
 /// Packed columns as what fills the lanes of a vector.
 fn as_pairs(numbers: &[Bf16]) -> &[f32] {
     // SAFETY: blocks of columns start at multiples of 64 bytes and hold whole pairs.
@@ -210,8 +239,8 @@ fn as_pairs(numbers: &[Bf16]) -> &[f32] {
 }
 
 /// Lays out the windows of the image, one in a row: tap by tap the channels of a pixel.
-struct Windows<E: Element> {
-    values: Shared<E>,
+struct Windows<'a, E: Element> {
+    values: View<'a, E>,
     rows: Shared<f32>,
     relu: bool,
     plan: Plan,
@@ -220,7 +249,7 @@ struct Windows<E: Element> {
     widen: bool,
 }
 
-impl<E: Element<Number = f32>> Windows<E> {
+impl<E: Element<Number = f32>> Windows<'_, E> {
     /// Copies `count` numbers, or zeros, to the rows at `at`.
     #[inline(always)]
     unsafe fn copy<S: Simd<E>>(&self, from: Option<*const E>, at: usize, count: usize) {
@@ -243,7 +272,8 @@ impl<E: Element<Number = f32>> Windows<E> {
     }
 }
 
-impl<E: Element<Number = f32>> Kernel<E> for Windows<E> {
+// SAFETY: map and rows have the sizes that the fields say.
+unsafe impl<E: Element<Number = f32>> Kernel<E> for Windows<'_, E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
         let Plan { input, output, kernel, stride, padding, dilation } = self.plan;
@@ -264,8 +294,7 @@ impl<E: Element<Number = f32>> Kernel<E> for Windows<E> {
                     let inside = ih < input.h && iw < input.w;
                     // SAFETY: inside the map, or not read; a row of the tile has room for every tap's channels.
                     unsafe {
-                        let from =
-                            inside.then(|| self.values.0.add((line + iw) * channels).cast_const());
+                        let from = inside.then(|| self.values.start().add((line + iw) * channels));
                         self.copy::<S>(from, at, pixels * channels);
                     }
                     at += pixels * channels;

@@ -1,4 +1,4 @@
-//! Whose matrix product a pointwise convolution is: ours or libtorch's, whichever is faster on this CPU.
+//! The matrix product of a pointwise convolution: ours or libtorch's, whichever is faster on this CPU.
 
 use tch::{Device, Kind, Tensor};
 
@@ -11,7 +11,7 @@ pub(super) enum Multiplier {
 }
 
 impl Multiplier {
-    /// For maps of `kind`.
+    /// The faster one for maps of `kind`.
     pub(super) fn fastest(kind: Kind, sizes: Sizes) -> Self {
         if product::is_faster() && product::covers(kind, sizes) {
             Self::Ours
@@ -20,8 +20,8 @@ impl Multiplier {
         }
     }
 
-    /// Kernels `[c_out, c_in, 1, 1]` as the matrix that both passes read: ours rounds on the way, libtorch's wants
-    /// what the map holds.
+    /// Kernels `[c_out, c_in, 1, 1]` as the matrix that both passes read: our product rounds it on the way in, libtorch's
+    /// reads the kind of the map.
     pub(super) fn matrix(self, kernels: &Tensor, kind: Kind) -> Tensor {
         let kind = if self == Self::Ours { Kind::Float } else { kind };
         kernels.detach().to_kind(kind).contiguous().flatten(1, 3)
@@ -40,7 +40,8 @@ impl Multiplier {
         if self == Self::Ours {
             return with_trained!(kind, E => product::forward::<E>(sizes, xs, matrix, bs, ys));
         }
-        let (rows, result) = (pixels(xs, sizes.k), pixels(ys, sizes.columns));
+        let (rows, result) =
+            (pixels(xs, sizes.rows, sizes.k), pixels(ys, sizes.rows, sizes.columns));
         drop(match bs {
             Some(bs) => bs.to_kind(kind).addmm_out(&result, &rows, &matrix.tr()),
             None => rows.mm_out(&result, &matrix.tr()),
@@ -54,7 +55,9 @@ impl Multiplier {
                 product::input_gradient::<E>(sizes, ys, matrix, xs)
             });
         }
-        drop(pixels(ys, sizes.columns).mm_out(&pixels(xs, sizes.k), matrix));
+        drop(
+            pixels(ys, sizes.rows, sizes.columns).mm_out(&pixels(xs, sizes.rows, sizes.k), matrix),
+        );
     }
 
     /// `ysᵀ * xs`, summed over the pixels: the gradient in the matrix.
@@ -65,12 +68,12 @@ impl Multiplier {
             with_trained!(xs.kind(), E => product::weight_gradient::<E>(sizes, ys, xs, &ws));
             return ws;
         }
-        pixels(ys, sizes.columns).tr().mm(&pixels(xs, sizes.k))
+        pixels(ys, sizes.rows, sizes.columns).tr().mm(&pixels(xs, sizes.rows, sizes.k))
     }
 }
 
-/// A map that lies as [`laid_out`](crate::nhwc::laid_out) says, as a matrix `[pixels, C]`.
-pub(super) fn pixels(map: &Tensor, c: usize) -> Tensor {
-    let (c, count) = (c as i64, map.numel() as i64);
-    map.as_strided([count / c.max(1), c], [c, 1], None)
+/// A map of `count` pixels that is [`laid_out`](crate::nhwc::laid_out), as a matrix `[count, c]`.
+pub(super) fn pixels(map: &Tensor, count: usize, c: usize) -> Tensor {
+    let [count, c] = [count, c].map(|size| size as i64);
+    map.as_strided([count, c], [c, 1], None)
 }

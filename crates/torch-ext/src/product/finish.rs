@@ -9,7 +9,7 @@ use crate::simd::{Element, Kernel, Simd};
 /// One block of columns of one tile of pixels.
 pub(crate) struct Finish<E: Element> {
     /// What is added to each column, filled up to whole vectors.
-    pub(crate) bias: Shared<f32>,
+    pub(crate) bias: *const f32,
     /// A map of the output's shape that is added.
     pub(crate) residual: Option<Shared<E>>,
     pub(crate) residual_relu: bool,
@@ -36,7 +36,7 @@ impl<E: Element> Finish<E> {
     ) -> Self {
         let first = row * c_out + columns.start;
         Self {
-            bias: Shared::reading(bias),
+            bias: bias.as_ptr(),
             residual: None,
             residual_relu: false,
             relu: false,
@@ -75,7 +75,7 @@ impl<E: Element<Number = f32>> Finish<E> {
         let (span, at) = (S::span(columns), pixel * self.c_out + c);
         // SAFETY: the caller's.
         unsafe {
-            let mut y = S::add(sum, S::load_numbers(self.bias.0.add(c), span));
+            let mut y = S::add(sum, S::load_numbers(self.bias.add(c), span));
             if let Some(residual) = self.residual {
                 let x = S::load(residual.0.add(self.first + at), span);
                 y = S::add(y, if self.residual_relu { S::relu(x) } else { x });
@@ -93,7 +93,8 @@ pub(crate) struct Sums<E: Element> {
     pub(crate) finish: Finish<E>,
 }
 
-impl<E: Element<Number = f32>> Kernel<E> for Sums<E> {
+// SAFETY: sums, bias and outputs have the sizes that the fields say.
+unsafe impl<E: Element<Number = f32>> Kernel<E> for Sums<E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
         for pixel in 0..self.pixels {

@@ -105,7 +105,8 @@ impl Ahead {
     }
 }
 
-impl<E: Element<Number = f32>> Kernel<E> for Product<'_, E, Single> {
+// SAFETY: rows, panel and outputs have the sizes that the fields say.
+unsafe impl<E: Element<Number = f32>> Kernel<E> for Product<'_, E, Single> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
         // SAFETY: the caller's.
@@ -113,7 +114,8 @@ impl<E: Element<Number = f32>> Kernel<E> for Product<'_, E, Single> {
     }
 }
 
-impl<E: Element<Number = f32>> PairKernel<E> for Product<'_, E, Pair> {
+// SAFETY: rows, panel and outputs have the sizes that the fields say.
+unsafe impl<E: Element<Number = f32>> PairKernel<E> for Product<'_, E, Pair> {
     #[inline(always)]
     unsafe fn run<S: Pairs<E>>(self) {
         // SAFETY: the caller's.

@@ -87,7 +87,8 @@ struct FromColumns {
     to: Shared<f32>,
 }
 
-impl<T: Element<Number = f32>> Kernel<T> for FromRows<T> {
+// SAFETY: numbers and panel have the sizes that the fields say.
+unsafe impl<T: Element<Number = f32>> Kernel<T> for FromRows<T> {
     #[inline(always)]
     unsafe fn run<S: Simd<T>>(self) {
         let Self { numbers, step, size: [k, columns], to } = self;
@@ -107,7 +108,8 @@ impl<T: Element<Number = f32>> Kernel<T> for FromRows<T> {
     }
 }
 
-impl<T: Element<Number = f32>> PairKernel<T> for FromRows<T> {
+// SAFETY: numbers and panel have the sizes that the fields say.
+unsafe impl<T: Element<Number = f32>> PairKernel<T> for FromRows<T> {
     #[inline(always)]
     unsafe fn run<S: Pairs<T>>(self) {
         let Self { numbers, step, size: [k, columns], to } = self;
@@ -133,7 +135,8 @@ impl<T: Element<Number = f32>> PairKernel<T> for FromRows<T> {
     }
 }
 
-impl Kernel<f32> for FromColumns {
+// SAFETY: numbers and panel have the sizes that the fields say.
+unsafe impl Kernel<f32> for FromColumns {
     #[inline(always)]
     unsafe fn run<S: Simd<f32>>(self) {
         // SAFETY: up to `lanes` numbers lie at the places that are asked for.
@@ -141,7 +144,8 @@ impl Kernel<f32> for FromColumns {
     }
 }
 
-impl PairKernel<f32> for FromColumns {
+// SAFETY: numbers and panel have the sizes that the fields say.
+unsafe impl PairKernel<f32> for FromColumns {
     #[inline(always)]
     unsafe fn run<S: Pairs<f32>>(self) {
         // SAFETY: as above, two numbers a lane.

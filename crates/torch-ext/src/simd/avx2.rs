@@ -6,6 +6,8 @@ use super::{Bf16, Element, Kernel, Simd};
 
 pub(super) struct Avx2;
 
+/// Runs `kernel` on this set.
+///
 /// # Safety
 /// The CPU has these features.
 #[target_feature(enable = "avx2,fma")]
@@ -13,15 +15,18 @@ pub(super) unsafe fn enter<E: Element, K: Kernel<E>>(kernel: K)
 where
     Avx2: Simd<E>,
 {
-    // SAFETY: the features are the caller's promise.
+    // SAFETY: the caller has the features; the kernel's memory is the promise of its trait.
     unsafe { kernel.run::<Avx2>() }
 }
 
-/// Copies `lanes` values through a full vector's worth of stack: AVX2's masked stores are slow on many CPUs.
+/// The first `lanes` values at `at`, and zeros up to a full vector: AVX2's masked loads are slow on many CPUs.
+///
+/// # Safety
+/// `lanes` is at most eight, and as many values can be read at `at`.
 #[inline(always)]
 unsafe fn padded<T: Copy>(at: *const T, lanes: usize, zero: T) -> [T; 8] {
     let mut whole = [zero; 8];
-    // SAFETY: the caller's pointer covers the span, and a span is at most eight.
+    // SAFETY: the caller has these values, and there is room for eight.
     unsafe { std::ptr::copy_nonoverlapping(at, whole.as_mut_ptr(), lanes) };
     whole
 }
@@ -38,6 +43,7 @@ macro_rules! arithmetic {
         }
         #[inline(always)]
         unsafe fn load_numbers(at: *const f32, span: usize) -> __m256 {
+            // SAFETY: the caller has the instructions, and the span can be read.
             unsafe {
                 if span == 8 {
                     _mm256_loadu_ps(at)
@@ -48,6 +54,7 @@ macro_rules! arithmetic {
         }
         #[inline(always)]
         unsafe fn store_numbers(at: *mut f32, span: usize, vector: __m256) {
+            // SAFETY: the caller has the instructions, and the span can be written.
             unsafe {
                 if span == 8 {
                     _mm256_storeu_ps(at, vector);
@@ -60,19 +67,23 @@ macro_rules! arithmetic {
         }
         #[inline(always)]
         unsafe fn zero() -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_setzero_ps() }
         }
         #[inline(always)]
         unsafe fn splat(number: f64) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_set1_ps(number as f32) }
         }
         #[inline(always)]
         unsafe fn broadcast(at: *const f32) -> __m256 {
+            // SAFETY: the caller has the instructions, and the number can be read.
             unsafe { _mm256_set1_ps(*at) }
         }
         #[inline(always)]
         unsafe fn transpose(square: [__m256; 16]) -> [__m256; 16] {
             let mut numbers = [[0.0_f32; 8]; 8];
+            // SAFETY: the caller has the instructions.
             unsafe {
                 for (row, vector) in numbers.iter_mut().zip(square) {
                     _mm256_storeu_ps(row.as_mut_ptr(), vector);
@@ -100,31 +111,38 @@ macro_rules! arithmetic {
         }
         #[inline(always)]
         unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_add_ps(a, b) }
         }
         #[inline(always)]
         unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_sub_ps(a, b) }
         }
         #[inline(always)]
         unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_mul_ps(a, b) }
         }
         #[inline(always)]
         unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
         unsafe fn relu(a: __m256) -> __m256 {
-            // The second operand is what comes out where either is NaN.
+            // Where either operand is NaN, the result is the second.
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) }
         }
         #[inline(always)]
         unsafe fn where_positive(test: __m256, a: __m256) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(test, _mm256_setzero_ps()), a) }
         }
         #[inline(always)]
         unsafe fn where_greater(test: __m256, best: __m256, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe {
                 let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(test, best);
                 let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(test, test);
@@ -133,6 +151,7 @@ macro_rules! arithmetic {
         }
         #[inline(always)]
         unsafe fn where_equal(x: __m256, y: __m256, a: __m256) -> __m256 {
+            // SAFETY: the caller has the instructions.
             unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(x, y), a) }
         }
     };
@@ -143,10 +162,12 @@ impl Simd<f32> for Avx2 {
 
     #[inline(always)]
     unsafe fn load(at: *const f32, span: usize) -> __m256 {
+        // SAFETY: the caller has the instructions, and the span can be read.
         unsafe { <Self as Simd<f32>>::load_numbers(at, span) }
     }
     #[inline(always)]
     unsafe fn store(at: *mut f32, span: usize, vector: __m256) {
+        // SAFETY: the caller has the instructions, and the span can be written.
         unsafe { <Self as Simd<f32>>::store_numbers(at, span, vector) }
     }
 }
@@ -156,6 +177,7 @@ impl Simd<Bf16> for Avx2 {
 
     #[inline(always)]
     unsafe fn load(at: *const Bf16, span: usize) -> __m256 {
+        // SAFETY: the caller has the instructions, and the span can be read.
         unsafe {
             let halves = if span == 8 {
                 _mm_loadu_si128(at.cast())
@@ -167,6 +189,7 @@ impl Simd<Bf16> for Avx2 {
     }
     #[inline(always)]
     unsafe fn store(at: *mut Bf16, span: usize, vector: __m256) {
+        // SAFETY: the caller has the instructions, and the span can be written.
         unsafe {
             // To nearest, ties to even, as Bf16::narrow does it.
             let bits = _mm256_castps_si256(vector);

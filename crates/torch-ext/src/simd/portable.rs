@@ -1,4 +1,4 @@
-//! Eight numbers at a time in plain Rust, which the compiler turns into whatever vectors the target has.
+//! Eight numbers at a time in plain Rust, which the compiler turns into the vectors that the target has.
 
 use std::array;
 
@@ -20,23 +20,28 @@ macro_rules! plain {
             #[inline(always)]
             unsafe fn load(at: *const $element, span: usize) -> [$number; 8] {
                 let widen: fn($element) -> $number = $widen;
-                let lane = |lane| if lane < span { widen(unsafe { *at.add(lane) }) } else { 0.0 };
-                array::from_fn(lane)
+                // SAFETY: the caller has the elements of the span.
+                let element = |lane| unsafe { *at.add(lane) };
+                array::from_fn(|lane| if lane < span { widen(element(lane)) } else { 0.0 })
             }
             #[inline(always)]
             unsafe fn store(at: *mut $element, span: usize, vector: [$number; 8]) {
                 let narrow: fn($number) -> $element = $narrow;
                 for (lane, number) in vector.into_iter().enumerate().take(span) {
+                    // SAFETY: the caller has the elements of the span.
                     unsafe { *at.add(lane) = narrow(number) };
                 }
             }
             #[inline(always)]
             unsafe fn load_numbers(at: *const $number, span: usize) -> [$number; 8] {
-                array::from_fn(|lane| if lane < span { unsafe { *at.add(lane) } } else { 0.0 })
+                // SAFETY: the caller has the numbers of the span.
+                let number = |lane| unsafe { *at.add(lane) };
+                array::from_fn(|lane| if lane < span { number(lane) } else { 0.0 })
             }
             #[inline(always)]
             unsafe fn store_numbers(at: *mut $number, span: usize, vector: [$number; 8]) {
                 for (lane, number) in vector.into_iter().enumerate().take(span) {
+                    // SAFETY: the caller has the numbers of the span.
                     unsafe { *at.add(lane) = number };
                 }
             }
@@ -50,6 +55,7 @@ macro_rules! plain {
             }
             #[inline(always)]
             unsafe fn broadcast(at: *const $number) -> [$number; 8] {
+                // SAFETY: the caller has the number.
                 unsafe { [*at; 8] }
             }
             #[inline(always)]
@@ -76,7 +82,7 @@ macro_rules! plain {
             }
             #[inline(always)]
             unsafe fn fma(a: [$number; 8], b: [$number; 8], c: [$number; 8]) -> [$number; 8] {
-                // Not mul_add, which is a library call where the target has no such instruction.
+                // mul_add would be a library call where the target has no such instruction.
                 array::from_fn(|lane| a[lane] * b[lane] + c[lane])
             }
             #[inline(always)]

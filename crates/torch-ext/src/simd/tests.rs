@@ -13,8 +13,8 @@ const SETS: [InstructionSet; 4] = [
 ];
 
 thread_local! {
-    /// The one set that kernels on this thread run on. A loop's threads take over their caller's: tests run beside
-    /// each other, and none may change another's set between two of its steps.
+    /// The one set that kernels on this thread run on. A loop's threads take over the set of their caller: tests run
+    /// beside each other, and none may change another's set between two of its steps.
     pub(crate) static FORCED: Cell<Option<InstructionSet>> = const { Cell::new(None) };
 }
 
@@ -28,44 +28,60 @@ pub(crate) fn on_every_set(mut body: impl FnMut(InstructionSet)) {
 }
 
 /// `relu(x)`, `x` where positive, and `x` stored once more, over an odd number of lanes.
-struct Exercise<E> {
-    from: *const E,
-    to: *mut E,
-    count: usize,
+struct Exercise<'a, E> {
+    from: &'a [E],
+    to: &'a mut [E],
 }
 
-impl<E: Element> Kernel<E> for Exercise<E> {
+impl<'a, E> Exercise<'a, E> {
+    fn new(from: &'a [E], to: &'a mut [E]) -> Self {
+        assert_eq!(from.len(), to.len());
+        Self { from, to }
+    }
+}
+
+// SAFETY: `new` has compared the lists.
+unsafe impl<E: Element> Kernel<E> for Exercise<'_, E> {
     #[inline(always)]
     unsafe fn run<S: Simd<E>>(self) {
-        for at in (0..self.count).step_by(S::LANES) {
-            let span = S::span(self.count - at);
-            // SAFETY: the test's own arrays.
+        let (from, to, count) = (self.from.as_ptr(), self.to.as_mut_ptr(), self.to.len());
+        for at in (0..count).step_by(S::LANES) {
+            let span = S::span(count - at);
+            // SAFETY: the CPU has the instructions; the span ends with the lists.
             unsafe {
-                let x = S::load(self.from.add(at), span);
+                let x = S::load(from.add(at), span);
                 let y = S::add(S::relu(x), S::where_positive(S::splat(-1.0), x));
-                S::store(self.to.add(at), span, S::sub(y, S::zero()));
+                S::store(to.add(at), span, S::sub(y, S::zero()));
             }
         }
     }
 }
 
-/// A row of numbers with a ReLU, zipped with a row of zeros, taken apart again and stored.
-struct ThroughPairs {
-    from: *const Bf16,
-    to: *mut Bf16,
-    count: usize,
+/// Numbers of a row with a ReLU, zipped with a row of zeros, taken apart again and stored.
+struct ThroughPairs<'a> {
+    from: &'a [Bf16],
+    to: &'a mut [Bf16],
 }
 
-impl PairKernel<Bf16> for ThroughPairs {
+impl<'a> ThroughPairs<'a> {
+    fn new(from: &'a [Bf16], to: &'a mut [Bf16]) -> Self {
+        assert!(from.len() == to.len() && to.len() <= ROW);
+        Self { from, to }
+    }
+}
+
+// SAFETY: `new` has compared the lists with each other and with a row.
+unsafe impl PairKernel<Bf16> for ThroughPairs<'_> {
     #[inline(always)]
     unsafe fn run<S: Pairs<Bf16>>(self) {
-        // SAFETY: the test's own arrays.
+        let (from, to, count) = (self.from.as_ptr(), self.to.as_mut_ptr(), self.to.len());
+        // SAFETY: the CPU has the instructions; the count is that of the lists.
         unsafe {
-            let zipped = S::zip_rows(S::relu_row(S::load_row(self.from, self.count)), S::zero());
-            // One times the number, and whatever times the zero beside it.
+            let zipped = S::zip_rows(S::relu_row(S::load_row(from, count)), S::zero());
+            // One times the number, and one times the zero beside it.
             let ones = S::interleave(S::splat(1.0), S::splat(1.0));
             let sums = [S::dot(zipped[0], ones, S::zero()), S::dot(zipped[1], ones, S::zero())];
-            S::store_row(self.to, self.count, sums);
+            S::store_row(to, count, sums);
         }
     }
 }
@@ -75,7 +91,7 @@ fn rows_come_back_from_pairs_in_order() {
     let numbers: Vec<Bf16> = (0..ROW)
         .map(|i| match i {
             3 => f32::NAN,
-            // As the CPU itself makes them, with a sign.
+            // As the CPU itself returns it, with a sign.
             4 => -f32::NAN,
             5 => f32::INFINITY,
             6 => f32::NEG_INFINITY,
@@ -90,8 +106,7 @@ fn rows_come_back_from_pairs_in_order() {
                 continue;
             }
             let mut got = vec![Bf16(7); ROW];
-            let (from, to) = (numbers.as_ptr(), got.as_mut_ptr());
-            Bf16::run_pairs(ThroughPairs { from, to, count });
+            Bf16::run_pairs(ThroughPairs::new(&numbers[..count], &mut got[..count]));
             for (index, (got, number)) in got.iter().zip(&numbers).enumerate() {
                 let (got, number) = (got.widen(), number.widen());
                 let expected = if number < 0.0 { 0.0 } else { number };
@@ -126,7 +141,7 @@ fn bf16_rounds_to_nearest_even_on_every_set() {
     let narrow: Vec<Bf16> = numbers.iter().map(|&x| Bf16::narrow(x)).collect();
     on_every_set(|set| {
         let mut got = vec![Bf16(7); numbers.len()];
-        Bf16::run(Exercise { from: narrow.as_ptr(), to: got.as_mut_ptr(), count: got.len() });
+        Bf16::run(Exercise::new(&narrow, &mut got));
         // A zero is a zero; where the set says so, numbers too small to be normal are, too.
         let flushes = set == InstructionSet::Avx512Bf16;
         let plain = |x: u16| if x == 0x8000 || flushes && x < 0x0080 { 0 } else { x };
