@@ -5,11 +5,14 @@
 //! (a depthwise convolution, a pool, a sum) applies them on the way in. The backward pass does the same in reverse.
 
 mod batch_norm;
+mod moments;
 mod normalize;
 mod pending;
 mod prologue;
 mod reduce;
 mod resolve;
+mod sum_over_processes;
+mod sums;
 mod synchronised;
 mod watch;
 
@@ -27,9 +30,11 @@ use crate::simd::Element;
 pub use batch_norm::{BatchNorm, Statistics};
 pub(crate) use pending::{Pending, PendingMap};
 pub(crate) use prologue::{Prologue, with_prologue};
-pub(crate) use reduce::{IntoMap, add_to, gradients_by_row, sums_by_row};
+pub(crate) use reduce::{IntoMap, gradients_by_row};
 pub use resolve::add;
-pub use synchronised::{SumOverProcesses, synchronised_batch_norm};
+pub use sum_over_processes::SumOverProcesses;
+pub(crate) use sums::{add_to, sums_by_row};
+pub use synchronised::synchronised_batch_norm;
 
 /// Values `[N, C, H, W]` and the operations that are pending on them, in this order: normalisation, ReLU.
 ///
@@ -97,10 +102,7 @@ impl FeatureMap {
     /// # Panics
     /// Where the map was made from an undefined tensor.
     pub fn size(&self) -> Vec<i64> {
-        assert!(
-            self.values.defined(),
-            "expected feature maps [N, C, H, W], got an undefined tensor"
-        );
+        self.expect_defined();
         self.values.size()
     }
 
@@ -120,13 +122,22 @@ impl FeatureMap {
     /// where nothing is pending.
     ///
     /// # Panics
-    /// Where the values were replaced by others that the pending normalisation does not fit.
+    /// Where the map was made from an undefined tensor and a ReLU is pending, and where the values were replaced by others
+    /// that the pending normalisation does not fit.
     pub fn resolve(&self) -> Tensor {
         match &self.pending {
             Pending { norm: None, relu: false } => self.values.shallow_clone(),
-            Pending { norm: None, relu: true } if !covers(&self.values) => self.values.relu(),
+            Pending { norm: None, relu: true } if !covers(&self.values) => {
+                self.expect_defined();
+                self.values.relu()
+            }
             _ => resolve::resolve(self),
         }
+    }
+
+    fn expect_defined(&self) {
+        let defined = self.values.defined();
+        assert!(defined, "expected feature maps [N, C, H, W], got an undefined tensor");
     }
 
     /// The values as stored, for operators that apply the rest themselves.

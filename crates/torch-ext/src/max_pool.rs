@@ -71,7 +71,8 @@ impl Plan {
     fn new(input: Nhwc, geometry: PoolGeometry) -> Self {
         let PoolGeometry { kernel, stride, before, output } = geometry;
         for (axis, pixels) in [(0, input.h), (1, input.w)] {
-            let fits = stride > 0 && (0..kernel).contains(&before[axis]) && output[axis] > 0;
+            let fits =
+                pixels > 0 && stride > 0 && (0..kernel).contains(&before[axis]) && output[axis] > 0;
             // The start of the last window.
             let last = (output[axis].saturating_sub(1)).checked_mul(stride);
             let last = last.and_then(|last| last.checked_sub(before[axis]));

@@ -164,7 +164,11 @@ impl ChannelRows {
     /// Where the rows hold another kind of number.
     pub(crate) fn row<N: Number>(&self, index: usize) -> &[N] {
         let start = index * self.channels.next_multiple_of(LINE);
-        let all = N::list(self).unwrap_or_else(|| panic!("expected statistics of {:?}", N::KIND));
+        let all = match &self.numbers {
+            Rows::Float(list) => N::floats(list),
+            Rows::Double(list) => N::doubles(list),
+        };
+        let all = all.unwrap_or_else(|| panic!("expected statistics of {:?}", N::KIND));
         &all[start..start + self.channels]
     }
 
@@ -174,16 +178,6 @@ impl ChannelRows {
             Rows::Float(_) => widened(self.row::<f32>(index)),
             Rows::Double(_) => widened(self.row::<f64>(index)),
         }
-    }
-
-    /// All rows, where they hold fp32.
-    pub(crate) fn floats(&self) -> Option<&[f32]> {
-        if let Rows::Float(numbers) = &self.numbers { Some(numbers) } else { None }
-    }
-
-    /// All rows, where they hold fp64.
-    pub(crate) fn doubles(&self) -> Option<&[f64]> {
-        if let Rows::Double(numbers) = &self.numbers { Some(numbers) } else { None }
     }
 }
 

@@ -6,26 +6,26 @@
 
 /// A convolution with one kernel or more for each channel.
 #[derive(Debug, Clone, Copy)]
-pub struct Depthwise {
+pub(crate) struct Depthwise {
     /// `[N, C, H, W]` of the map.
-    pub shape: [i64; 4],
+    pub(crate) shape: [i64; 4],
     /// Rows and columns of a kernel.
-    pub kernel: [i64; 2],
+    pub(crate) kernel: [i64; 2],
     /// Rows and columns between two outputs.
-    pub stride: [i64; 2],
+    pub(crate) stride: [i64; 2],
     /// Rows and columns of zeros on each side.
-    pub padding: [i64; 2],
+    pub(crate) padding: [i64; 2],
     /// Rows and columns between two taps.
-    pub dilation: [i64; 2],
+    pub(crate) dilation: [i64; 2],
     /// Kernels for each channel.
-    pub multiplier: i64,
+    pub(crate) multiplier: i64,
     /// Whether a bias is added.
-    pub bias: bool,
+    pub(crate) bias: bool,
 }
 
 impl Depthwise {
     /// A 3×3 kernel that keeps the size of a map `[N, C, H, W]`.
-    pub const fn same(shape: [i64; 4]) -> Self {
+    pub(crate) const fn same(shape: [i64; 4]) -> Self {
         Self {
             shape,
             kernel: [3, 3],
@@ -40,26 +40,26 @@ impl Depthwise {
 
 /// A max-pool with a square window.
 #[derive(Debug, Clone, Copy)]
-pub struct Pool {
+pub(crate) struct Pool {
     /// `[N, C, H, W]` of the map.
-    pub shape: [i64; 4],
+    pub(crate) shape: [i64; 4],
     /// Rows and columns of the window.
-    pub kernel: i64,
+    pub(crate) kernel: i64,
     /// Pixels between two windows.
-    pub stride: i64,
+    pub(crate) stride: i64,
     /// Pixels on each side of the image that windows cover, too.
-    pub padding: i64,
+    pub(crate) padding: i64,
 }
 
 /// A 1×1 convolution.
 #[derive(Debug, Clone, Copy)]
-pub struct Pointwise {
+pub(crate) struct Pointwise {
     /// `[N, C, H, W]` of the map.
-    pub shape: [i64; 4],
+    pub(crate) shape: [i64; 4],
     /// Channels of the result.
-    pub c_out: i64,
+    pub(crate) c_out: i64,
     /// Rows and columns between two pixels that are read.
-    pub stride: [i64; 2],
+    pub(crate) stride: [i64; 2],
 }
 
 /// Depthwise convolutions.

@@ -20,8 +20,6 @@ use std::sync::OnceLock;
 
 use tch::Kind;
 
-use crate::numbers::ChannelRows;
-
 use pairs::PairKernel;
 use portable::Portable;
 
@@ -53,8 +51,10 @@ pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
     const KIND: Kind;
     fn to_f64(self) -> f64;
     fn from_f64(number: f64) -> Self;
-    /// The numbers of `rows`, where they are of this type.
-    fn list(rows: &ChannelRows) -> Option<&[Self]>;
+    /// The list itself, where this type is fp32.
+    fn floats(list: &[f32]) -> Option<&[Self]>;
+    /// The list itself, where this type is fp64.
+    fn doubles(list: &[f64]) -> Option<&[Self]>;
 }
 
 impl Number for f32 {
@@ -66,8 +66,11 @@ impl Number for f32 {
     fn to_f64(self) -> f64 {
         self.into()
     }
-    fn list(rows: &ChannelRows) -> Option<&[Self]> {
-        rows.floats()
+    fn floats(list: &[f32]) -> Option<&[Self]> {
+        Some(list)
+    }
+    fn doubles(_list: &[f64]) -> Option<&[Self]> {
+        None
     }
 }
 
@@ -80,8 +83,11 @@ impl Number for f64 {
     fn to_f64(self) -> f64 {
         self
     }
-    fn list(rows: &ChannelRows) -> Option<&[Self]> {
-        rows.doubles()
+    fn floats(_list: &[f32]) -> Option<&[Self]> {
+        None
+    }
+    fn doubles(list: &[f64]) -> Option<&[Self]> {
+        Some(list)
     }
 }
 

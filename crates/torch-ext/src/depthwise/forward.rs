@@ -142,7 +142,8 @@ unsafe impl<E: Element, const STRIDE: usize, const AFFINE: bool, const RELU: boo
                         let (row, first_column) = (pixel / output.w, pixel % output.w);
                         let columns = first_column..(first_column + band.end - pixel).min(output.w);
                         let (n, oh) = (row / output.h, row % output.h);
-                        let image = values.add(n * input.h * input.w * channels + c);
+                        // An image without pixels has no address.
+                        let image = values.wrapping_add(n * input.h * input.w * channels + c);
                         // A row outside of the image is read as zeros, column after column, and has taps of zero.
                         let mut row_taps = taps;
                         let lines = std::array::from_fn(|k| {

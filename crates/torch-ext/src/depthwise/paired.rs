@@ -146,7 +146,8 @@ unsafe impl<const RELU: bool> PairKernel<Bf16> for Paired<'_, RELU> {
                     let (row, first_column) = (pixel / output.w, pixel % output.w);
                     let columns = first_column..(first_column + band.end - pixel).min(output.w);
                     let (n, oh) = (row / output.h, row % output.h);
-                    let image = values.add(n * input.h * input.w * channels + c);
+                    // An image without pixels has no address.
+                    let image = values.wrapping_add(n * input.h * input.w * channels + c);
                     // A row outside of the image is read as zeros, column after column.
                     let lines = std::array::from_fn(|k| {
                         let ih = (oh + k).wrapping_sub(padding[0]);

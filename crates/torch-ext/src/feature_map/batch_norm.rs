@@ -5,8 +5,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::synchronised::{self, SumOverProcesses};
-use super::{GradientSums, reduce};
+use super::GradientSums;
+use super::moments::moments;
+use super::sum_over_processes::{SumOverProcesses, moments_of_all};
 use crate::nhwc::{Nhwc, laid_out, with_element};
 use crate::numbers::{self, ChannelRows, expect_channels, number_kind};
 use crate::simd::Number;
@@ -163,12 +164,12 @@ type Together = Option<(SumOverProcesses, f64)>;
 fn measure(values: &Tensor, norm: &BatchNorm) -> (Vec<f64>, Vec<f64>, Together) {
     let values = laid_out(&values.detach());
     let sizes = Nhwc::of(&values);
-    let (mean, variance) = with_element!(values.kind(), E => reduce::moments::<E>(&values));
+    let (mean, variance) = with_element!(values.kind(), E => moments::<E>(&values));
     let pixels = sizes.pixels() as f64;
     let (mean, variance, pixels, together) = match SumOverProcesses::current() {
         None => (mean, variance, pixels, None),
         Some(sum) => {
-            let (mean, variance, pixels) = synchronised::moments(&sum, &mean, &variance, pixels);
+            let (mean, variance, pixels) = moments_of_all(&sum, &mean, &variance, pixels);
             (mean, variance, pixels, Some((sum, pixels)))
         }
     };

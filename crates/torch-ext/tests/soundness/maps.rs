@@ -151,10 +151,10 @@ mod replaced {
 
     #[test]
     fn a_map_of_another_kind() {
-        let mut xs = leaf(&[1, 64, 8, 8]);
-        let loss = depthwise(&xs, &ones(&[64, 1, 3, 3])).sum(Kind::Float);
-        xs.set_data(&xs.to_kind(Kind::Double));
-        let error = Tensor::f_run_backward(&[loss], &[&xs], false, false).unwrap_err();
+        let (mut xs, ws) = (leaf(&[1, 64, 8, 8]), leaf(&[64, 1, 3, 3]));
+        let loss = depthwise(&xs, &ws).sum(Kind::Float);
+        xs.set_data(&ones(&[1, 64, 8, 8]).to_kind(Kind::Double));
+        let error = Tensor::f_run_backward(&[loss], &[&ws], false, false).unwrap_err();
         assert!(error.to_string().contains(KEPT), "{error}");
     }
 
@@ -654,7 +654,7 @@ mod layouts {
 
     #[test]
     fn onednn() {
-        check_foreign(&ones(&[1, 4, 3, 3]).to_mkldnn(None::<Kind>));
+        check_foreign(&ones(&[1, 4, 3, 3]).to_mkldnn());
     }
 
     #[test]
@@ -663,48 +663,26 @@ mod layouts {
         check_foreign(&ones(&[1, 4, 3, 3]).to_sparse_sparse_dim(1));
     }
 
-    /// A tensor of libtorch's that has no memory and stands for zeros.
+    /// A tensor of libtorch's that has no memory and stands for zeros: computed by libtorch, or refused.
     #[test]
     fn zeros_without_memory() {
-        let xs = Tensor::internal_efficientzerotensor([1, 4, 3, 3], FLOAT);
-        let zero = |ys: Tensor| assert_eq!(ys.abs().sum(Kind::Double).double_value(&[]), 0.0);
-        for operator in [
-            &(|| FeatureMap::from(&xs).relu().resolve()) as &dyn Fn() -> Tensor,
-            &|| depthwise(&xs, &ones(&[4, 1, 3, 3])),
-            &|| {
-                depthwise(
-                    &ones(&[1, 4, 3, 3]),
-                    &Tensor::internal_efficientzerotensor([4, 1, 3, 3], FLOAT),
-                )
-            },
-            &|| pointwise_conv2d(&FeatureMap::from(&xs), &ones(&[2, 4, 1, 1]), None, [1, 1]),
-            &|| add(&FeatureMap::from(&xs), &FeatureMap::from(&xs)),
-        ] {
-            match answer(operator) {
-                Ok(ys) => zero(ys),
-                Err(text) => assert!(!text.is_empty()),
-            }
-        }
-        let zeros = Tensor::internal_efficientzerotensor([4], FLOAT);
-        let bias = answer(&|| {
-            let ones = FeatureMap::from(ones(&[1, 4, 3, 3]));
-            depthwise_conv2d(&ones, &super::ones(&[4, 1, 3, 3]), Some(&zeros), same(4))
-        });
-        assert!(bias.is_ok_and(|ys| ys.double_value(&[0, 0, 1, 1]) == 9.0));
-    }
-
-    /// `vmap` wraps a tensor in one that has fewer dimensions and no memory.
-    #[test]
-    fn a_batched_tensor() {
-        let xs = ones(&[1, 4, 3, 3, 2]).internal_add_batch_dim(4, 1);
-        for operator in [
-            &(|| FeatureMap::from(&xs).relu().resolve()) as &dyn Fn() -> Tensor,
-            &|| depthwise(&xs, &ones(&[4, 1, 3, 3])),
-            &|| pointwise_conv2d(&FeatureMap::from(&xs), &ones(&[2, 4, 1, 1]), None, [1, 1]),
-            &|| add(&FeatureMap::from(&xs), &FeatureMap::from(ones(&[1, 4, 3, 3])).relu()),
-        ] {
-            if let Err(text) = answer(operator) {
-                assert!(!text.is_empty());
+        let zeros = |shape: &[i64]| Tensor::internal_efficientzerotensor(shape, FLOAT);
+        let (xs, map) = (zeros(&[1, 4, 3, 3]), ones(&[1, 4, 3, 3]));
+        let ws = ones(&[4, 1, 3, 3]);
+        let pw = ones(&[2, 4, 1, 1]);
+        let bias = zeros(&[4]);
+        let operators: [(f64, &dyn Fn() -> Tensor); 6] = [
+            (0.0, &|| FeatureMap::from(&xs).relu().resolve()),
+            (0.0, &|| depthwise(&xs, &ws)),
+            (0.0, &|| depthwise(&map, &zeros(&[4, 1, 3, 3]))),
+            (0.0, &|| pointwise_conv2d(&FeatureMap::from(&xs), &pw, None, [1, 1])),
+            (0.0, &|| add(&FeatureMap::from(&xs), &FeatureMap::from(&xs))),
+            (9.0, &|| depthwise_conv2d(&FeatureMap::from(&map), &ws, Some(&bias), same(4))),
+        ];
+        for (index, (expected, operator)) in operators.into_iter().enumerate() {
+            match answer(|| operator().double_value(&[0, 0, 1, 1])) {
+                Ok(number) => assert_eq!(number, expected, "operator {index}"),
+                Err(text) => assert!(!text.is_empty(), "operator {index}"),
             }
         }
     }
@@ -784,16 +762,25 @@ mod kinds {
         }
     }
 
-    /// libtorch computes these.
+    /// libtorch computes these, where it has a kernel for the CPU.
     #[test]
     fn half_precision_is_libtorchs() {
         let xs = Tensor::ones([1, 4, 5, 5], (Kind::Half, Device::Cpu));
-        let ys = depthwise(&xs, &ones(&[4, 1, 3, 3]));
-        assert_eq!((ys.kind(), ys.double_value(&[0, 0, 2, 2])), (Kind::Half, 9.0));
-        let map = FeatureMap::from(&xs).relu();
-        let ys = pointwise_conv2d(&map, &ones(&[2, 4, 1, 1]), Some(&ones(&[2])), [2, 2]);
-        assert_eq!((ys.kind(), ys.double_value(&[0, 0, 2, 2])), (Kind::Half, 5.0));
-        assert_eq!(add(&map, &map).double_value(&[0, 0, 0, 0]), 2.0);
+        let map = || FeatureMap::from(&xs).relu();
+        let operators: [(f64, &dyn Fn() -> Tensor); 3] = [
+            (9.0, &|| depthwise(&xs, &ones(&[4, 1, 3, 3]))),
+            (5.0, &|| pointwise_conv2d(&map(), &ones(&[2, 4, 1, 1]), Some(&ones(&[2])), [2, 2])),
+            (2.0, &|| add(&map(), &map())),
+        ];
+        for (expected, operator) in operators {
+            match answer(operator) {
+                Ok(ys) => {
+                    let got = (ys.kind(), ys.double_value(&[0, 0, 2, 2]));
+                    assert_eq!(got, (Kind::Half, expected));
+                }
+                Err(text) => assert!(!text.is_empty()),
+            }
+        }
     }
 
     #[test]
