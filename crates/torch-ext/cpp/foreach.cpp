@@ -1,13 +1,27 @@
 // Operations over whole lists of tensors, a few kernels for all of them on a GPU.
 #include <ATen/ATen.h>
+#include <ATen/MemoryOverlap.h>
 #include <c10/core/GradMode.h>
 
+#include "checked.h"
 #include "guarded.h"
 #include "lists.h"
 
 using torch_ext::guarded;
 using torch_ext::list;
+using torch_ext::Place;
 using torch_ext::Pointers;
+
+namespace {
+
+// Numbers that can be written in place.
+void check_written(Place place, const at::Tensor& tensor) {
+  torch_ext::check_floats(place, tensor);
+  TORCH_CHECK(at::has_internal_overlap(tensor) != at::MemOverlap::Yes, "expected ", place,
+              " without repetition in memory, got ", torch_ext::described_with_strides(tensor));
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -16,9 +30,15 @@ char* torch_ext_clip_gradients(Pointers gradients, size_t count, double max_norm
   return guarded([&] {
     c10::NoGradGuard no_grad;
     auto all = list(gradients, count);
+    torch_ext::Memory memory;
+    for (size_t i = 0; i < count; ++i) {
+      check_written({"gradient", i}, all[i]);
+      memory.writes({"gradient", i}, all[i]);
+    }
+    memory.check();
     auto total = at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2)));
     auto factor = at::clamp_max(at::reciprocal(total + 1e-6) * max_norm, 1.0);
-    // Looking is free on a CPU, and a pass over the gradients is not. On a GPU it would wait for the device.
+    // The look is free on a CPU, and a pass over the gradients is not. On a GPU it would wait for the device.
     if (!total.is_cpu() || factor.item<double>() != 1.0) at::_foreach_mul_(all, factor);
     *norm = new at::Tensor(total);
   });
@@ -28,7 +48,16 @@ char* torch_ext_clip_gradients(Pointers gradients, size_t count, double max_norm
 char* torch_ext_lerp(Pointers starts, Pointers ends, size_t count, double weight) {
   return guarded([&] {
     c10::NoGradGuard no_grad;
-    at::_foreach_lerp_(list(starts, count), list(ends, count), weight);
+    const auto from = list(starts, count), to = list(ends, count);
+    torch_ext::Memory memory;
+    for (size_t i = 0; i < count; ++i) {
+      check_written({"start", i}, from[i]);
+      torch_ext::check_like({"end", i}, to[i], "start", from[i]);
+      memory.writes({"start", i}, from[i]);
+      memory.reads({"end", i}, to[i]);
+    }
+    memory.check();
+    at::_foreach_lerp_(from, to, weight);
   });
 }
 

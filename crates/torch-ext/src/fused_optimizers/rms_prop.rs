@@ -2,34 +2,37 @@
 
 use tch::Tensor;
 
-use super::{LearningRate, check, zeros_like};
+use super::{LearningRate, check_fraction, check_lists, check_not_negative, zeros_like};
 use crate::{Error, ffi};
 
-/// The numbers of a step, but for the learning rate.
+/// The hyperparameters of a step, except the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RmsPropStep {
-    /// Decay of the running mean of the squared gradients.
+    /// Decay of the running mean of the squared gradients, at least 0 and below 1.
     pub rho: f64,
-    /// What is left of the velocity from step to step; 0 for none.
+    /// The part of the velocity that is kept from step to step, at least 0; 0 for no velocity.
     pub momentum: f64,
-    /// Added to the mean square, under the root.
+    /// Added to the mean square, under the root, at least 0.
     pub eps: f64,
-    /// Strength of the decay, which is added to the gradient.
+    /// Strength of the decay, which is added to the gradient, at least 0.
     pub weight_decay: f64,
 }
 
-/// What is remembered of a list of parameters from step to step.
+/// The state of RMSprop for a list of parameters.
 #[derive(Debug)]
 pub struct RmsPropMemory {
-    /// Running means of the squared gradients, each shaped like its parameter.
+    /// Running means of the squared gradients, each with the shape, strides, kind and device of its parameter.
     pub mean_squares: Vec<Tensor>,
-    /// Each shaped like its parameter; none at all without momentum.
+    /// As the mean squares; none at all without momentum.
     pub velocities: Vec<Tensor>,
 }
 
 impl RmsPropMemory {
-    /// The memory ahead of the first of such steps of `parameters`, as if the squares had been `initial` until then:
-    /// 1 in TensorFlow 1, 0 in Keras.
+    /// The state before the first of such steps of `parameters`, as if the squares had been `initial` until then: 1 in
+    /// TensorFlow 1, 0 in Keras.
+    ///
+    /// # Panics
+    /// Where a parameter is undefined.
     pub fn new(parameters: &[Tensor], step: RmsPropStep, initial: f64) -> Self {
         let moves = step.momentum != 0.0;
         let filled = zeros_like(parameters).into_iter().map(|mut zeros| zeros.fill_(initial));
@@ -40,14 +43,17 @@ impl RmsPropMemory {
     }
 }
 
-/// Moves every parameter by one step along its gradient.
+/// Moves every parameter by one step against its gradient.
 ///
-/// Parameters, gradients and memory run in parallel; a parameter's gradient must be defined.
+/// Parameters, gradients and state run in parallel, with the same demands as in [`fused_adam`](crate::fused_adam).
 ///
 /// TensorFlow: `tf.compat.v1.train.RMSPropOptimizer`, not centred. `torch.optim.RMSprop` differs: there `eps` is added
 /// to the root, the squares start at 0, and the learning rate multiplies the velocity when it is applied instead of
-/// the update that goes into it, so that a change of rate acts on past updates as well.
+/// the update that enters it, so that a change of rate acts on past updates as well.
 /// Eight passes over memory; libtorch has no fused kernel for it.
+///
+/// # Errors
+/// As [`fused_adam`](crate::fused_adam). Nothing is changed then.
 pub fn rms_prop(
     parameters: &[Tensor],
     gradients: &[Tensor],
@@ -56,10 +62,15 @@ pub fn rms_prop(
     learning_rate: LearningRate<'_>,
 ) -> Result<(), Error> {
     let operation = "an RMSprop step";
+    check_fraction(operation, "a rho", step.rho)?;
+    check_not_negative(operation, "a momentum", step.momentum)?;
+    check_not_negative(operation, "an eps", step.eps)?;
+    check_not_negative(operation, "a weight decay", step.weight_decay)?;
+    learning_rate.check(operation)?;
     let RmsPropMemory { mean_squares, velocities } = memory;
-    let remembered = if step.momentum == 0.0 { parameters.len() } else { velocities.len() };
-    for remembered in [mean_squares.len(), remembered] {
-        check(operation, parameters, gradients, remembered)?;
+    let states = if step.momentum == 0.0 { parameters.len() } else { velocities.len() };
+    for states in [mean_squares.len(), states] {
+        check_lists(operation, parameters, gradients, states)?;
     }
     if parameters.is_empty() {
         return Ok(());
@@ -67,8 +78,8 @@ pub fn rms_prop(
     let lists: [&[Tensor]; 4] = [parameters, gradients, mean_squares, velocities];
     let lists = lists.map(ffi::pointers);
     let (number, tensor) = learning_rate.parts();
-    // SAFETY: four lists of `count` valid tensors each, the last of which is not read without momentum, and a tensor or
-    // null, alive through the call.
+    // SAFETY: parameters, gradients and mean squares point to as many live tensors, at least one; so do the velocities,
+    // which C++ does not read without momentum; and a live tensor or null.
     let text = unsafe {
         ffi::torch_ext_rms_prop(
             lists[0].as_ptr(),
@@ -77,7 +88,7 @@ pub fn rms_prop(
             lists[3].as_ptr(),
             parameters.len(),
             number,
-            tensor,
+            tensor.map_or(std::ptr::null(), Tensor::as_ptr),
             step.rho,
             step.momentum,
             step.weight_decay,
@@ -168,7 +179,7 @@ mod tests {
         let mut memory = RmsPropMemory::new(&parameters, STEP, 1.0);
         let refused =
             rms_prop(&parameters, &[Tensor::new()], &mut memory, STEP, 0.1.into()).unwrap_err();
-        let expected = "libtorch refused an RMSprop step: parameter 0 has no gradient";
+        let expected = "an RMSprop step was refused: parameter 0 has no gradient";
         assert_eq!(refused.to_string(), expected);
     }
 }

@@ -2,39 +2,45 @@
 
 use tch::Tensor;
 
-use super::{LearningRate, check, zeros_like};
+use super::{LearningRate, check_lists, check_not_negative, zeros_like};
 use crate::{Error, ffi};
 
-/// The numbers of a step, but for the learning rate.
+/// The hyperparameters of a step, except the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdStep {
-    /// What is left of the velocity from step to step; 0 for none.
+    /// The part of the velocity that is kept from step to step, at least 0; 0 for no velocity.
     pub momentum: f64,
-    /// Whether the step looks ahead along the velocity.
+    /// Whether the step looks ahead along the velocity (Nesterov).
     pub nesterov: bool,
-    /// Strength of the decay, which is added to the gradient.
+    /// Strength of the decay, which is added to the gradient, at least 0.
     pub weight_decay: f64,
 }
 
-/// What is remembered of a list of parameters from step to step.
+/// The state of SGD for a list of parameters.
 #[derive(Debug)]
 pub struct SgdMemory {
-    /// Each shaped like its parameter; none at all without momentum.
+    /// Each with the shape, strides, kind and device of its parameter; none at all without momentum.
     pub velocities: Vec<Tensor>,
 }
 
 impl SgdMemory {
-    /// The memory ahead of the first of such steps of `parameters`.
+    /// The state before the first of such steps of `parameters`.
+    ///
+    /// # Panics
+    /// Where a parameter is undefined and the step has momentum.
     pub fn new(parameters: &[Tensor], step: SgdStep) -> Self {
         let moves = step.momentum != 0.0;
         Self { velocities: if moves { zeros_like(parameters) } else { Vec::new() } }
     }
 }
 
-/// Moves every parameter by one step along its gradient.
+/// Moves every parameter by one step against its gradient.
 ///
-/// Parameters, gradients and memory run in parallel; a parameter's gradient must be defined.
+/// Parameters, gradients and state run in parallel, with the same demands as in [`fused_adam`](crate::fused_adam).
 /// PyTorch: `torch._fused_sgd_` and its `tensor_lr` form, without dampening.
+///
+/// # Errors
+/// As [`fused_adam`](crate::fused_adam), and for Nesterov's form without momentum. Nothing is changed then.
 pub fn fused_sgd(
     parameters: &[Tensor],
     gradients: &[Tensor],
@@ -43,9 +49,12 @@ pub fn fused_sgd(
     learning_rate: LearningRate<'_>,
 ) -> Result<(), Error> {
     let operation = "a fused SGD step";
+    check_not_negative(operation, "a momentum", step.momentum)?;
+    check_not_negative(operation, "a weight decay", step.weight_decay)?;
+    learning_rate.check(operation)?;
     let velocities = &memory.velocities;
-    let remembered = if step.momentum == 0.0 { parameters.len() } else { velocities.len() };
-    check(operation, parameters, gradients, remembered)?;
+    let states = if step.momentum == 0.0 { parameters.len() } else { velocities.len() };
+    check_lists(operation, parameters, gradients, states)?;
     if step.nesterov && step.momentum == 0.0 {
         let message = "Nesterov's form looks ahead along a velocity, and a momentum of 0 has none";
         return Err(Error { operation, message: message.into() });
@@ -56,7 +65,8 @@ pub fn fused_sgd(
     let lists: [&[Tensor]; 3] = [parameters, gradients, velocities];
     let lists = lists.map(ffi::pointers);
     let (number, tensor) = learning_rate.parts();
-    // SAFETY: three lists of `count` valid tensors each, and a tensor or null, alive through the call.
+    // SAFETY: parameters and gradients point to as many live tensors, at least one; so do the velocities, which C++ does
+    // not read without momentum; and a live tensor or null. C++ compares the tensors before a kernel walks them.
     let text = unsafe {
         ffi::torch_ext_fused_sgd(
             lists[0].as_ptr(),
@@ -64,7 +74,7 @@ pub fn fused_sgd(
             lists[2].as_ptr(),
             parameters.len(),
             number,
-            tensor,
+            tensor.map_or(std::ptr::null(), Tensor::as_ptr),
             step.momentum,
             step.weight_decay,
             step.nesterov,
