@@ -1,4 +1,4 @@
-// Gradients, with word of each as soon as the backward pass has it.
+// Gradients, with a call for each as soon as the backward pass has it.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/cpp_hook.h>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "geometry.h"
 #include "guarded.h"
 #include "lists.h"
 
@@ -15,6 +16,25 @@ namespace {
 
 // Returns an error text from malloc, or null.
 using Ready = char* (*)(void* context, size_t index, at::Tensor* gradient);
+using Forget = void (*)(void* context);
+
+// The closure of one call, shared by its hooks: one that another thread runs just then keeps it alive.
+struct Listener {
+  Ready ready;
+  Forget forget;
+  void* context;
+  Listener(Ready ready, Forget forget, void* context) : ready(ready), forget(forget), context(context) {}
+  Listener(const Listener&) = delete;
+  ~Listener() { forget(context); }
+
+  void operator()(size_t index, at::Tensor& gradient) const {
+    char* failure = ready(context, index, &gradient);
+    if (!failure) return;
+    std::string text(failure);
+    std::free(failure);
+    TORCH_CHECK(false, text);
+  }
+};
 
 const std::shared_ptr<torch::autograd::hooks_list>& places(const at::Tensor& parameter) {
   return torch::autograd::impl::get_autograd_meta(parameter)->cpp_hooks_list_;
@@ -48,20 +68,21 @@ char* torch_ext_hook_places(const at::Tensor* parameter, size_t* count) {
   });
 }
 
-// Each of `results` is a new tensor.
+// Each of `results` is a new tensor. Takes `context` over in any case, and gives it to `forget` when no hook needs it.
 char* torch_ext_gradients(const at::Tensor* loss, torch_ext::Pointers parameters, size_t count, Ready ready,
-                          void* context, at::Tensor** results) {
+                          Forget forget, void* context, at::Tensor** results) {
   return torch_ext::guarded([&] {
+    const auto listener = std::make_shared<Listener>(ready, forget, context);
     const std::vector<at::Tensor> inputs = torch_ext::list(parameters, count);
+    TORCH_CHECK(loss->defined(), "expected a loss, got an undefined tensor");
+    TORCH_CHECK(count > 0, "expected at least one parameter, got none");
+    for (size_t i = 0; i < count; ++i) {
+      TORCH_CHECK(inputs[i].defined() && inputs[i].requires_grad(), "expected parameter ", i, " to require gradients, got ",
+                  torch_ext::described(inputs[i]), inputs[i].defined() ? " without them" : "");
+    }
     Hooks hooks(inputs);
     for (size_t i = 0; i < count; ++i) {
-      hooks.positions.push_back(inputs[i].register_hook([ready, context, i](at::Tensor gradient) {
-        char* failure = ready(context, i, &gradient);
-        if (!failure) return;
-        std::string text(failure);
-        std::free(failure);
-        TORCH_CHECK(false, text);
-      }));
+      hooks.positions.push_back(inputs[i].register_hook([listener, i](at::Tensor gradient) { (*listener)(i, gradient); }));
     }
     const auto gradients = torch::autograd::grad({*loss}, inputs, {}, std::nullopt, false, false);
     for (size_t i = 0; i < count; ++i) results[i] = new at::Tensor(gradients[i]);

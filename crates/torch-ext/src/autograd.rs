@@ -1,12 +1,12 @@
 //! Operators of ours in libtorch's graph: the forward pass is plain Rust, the backward pass a closure.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::ffi;
+use crate::ffi::{self, ErrorText};
 
 /// The arguments of a backward pass.
 pub(crate) struct Incoming<'a> {
@@ -54,7 +54,7 @@ pub(crate) fn record(
     ffi::check("an operator in the graph", text).expect("libtorch's graph takes the operator");
 }
 
-/// Called by libtorch's engine. Returns an error text from malloc, or null.
+/// Called by libtorch's engine.
 ///
 /// # Safety
 /// `context` comes from [`record`] and is alive; each list has the length that is passed with it, `needed` that of the
@@ -68,7 +68,7 @@ unsafe extern "C" fn run_backward(
     needed: *const bool,
     results: *mut *mut C_tensor,
     result_count: usize,
-) -> *mut c_char {
+) -> ErrorText {
     let body = || {
         // SAFETY: `context` is the box that `record` gave to the node, which lives while the engine runs it, and
         // `Backward` is `Sync`; the node passes lists of the lengths it says, alive through this call.
@@ -101,8 +101,10 @@ unsafe extern "C" fn run_backward(
         }
     };
     match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(()) => std::ptr::null_mut(),
-        Err(panic) => ffi::text(&ffi::panic_message(panic.as_ref(), "a backward pass panicked")),
+        Ok(()) => ErrorText::NONE,
+        Err(panic) => {
+            ErrorText::new(&ffi::panic_message(panic.as_ref(), "a backward pass panicked"))
+        }
     }
 }
 

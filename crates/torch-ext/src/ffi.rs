@@ -1,6 +1,7 @@
 //! The declarations of `cpp/` and the one way to call them.
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::marker::PhantomData;
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -9,7 +10,7 @@ use crate::Error;
 
 unsafe extern "C" {
     fn torch_ext_free(text: *mut c_char);
-    fn torch_ext_duplicate(text: *const c_char) -> *mut c_char;
+    fn torch_ext_duplicate(text: *const c_char) -> ErrorText;
     pub(crate) fn torch_ext_version() -> *const c_char;
     pub(crate) fn torch_ext_init_amx() -> bool;
     pub(crate) fn torch_ext_keep_memory();
@@ -18,11 +19,11 @@ unsafe extern "C" {
     pub(crate) fn torch_ext_channels_last(
         input: *const *mut C_tensor,
         output: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_is_channels_last(
         input: *const *mut C_tensor,
         answer: *mut bool,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_fused_adam(
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
@@ -37,7 +38,7 @@ unsafe extern "C" {
         weight_decay: f64,
         eps: f64,
         decoupled: bool,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_fused_sgd(
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
@@ -48,7 +49,7 @@ unsafe extern "C" {
         momentum: f64,
         weight_decay: f64,
         nesterov: bool,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_rms_prop(
         parameters: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
@@ -61,19 +62,19 @@ unsafe extern "C" {
         momentum: f64,
         weight_decay: f64,
         eps: f64,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_clip_gradients(
         gradients: *const *mut C_tensor,
         count: usize,
         max_norm: f64,
         norm: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_lerp(
         starts: *const *mut C_tensor,
         ends: *const *mut C_tensor,
         count: usize,
         weight: f64,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_multiply_bf16(
         m: i64,
         n: i64,
@@ -84,7 +85,7 @@ unsafe extern "C" {
         a: *const c_void,
         b: *const c_void,
         c: *mut f32,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_release_matrix_unit();
     pub(crate) fn torch_ext_record(
         inputs: *const *mut C_tensor,
@@ -96,29 +97,28 @@ unsafe extern "C" {
         backward: Backward,
         forget: unsafe extern "C" fn(*mut c_void),
         context: *mut c_void,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     #[cfg(test)]
-    pub(crate) fn torch_ext_hook_places(
-        parameter: *const C_tensor,
-        count: *mut usize,
-    ) -> *mut c_char;
+    pub(crate) fn torch_ext_hook_places(parameter: *const C_tensor, count: *mut usize)
+    -> ErrorText;
     pub(crate) fn torch_ext_gradients(
         loss: *const C_tensor,
         parameters: *const *mut C_tensor,
         count: usize,
         ready: Ready,
+        forget: unsafe extern "C" fn(*mut c_void),
         context: *mut c_void,
         results: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    ) -> ErrorText;
     pub(crate) fn torch_ext_parallel_for(
         count: i64,
         body: unsafe extern "C" fn(*mut c_void, i64, i64),
         context: *mut c_void,
-    ) -> *mut c_char;
+    ) -> ErrorText;
 }
 
 /// The backward pass of a node: context, saved tensors, gradients (null where there is none), which results are
-/// needed, results. Returns an error text from malloc, or null.
+/// needed, results.
 pub(crate) type Backward = unsafe extern "C" fn(
     *mut c_void,
     *const *mut C_tensor,
@@ -128,14 +128,47 @@ pub(crate) type Backward = unsafe extern "C" fn(
     *const bool,
     *mut *mut C_tensor,
     usize,
-) -> *mut c_char;
+) -> ErrorText;
 
-/// Hears of a gradient: context, which parameter's, the gradient. Returns an error text from malloc, or null.
-pub(crate) type Ready = unsafe extern "C" fn(*mut c_void, usize, *mut C_tensor) -> *mut c_char;
+/// Called with each gradient: context, index of its parameter, the gradient.
+pub(crate) type Ready = unsafe extern "C" fn(*mut c_void, usize, *mut C_tensor) -> ErrorText;
 
-/// Turns the text that an entry point returned into a `Result`, and frees it.
-pub(crate) fn check(operation: &'static str, text: *mut c_char) -> Result<(), Error> {
-    match taken(text) {
+/// The way in which functions return on either side: null on success, or a NUL-terminated text from malloc that belongs
+/// to the caller. C++ sees a plain `char*`.
+#[repr(transparent)]
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct ErrorText(*mut c_char);
+
+impl ErrorText {
+    /// Success.
+    pub(crate) const NONE: Self = Self(std::ptr::null_mut());
+
+    /// `message` for C++.
+    pub(crate) fn new(message: &str) -> Self {
+        let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+        // SAFETY: a NUL-terminated text that lives through the call.
+        unsafe { torch_ext_duplicate(message.as_ptr()) }
+    }
+
+    /// The text, `None` on success.
+    pub(crate) fn message(&self) -> Option<String> {
+        // SAFETY: a text that is not null is NUL-terminated and belongs to `self`.
+        (!self.0.is_null())
+            .then(|| unsafe { CStr::from_ptr(self.0) }.to_string_lossy().into_owned())
+    }
+}
+
+impl Drop for ErrorText {
+    fn drop(&mut self) {
+        // SAFETY: null or from malloc, and freed once, because nothing copies it.
+        unsafe { torch_ext_free(self.0) }
+    }
+}
+
+/// The return value of an entry point as a `Result`.
+pub(crate) fn check(operation: &'static str, text: ErrorText) -> Result<(), Error> {
+    match text.message() {
         None => Ok(()),
         Some(message) => {
             let message = message.lines().next().unwrap_or_default().to_string();
@@ -144,26 +177,13 @@ pub(crate) fn check(operation: &'static str, text: *mut c_char) -> Result<(), Er
     }
 }
 
-/// The text that an entry point returned, which is freed; `None` where all went well.
-pub(crate) fn taken(text: *mut c_char) -> Option<String> {
-    if text.is_null() {
-        return None;
-    }
-    // SAFETY: a non-null return is a NUL-terminated text from malloc that is now ours.
-    unsafe {
-        let message = CStr::from_ptr(text).to_string_lossy().into_owned();
-        torch_ext_free(text);
-        Some(message)
-    }
-}
-
 /// Copies `length` bytes that C++ gave away, and frees them.
 ///
 /// # Safety
 ///
-/// `bytes` are as many, from malloc, and nobody else frees them.
+/// `bytes` points to `length` bytes from malloc, and this function takes ownership of them.
 pub(crate) unsafe fn taken_bytes(bytes: *mut c_char, length: usize) -> Vec<u8> {
-    // SAFETY: the caller's.
+    // SAFETY: as many bytes can be read there, and nobody else frees them.
     unsafe {
         let copy = std::slice::from_raw_parts(bytes.cast::<u8>(), length).to_vec();
         torch_ext_free(bytes);
@@ -171,20 +191,32 @@ pub(crate) unsafe fn taken_bytes(bytes: *mut c_char, length: usize) -> Vec<u8> {
     }
 }
 
-/// What a panic that must not reach C++ was about.
+/// The text of a panic that must not reach C++, or `otherwise` where it has none.
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send), otherwise: &str) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or(otherwise).to_string()
 }
 
-/// The `at::Tensor*` of each tensor, valid while the tensors are.
-pub(crate) fn pointers<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<*mut C_tensor> {
-    tensors.into_iter().map(|tensor| tensor.as_ptr() as *mut C_tensor).collect()
+/// The `at::Tensor*` of each tensor of a list that is borrowed as long.
+pub(crate) struct Pointers<'a> {
+    list: Vec<*mut C_tensor>,
+    tensors: PhantomData<&'a Tensor>,
 }
 
-/// `message` as a text that C++ frees.
-pub(crate) fn text(message: &str) -> *mut c_char {
-    let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
-    // SAFETY: a NUL-terminated text that lives through the call.
-    unsafe { torch_ext_duplicate(message.as_ptr()) }
+impl<'a> Pointers<'a> {
+    /// The list as C++ takes it.
+    pub(crate) fn as_ptr(&self) -> *const *mut C_tensor {
+        self.list.as_ptr()
+    }
+
+    /// The number of tensors.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+}
+
+/// The addresses of `tensors` for C++.
+pub(crate) fn pointers<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Pointers<'a> {
+    let list = tensors.into_iter().map(|tensor| tensor.as_ptr().cast_mut()).collect();
+    Pointers { list, tensors: PhantomData }
 }
