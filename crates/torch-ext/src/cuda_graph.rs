@@ -1,8 +1,8 @@
 //! CUDA graphs: work on a GPU recorded once and replayed by a single launch.
 //!
 //! A training step of a network like this one is over a thousand small kernels; with small batches the CPU cannot
-//! launch them as fast as a GPU runs them. The type exists without the feature `cuda` too, and then says so when it is
-//! asked for, so that callers need no `cfg`.
+//! launch them as fast as a GPU runs them. The type exists without the feature `cuda` too, and its constructor then
+//! returns an error, so that callers need no `cfg`.
 
 #[cfg(not(feature = "cuda"))]
 mod absent;
@@ -18,7 +18,7 @@ use tch::Device;
 
 use crate::Error;
 
-/// What is said to be refused when a graph is.
+/// The operation that an error names.
 const OPERATION: &str = "a CUDA graph";
 
 /// Whether [`CudaGraph::new`] can succeed: this program was built with the feature `cuda`, and there is a CUDA device.
@@ -28,14 +28,14 @@ pub fn cuda_graphs_supported() -> bool {
 
 /// Work recorded on a stream of its own. PyTorch: `torch.cuda.CUDAGraph` with `torch.cuda.graph`.
 ///
-/// A replay does to memory exactly what the recorded work would have done, at the same addresses: new inputs are copied
-/// into the tensors that the work read, results appear in those that it made. So:
+/// A replay repeats the recorded work at the same addresses of the GPU: copy new inputs into the tensors that the work read,
+/// and find the results in those that it made. So:
 ///
-/// - Whatever the work reads and writes must live as long as the graph is replayed. Memory of a tensor that was dropped
-///   belongs to somebody else, whose values a replay would overwrite.
-/// - Numbers that the CPU passed to kernels, such as a learning rate, stay what they were; what is to change must be a
-///   tensor on the device.
-/// - The work may not wait for the device: reading a number back ends the capture with an error.
+/// - All tensors that the work reads and writes must live as long as the graph is replayed. The memory of a dropped tensor
+///   belongs to another one on the GPU, whose values a replay would overwrite.
+/// - Numbers that the CPU passed to kernels, such as a learning rate, keep their values; a number that is to change must
+///   be a tensor on the device.
+/// - The work must not wait for the device: reading a number back ends the capture with an error.
 ///
 /// The type stays on the thread that made it, whose current stream it switches.
 #[derive(Debug)]
@@ -49,15 +49,16 @@ impl CudaGraph {
     ///
     /// # Errors
     ///
-    /// Without the feature `cuda`, or when `device` is not a CUDA device that is there.
+    /// Without the feature `cuda`, or when `device` is no CUDA device of this machine.
     pub fn new(device: Device) -> Result<Self, Error> {
         Ok(Self { handle: Handle::new(device)?, warm: false })
     }
 
-    /// Runs `work` once, for real, on the graph's stream, between what the caller enqueued before and after.
+    /// Runs `work` once, without recording it, on the graph's stream, between the work that the caller enqueues before and
+    /// after.
     ///
-    /// libtorch makes library handles and workspaces and chooses kernels the first times that work runs, which cannot
-    /// be recorded. Three runs settle all of it; one is required.
+    /// In the first runs libtorch makes library handles and workspaces and chooses kernels, which cannot be recorded.
+    /// Three runs are enough for all of it; one is required.
     ///
     /// # Errors
     ///
@@ -75,19 +76,19 @@ impl CudaGraph {
         Ok(made)
     }
 
-    /// Records what `work` asks of the device, without running it. What it returns is what every
-    /// [`replay`](Self::replay) fills anew; before the first one it holds nothing.
+    /// Records the kernels that `work` launches, without running them. Every [`replay`](Self::replay) writes the tensors
+    /// that it returns; before the first one their values are undefined.
     ///
     /// # Errors
     ///
-    /// Those of `work`, after which nothing counts as recorded and the caller's stream is current again (as when it
-    /// panics); and libtorch's: without a warm-up, for a graph that holds a recording, when the work cannot be recorded.
+    /// Those of `work`, after which nothing is recorded and the caller's stream is current again (as when it panics); and
+    /// libtorch's: without a warm-up, for a graph that holds a recording, when the work cannot be recorded.
     pub fn capture<T, E: From<Error>>(
         &mut self,
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         if !self.warm {
-            let message = "nothing can be recorded ahead of a warm-up run".to_string();
+            let message = "expected a warm-up run before the recording, got none".to_string();
             return Err(Error { operation: OPERATION, message }.into());
         }
         self.handle.capture_begin()?;
@@ -108,17 +109,14 @@ impl CudaGraph {
     }
 }
 
-/// A way back to the caller's stream.
-type WayBack = fn(&Handle) -> Result<(), Error>;
-
-/// Goes back to the caller's stream on the way out through an error or a panic of the work, which is what is heard of.
+/// Restores the caller's stream when the work fails or panics. Its own error is dropped in favour of the work's.
 struct Undo<'a> {
     handle: &'a Handle,
-    undo: Option<WayBack>,
+    undo: Option<fn(&Handle) -> Result<(), Error>>,
 }
 
 impl<'a> Undo<'a> {
-    fn unless_done(handle: &'a Handle, undo: WayBack) -> Self {
+    fn unless_done(handle: &'a Handle, undo: fn(&Handle) -> Result<(), Error>) -> Self {
         Self { handle, undo: Some(undo) }
     }
 

@@ -1,4 +1,4 @@
-//! The graph of a program that was built without the feature `cuda`: there is none.
+//! The handle of a program that was built without the feature `cuda`, where no graph exists.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use tch::Device;
 use super::OPERATION;
 use crate::Error;
 
-/// What cannot be made.
+/// A graph that cannot be made.
 #[derive(Debug)]
 pub(super) struct Handle(Infallible);
 

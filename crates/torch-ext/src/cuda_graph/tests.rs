@@ -8,9 +8,9 @@ use super::*;
 fn a_cpu_has_no_graphs() {
     let error = CudaGraph::new(Device::Cpu).unwrap_err().to_string();
     let expected = if cfg!(feature = "cuda") {
-        "libtorch refused a CUDA graph: it needs a CUDA device, got Cpu"
+        "a CUDA graph was refused: expected a CUDA device, got Cpu"
     } else {
-        "libtorch refused a CUDA graph: this program was built without the feature `cuda`; build it with \
+        "a CUDA graph was refused: this program was built without the feature `cuda`; build it with \
          `--features cuda`, against a libtorch with CUDA"
     };
     assert_eq!(error, expected);
@@ -90,8 +90,8 @@ fn waiting_for_the_device_ends_the_capture_with_an_error() {
 
 #[test]
 #[ignore = "needs a CUDA device"]
-fn a_capture_ahead_of_a_warm_up_is_refused() {
+fn a_capture_before_a_warm_up_is_refused() {
     let (xs, mut graph) = gpu();
     let error = graph.capture(|| Ok::<_, Error>(&xs + 1.0)).unwrap_err();
-    assert_eq!(error.message, "nothing can be recorded ahead of a warm-up run");
+    assert_eq!(error.message, "expected a warm-up run before the recording, got none");
 }

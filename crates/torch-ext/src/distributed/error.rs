@@ -1,17 +1,17 @@
-//! What went wrong between processes: what was tried, by whom, and with whom.
+//! The error of everything that happens between processes: the operation, the rank and the peer.
 
 use std::fmt;
 
 /// A failure of a store or of a collective.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DistributedError {
-    /// What was tried: `all_reduce`, `broadcast`, the name of a store's operation with its key.
+    /// The operation that failed: `all_reduce`, `broadcast`, the name of a store's operation with its key.
     pub operation: String,
-    /// Who tried: the rank, and of how many. A store knows neither.
+    /// The rank that called it, and the number of ranks. A store knows neither.
     pub rank: Option<(usize, usize)>,
-    /// With whom, as far as it is known: the root of a broadcast, or the address that libtorch names.
+    /// The peer as far as it is known: the root of a broadcast, or the address that libtorch names.
     pub peer: Option<String>,
-    /// What libtorch said, without its C++ places and backtraces.
+    /// The cause, in libtorch's words without its C++ places and backtraces.
     pub message: String,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for DistributedError {
 
 impl std::error::Error for DistributedError {}
 
-/// The first line, without the `[file.cc:line]` that Gloo puts ahead of what it says, also within a line.
+/// The first line, without the `[file.cc:line]` that Gloo puts before a text, also within a line.
 fn readable(message: &str) -> String {
     let mut line = message.lines().next().unwrap_or_default().to_string();
     let place = |line: &str| -> Option<(usize, usize)> {
@@ -68,7 +68,7 @@ fn readable(message: &str) -> String {
     line
 }
 
-/// An address as Gloo writes it, `[host]:port`, maybe with a `$number` behind it.
+/// An address as Gloo writes it, `[host]:port`, which a `$number` may follow.
 fn address(message: &str) -> Option<String> {
     message.match_indices('[').find_map(|(start, _)| {
         let (host, rest) = message[start + 1..].split_once("]:")?;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_libtorch_says_is_made_readable() {
+    fn libtorchs_messages_are_made_readable() {
         let message = "Gloo connectFullMesh failed with [/__w/gloo/transport/tcp/pair.cc:152] timed out connecting: \
                        SO_ERROR: No route to host, remote=[10.11.0.1]:18822$1\nException raised from";
         let error = DistributedError::new("meeting", message);

@@ -4,13 +4,13 @@ use std::ffi::{CString, c_int};
 use std::time::Duration;
 
 use tch::{Device, Kind, Tensor};
-use torch_sys::C_tensor;
 
 use super::ffi::{self, RawGroup, RawWork};
 use super::store::milliseconds;
 use super::{DistributedError, Store, Work};
+use crate::ffi::ErrorText;
 
-/// How [`ProcessGroup::all_reduce`] makes one number of many.
+/// The operation by which [`ProcessGroup::all_reduce`] combines the ranks' numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReduceOperation {
     /// Their sum.
@@ -21,13 +21,14 @@ pub enum ReduceOperation {
     Max,
 }
 
-/// Under which of its addresses the others reach this machine.
+/// The address of this machine under which the others reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum GlooAddress {
-    /// What its host name resolves to. A host name that `/etc/hosts` gives a loopback address reaches nobody else.
+    /// The one that its host name resolves to. Where `/etc/hosts` gives the name a loopback address, no other machine
+    /// reaches it.
     #[default]
     HostName,
-    /// That of a network interface, such as `eth0`. PyTorch: `GLOO_SOCKET_IFNAME`.
+    /// The one of a network interface, such as `eth0`. PyTorch: `GLOO_SOCKET_IFNAME`.
     Interface(String),
     /// This one.
     Address(String),
@@ -35,8 +36,8 @@ pub enum GlooAddress {
 
 /// A connection to every rank.
 ///
-/// All ranks call the same operations in the same order, with tensors of equal shape and kind. That is for the caller
-/// to see to: Gloo ends the process when two ranks disagree in size.
+/// All ranks must call the same operations in the same order, with tensors of equal shape and kind. No rank can check
+/// that: Gloo ends the process when two ranks disagree in size.
 #[derive(Debug)]
 pub struct ProcessGroup {
     handle: *mut RawGroup,
@@ -45,8 +46,8 @@ pub struct ProcessGroup {
     device: Device,
 }
 
-// SAFETY: a group may be used from any thread, though by one at a time: the order of its operations has to be the same
-// on all ranks.
+// SAFETY: c10d ties a group to no thread. It is not `Sync`: one thread at a time uses it, for the order of its operations
+// must be the same on all ranks.
 unsafe impl Send for ProcessGroup {}
 
 impl ProcessGroup {
@@ -69,18 +70,19 @@ impl ProcessGroup {
             GlooAddress::Interface(name) => (Some(ffi::text(operation, name)?), None),
             GlooAddress::Address(host) => (None, Some(ffi::text(operation, host)?)),
         };
-        let pointer =
+        let address =
             |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |t| t.as_ptr());
         let mut handle = std::ptr::null_mut();
-        // SAFETY: a live store, NUL-terminated texts or null, and a place for the result.
+        // SAFETY: the live store of `store`; texts that are NUL-terminated and live through the call, or null; and room for
+        // the result. `check_rank` has seen to the range of the numbers.
         ffi::check(operation, unsafe {
             ffi::torch_ext_gloo(
                 store.handle(),
                 rank as c_int,
                 world_size as c_int,
                 milliseconds(timeout),
-                pointer(&interface),
-                pointer(&host),
+                address(&interface),
+                address(&host),
                 &mut handle,
             )
         })
@@ -114,7 +116,7 @@ impl ProcessGroup {
         #[cfg(feature = "cuda")]
         {
             let mut handle = std::ptr::null_mut();
-            // SAFETY: a live store and a place for the result.
+            // SAFETY: the live store of `store` and room for the result. `check_rank` has seen to the range of the numbers.
             ffi::check(operation, unsafe {
                 ffi::torch_ext_nccl(
                     store.handle(),
@@ -129,12 +131,12 @@ impl ProcessGroup {
         }
     }
 
-    /// Who this is, from 0.
+    /// The rank of this process, from 0.
     pub fn rank(&self) -> usize {
         self.rank
     }
 
-    /// How many there are.
+    /// The number of ranks.
     pub fn world_size(&self) -> usize {
         self.world_size
     }
@@ -155,12 +157,13 @@ impl ProcessGroup {
             ReduceOperation::Min => 1,
             ReduceOperation::Max => 2,
         };
-        self.begin("all_reduce", None, &[tensor], |handle, out| unsafe {
-            ffi::torch_ext_all_reduce(handle, pointer(tensor), number, out)
+        // SAFETY: `handle` is live until `self` is dropped; a live tensor, which `begin` has checked; room for the result.
+        self.begin("all_reduce", None, &[tensor], |out| unsafe {
+            ffi::torch_ext_all_reduce(self.handle, tensor.as_ptr(), number, out)
         })
     }
 
-    /// Makes `tensor` what `root` has, in place.
+    /// Copies the `tensor` of `root` into the others', in place.
     ///
     /// # Errors
     ///
@@ -169,8 +172,9 @@ impl ProcessGroup {
         check_rank("broadcast", root, self.world_size)
             .map_err(|error| error.by(self.rank, self.world_size))?;
         let peer = (root != self.rank).then(|| format!("rank {root}"));
-        self.begin("broadcast", peer, &[tensor], |handle, out| unsafe {
-            ffi::torch_ext_broadcast(handle, pointer(tensor), root as i64, out)
+        // SAFETY: as in `all_reduce`; `root` is a rank.
+        self.begin("broadcast", peer, &[tensor], |out| unsafe {
+            ffi::torch_ext_broadcast(self.handle, tensor.as_ptr(), root as i64, out)
         })
     }
 
@@ -178,12 +182,16 @@ impl ProcessGroup {
     ///
     /// # Errors
     ///
-    /// As [`ProcessGroup::all_reduce`], and unless there is one of equal shape and kind for each rank.
+    /// As [`ProcessGroup::all_reduce`], and unless there is one of equal shape and kind for each rank, with memory of its
+    /// own.
     pub fn all_gather(
         &self,
         tensor: &Tensor,
         gathered: &[Tensor],
     ) -> Result<Work, DistributedError> {
+        let operation = "all_gather";
+        let tensors: Vec<&Tensor> = std::iter::once(tensor).chain(gathered).collect();
+        self.check(operation, &tensors)?;
         let fits = |other: &Tensor| other.size() == tensor.size() && other.kind() == tensor.kind();
         if gathered.len() != self.world_size || !gathered.iter().all(fits) {
             let message = format!(
@@ -193,12 +201,27 @@ impl ProcessGroup {
                 tensor.size(),
                 tensor.kind()
             );
-            return Err(self.refusal("all_gather", &message));
+            return Err(self.refusal(operation, &message));
         }
-        let tensors: Vec<&Tensor> = std::iter::once(tensor).chain(gathered).collect();
+        // Contiguous tensors of one size: those that begin less than that apart overlap.
+        let mut starts: Vec<usize> =
+            tensors.iter().map(|tensor| tensor.data_ptr().addr()).collect();
+        starts.sort_unstable();
+        let bytes = tensor.numel() * tensor.kind().elt_size_in_bytes();
+        if starts.windows(2).any(|pair| pair[1] - pair[0] < bytes) {
+            let message = "tensors that share memory; each needs memory of its own";
+            return Err(self.refusal(operation, message));
+        }
         let places = crate::ffi::pointers(gathered);
-        self.begin("all_gather", None, &tensors, |handle, out| unsafe {
-            ffi::torch_ext_all_gather(handle, pointer(tensor), places.as_ptr(), places.len(), out)
+        // SAFETY: as in `all_reduce`; the list points to live tensors and is passed with its length.
+        self.begin(operation, None, &tensors, |out| unsafe {
+            ffi::torch_ext_all_gather(
+                self.handle,
+                tensor.as_ptr(),
+                places.as_ptr(),
+                places.len(),
+                out,
+            )
         })
     }
 
@@ -208,18 +231,17 @@ impl ProcessGroup {
     ///
     /// libtorch's.
     pub fn barrier(&self) -> Result<Work, DistributedError> {
-        self.begin("barrier", None, &[], |handle, out| unsafe {
-            ffi::torch_ext_barrier(handle, out)
-        })
+        // SAFETY: `handle` is live until `self` is dropped; room for the result.
+        self.begin("barrier", None, &[], |out| unsafe { ffi::torch_ext_barrier(self.handle, out) })
     }
 
-    /// Gives up what is under way, as far as the engine can: NCCL's ranks, which wait for ever. Gloo's end by timeout.
+    /// Aborts running operations, as far as the engine can: NCCL's ranks, which wait without end. Gloo's end by timeout.
     ///
     /// # Errors
     ///
     /// libtorch's.
     pub fn abort(&self) -> Result<(), DistributedError> {
-        // SAFETY: a live group.
+        // SAFETY: `handle` is live until `self` is dropped.
         ffi::check("abort", unsafe { ffi::torch_ext_group_abort(self.handle) })
             .map_err(|error| error.by(self.rank, self.world_size))
     }
@@ -229,29 +251,39 @@ impl ProcessGroup {
         operation: &'static str,
         peer: Option<String>,
         tensors: &[&Tensor],
-        call: impl FnOnce(*const RawGroup, *mut *mut RawWork) -> *mut std::ffi::c_char,
+        call: impl FnOnce(&mut *mut RawWork) -> ErrorText,
     ) -> Result<Work, DistributedError> {
-        for tensor in tensors {
-            if let Some(problem) = self.problem(tensor) {
-                return Err(self.refusal(operation, &problem));
-            }
-        }
+        self.check(operation, tensors)?;
         let mut work = std::ptr::null_mut();
-        ffi::check(operation, call(self.handle, &mut work))
+        ffi::check(operation, call(&mut work))
             .map_err(|error| error.by(self.rank, self.world_size))?;
         let tensors = tensors.iter().map(|tensor| tensor.shallow_clone()).collect();
-        // SAFETY: on success a work that is now ours.
+        // SAFETY: on success `work` is a new work that is now ours.
         Ok(unsafe { Work::new(work, operation, (self.rank, self.world_size), peer, tensors) })
     }
 
-    /// Why `tensor` cannot be sent, if so.
+    fn check(&self, operation: &str, tensors: &[&Tensor]) -> Result<(), DistributedError> {
+        match tensors.iter().find_map(|tensor| self.problem(tensor)) {
+            Some(problem) => Err(self.refusal(operation, &problem)),
+            None => Ok(()),
+        }
+    }
+
+    /// The reason why `tensor` cannot be sent, if there is one.
     fn problem(&self, tensor: &Tensor) -> Option<String> {
         if !tensor.defined() {
             return Some("an undefined tensor".to_string());
         }
-        let (size, kind, device) = (tensor.size(), tensor.kind(), tensor.device());
-        if tensor.is_sparse() {
-            Some("a sparse tensor; make it dense".to_string())
+        let (size, device) = (tensor.size(), tensor.device());
+        let Ok(kind) = tensor.f_kind() else {
+            return Some(format!(
+                "a tensor of an unknown kind; those that can be sent are {KINDS:?}"
+            ));
+        };
+        if tensor.is_sparse() || tensor.is_mkldnn() {
+            Some("a sparse tensor or one in oneDNN's layout; make it dense".to_string())
+        } else if tensor.is_neg() {
+            Some("a view that is negated when it is read; copy it first".to_string())
         } else if tensor.numel() == 0 {
             Some(format!("a tensor of shape {size:?} holds nothing"))
         } else if device != self.device {
@@ -272,18 +304,14 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // SAFETY: ours, and freed once. Nobody is left to hear of an error.
+        // SAFETY: `self` owns the live `handle`, and nothing uses it afterwards. Nobody is left to receive an error.
         drop(ffi::check("leaving the group", unsafe { ffi::torch_ext_group_free(self.handle) }));
     }
 }
 
-/// What every engine can add up.
+/// The kinds that every engine can add up.
 const KINDS: [Kind; 6] =
     [Kind::Float, Kind::Double, Kind::Half, Kind::Int64, Kind::Int, Kind::Uint8];
-
-fn pointer(tensor: &Tensor) -> *const C_tensor {
-    tensor.as_ptr()
-}
 
 fn check_rank(operation: &str, rank: usize, world_size: usize) -> Result<(), DistributedError> {
     if rank < world_size && world_size <= c_int::MAX as usize {

@@ -1,26 +1,27 @@
-//! A table of keys and values that processes meet at. PyTorch: `torch.distributed.TCPStore` and `PrefixStore`.
+//! A table of keys and values through which processes find each other. PyTorch: `torch.distributed.TCPStore` and `PrefixStore`.
 
-use std::ffi::c_char;
+use std::ffi::CStr;
 use std::time::Duration;
 
 use super::DistributedError;
 use super::ffi::{self, RawStore};
+use crate::ffi::ErrorText;
 
-/// Where a store is.
+/// The network address of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreAddress {
     /// A name or an address, as the other machines know it.
     pub host: String,
-    /// 0 lets a host take any that is free; [`Store::port`] tells.
+    /// 0 lets a host take any free port; [`Store::port`] returns it.
     pub port: u16,
 }
 
-/// Who holds the table.
+/// The process that holds the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreRole {
     /// This process, for as long as its store lives.
     Host,
-    /// Another one; it is waited for.
+    /// Another one, which this process waits for.
     Client,
 }
 
@@ -31,17 +32,17 @@ pub struct Store {
     address: StoreAddress,
 }
 
-// SAFETY: c10d guards a store's connection with a lock.
+// SAFETY: c10d guards a store's connection with a lock, and ties it to no thread.
 unsafe impl Send for Store {}
-// SAFETY: as above.
+// SAFETY: every operation takes that lock.
 unsafe impl Sync for Store {}
 
 impl Store {
-    /// The store at `address`. `patience` is how long the connection and each [`Store::get`] are waited for.
+    /// The store at `address`. `patience` bounds the connection and each [`Store::get`].
     ///
     /// # Errors
     ///
-    /// When the port is taken, the host's name means nothing, or nobody answers in time.
+    /// When the port is taken, the host's name cannot be resolved, or nobody answers in time.
     pub fn tcp(
         address: &StoreAddress,
         role: StoreRole,
@@ -55,7 +56,7 @@ impl Store {
         let name = ffi::text(&operation, host)?;
         let (mut handle, mut bound) = (std::ptr::null_mut(), 0);
         let hosts = role == StoreRole::Host;
-        // SAFETY: a NUL-terminated text, and places for the results.
+        // SAFETY: a NUL-terminated text that lives through the call, and room for the results.
         ffi::check(&operation, unsafe {
             ffi::torch_ext_tcp_store(
                 name.as_ptr(),
@@ -69,7 +70,7 @@ impl Store {
         Ok(Self { handle, address: StoreAddress { host: host.clone(), port: bound } })
     }
 
-    /// The same table, with `prefix` ahead of every key.
+    /// The same table, with `prefix` before every key.
     ///
     /// # Errors
     ///
@@ -78,14 +79,14 @@ impl Store {
         let operation = "a prefix for the store's keys";
         let prefix = ffi::text(operation, prefix)?;
         let mut handle = std::ptr::null_mut();
-        // SAFETY: a NUL-terminated text, a live store, and a place for the result.
+        // SAFETY: a NUL-terminated text that lives through the call, the live store of `self`, and room for the result.
         ffi::check(operation, unsafe {
             ffi::torch_ext_prefix_store(prefix.as_ptr(), self.handle, &mut handle)
         })?;
         Ok(Self { handle, address: self.address.clone() })
     }
 
-    /// The port that is listened at.
+    /// The port of the host.
     pub fn port(&self) -> u16 {
         self.address.port
     }
@@ -96,22 +97,24 @@ impl Store {
     ///
     /// When the store is gone.
     pub fn set(&self, key: &str, value: &[u8]) -> Result<(), DistributedError> {
+        // SAFETY: `handle` is live until `self` is dropped; the slice is passed with its length.
         self.ask("set", key, |key| unsafe {
-            ffi::torch_ext_store_set(self.handle, key, value.as_ptr(), value.len())
+            ffi::torch_ext_store_set(self.handle, key.as_ptr(), value.as_ptr(), value.len())
         })
     }
 
-    /// What `key` holds; waits for it to be written.
+    /// The value of `key`; waits until it is written.
     ///
     /// # Errors
     ///
     /// When nobody writes it in time, or the store is gone.
     pub fn get(&self, key: &str) -> Result<Vec<u8>, DistributedError> {
         let (mut value, mut length) = (std::ptr::null_mut(), 0);
+        // SAFETY: `handle` is live until `self` is dropped; there is room for the results.
         self.ask("get", key, |key| unsafe {
-            ffi::torch_ext_store_get(self.handle, key, &mut value, &mut length)
+            ffi::torch_ext_store_get(self.handle, key.as_ptr(), &mut value, &mut length)
         })?;
-        // SAFETY: on success `length` bytes from malloc that are now ours.
+        // SAFETY: on success C++ gives `length` bytes from malloc away.
         Ok(unsafe { crate::ffi::taken_bytes(value, length) })
     }
 
@@ -122,8 +125,9 @@ impl Store {
     /// When the store is gone.
     pub fn has(&self, key: &str) -> Result<bool, DistributedError> {
         let mut there = false;
+        // SAFETY: `handle` is live until `self` is dropped; there is room for the answer.
         self.ask("check", key, |key| unsafe {
-            ffi::torch_ext_store_check(self.handle, key, &mut there)
+            ffi::torch_ext_store_check(self.handle, key.as_ptr(), &mut there)
         })?;
         Ok(there)
     }
@@ -134,8 +138,9 @@ impl Store {
     ///
     /// When it is not within `patience`, or the store is gone.
     pub fn wait(&self, key: &str, patience: Duration) -> Result<(), DistributedError> {
+        // SAFETY: `handle` is live until `self` is dropped.
         self.ask("wait", key, |key| unsafe {
-            ffi::torch_ext_store_wait(self.handle, key, milliseconds(patience))
+            ffi::torch_ext_store_wait(self.handle, key.as_ptr(), milliseconds(patience))
         })
     }
 
@@ -146,8 +151,9 @@ impl Store {
     /// When the store is gone.
     pub fn add(&self, key: &str, amount: i64) -> Result<i64, DistributedError> {
         let mut sum = 0;
+        // SAFETY: `handle` is live until `self` is dropped; there is room for the sum.
         self.ask("add", key, |key| unsafe {
-            ffi::torch_ext_store_add(self.handle, key, amount, &mut sum)
+            ffi::torch_ext_store_add(self.handle, key.as_ptr(), amount, &mut sum)
         })?;
         Ok(sum)
     }
@@ -160,24 +166,25 @@ impl Store {
         &self,
         what: &str,
         key: &str,
-        call: impl FnOnce(*const c_char) -> *mut c_char,
+        call: impl FnOnce(&CStr) -> ErrorText,
     ) -> Result<(), DistributedError> {
         let operation = format!("store {what} {key:?}");
         let key = ffi::text(&operation, key)?;
         let StoreAddress { host, port } = &self.address;
-        ffi::check(&operation, call(key.as_ptr()))
-            .map_err(|error| error.with(format!("{host}:{port}")))
+        ffi::check(&operation, call(&key)).map_err(|error| error.with(format!("{host}:{port}")))
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // SAFETY: ours, and freed once. Nobody is left to hear of an error.
+        // SAFETY: `self` owns the live `handle`, and nothing uses it afterwards. Nobody is left to receive an error.
         drop(ffi::check("closing the store", unsafe { ffi::torch_ext_store_free(self.handle) }));
     }
 }
 
-/// For C++, which takes 0 for "for ever".
+/// `time` for C++, where 0 would mean "without end". Twenty years are as good as more, which would overflow in
+/// nanoseconds.
 pub(super) fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2).max(1)
+    const LONGEST: i64 = 20 * 365 * 24 * 3600 * 1000;
+    i64::try_from(time.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
 }

@@ -1,29 +1,33 @@
-//! A collective under way.
+//! A collective that is running.
 
 use tch::Tensor;
 
 use super::DistributedError;
 use super::ffi::{self, RawWork};
 
-/// A collective that was begun. Its tensors belong to it until [`Work::wait`] returns.
+/// A collective that has started. Its tensors belong to it until [`Work::wait`] returns: do not read, write or resize them.
 #[derive(Debug)]
+#[must_use = "the tensors belong to the collective until it is waited for"]
 pub struct Work {
     handle: *mut RawWork,
     operation: &'static str,
     rank: (usize, usize),
     peer: Option<String>,
-    /// What it reads and writes must live as long.
+    /// The tensors that it reads and writes, which must live as long.
     #[allow(dead_code, reason = "held, not read")]
     tensors: Vec<Tensor>,
 }
 
-// SAFETY: c10d's work is guarded by a lock of its own.
+// SAFETY: c10d finishes a work on its own threads and guards its state with a lock, so that the thread that waits may be
+// another than the one that started it. The tensors are `Send`.
 unsafe impl Send for Work {}
 
 impl Work {
+    /// Takes ownership of `handle`.
+    ///
     /// # Safety
     ///
-    /// `handle` is a work of C++ that nobody else frees.
+    /// `handle` is a live work of C++ that nobody else frees.
     pub(super) unsafe fn new(
         handle: *mut RawWork,
         operation: &'static str,
@@ -40,9 +44,9 @@ impl Work {
     ///
     /// # Errors
     ///
-    /// When a peer is gone or does not answer in time; the tensors then hold nothing of use.
+    /// When a peer is gone or does not answer in time; the values of the tensors are then undefined.
     pub fn wait(self) -> Result<(), DistributedError> {
-        // SAFETY: a live work.
+        // SAFETY: `handle` is live until `self` is dropped.
         ffi::check(self.operation, unsafe { ffi::torch_ext_work_wait(self.handle) }).map_err(
             |error| {
                 let error = error.by(self.rank.0, self.rank.1);
@@ -54,14 +58,14 @@ impl Work {
         )
     }
 
-    /// Whether it has ended, well or not.
+    /// Whether it has ended, with success or not.
     ///
     /// # Errors
     ///
     /// libtorch's.
     pub fn is_done(&self) -> Result<bool, DistributedError> {
         let mut done = false;
-        // SAFETY: a live work, and a place for the answer.
+        // SAFETY: `handle` is live until `self` is dropped; there is room for the answer.
         ffi::check(self.operation, unsafe { ffi::torch_ext_work_done(self.handle, &mut done) })?;
         Ok(done)
     }
@@ -69,7 +73,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // SAFETY: ours, and freed once. Nobody is left to hear of an error.
+        // SAFETY: `self` owns the live `handle`, and nothing uses it afterwards. Nobody is left to receive an error.
         drop(ffi::check(self.operation, unsafe { ffi::torch_ext_work_free(self.handle) }));
     }
 }
