@@ -1,4 +1,4 @@
-// How every entry point ends: nullptr, or an error text that the caller frees with torch_ext_free.
+// The end of every entry point: nullptr on success, or an error text that the caller frees with torch_ext_free.
 #pragma once
 #include <c10/util/Exception.h>
 
@@ -9,8 +9,9 @@ namespace torch_ext {
 
 inline char* duplicate(const char* text) {
   char* copy = static_cast<char*>(std::malloc(std::strlen(text) + 1));
-  if (copy) std::strcpy(copy, text);
-  return copy;
+  // nullptr would mean success.
+  if (!copy) std::abort();
+  return std::strcpy(copy, text);
 }
 
 template <typename Body>

@@ -27,12 +27,13 @@ constexpr size_t kGranule = size_t(64) << 10;
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 // Large blocks from one range of addresses: the smallest free block that is large enough is split, and what comes
-// back is joined with its free neighbours. Sizes recur from step to step, so after the first there is nothing to ask
-// of the system, and hardly more is held than was in use at once.
+// back is joined with its free neighbours. Sizes recur from step to step, so after the first nothing is asked of
+// the system, and hardly more is held than was in use at once.
 class KeepingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
-    if (bytes >= kLarge) {
+    // A size close to the largest number must not be rounded up: it would become 0.
+    if (bytes >= kLarge && bytes <= end_) {
       std::lock_guard<std::mutex> lock(mutex_);
       if (void* data = take(rounded(bytes, kGranule))) {
         return {data, data, &give_back, c10::Device(c10::DeviceType::CPU)};
@@ -145,14 +146,14 @@ class KeepingAllocator final : public c10::Allocator {
 
 extern "C" {
 
-// A wish: the system may have none, and memory that fills no page has no use for them.
+// A hint: the system may have no large pages, and memory that fills none has no use for them.
 void torch_ext_use_large_pages(void* start, size_t bytes) {
 #if defined(__linux__)
   if (reinterpret_cast<uintptr_t>(start) % kHugePage == 0) madvise(start, bytes, MADV_HUGEPAGE);
 #endif
 }
 
-// Once, ahead of the first tensor.
+// Once, before the first tensor.
 void torch_ext_keep_memory() {
 #if defined(__linux__)
   c10::SetCPUAllocator(&KeepingAllocator::instance(), /*priority=*/1);

@@ -5,9 +5,19 @@
 
 #include <cstdlib>
 
+#include "geometry.h"
 #include "guarded.h"
 
 using torch_ext::guarded;
+
+namespace {
+
+void check_strided(const at::Tensor& images) {
+  TORCH_CHECK(torch_ext::is_strided(images), "expected images [N, C, H, W] with strides, got ",
+              torch_ext::described(images));
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -21,11 +31,17 @@ const char* torch_ext_version() { return TORCH_VERSION; }
 bool torch_ext_init_amx() { return at::cpu::init_amx(); }
 
 char* torch_ext_channels_last(at::Tensor* const* input, at::Tensor** output) {
-  return guarded([&] { *output = new at::Tensor((*input)->contiguous(at::MemoryFormat::ChannelsLast)); });
+  return guarded([&] {
+    check_strided(**input);
+    *output = new at::Tensor((*input)->contiguous(at::MemoryFormat::ChannelsLast));
+  });
 }
 
 char* torch_ext_is_channels_last(at::Tensor* const* input, bool* answer) {
-  return guarded([&] { *answer = (*input)->is_contiguous(at::MemoryFormat::ChannelsLast); });
+  return guarded([&] {
+    check_strided(**input);
+    *answer = (*input)->is_contiguous(at::MemoryFormat::ChannelsLast);
+  });
 }
 
 }  // extern "C"

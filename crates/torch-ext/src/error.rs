@@ -1,11 +1,11 @@
-//! One error for everything that libtorch refuses.
+//! One error for every operation that is refused.
 
-/// A refusal of libtorch, in its own words.
+/// The refusal of an operation, by libtorch or by a check before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("libtorch refused {operation}: {message}")]
+#[error("{operation} was refused: {message}")]
 pub struct Error {
-    /// What was asked for.
+    /// The operation, such as `a fused Adam step`.
     pub operation: &'static str,
-    /// What libtorch said, without its C++ backtrace.
+    /// The cause; in libtorch's words, without its C++ backtrace, where libtorch refused.
     pub message: String,
 }

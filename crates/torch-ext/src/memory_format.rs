@@ -8,26 +8,32 @@ use torch_sys::C_tensor;
 
 use crate::{Error, ffi};
 
-/// A copy of `xs: [N, C, H, W]` with channels-last strides, or `xs` itself where it has them.
+/// `xs: [N, C, H, W]` itself where its strides are channels-last, or a copy of it with such strides.
 ///
 /// PyTorch: `xs.contiguous(memory_format=torch.channels_last)`.
+///
+/// # Errors
+/// An undefined tensor, and one that libtorch gives no such strides: of other than four dimensions, or sparse.
 pub fn channels_last(xs: &Tensor) -> Result<Tensor, Error> {
     let input = ffi::pointers([xs]);
     let mut output: *mut C_tensor = std::ptr::null_mut();
-    // SAFETY: `input` lives through the call; on success `output` is a new at::Tensor that is now ours.
+    // SAFETY: a live tensor, and room for the result.
     ffi::check("a channels-last copy", unsafe {
         ffi::torch_ext_channels_last(input.as_ptr(), &mut output)
     })?;
-    // SAFETY: as above; `from_ptr` takes the ownership.
+    // SAFETY: on success `output` is a new at::Tensor, which `from_ptr` takes over.
     Ok(unsafe { Tensor::from_ptr(output) })
 }
 
 /// Whether `xs` lies channels-last in memory. PyTorch: `xs.is_contiguous(memory_format=torch.channels_last)`.
+///
+/// # Errors
+/// An undefined tensor, and one without strides.
 pub fn is_channels_last(xs: &Tensor) -> Result<bool, Error> {
     let input = ffi::pointers([xs]);
     let mut answer = false;
-    // SAFETY: both pointers are valid for the call.
-    ffi::check("a look at the strides", unsafe {
+    // SAFETY: a live tensor, and room for the result.
+    ffi::check("the memory format of a tensor", unsafe {
         ffi::torch_ext_is_channels_last(input.as_ptr(), &mut answer)
     })?;
     Ok(answer)
@@ -60,7 +66,7 @@ mod tests {
         let error = channels_last(&Tensor::zeros([3], (Kind::Float, Device::Cpu))).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "libtorch refused a channels-last copy: required rank 4 tensor to use channels_last format"
+            "a channels-last copy was refused: required rank 4 tensor to use channels_last format"
         );
     }
 }
