@@ -1,4 +1,4 @@
-//! Compiles the C++ glue against the same libtorch as torch-sys, and tells dependents where it is.
+//! Compiles the C++ glue against the same libtorch as torch-sys, and passes its place on to dependents.
 
 mod cuda_headers;
 
@@ -32,6 +32,11 @@ fn main() {
         .file("cpp/memory.cpp")
         .file("cpp/optimizers.cpp")
         .file("cpp/parallel.cpp");
+    println!("cargo::rerun-if-env-changed=TORCH_EXT_SANITIZE");
+    // Set by `cargo xtask sanitize`, which instruments Rust in the same way.
+    if let Ok(sanitizer) = env::var("TORCH_EXT_SANITIZE") {
+        glue.flag(format!("-fsanitize={sanitizer}")).flag("-fno-omit-frame-pointer");
+    }
     let cuda = env::var_os("CARGO_FEATURE_CUDA").is_some();
     if cuda {
         match cuda_includes(&lib) {
@@ -55,7 +60,7 @@ fn main() {
     }
 }
 
-/// A folder with the headers of Gloo that libtorch's include and take nothing from.
+/// A folder with empty headers in place of those of Gloo that libtorch's include without need.
 fn empty_headers() -> PathBuf {
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("empty");
     for header in ["gloo/algorithm.h", "gloo/common/error.h"] {
@@ -81,7 +86,7 @@ fn cuda_includes(lib: &Path) -> Result<Vec<PathBuf>, String> {
         env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
     };
     let roots = ["CUDA_HOME", "CUDA_PATH", "NCCL_HOME"].into_iter().filter_map(root);
-    // The libtorch of the workspace is a link, and the wheels lie beside what it points at.
+    // The libtorch of the workspace is a link, and the wheels lie beside its target.
     let lib = lib.canonicalize().unwrap_or_else(|_| lib.to_path_buf());
     cuda_headers::find(&cuda_headers::candidates(roots, &lib))
 }

@@ -22,6 +22,8 @@ pub enum Command {
     Doctor,
     /// Format check, tidy, clippy, docs and all tests; fetches libtorch first if it is missing
     Test(TestArgs),
+    /// Run the tests of torch-ext under AddressSanitizer (x86-64 Linux; builds torch-sys once more)
+    Sanitize(SanitizeArgs),
     /// Check the workspace's own rules: crate arrows, `unsafe`, recipes, links in the docs
     Tidy,
     /// Fetch what is missing, then run `xception train --recipe quick` with the given arguments
@@ -104,6 +106,17 @@ pub struct TestArgs {
     /// Use no network: fail instead of fetching libtorch, and tell cargo the same
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Arguments of `sanitize`.
+#[derive(Args, Debug)]
+pub struct SanitizeArgs {
+    /// Use no network: fail instead of fetching libtorch, and tell cargo the same
+    #[arg(long)]
+    pub offline: bool,
+    /// Run only tests with one of these in their name [default: all]
+    #[arg(value_name = "TEST")]
+    pub tests: Vec<String>,
 }
 
 /// Arguments of `train`.

@@ -17,6 +17,7 @@ pub mod fetch;
 pub mod golden;
 pub mod peers;
 pub mod python;
+pub mod sanitize;
 pub mod test;
 pub mod tidy;
 pub mod train;

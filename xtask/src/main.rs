@@ -7,7 +7,7 @@ use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
 use xtask::{
     check_change, check_ranks, check_tensorboard, check_weights, doctor, failure, fetch, golden,
-    peers, test, tidy, train,
+    peers, sanitize, test, tidy, train,
 };
 
 fn main() -> ExitCode {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(&workspace, &args),
         Command::Doctor => doctor::run(&workspace),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Sanitize(args) => sanitize::run(&workspace, &args),
         Command::Tidy => tidy::run(&workspace),
         Command::Train(args) => train::run(&workspace, &args),
         Command::Golden(args) => golden::run(&workspace, &args),

@@ -1,4 +1,4 @@
-//! `test`, `train`, `doctor` and `golden` with a stand-in for cargo that tells how it was called.
+//! `test`, `sanitize`, `train`, `doctor` and `golden` with a stand-in for cargo that tells how it was called.
 #![cfg(unix)]
 
 use std::fs;
@@ -74,6 +74,45 @@ fn test_stops_at_the_first_failure_and_names_the_command() {
     assert_eq!(calls(&home).len(), 3);
     fs::remove_file(home.path("workspace/ARCHITECTURE.md")).unwrap();
     outcome(&mut command(&home, &["test"])).expect(1, &["ARCHITECTURE.md: missing", "one problem"]);
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn sanitize_instruments_both_languages_and_passes_test_names_on() {
+    let home = home_with_cargo();
+    add_libtorch(&home);
+    let log = home.path("log");
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >> {0}\necho \"$RUSTC_BOOTSTRAP $RUSTFLAGS $TORCH_EXT_SANITIZE\" >> {0}\n\
+         echo \"$ASAN_OPTIONS\" >> {0}\n",
+        log.display()
+    );
+    executable(&home, "cargo", &script);
+    let arguments = ["sanitize", "--offline", "packed_conv", "soundness"];
+    outcome(command(&home, &arguments).env("ASAN_OPTIONS", "verbosity=1"))
+        .expect(0, &["AddressSanitizer found nothing"]);
+    let calls = calls(&home);
+    assert_eq!(
+        calls[..2],
+        [
+            "test --package torch-ext --lib --tests --locked --target x86_64-unknown-linux-gnu \
+             --target-dir target/sanitize -- packed_conv soundness",
+            "1 -Zsanitizer=address address",
+        ]
+    );
+    assert!(
+        calls[2].contains("detect_leaks=0:") && calls[2].ends_with(":verbosity=1"),
+        "{calls:?}"
+    );
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn sanitize_fails_where_a_test_does() {
+    let home = home_with_cargo();
+    add_libtorch(&home);
+    outcome(command(&home, &["sanitize"]).env("FAIL", "test"))
+        .expect(1, &["failed under AddressSanitizer (exit status: 42)"]);
 }
 
 #[test]
