@@ -5,7 +5,9 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "geometry.h"
@@ -39,6 +41,39 @@ struct Listener {
 const std::shared_ptr<torch::autograd::hooks_list>& places(const at::Tensor& parameter) {
   return torch::autograd::impl::get_autograd_meta(parameter)->cpp_hooks_list_;
 }
+
+// The parameters of the calls that are running. libtorch changes a tensor's hooks without a lock, so two calls must not
+// share a parameter.
+class InUse {
+ public:
+  explicit InUse(const std::vector<at::Tensor>& parameters) {
+    for (const auto& parameter : parameters) own_.insert(parameter.unsafeGetTensorImpl());
+    std::lock_guard<std::mutex> lock(mutex());
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      TORCH_CHECK(!all().count(parameters[i].unsafeGetTensorImpl()),
+                  "expected one backward pass at a time through these parameters, got a second call at parameter ", i,
+                  " while one is running");
+    }
+    all().insert(own_.begin(), own_.end());
+  }
+  InUse(const InUse&) = delete;
+  ~InUse() {
+    std::lock_guard<std::mutex> lock(mutex());
+    for (const auto* parameter : own_) all().erase(parameter);
+  }
+
+ private:
+  using Set = std::unordered_set<const c10::TensorImpl*>;
+  static std::mutex& mutex() {
+    static std::mutex mutex;
+    return mutex;
+  }
+  static Set& all() {
+    static auto* all = new Set();
+    return *all;
+  }
+  Set own_;
+};
 
 // Takes its hooks away again, also when the pass throws. remove_hook alone empties a hook's place and keeps it, so a
 // parameter would have one more with every pass of a run. From the last to the first, for one that is listed twice.
@@ -80,6 +115,7 @@ char* torch_ext_gradients(const at::Tensor* loss, torch_ext::Pointers parameters
       TORCH_CHECK(inputs[i].defined() && inputs[i].requires_grad(), "expected parameter ", i, " to require gradients, got ",
                   torch_ext::described(inputs[i]), inputs[i].defined() ? " without them" : "");
     }
+    const InUse in_use(inputs);
     Hooks hooks(inputs);
     for (size_t i = 0; i < count; ++i) {
       hooks.positions.push_back(inputs[i].register_hook([listener, i](at::Tensor gradient) { (*listener)(i, gradient); }));

@@ -21,8 +21,9 @@ use crate::ffi::{self, ErrorText};
 ///
 /// - An undefined loss or parameter, no parameter at all, or one that requires no gradient.
 /// - libtorch's own, such as for a parameter that the loss does not depend on.
-/// - A panic of `ready`, and a second call of it while one is running: a backward pass that `ready` starts must not
-///   reach these parameters.
+/// - A panic of `ready`.
+/// - A second backward pass through these parameters: one that `ready` starts, or another call of this function. No other
+///   thread may go back through them meanwhile, because libtorch reads the hooks of a tensor without a lock.
 ///
 /// The closure may be called from another thread:
 ///
