@@ -71,7 +71,7 @@ impl Folded {
     /// This convolution with its weights laid out for the packed kernel, which multiplies in `factors`.
     ///
     /// # Errors
-    /// Several groups, padding that depends on the size of the image, or weights of an unknown shape.
+    /// Several groups, padding that depends on the size of the image, or tensors that [`PackedConv::new`] refuses.
     pub fn packed(&self, factors: Factors) -> Result<PackedConv, PackError> {
         let Conv2dConfigND { stride, dilation, groups, .. } = self.config;
         if groups != 1 {
@@ -93,8 +93,8 @@ impl FoldedSeparable {
     /// Both halves as one packed kernel, which multiplies in `factors`.
     ///
     /// # Errors
-    /// An ELU between the halves, channels that mix in the depthwise half, padding that depends on the size of the
-    /// image, or weights of an unknown shape.
+    /// An ELU between the halves, a depthwise half that mixes or multiplies channels, padding that depends on the size of
+    /// the image, or tensors that [`PackedConv::new`] refuses.
     pub fn packed(&self, factors: Factors) -> Result<PackedConv, PackError> {
         let Self { depthwise, between, pointwise } = self;
         let relu = match between {
@@ -104,6 +104,10 @@ impl FoldedSeparable {
         };
         if depthwise.weight.size()[1] != 1 {
             return Err(PackError::Mixing(depthwise.config.groups));
+        }
+        let outputs = depthwise.weight.size()[0];
+        if outputs != depthwise.config.groups {
+            return Err(PackError::Multiplier(outputs / depthwise.config.groups.max(1)));
         }
         let half = DepthwiseHalf {
             weight: depthwise.weight.shallow_clone(),
@@ -123,7 +127,7 @@ impl FoldedSeparable {
 }
 
 fn pack(config: &PackedConvConfig, factors: Factors) -> Result<PackedConv, PackError> {
-    PackedConv::new(config, factors).ok_or_else(|| PackError::Shape(config.weight.size()))
+    Ok(PackedConv::new(config, factors)?)
 }
 
 impl Conv2d {

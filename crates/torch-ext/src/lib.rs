@@ -1,14 +1,16 @@
-//! What libtorch lacks for this network, and what it has and tch does not bind.
+//! Kernels that libtorch lacks for this network, and functions of libtorch that tch does not bind.
 //!
-//! The first are kernels for a CPU: [`depthwise_conv2d`], [`pointwise_conv2d`], [`max_pool2d`] and [`add`] on
-//! [`FeatureMap`]s, which carry a pending norm and ReLU to whoever reads them next, and [`PackedConv`] for inference.
-//! They are Rust, compiled for each [`InstructionSet`] and for anything else, differentiable, and run on libtorch's own
-//! threads. On other devices the same functions call libtorch's.
-//! The second are memory formats, fused optimizer steps, CUDA graphs, the CPU's abilities, gradients that are heard of
-//! on their way ([`gradients`]) and the distributed engine ([`distributed`]).
+//! The kernels are for a CPU: [`depthwise_conv2d`], [`pointwise_conv2d`], [`max_pool2d`] and [`add`] on
+//! [`FeatureMap`]s, which carry a pending norm and ReLU to the next operator that reads them, and [`PackedConv`] for
+//! inference. They are Rust, compiled for each [`InstructionSet`] and for any other CPU, differentiable, and run on
+//! libtorch's own threads. On other devices the same functions call libtorch's.
+//! The functions of libtorch are memory formats, fused optimizer steps, CUDA graphs, the CPU's abilities, gradients that
+//! are announced during the backward pass ([`gradients`]) and the distributed engine ([`distributed`]).
 //!
-//! This is the only crate of the workspace with `unsafe` code and the only one with C++. The C++ (`cpp/`) is glue: it
-//! catches every exception and hands it over as a text, which becomes an [`Error`].
+//! This is the only crate of the workspace with `unsafe` code and the only one with C++. Every public function is safe to
+//! call with any tensor and any number: it compares kind, device, shape, strides and layout first, and refuses with an
+//! error, or panics with one sentence where its signature has no error. The C++ (`cpp/`) is glue: it catches every
+//! exception and passes its text on, which becomes an [`Error`].
 #![allow(unsafe_code, reason = "kernels read memory by address, and libtorch speaks C++")]
 
 mod autograd;
@@ -60,6 +62,6 @@ pub use gradients::gradients;
 pub use max_pool::{PoolGeometry, max_pool2d};
 pub use memory::keep_memory;
 pub use memory_format::{channels_last, is_channels_last};
-pub use packed_conv::{Around, DepthwiseHalf, Factors, PackedConv, PackedConvConfig};
+pub use packed_conv::{DepthwiseHalf, Factors, FusedOps, PackedConv, PackedConvConfig};
 pub use pointwise::pointwise_conv2d;
 pub use simd::InstructionSet;

@@ -4,8 +4,6 @@ use tch::{Kind, Tensor};
 
 use crate::dense::{densified, described, is_dense};
 use crate::memory_format::channels_last;
-use crate::parallel::Shared;
-use crate::simd::Element;
 
 /// The sizes of a feature map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +73,6 @@ pub(crate) fn covers(xs: &Tensor) -> bool {
 /// `xs`, or a copy of it, in the layout that the kernels read.
 pub(crate) fn laid_out(xs: &Tensor) -> Tensor {
     channels_last(&densified(xs)).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The elements of a tensor that [`laid_out`] or [`Nhwc::empty`] returned, or of a contiguous one.
-pub(crate) fn elements<E: Element>(xs: &Tensor) -> Shared<E> {
-    Shared(xs.data_ptr().cast())
 }
 
 /// Runs a block with a kind's element type under the given name.

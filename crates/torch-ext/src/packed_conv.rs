@@ -1,23 +1,29 @@
 //! Convolution for inference: normalisation folded into the weights, the weights packed once, one kernel a layer.
 //!
-//! Output pixels are computed in tiles that fit the second-level cache. A tile is filled with what the matrix
-//! product reads (the depthwise convolution of the image, or its windows laid out in rows), multiplied block of
-//! columns by block of columns, and leaves with shift, residual and ReLU applied. Nothing in between is ever
-//! written to memory, which is where the time of a separable convolution goes.
+//! Output pixels are computed in tiles that fit the second-level cache. A tile is filled with the factors of the matrix
+//! product (the depthwise convolution of the image, or its windows laid out in rows), multiplied block of columns by
+//! block of columns, and stored with bias, residual and ReLU applied. No intermediate result reaches memory, where a
+//! separable convolution would spend its time.
 
+mod config;
+mod lanes;
 mod pack;
 mod tile;
+mod windows;
 
 use tch::{Kind, Tensor};
 
+use crate::dense::described;
 use crate::depthwise::{PairedTaps, Plan};
 use crate::nhwc::{Nhwc, covers, laid_out};
 use crate::simd::{Bf16, pairs};
-use crate::{DepthwiseGeometry, matrix_kernel};
+use crate::{DepthwiseGeometry, Error, matrix_kernel};
 
+use config::list;
+pub use config::{DepthwiseHalf, PackedConvConfig};
 use pack::Columns;
 
-/// What the matrix product computes in. Sums are fp32 in any case.
+/// The kind of the numbers that the matrix product multiplies. Sums are fp32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Factors {
     /// fp32, which every CPU multiplies quickly.
@@ -40,49 +46,22 @@ impl Factors {
     }
 }
 
-/// Whether bf16 is multiplied in pairs by our own kernel; libtorch's is the faster one where there is a matrix unit.
+/// Whether our own kernel multiplies bf16 in pairs; libtorch's is faster on a CPU with a matrix unit.
 fn multiplies_pairs() -> bool {
     pairs::available() && !crate::has_bf16_matrix_unit()
 }
 
-/// A depthwise convolution ahead of a pointwise one, `[C, 1, kh, kw]` and `[C]`.
-#[derive(Debug)]
-pub struct DepthwiseHalf {
-    /// Its kernels, a normalisation folded in.
-    pub weight: Tensor,
-    /// What is added, a normalisation folded in.
-    pub bias: Option<Tensor>,
-    /// Whether a ReLU follows.
-    pub relu: bool,
-}
-
-/// A convolution to be packed.
-#[derive(Debug)]
-pub struct PackedConvConfig {
-    /// Ahead of the matrix product, with `stride`, `padding` and `dilation`; `weight` must then be 1×1.
-    pub depthwise: Option<DepthwiseHalf>,
-    /// `[c_out, c_in, kh, kw]`, a normalisation folded in.
-    pub weight: Tensor,
-    /// `[c_out]`, a normalisation folded in.
-    pub bias: Tensor,
-    /// Rows and columns between two outputs.
-    pub stride: [i64; 2],
-    /// Rows and columns of zeros on each side.
-    pub padding: [i64; 2],
-    /// Rows and columns between two taps.
-    pub dilation: [i64; 2],
-}
-
-/// What happens around the convolution while its numbers are at hand.
+/// The elementwise operations that are fused into a packed convolution, in this order: a ReLU on the input, the
+/// convolution, an addition, a ReLU on the output.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Around<'a> {
-    /// A ReLU on the way in.
+pub struct FusedOps<'a> {
+    /// Whether a ReLU applies to the input.
     pub opens_with_relu: bool,
-    /// A map of the output's shape that is added.
+    /// A map that is added, of the shape, kind and device of the output.
     pub residual: Option<&'a Tensor>,
-    /// A ReLU on that map before it is added.
+    /// Whether a ReLU applies to the residual before it is added.
     pub residual_relu: bool,
-    /// A ReLU on the way out.
+    /// Whether a ReLU applies to the output.
     pub closes_with_relu: bool,
 }
 
@@ -95,11 +74,11 @@ pub struct PackedConv {
     c_in: i64,
 }
 
-/// How a tile is filled.
+/// The computation of a tile's factors.
 #[derive(Debug)]
 enum FirstHalf {
-    /// With the depthwise convolution: kernels `[kh * kw, C]` fp32, bias `[C]` fp32; both once more in pairs, where
-    /// the CPU multiplies those.
+    /// The depthwise convolution: kernels `[kh * kw, C]` fp32, bias `[C]` fp32; both once more in pairs, where the CPU
+    /// multiplies those.
     Depthwise {
         taps: Vec<f32>,
         size: [i64; 2],
@@ -107,48 +86,59 @@ enum FirstHalf {
         paired: Option<PairedTaps>,
         relu: bool,
     },
-    /// With the windows of the image, one in a row.
+    /// The windows of the image, one in a row.
     Windows { size: [i64; 2] },
 }
 
 impl PackedConv {
-    /// Packs `config`; `None` where its shapes are none that the kernels know.
-    pub fn new(config: &PackedConvConfig, factors: Factors) -> Option<Self> {
+    /// Packs `config`, whose tensors are copied.
+    ///
+    /// # Errors
+    /// A tensor that is undefined, not on the CPU, not of floating-point numbers, empty, or of another shape than
+    /// [`PackedConvConfig`] says; a stride, padding or dilation out of its range; [`Factors::Bf16`] on a CPU that does not
+    /// multiply bf16.
+    pub fn new(config: &PackedConvConfig, factors: Factors) -> Result<Self, Error> {
+        config.check(factors)?;
         let PackedConvConfig { depthwise, weight, bias, stride, padding, dilation } = config;
-        let shape = weight.size();
-        let list = |tensor: &Tensor| -> Vec<f32> {
-            let tensor = tensor.detach().to_kind(Kind::Float).contiguous();
-            tensor.flatten(0, -1).try_into().expect("a vector of fp32")
-        };
-        let (first, c_in) = match depthwise {
+        let (shape, c_in) = (weight.size(), weight.size()[1]);
+        let first = match depthwise {
             Some(half) => {
                 let kernels = half.weight.size();
-                if shape[2..] != [1, 1] || kernels[0] != shape[1] || kernels[1] != 1 {
-                    return None;
-                }
                 let taps = list(&half.weight.flatten(1, 3).transpose(0, 1));
                 let (size, bias) = ([kernels[2], kernels[3]], half.bias.as_ref().map(list));
                 let in_pairs = factors == Factors::Bf16 && pairs::available() && size == [3, 3];
                 let paired = in_pairs.then(|| PairedTaps::new(&taps, bias.as_deref()));
-                let relu = half.relu;
-                (FirstHalf::Depthwise { taps, size, bias, paired, relu }, kernels[0])
+                FirstHalf::Depthwise { taps, size, bias, paired, relu: half.relu }
             }
-            None => (FirstHalf::Windows { size: [shape[2], shape[3]] }, shape[1]),
+            None => FirstHalf::Windows { size: [shape[2], shape[3]] },
         };
         let (stride, padding, dilation) = (*stride, *padding, *dilation);
         let geometry = DepthwiseGeometry { stride, padding, dilation, groups: c_in };
         // A window's row holds tap by tap the channels of a pixel, as the image does.
         let matrix = list(&weight.permute([2, 3, 1, 0]));
         let columns = Columns::pack(&matrix, list(bias), factors);
-        Some(Self { first, columns, geometry, c_in })
+        Ok(Self { first, columns, geometry, c_in })
     }
 
-    /// What comes of maps of size `[N, c_in, H, W]`: `[N, c_out, H', W']`.
+    /// The size `[N, c_out, H', W']` of the output for maps of the size `[N, c_in, H, W]`.
+    ///
+    /// # Panics
+    /// Where `input` is no such size, the kernel does not fit the padded image, or the output does not fit in memory.
     pub fn output_size(&self, input: &[i64]) -> [i64; 4] {
-        let [n, c, h, w] = input else { panic!("expected [N, C, H, W], got {input:?}") };
-        let [n, c, h, w] = [n, c, h, w].map(|&size| size as usize);
-        let output = self.plan(Nhwc { n, c, h, w }).output;
-        [n, self.columns.c_out, output.h, output.w].map(|size| size as i64)
+        let c_in = self.c_in;
+        let sizes: Option<Vec<usize>> =
+            input.iter().map(|&size| usize::try_from(size).ok()).collect();
+        let Some(&[n, c, h, w]) =
+            sizes.as_deref().filter(|sizes| sizes.get(1) == Some(&(c_in as usize)))
+        else {
+            panic!("expected a size [N, {c_in}, H, W], got {input:?}");
+        };
+        let output = self.output(&self.plan(Nhwc { n, c, h, w }.addressable()));
+        [output.n, output.c, output.h, output.w].map(|size| size as i64)
+    }
+
+    fn output(&self, plan: &Plan) -> Nhwc {
+        Nhwc { c: self.columns.c_out, ..plan.output }.addressable()
     }
 
     fn plan(&self, input: Nhwc) -> Plan {
@@ -158,40 +148,45 @@ impl PackedConv {
         Plan::new(input, &[self.c_in, 1, kh, kw], self.geometry)
     }
 
-    /// The convolution of `xs: [N, c_in, H, W]`, fp32 or bf16 on a CPU, with what is around it.
-    pub fn run(&self, xs: &Tensor, around: Around) -> Tensor {
+    /// The convolution of `xs: [N, c_in, H, W]`, fp32 or bf16 on a CPU, with `ops` applied: `[N, c_out, H', W']` of the
+    /// same kind, channels-last.
+    ///
+    /// # Panics
+    /// Where `xs` or the residual is no such map, where maps of fp32 meet weights packed in bf16, and as
+    /// [`Self::output_size`].
+    pub fn run(&self, xs: &Tensor, ops: FusedOps) -> Tensor {
+        let c_in = self.c_in;
         assert!(
-            covers(xs) && xs.size().get(1) == Some(&self.c_in) && xs.kind() != Kind::Double,
-            "expected fp32 or bf16 maps [N, {}, H, W] on a CPU, got {:?} of {:?}",
-            self.c_in,
-            xs.size(),
-            xs.kind()
+            covers(xs)
+                && xs.kind() != Kind::Double
+                && matches!(xs.size()[..], [_, c, _, _] if c == c_in),
+            "expected fp32 or bf16 maps [N, {c_in}, H, W] on a CPU, got {}",
+            described(xs)
         );
         assert!(
             xs.kind() == Kind::BFloat16 || self.columns.factors() == Factors::Fp32,
-            "weights packed in bf16 multiply bf16 maps, got {:?}",
-            xs.kind()
+            "expected bf16 maps for weights packed in bf16, got {}",
+            described(xs)
         );
         let plan = self.plan(Nhwc::of(xs));
-        let output = Nhwc { c: self.columns.c_out, ..plan.output };
+        let output = self.output(&plan);
         tch::no_grad(|| {
             let xs = laid_out(&xs.detach());
-            let ys = output.empty(&xs);
-            let residual = around.residual.map(|residual| {
+            let residual = ops.residual.map(|residual| {
+                let shape = [output.n, output.c, output.h, output.w].map(|size| size as i64);
                 assert!(
-                    residual.size() == ys.size() && residual.kind() == ys.kind(),
-                    "expected a residual {:?}, got {:?}",
-                    ys.size(),
-                    residual.size()
+                    covers(residual) && residual.size() == shape && residual.kind() == xs.kind(),
+                    "expected a residual {shape:?} of {:?} on a CPU, got {}",
+                    xs.kind(),
+                    described(residual)
                 );
                 laid_out(&residual.detach())
             });
-            let around = Around { residual: residual.as_ref(), ..around };
+            let ops = FusedOps { residual: residual.as_ref(), ..ops };
             match xs.kind() {
-                Kind::Float => tile::run::<f32>(self, &plan, &xs, &ys, around),
-                _ => tile::run::<Bf16>(self, &plan, &xs, &ys, around),
+                Kind::Float => tile::run::<f32>(self, &plan, &xs, output, ops),
+                _ => tile::run::<Bf16>(self, &plan, &xs, output, ops),
             }
-            ys
         })
     }
 }

@@ -36,13 +36,8 @@ pub(crate) fn for_each_of<T: Send>(parts: Vec<T>, body: &(dyn Fn(T) + Sync)) {
     });
 }
 
-/// Calls `body` with ranges that cover every index below `count` once, a few for each thread.
-pub(crate) fn for_each_range(count: usize, body: &(dyn Fn(Range<usize>) + Sync)) {
-    for_each_of(ranges(count), body);
-}
-
-/// As [`for_each_range`], over `list`, which consists of `count` parts of equal length: `body` also receives the parts
-/// of its range. An empty list has no parts.
+/// Calls `body` with ranges that cover every index below `count` once, a few for each thread, and with the parts of its
+/// range of `list`, which consists of `count` parts of equal length. An empty list has no parts.
 pub(crate) fn for_each_range_of<T: Send>(
     list: &mut [T],
     count: usize,
@@ -193,35 +188,6 @@ unsafe extern "C" fn run_range(context: *mut c_void, begin: i64, end: i64) {
     }
 }
 
-/// An address that goes to the pool's threads. It promises nothing: to read or write there is `unsafe`, and each thread
-/// keeps to its own part.
-#[derive(Debug)]
-pub(crate) struct Shared<T>(pub(crate) *mut T);
-
-impl<T> Shared<T> {
-    /// The address `count` items further.
-    ///
-    /// # Safety
-    /// It lies within the memory that this address belongs to.
-    pub(crate) unsafe fn offset(self, count: usize) -> Self {
-        // SAFETY: the caller promises that the address stays within its memory.
-        Self(unsafe { self.0.add(count) })
-    }
-}
-
-impl<T> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Shared<T> {}
-
-// SAFETY: an address alone gives access to nothing; whoever uses it promises that no other thread interferes.
-unsafe impl<T: Send> Send for Shared<T> {}
-// SAFETY: as for `Send`.
-unsafe impl<T: Send> Sync for Shared<T> {}
-
 /// The part of `total` that belongs to piece `index` of `pieces`: contiguous, and even to within one.
 pub(crate) fn piece(total: usize, pieces: usize, index: usize) -> Range<usize> {
     total * index / pieces..total * (index + 1) / pieces
@@ -241,19 +207,6 @@ mod tests {
         });
         assert!(visits.iter().all(|count| count.load(Ordering::Relaxed) == 1));
         for_each(0, &|_| panic!("nothing to visit"));
-    }
-
-    #[test]
-    fn ranges_cover_every_index_once() {
-        for count in [0, 1, 5, 1000] {
-            let visits: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-            for_each_range(count, &|range| {
-                visits[range].iter().for_each(|count| {
-                    count.fetch_add(1, Ordering::Relaxed);
-                });
-            });
-            assert!(visits.iter().all(|count| count.load(Ordering::Relaxed) == 1), "{count}");
-        }
     }
 
     #[test]

@@ -78,22 +78,14 @@ fn product(xs: &Tensor, ws: &Tensor, bs: Option<&Tensor>) -> Tensor {
     let sizes = Sizes { rows: input.pixels(), k: input.c, columns: output.c };
     let multiplier = Multiplier::fastest(xs.kind(), sizes);
     let matrix = multiplier.matrix(ws, xs.kind());
-    let ys = tch::no_grad(|| {
-        let ys = output.empty(xs);
-        multiplier.forward(sizes, xs, &matrix, bs, &ys);
-        ys
-    });
+    let ys = tch::no_grad(|| multiplier.forward(sizes, xs, &matrix, bs, output));
     let inputs: Vec<&Tensor> = [xs, ws].into_iter().chain(bs).collect();
     let kinds: Vec<Kind> = inputs.iter().map(|input| input.kind()).collect();
     record(&inputs, &[&ys], &[xs, &matrix], move |Incoming { saved, gradients, needed }| {
         let Some(gradient) = &gradients[0] else { return kinds.iter().map(|_| None).collect() };
         let (gradient, xs, matrix) = (laid_out(gradient), &saved[0], &saved[1]);
         let parts = |index: usize| match index {
-            0 => {
-                let part = input.empty(xs);
-                multiplier.input_gradient(sizes, &gradient, matrix, &part);
-                part
-            }
+            0 => multiplier.input_gradient(sizes, &gradient, matrix, input),
             1 => multiplier.weight_gradient(sizes, &gradient, xs).unsqueeze(-1).unsqueeze(-1),
             _ => pixels(&gradient, sizes.rows, output.c).sum_dim_intlist(
                 [0].as_slice(),

@@ -2,9 +2,12 @@
 //!
 //! libtorch leaves fp32 products to MKL, which runs on half of the vector width on AMD's CPUs, and bf16 products to
 //! oneDNN, which packs and prepares anew for each of them. At small batches a training step has a hundred products of
-//! a few dozen rows, so that preparing costs more than multiplying. Here a panel of columns is laid out by the thread
-//! that needs it, just ahead of its use, from weights and maps as they lie; rounding to bf16 is part of that.
+//! a few dozen rows, so that preparing costs more than multiplying. Here the thread that needs a panel of columns lays it
+//! out just before its use, from weights and maps as they lie; rounding to bf16 is part of that.
+//!
+//! Kernels hold lists and blocks of memory whose constructors compare sizes, once for each panel.
 
+mod blocks;
 mod finish;
 mod kernel;
 mod outputs;
@@ -13,10 +16,13 @@ mod weights;
 
 use std::cell::RefCell;
 
-use tch::Kind;
+use tch::{Kind, Tensor};
 
+use crate::dense::{described, is_dense};
 use crate::simd::{Bf16, Element, InstructionSet, chosen, pairs};
+use crate::view::View;
 
+pub(crate) use blocks::Blocks;
 pub(crate) use finish::{Finish, Sums};
 pub(crate) use kernel::{Pair, Product, Rows, Single};
 pub(crate) use outputs::{forward, input_gradient};
@@ -27,8 +33,12 @@ use panel::Scheme;
 /// Columns of a panel: four AVX-512 vectors, or four AMX tiles, of sums.
 pub(crate) const BLOCK: usize = 64;
 
-/// Columns that panels are filled up to a multiple of, with zeros: those of one AVX-512 vector.
+/// Panels are filled up with zeros to a multiple of so many columns: those of one AVX-512 vector. It is a multiple of every
+/// set's lanes.
 pub(crate) const VECTOR: usize = 16;
+
+/// Bytes that the caches move at a time.
+const LINE: usize = 64;
 
 /// Rows of a product that are worth a panel: for fewer, laying it out would cost too much.
 const FEWEST: usize = 48;
@@ -36,9 +46,9 @@ const FEWEST: usize = 48;
 /// Pieces of work for each thread.
 const PIECES: usize = 2;
 
-/// What maps hold in training, and how it is multiplied.
+/// The element of maps in training, and the factors that its products are made of.
 pub(crate) trait Trained: Element<Number = f32> {
-    /// fp32 by one, bf16 by two at a time; weights are fp32 and rounded on the way in.
+    /// fp32 one at a time, bf16 in pairs; weights are fp32 and rounded on the way in.
     type Factors: Scheme;
 }
 
@@ -50,7 +60,7 @@ impl Trained for Bf16 {
     type Factors = Pair;
 }
 
-/// Runs a block with the element that maps of a kind hold as a type of the given name.
+/// Runs a block with the element of a kind that [`covers`] accepts as a type of the given name.
 macro_rules! with_trained {
     ($kind:expr, $element:ident => $body:expr) => {
         match $kind {
@@ -90,6 +100,48 @@ pub(crate) fn covers(kind: Kind, sizes: Sizes) -> bool {
 /// oneDNN's bf16 products are as fast.
 pub(crate) fn is_faster() -> bool {
     crate::cpu::is_amds() && chosen() >= InstructionSet::Avx512
+}
+
+/// The elements of a laid-out `map` of `pixels` pixels of `channels` channels.
+///
+/// # Panics
+/// Where it has other sizes or another kind.
+fn map_of<E: Element>(map: &Tensor, pixels: usize, channels: usize) -> &[E] {
+    let view = View::<E>::of(map);
+    let sizes = view.sizes();
+    assert!(
+        sizes.pixels() == pixels && sizes.c == channels,
+        "expected a map of {pixels} pixels and {channels} channels, got {sizes:?}"
+    );
+    view.elements()
+}
+
+/// The numbers of a contiguous fp32 matrix.
+///
+/// # Panics
+/// Where `matrix` has other sizes, another kind, or gaps.
+fn matrix_of(matrix: &Tensor, rows: usize, columns: usize) -> &[f32] {
+    let fits = is_dense(matrix)
+        && matrix.kind() == Kind::Float
+        && matrix.size() == [rows as i64, columns as i64]
+        && matrix.is_contiguous();
+    assert!(
+        fits,
+        "expected a contiguous matrix [{rows}, {columns}] of Float, got {}",
+        described(matrix)
+    );
+    if rows * columns == 0 {
+        return &[];
+    }
+    // SAFETY: the matrix is dense, so that its memory holds all numbers of the type, and contiguous, so that they are
+    // neighbours. The list borrows the tensor, and nobody writes weights while a product reads them.
+    unsafe { std::slice::from_raw_parts(matrix.data_ptr().cast(), rows * columns) }
+}
+
+/// `map`, or a copy of it whose pairs of bf16 are aligned for a lane: a view may begin at an odd number.
+fn aligned(map: &Tensor) -> Tensor {
+    let aligned = map.data_ptr().cast::<f32>().is_aligned();
+    if aligned { map.shallow_clone() } else { map.copy() }
 }
 
 thread_local! {

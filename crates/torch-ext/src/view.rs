@@ -41,6 +41,15 @@ impl<'a, E: Element> View<'a, E> {
         self.sizes
     }
 
+    /// All elements, pixel by pixel in the order of the images.
+    pub(crate) fn elements(self) -> &'a [E] {
+        if self.sizes.elements() == 0 {
+            return &[];
+        }
+        // SAFETY: `of` has seen a dense map of `E` with so many elements, which is borrowed for `'a`.
+        unsafe { std::slice::from_raw_parts(self.start, self.sizes.elements()) }
+    }
+
     /// The first element.
     pub(crate) fn start(self) -> *const E {
         self.start

@@ -6,7 +6,7 @@
 use sepconv::{Activation, BatchNorm2d, Chain, max_pool2d};
 use tch::nn::Linear;
 use tch::{Kind, Tensor};
-use torch_ext::{Around, Factors, FeatureMap, PackedConv, PackedConvConfig};
+use torch_ext::{Factors, FeatureMap, FusedOps, PackedConv, PackedConvConfig};
 
 use crate::residual::{Projected, ResidualModule};
 use crate::{GlobalPool, Shortcut, SkipFrom, Watcher, Xception};
@@ -39,8 +39,8 @@ struct Step {
 }
 
 impl Step {
-    fn run(&self, xs: &Tensor, around: Around, watcher: &Watcher) -> Tensor {
-        let ys = self.conv.run(xs, around);
+    fn run(&self, xs: &Tensor, ops: FusedOps, watcher: &Watcher) -> Tensor {
+        let ys = self.conv.run(xs, ops);
         watcher.computed(&self.name);
         ys
     }
@@ -145,7 +145,7 @@ impl Inference {
         tch::no_grad(|| {
             let mut ys = xs.shallow_clone();
             for &(ref conv, closes_with_relu) in &self.stem {
-                ys = conv.run(&ys, Around { closes_with_relu, ..Around::default() }, watcher);
+                ys = conv.run(&ys, FusedOps { closes_with_relu, ..FusedOps::default() }, watcher);
             }
             for &index in &self.order {
                 ys = self.modules[index].run(&ys, watcher);
@@ -153,8 +153,8 @@ impl Inference {
             let last = self.exit_separables.len();
             for (number, (conv, opens_with_relu)) in (1..).zip(&self.exit_separables) {
                 let closes_with_relu = number == last && self.closes_with_relu;
-                let around = Around { closes_with_relu, ..opening(*opens_with_relu) };
-                ys = conv.run(&ys, around, watcher);
+                let ops = FusedOps { closes_with_relu, ..opening(*opens_with_relu) };
+                ys = conv.run(&ys, ops, watcher);
             }
             if last == 0 && self.closes_with_relu {
                 ys = ys.relu();
@@ -162,17 +162,17 @@ impl Inference {
             let features = self.global_pool.of(&ys, Kind::Float);
             let mut ys = features.unsqueeze(-1).unsqueeze(-1);
             for layer in &self.fully_connected {
-                let around = Around { closes_with_relu: true, ..Around::default() };
-                ys = layer.run(&ys, around, watcher);
+                let ops = FusedOps { closes_with_relu: true, ..FusedOps::default() };
+                ys = layer.run(&ys, ops, watcher);
             }
-            self.head.run(&ys, Around::default(), watcher).flatten(1, 3)
+            self.head.run(&ys, FusedOps::default(), watcher).flatten(1, 3)
         })
     }
 }
 
 /// Nothing but a ReLU on the way in, or not even that.
-fn opening(opens_with_relu: bool) -> Around<'static> {
-    Around { opens_with_relu, ..Around::default() }
+fn opening(opens_with_relu: bool) -> FusedOps<'static> {
+    FusedOps { opens_with_relu, ..FusedOps::default() }
 }
 
 impl PackedModule {
@@ -189,8 +189,8 @@ impl PackedModule {
         let mut opens_with_relu = self.opens_with_relu && !is_open;
         for separable in others {
             // The next one's ReLU, on the way out, where it costs nothing.
-            let around = Around { closes_with_relu: true, ..opening(opens_with_relu) };
-            ys = separable.run(&ys, around, watcher);
+            let ops = FusedOps { closes_with_relu: true, ..opening(opens_with_relu) };
+            ys = separable.run(&ys, ops, watcher);
             opens_with_relu = false;
         }
         let skip_relu = self.skip_relu && !is_open;
@@ -208,15 +208,15 @@ impl PackedModule {
             }
             (Shortcut::Sum, Some(shortcut)) if self.pool_stride != 1 => {
                 let ys = pooled(last.run(&ys, opened, watcher));
-                shortcut.run(xs, Around { residual: Some(&ys), ..projected }, watcher)
+                shortcut.run(xs, FusedOps { residual: Some(&ys), ..projected }, watcher)
             }
             (Shortcut::Sum, Some(shortcut)) => {
                 let residual = shortcut.run(xs, projected, watcher);
-                last.run(&ys, Around { residual: Some(&residual), ..opened }, watcher)
+                last.run(&ys, FusedOps { residual: Some(&residual), ..opened }, watcher)
             }
             (Shortcut::Sum, None) => {
-                let around = Around { residual: Some(xs), residual_relu: skip_relu, ..opened };
-                last.run(&ys, around, watcher)
+                let ops = FusedOps { residual: Some(xs), residual_relu: skip_relu, ..opened };
+                last.run(&ys, ops, watcher)
             }
         }
     }
@@ -264,7 +264,7 @@ fn pack_linear(name: String, layer: &Linear) -> Option<Step> {
         padding: [0, 0],
         dilation: [1, 1],
     };
-    step(name, PackedConv::new(&config, Factors::Fp32))
+    step(name, PackedConv::new(&config, Factors::Fp32).ok())
 }
 
 /// Whether the activation is a ReLU, if it is one that the kernels know.

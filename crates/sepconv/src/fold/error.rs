@@ -36,7 +36,12 @@ pub enum PackError {
         /// Rows and columns between two outputs.
         stride: [i64; 2],
     },
-    /// Weights of a shape that the packed kernel does not know.
-    #[error("weights of the shape {0:?} are not packed")]
-    Shape(Vec<i64>),
+    /// The spatial half of a separable convolution makes several channels of each.
+    #[error(
+        "a spatial half with {0} outputs for each channel is not packed; use a depth_multiplier of 1"
+    )]
+    Multiplier(i64),
+    /// Weights or numbers that the packed kernel refuses.
+    #[error(transparent)]
+    Refused(#[from] torch_ext::Error),
 }

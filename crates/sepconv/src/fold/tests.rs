@@ -3,7 +3,7 @@
 use super::*;
 use crate::{BatchNormConfig, Conv2dConfig, ConvBn, Groups, NormAct, SeparableConv2dConfig};
 use tch::{Device, Kind, nn, nn::ModuleT};
-use torch_ext::Around;
+use torch_ext::FusedOps;
 
 fn image() -> Tensor {
     Tensor::randn([2, 8, 7, 6], (Kind::Float, Device::Cpu))
@@ -27,7 +27,7 @@ fn used_norm(path: nn::Path) -> BatchNorm2d {
 fn check(layer: &impl ModuleT, packed: &PackedConv) {
     let xs = image();
     let expected = layer.forward_t(&xs, false);
-    let off = (packed.run(&xs, Around::default()) - expected).abs().max().double_value(&[]);
+    let off = (packed.run(&xs, FusedOps::default()) - expected).abs().max().double_value(&[]);
     assert!(off < 1e-5, "off by {off:e}");
 }
 
@@ -95,6 +95,10 @@ fn layers_that_cannot_be_packed_say_why() {
     assert_eq!(
         refusal(SeparableConv2dConfig { groups: Groups::Count(1), ..plain }),
         "a spatial half in 1 groups mixes channels and is not packed; use Groups::PerChannel"
+    );
+    assert_eq!(
+        refusal(SeparableConv2dConfig { depth_multiplier: 2, ..plain }),
+        "a spatial half with 2 outputs for each channel is not packed; use a depth_multiplier of 1"
     );
     assert_eq!(
         refusal(SeparableConv2dConfig { order: Order::PointwiseFirst, ..plain }),

@@ -25,10 +25,14 @@ pub(super) enum Packed {
 }
 
 impl Columns {
-    /// Packs `matrix: [K, c_out]` and `bias: [c_out]`.
+    /// Packs `matrix: [K, c_out]` and `bias: [c_out]`, which is not empty.
+    ///
+    /// # Panics
+    /// Where the matrix has no whole rows of as many columns.
     pub(super) fn pack(matrix: &[f32], mut bias: Vec<f32>, factors: Factors) -> Self {
         let c_out = bias.len();
-        let rows = matrix.len() / c_out.max(1);
+        let rows = matrix.len() / c_out;
+        assert_eq!(matrix.len(), rows * c_out, "expected a weight of {c_out} columns");
         let packed_out = c_out.next_multiple_of(VECTOR);
         bias.resize(packed_out, 0.0);
         let k = match factors {
@@ -38,7 +42,7 @@ impl Columns {
         let at = |row: usize, column: usize| {
             if row < rows && column < c_out { matrix[row * c_out + column] } else { 0.0 }
         };
-        // Block, its width, and the place within it, of the `i`-th number.
+        // The first column of the `i`-th number's block, the block's width, and the number's place within it.
         let place = |i: usize| {
             let block = i / (k * BLOCK).max(1);
             let width = BLOCK.min(packed_out - block * BLOCK);
@@ -57,6 +61,14 @@ impl Columns {
         Self { c_out, k, numbers, bias }
     }
 
+    /// Lanes of 32 bits in a row of factors.
+    pub(super) fn lanes(&self) -> usize {
+        match self.numbers {
+            Packed::Fp32(_) => self.k,
+            Packed::Bf16(_) => self.k / 2,
+        }
+    }
+
     /// Number of blocks.
     pub(super) fn blocks(&self) -> usize {
         self.bias.len().div_ceil(BLOCK)
@@ -68,7 +80,7 @@ impl Columns {
         (start, BLOCK.min(self.bias.len() - start))
     }
 
-    /// What they are packed as.
+    /// The factors that they are packed as.
     pub(super) fn factors(&self) -> Factors {
         match self.numbers {
             Packed::Fp32(_) => Factors::Fp32,

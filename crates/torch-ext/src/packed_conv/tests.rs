@@ -31,9 +31,9 @@ fn config(
     }
 }
 
-fn spelled(config: &PackedConvConfig, xs: &Tensor, around: Around) -> Tensor {
+fn spelled(config: &PackedConvConfig, xs: &Tensor, ops: FusedOps) -> Tensor {
     let PackedConvConfig { depthwise, weight, bias, stride, padding, dilation } = config;
-    let xs = if around.opens_with_relu { xs.relu() } else { xs.shallow_clone() };
+    let xs = if ops.opens_with_relu { xs.relu() } else { xs.shallow_clone() };
     let ys = match depthwise {
         Some(half) => {
             let xs = xs.conv2d(
@@ -49,16 +49,16 @@ fn spelled(config: &PackedConvConfig, xs: &Tensor, around: Around) -> Tensor {
         }
         None => xs.conv2d(weight, Some(bias), stride, padding, dilation, 1),
     };
-    let ys = match around.residual {
-        Some(residual) if around.residual_relu => ys + residual.relu(),
+    let ys = match ops.residual {
+        Some(residual) if ops.residual_relu => ys + residual.relu(),
         Some(residual) => ys + residual,
         None => ys,
     };
-    if around.closes_with_relu { ys.relu() } else { ys }
+    if ops.closes_with_relu { ys.relu() } else { ys }
 }
 
-fn around(bits: u8, residual: Option<&Tensor>) -> Around<'_> {
-    Around {
+fn ops(bits: u8, residual: Option<&Tensor>) -> FusedOps<'_> {
+    FusedOps {
         opens_with_relu: bits & 1 > 0,
         closes_with_relu: bits & 2 > 0,
         residual,
@@ -70,7 +70,7 @@ fn around(bits: u8, residual: Option<&Tensor>) -> Around<'_> {
 fn check(shape: [i64; 4], c_out: i64, geometry: Geometry) {
     let config = config(shape[1], c_out, geometry);
     let xs = noise(&shape);
-    let bare = spelled(&config, &xs, Around::default());
+    let bare = spelled(&config, &xs, FusedOps::default());
     let residual = noise(&bare.size());
     for (bits, residual) in [(0, None), (3, None), (4, Some(&residual)), (7, Some(&residual))] {
         let near = |kind: Kind, factors: Factors, bound: f64| {
@@ -84,14 +84,10 @@ fn check(shape: [i64; 4], c_out: i64, geometry: Geometry) {
             let rounded = |tensor: &Tensor| tensor.to_kind(kind);
             let expected = {
                 let residual = residual.map(|residual| rounded(residual).to_kind(Kind::Double));
-                spelled(
-                    &config,
-                    &rounded(&xs).to_kind(Kind::Double),
-                    around(bits, residual.as_ref()),
-                )
+                spelled(&config, &rounded(&xs).to_kind(Kind::Double), ops(bits, residual.as_ref()))
             };
             let residual = residual.map(rounded);
-            let got = packed.run(&rounded(&xs), around(bits, residual.as_ref()));
+            let got = packed.run(&rounded(&xs), ops(bits, residual.as_ref()));
             assert_eq!((got.size(), got.kind()), (expected.size(), kind));
             assert_eq!(packed.output_size(&shape)[..], got.size());
             let scale = expected.abs().max().double_value(&[]).max(1.0);
@@ -109,39 +105,49 @@ fn check(shape: [i64; 4], c_out: i64, geometry: Geometry) {
     }
 }
 
-#[test]
-fn every_shape_of_the_network_agrees_with_libtorch() {
-    tch::manual_seed(0);
+macro_rules! named {
+    ($($name:ident: $shape:expr, $c_out:expr, $geometry:expr;)*) => {
+        mod convolutions_agree_with_libtorch {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                tch::manual_seed(0);
+                check($shape, $c_out, $geometry);
+            })*
+        }
+    };
+}
+named! {
     // Depthwise and pointwise, as in the three flows.
-    check([2, 64, 9, 9], 128, (3, 1, 1, 1, 1));
-    check([1, 728, 5, 5], 728, (3, 1, 1, 1, 1));
-    check([3, 37, 7, 6], 66, (3, 1, 1, 1, 1));
-    check([2, 16, 9, 8], 24, (3, 1, 2, 1, 1));
-    check([2, 16, 12, 11], 9, (5, 1, 1, 2, 2));
-    check([2, 33, 1, 1], 8, (3, 1, 1, 1, 1));
-    check([1, 70, 2, 5], 9, (3, 1, 1, 2, 1));
-    check([1, 31, 3, 4], 6, (3, 1, 1, 0, 1));
-    check([2, 16, 4, 5], 6, (3, 1, 1, 3, 1));
+    separable: [2, 64, 9, 9], 128, (3, 1, 1, 1, 1);
+    separable_of_the_middle_flow: [1, 728, 5, 5], 728, (3, 1, 1, 1, 1);
+    separable_of_odd_channels: [3, 37, 7, 6], 66, (3, 1, 1, 1, 1);
+    separable_with_stride: [2, 16, 9, 8], 24, (3, 1, 2, 1, 1);
+    separable_with_dilation: [2, 16, 12, 11], 9, (5, 1, 1, 2, 2);
+    separable_of_one_pixel: [2, 33, 1, 1], 8, (3, 1, 1, 1, 1);
+    separable_with_wide_padding: [1, 70, 2, 5], 9, (3, 1, 1, 2, 1);
+    separable_without_padding: [1, 31, 3, 4], 6, (3, 1, 1, 0, 1);
+    separable_with_windows_of_padding: [2, 16, 4, 5], 6, (3, 1, 1, 3, 1);
     // Shortcuts and stem.
-    check([2, 64, 9, 9], 128, (0, 1, 2, 0, 1));
-    check([2, 3, 13, 12], 32, (0, 3, 2, 0, 1));
-    check([1, 32, 8, 8], 64, (0, 3, 1, 0, 1));
-    check([4, 5, 1, 1], 7, (0, 1, 1, 0, 1));
-    check([3, 7, 6, 6], 12, (0, 3, 1, 2, 2));
+    shortcut: [2, 64, 9, 9], 128, (0, 1, 2, 0, 1);
+    stem_with_stride: [2, 3, 13, 12], 32, (0, 3, 2, 0, 1);
+    stem: [1, 32, 8, 8], 64, (0, 3, 1, 0, 1);
+    linear: [4, 5, 1, 1], 7, (0, 1, 1, 0, 1);
+    with_dilation: [3, 7, 6, 6], 12, (0, 3, 1, 2, 2);
 }
 
 #[test]
 fn an_empty_batch_stays_empty() {
     let packed = PackedConv::new(&config(8, 4, (3, 1, 1, 1, 1)), Factors::Fp32).unwrap();
     let xs = Tensor::zeros([0, 8, 5, 5], (Kind::Float, Device::Cpu));
-    assert_eq!(packed.run(&xs, Around::default()).size(), [0, 4, 5, 5]);
+    assert_eq!(packed.run(&xs, FusedOps::default()).size(), [0, 4, 5, 5]);
 }
 
 #[test]
 #[should_panic(
-    expected = "expected fp32 or bf16 maps [N, 8, H, W] on a CPU, got [1, 9, 5, 5] of Float"
+    expected = "expected fp32 or bf16 maps [N, 8, H, W] on a CPU, got [1, 9, 5, 5] of Float on Cpu"
 )]
 fn other_channels_are_refused() {
     let packed = PackedConv::new(&config(8, 4, (3, 1, 1, 1, 1)), Factors::Fp32).unwrap();
-    drop(packed.run(&Tensor::zeros([1, 9, 5, 5], (Kind::Float, Device::Cpu)), Around::default()));
+    drop(packed.run(&Tensor::zeros([1, 9, 5, 5], (Kind::Float, Device::Cpu)), FusedOps::default()));
 }

@@ -5,21 +5,23 @@ use std::ops::Range;
 
 use tch::Tensor;
 
+use super::lanes::{as_elements, as_numbers, as_numbers_mut, as_pairs};
 use super::pack::Packed;
-use super::{Around, FirstHalf, PackedConv};
+use super::windows::Windows;
+use super::{FirstHalf, FusedOps, PackedConv};
 use crate::depthwise::{Outputs, Plan, pixels_of};
 use crate::feature_map::Prologue;
 use crate::matrix_kernel::{self, Block};
-use crate::nhwc::elements;
-use crate::parallel::{Shared, for_each_range, share_out};
-use crate::product::{BLOCK, Finish, Pair, Product, Rows, Single, Sums};
-use crate::simd::{Bf16, Element, Kernel, Simd, pairs};
-use crate::view::View;
+use crate::nhwc::Nhwc;
+use crate::parallel::{for_each_range_of, share_out};
+use crate::product::{BLOCK, Blocks, Finish, Pair, Product, Rows, Single, Sums};
+use crate::simd::{Bf16, Element, pairs};
+use crate::view::{NewMap, View, ViewMut};
 
 /// Pixels of a tile at most: enough to use each weight many times, few enough to stay in the cache with it.
 const PIXELS: usize = 192;
 
-/// Pixels of a tile at least: for fewer the weights would be gone through too often.
+/// Pixels of a tile at least: with fewer, each weight would be read too often.
 const FEWEST: usize = 64;
 
 /// Bytes of a tile's rows at most, under half of a server's second-level cache.
@@ -40,78 +42,94 @@ thread_local! {
 /// Tiles for each thread at least. Where the map has too few, the threads share the blocks of columns instead.
 const TILES: usize = 4;
 
+/// The map of the size `output` that `conv` computes from `xs`, a laid-out map of `E`, as the residual is.
 pub(super) fn run<E: Element<Number = f32>>(
     conv: &PackedConv,
     plan: &Plan,
     xs: &Tensor,
-    ys: &Tensor,
-    around: Around,
-) {
-    let pixels = plan.output.pixels();
+    output: Nhwc,
+    ops: FusedOps,
+) -> Tensor {
+    let mut ys = NewMap::empty(output, xs);
+    let residual = ops.residual.map(|residual| View::<E>::of(residual).elements());
+    let to = Blocks::new(ViewMut::of(&mut ys).into_elements(), output.c);
+    let FusedOps { opens_with_relu, residual_relu, closes_with_relu, .. } = ops;
     let layer = Layer {
         conv,
         plan,
-        values: View::of(xs),
-        to: elements::<E>(ys),
-        residual: around.residual.map(elements::<E>),
-        opens_with_relu: around.opens_with_relu,
-        residual_relu: around.residual_relu,
-        closes_with_relu: around.closes_with_relu,
+        values: View::<E>::of(xs),
+        to,
+        residual,
+        opens_with_relu,
+        residual_relu,
+        closes_with_relu,
     };
+    let pixels = output.pixels();
     let threads = tch::get_num_threads().max(1) as usize;
     let size = tile_pixels(pixels, conv.columns.k);
     if pixels < threads * TILES * FEWEST {
-        return layer.by_columns(size);
+        layer.by_columns(size);
+    } else {
+        layer.by_pixels(size.min((pixels / (threads * TILES)).max(FEWEST)));
     }
-    let size = size.min((pixels / (threads * TILES)).max(FEWEST));
-    share_out(pixels.div_ceil(size), &|tiles| {
-        SCRATCH.with_borrow_mut(|Scratch { rows, sums }| {
-            let rows = layer.room(rows, size);
-            for tile in tiles {
-                let range = tile * size..((tile + 1) * size).min(pixels);
-                layer.fill(rows, range.clone());
-                (0..conv.columns.blocks()).for_each(|block| {
-                    layer.multiply(rows, range.clone(), block, sums);
-                });
-            }
-        });
-        matrix_kernel::release();
-    });
+    ys.into_tensor()
 }
 
 /// Pixels of a tile: as many as fit, but all tiles of one size.
 fn tile_pixels(pixels: usize, k: usize) -> usize {
-    let most = (BYTES / (k * size_of::<f32>())).clamp(16, PIXELS);
+    let most = (BYTES / (k * size_of::<f32>()).max(1)).clamp(16, PIXELS);
     pixels.div_ceil(pixels.div_ceil(most).max(1)).max(1)
 }
 
-/// A layer at work.
+/// A layer in progress.
 struct Layer<'a, E: Element> {
     conv: &'a PackedConv,
     plan: &'a Plan,
     values: View<'a, E>,
-    to: Shared<E>,
-    residual: Option<Shared<E>>,
+    to: Blocks<'a, E>,
+    residual: Option<&'a [E]>,
     opens_with_relu: bool,
     residual_relu: bool,
     closes_with_relu: bool,
 }
 
 impl<E: Element<Number = f32>> Layer<'_, E> {
+    /// Shares out the tiles: a thread fills one, multiplies it with all columns, and takes the next.
+    fn by_pixels(&self, size: usize) {
+        let (pixels, blocks) = (self.plan.output.pixels(), self.conv.columns.blocks());
+        share_out(pixels.div_ceil(size), &|tiles| {
+            SCRATCH.with_borrow_mut(|Scratch { rows, sums }| {
+                for tile in tiles {
+                    let range = tile * size..((tile + 1) * size).min(pixels);
+                    let rows = self.room(rows, range.len());
+                    self.fill(rows, range.clone());
+                    for block in 0..blocks {
+                        // SAFETY: no other task has these pixels.
+                        unsafe { self.multiply(rows, range.clone(), block, sums) };
+                    }
+                }
+            });
+            matrix_kernel::release();
+        });
+    }
+
     /// Fills all of a small map first, then shares out the blocks of columns: each weight is read by one thread.
     fn by_columns(&self, size: usize) {
         let (pixels, blocks) = (self.plan.output.pixels(), self.conv.columns.blocks());
-        let tiles = pixels.div_ceil(size);
-        // Taken out, for this thread needs its own sums meanwhile.
+        let (tiles, lanes) = (pixels.div_ceil(size), self.conv.columns.lanes());
+        // Taken out, because this thread borrows its sums meanwhile.
         let mut shared = SCRATCH.with_borrow_mut(|scratch| std::mem::take(&mut scratch.rows));
         let rows = self.room(&mut shared, pixels);
-        for_each_range(pixels, &|range| self.fill(self.row(rows, range.start), range));
+        for_each_range_of(rows, pixels, &|range, rows| self.fill(rows, range));
+        let rows = &*rows;
         share_out(blocks * tiles, &|parts| {
             SCRATCH.with_borrow_mut(|Scratch { sums, .. }| {
                 for part in parts {
                     let (block, tile) = (part / tiles, part % tiles);
                     let range = tile * size..((tile + 1) * size).min(pixels);
-                    self.multiply(self.row(rows, range.start), range, block, sums);
+                    let rows = &rows[range.start * lanes..];
+                    // SAFETY: no other task has this tile and this block.
+                    unsafe { self.multiply(rows, range, block, sums) };
                 }
             });
             matrix_kernel::release();
@@ -119,190 +137,94 @@ impl<E: Element<Number = f32>> Layer<'_, E> {
         SCRATCH.with_borrow_mut(|scratch| scratch.rows = shared);
     }
 
-    /// Room for the rows of so many pixels. Rows of bf16 need half of it.
-    fn room(&self, rows: &mut Vec<f32>, pixels: usize) -> Shared<f32> {
-        rows.resize(rows.len().max(pixels * self.conv.columns.k), 0.0);
-        Shared(rows.as_mut_ptr())
+    /// Room for the rows of so many pixels, with arbitrary numbers in it.
+    fn room<'r>(&self, rows: &'r mut Vec<f32>, pixels: usize) -> &'r mut [f32] {
+        let lanes = pixels * self.conv.columns.lanes();
+        rows.resize(rows.len().max(lanes), 0.0);
+        &mut rows[..lanes]
     }
 
-    /// The row of the `pixel`-th pixel of those that start at `rows`.
-    fn row(&self, rows: Shared<f32>, pixel: usize) -> Shared<f32> {
-        let bytes = match self.conv.columns.numbers {
-            Packed::Fp32(_) => size_of::<f32>(),
-            Packed::Bf16(_) => size_of::<Bf16>(),
-        };
-        Shared(rows.0.wrapping_byte_add(pixel * self.conv.columns.k * bytes))
-    }
-
-    /// Multiplies the rows of `pixels` with a block of columns, and finishes what comes out.
-    fn multiply(&self, rows: Shared<f32>, pixels: Range<usize>, block: usize, sums: &mut Vec<f32>) {
+    /// Multiplies `rows`, those of `pixels` first, with a block of columns, and stores the result.
+    ///
+    /// # Safety
+    /// No other thread has these pixels in this block.
+    unsafe fn multiply(
+        &self,
+        rows: &[f32],
+        pixels: Range<usize>,
+        block: usize,
+        sums: &mut Vec<f32>,
+    ) {
         let columns = &self.conv.columns;
-        let (k, c_out) = (columns.k, columns.c_out);
+        let (k, c_out, lanes) = (columns.k, columns.c_out, columns.lanes());
         let (start, width) = columns.block(block);
-        let exist = start..(start + width).min(c_out);
-        let finish = Finish {
-            residual: self.residual,
-            residual_relu: self.residual_relu,
-            relu: self.closes_with_relu,
-            ..Finish::plain(self.to, c_out, pixels.start, exist, &columns.bias[start..])
+        let (count, exist) = (pixels.len(), start..(start + width).min(c_out));
+        // SAFETY: the caller has these elements to itself.
+        let place = unsafe { self.to.block(pixels, exist) };
+        let finish = Finish::new(place, &columns.bias[start..]);
+        let finish = finish.with_relu(self.closes_with_relu);
+        let finish = match self.residual {
+            Some(residual) => finish.with_residual(residual, self.residual_relu),
+            None => finish,
         };
-        let rows_of =
-            |factors| Rows { start: rows, count: pixels.len(), row_step: factors, factor_step: 1 };
         match &columns.numbers {
             Packed::Fp32(numbers) => {
-                let panel = &numbers[start * k..];
-                E::run(Product::<E, Single>::new(rows_of(k), k, panel, width, finish));
+                let (rows, panel) = (Rows::new(rows, count, lanes), &numbers[start * k..]);
+                E::run(Product::<E, Single>::new(rows, lanes, panel, width, finish));
             }
             Packed::Bf16(numbers) if super::multiplies_pairs() => {
-                let panel = as_pairs(&numbers[start * k..]);
-                E::run_pairs(Product::<E, Pair>::new(rows_of(k / 2), k / 2, panel, width, finish));
+                let (rows, panel) =
+                    (Rows::new(rows, count, lanes), as_pairs(&numbers[start * k..]));
+                E::run_pairs(Product::<E, Pair>::new(rows, lanes, panel, width, finish));
             }
             Packed::Bf16(numbers) => {
-                sums.resize(sums.len().max(pixels.len() * BLOCK), 0.0);
-                let sums = Shared(sums.as_mut_ptr());
-                let block = Block { m: pixels.len(), n: width, k, ld_a: k };
-                let weights = numbers[start * k..].as_ptr();
-                // SAFETY: rows, packed columns and sums have these sizes.
-                let done = unsafe { block.multiply_bf16(rows.0.cast(), weights, sums.0) };
+                sums.resize(sums.len().max(count * BLOCK), 0.0);
+                let block = Block { m: count, n: width, k, ld_a: k };
+                let done = block.multiply_bf16(as_numbers(rows), &numbers[start * k..], sums);
                 done.expect("the kernel was there when the weights were packed");
-                E::run(Sums { sums, width, pixels: pixels.len(), finish });
+                E::run(Sums::new(sums, width, finish));
             }
         }
     }
 
-    /// Writes what the product reads: for each pixel a row of `k` factors.
-    fn fill(&self, rows: Shared<f32>, pixels: Range<usize>) {
+    /// Writes the factors of the product: for each pixel a row of `k`.
+    fn fill(&self, rows: &mut [f32], pixels: Range<usize>) {
         let Self { conv, plan, values, .. } = *self;
         let (k, relu) = (conv.columns.k, self.opens_with_relu);
         let widen = matches!(conv.columns.numbers, Packed::Fp32(_));
-        let prologue = Prologue::new(None, relu);
         match &conv.first {
             FirstHalf::Depthwise { taps, bias, paired, relu: closing, .. } => {
-                let count = pixels.len();
-                let bias = bias.as_deref();
+                let (bias, prologue) = (bias.as_deref(), Prologue::new(None, relu));
                 let paired = paired.as_ref().filter(|_| pairs::available() && plan.is_3x3(1));
                 match (paired, values.cast::<Bf16>()) {
-                    (Some(paired), Some(values)) => {
-                        // SAFETY: room for `count` rows of `k` factors, here of bf16, starts at `rows`, and nobody else
-                        // uses it meanwhile.
-                        let outputs = unsafe { outputs_at::<Bf16>(rows, count * k, k, false) };
-                        let outputs = outputs.with_relu(*closing);
+                    (Some(paired), Some(values)) if !widen => {
+                        // SAFETY: the kernel only stores numbers.
+                        let room = unsafe { as_elements::<Bf16>(rows) };
+                        let outputs = Outputs::elements(room, k).with_relu(*closing);
                         paired.pixels_of(values, relu, plan, pixels, outputs);
                     }
                     _ => {
-                        // SAFETY: as above, of the type that `widen` says.
-                        let outputs = unsafe { outputs_at::<E>(rows, count * k, k, widen) };
+                        // SAFETY: the kernel only stores numbers.
+                        let outputs = unsafe {
+                            if widen {
+                                Outputs::<E>::numbers(as_elements(rows), k)
+                            } else {
+                                Outputs::<E>::elements(as_elements(rows), k)
+                            }
+                        };
                         let outputs = outputs.with_relu(*closing);
                         pixels_of::<E>(values, taps, bias, prologue, plan, pixels, outputs);
                     }
                 }
-                // bf16 rows are filled up to an even length; the weight there is zero, what it meets must be a number.
+                // bf16 rows are filled up to an even length. The weight there is zero, and must meet a number.
                 if k > plan.input.c {
-                    let row = |row| rows.0.cast::<u16>().wrapping_add(row * k - 1);
-                    // SAFETY: the last place of each row.
-                    (1..=count).for_each(|index| unsafe { *row(index) = 0 });
+                    let rows = as_numbers_mut(rows).chunks_exact_mut(k);
+                    rows.for_each(|row| row[k - 1] = Bf16(0));
                 }
             }
             FirstHalf::Windows { .. } => {
-                E::run(Windows::<E> { values, rows, relu, plan: *plan, pixels, k, widen });
+                E::run(Windows::<E>::new(values, rows, relu, plan, pixels, k, widen));
             }
-        }
-    }
-}
-
-/// Memory for `count` factors in rows of `k`: numbers where they are to be widened, elements otherwise.
-///
-/// # Safety
-/// As many factors of that type can be written at `rows`, and nobody else uses the memory during `'a`.
-unsafe fn outputs_at<'a, E: Element<Number = f32>>(
-    rows: Shared<f32>,
-    count: usize,
-    k: usize,
-    widen: bool,
-) -> Outputs<'a, E> {
-    // SAFETY: the caller's memory is as large, and nobody else uses it.
-    unsafe {
-        if widen {
-            Outputs::numbers(std::slice::from_raw_parts_mut(rows.0.cast(), count), k)
-        } else {
-            Outputs::elements(std::slice::from_raw_parts_mut(rows.0.cast(), count), k)
-        }
-    }
-}
-
-/// Packed columns as what fills the lanes of a vector.
-fn as_pairs(numbers: &[Bf16]) -> &[f32] {
-    // SAFETY: blocks of columns start at multiples of 64 bytes and hold whole pairs.
-    let (before, pairs, after) = unsafe { numbers.align_to::<f32>() };
-    debug_assert!(before.is_empty() && after.is_empty());
-    pairs
-}
-
-/// Lays out the windows of the image, one in a row: tap by tap the channels of a pixel.
-struct Windows<'a, E: Element> {
-    values: View<'a, E>,
-    rows: Shared<f32>,
-    relu: bool,
-    plan: Plan,
-    pixels: Range<usize>,
-    k: usize,
-    widen: bool,
-}
-
-impl<E: Element<Number = f32>> Windows<'_, E> {
-    /// Copies `count` numbers, or zeros, to the rows at `at`.
-    #[inline(always)]
-    unsafe fn copy<S: Simd<E>>(&self, from: Option<*const E>, at: usize, count: usize) {
-        for c in (0..count).step_by(S::LANES) {
-            let span = S::span(count - c);
-            // SAFETY: the caller's: `count` numbers lie behind `from`, and there is room for them.
-            unsafe {
-                let x = match from {
-                    Some(from) => S::load(from.add(c), span),
-                    None => S::zero(),
-                };
-                let x = if self.relu { S::relu(x) } else { x };
-                if self.widen {
-                    S::store_numbers(self.rows.0.add(at + c), span, x);
-                } else {
-                    S::store(self.rows.0.cast::<E>().add(at + c), span, x);
-                }
-            }
-        }
-    }
-}
-
-// SAFETY: map and rows have the sizes that the fields say.
-unsafe impl<E: Element<Number = f32>> Kernel<E> for Windows<'_, E> {
-    #[inline(always)]
-    unsafe fn run<S: Simd<E>>(self) {
-        let Plan { input, output, kernel, stride, padding, dilation } = self.plan;
-        let channels = input.c;
-        for (index, pixel) in self.pixels.clone().enumerate() {
-            let (row, ow) = (pixel / output.w, pixel % output.w);
-            let (n, oh) = (row / output.h, row % output.h);
-            let left = (ow * stride[1]).wrapping_sub(padding[1]);
-            let mut at = index * self.k;
-            for r in 0..kernel[0] {
-                let ih = (oh * stride[0] + r * dilation[0]).wrapping_sub(padding[0]);
-                let line = (n * input.h).wrapping_add(ih).wrapping_mul(input.w);
-                // The taps of a line are neighbours in the image too, unless they are dilated or at its edge.
-                let together = dilation[1] == 1 && left < input.w && left + kernel[1] <= input.w;
-                let (runs, pixels) = if together { (1, kernel[1]) } else { (kernel[1], 1) };
-                for q in 0..runs {
-                    let iw = left.wrapping_add(q * dilation[1]);
-                    let inside = ih < input.h && iw < input.w;
-                    // SAFETY: inside the map, or not read; a row of the tile has room for every tap's channels.
-                    unsafe {
-                        let from = inside.then(|| self.values.start().add((line + iw) * channels));
-                        self.copy::<S>(from, at, pixels * channels);
-                    }
-                    at += pixels * channels;
-                }
-            }
-            // As above, for bf16 rows of an odd length.
-            // SAFETY: the rest of the pixel's row.
-            unsafe { self.copy::<S>(None, at, (index + 1) * self.k - at) };
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The matrix product of a pointwise convolution: ours or libtorch's, whichever is faster on this CPU.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
+use crate::nhwc::Nhwc;
 use crate::product::{self, Sizes, with_trained};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,46 +28,53 @@ impl Multiplier {
         kernels.detach().to_kind(kind).contiguous().flatten(1, 3)
     }
 
-    /// `ys = xs * matrixᵀ + bs`, pixel by pixel.
+    /// `xs * matrixᵀ + bs`, pixel by pixel: a map of the size `output`.
     pub(super) fn forward(
         self,
         sizes: Sizes,
         xs: &Tensor,
         matrix: &Tensor,
         bs: Option<&Tensor>,
-        ys: &Tensor,
-    ) {
+        output: Nhwc,
+    ) -> Tensor {
         let kind = xs.kind();
         if self == Self::Ours {
-            return with_trained!(kind, E => product::forward::<E>(sizes, xs, matrix, bs, ys));
+            return with_trained!(kind, E => product::forward::<E>(sizes, xs, matrix, bs, output));
         }
+        let ys = output.empty(xs);
         let (rows, result) =
-            (pixels(xs, sizes.rows, sizes.k), pixels(ys, sizes.rows, sizes.columns));
+            (pixels(xs, sizes.rows, sizes.k), pixels(&ys, sizes.rows, sizes.columns));
         drop(match bs {
             Some(bs) => bs.to_kind(kind).addmm_out(&result, &rows, &matrix.tr()),
             None => rows.mm_out(&result, &matrix.tr()),
         });
+        ys
     }
 
-    /// `xs = ys * matrix`, pixel by pixel: the gradient in the input, given that in the output.
-    pub(super) fn input_gradient(self, sizes: Sizes, ys: &Tensor, matrix: &Tensor, xs: &Tensor) {
+    /// `ys * matrix`, pixel by pixel, a map of the size `input`: the gradient in the input, given that in the output.
+    pub(super) fn input_gradient(
+        self,
+        sizes: Sizes,
+        ys: &Tensor,
+        matrix: &Tensor,
+        input: Nhwc,
+    ) -> Tensor {
         if self == Self::Ours {
-            return with_trained!(xs.kind(), E => {
-                product::input_gradient::<E>(sizes, ys, matrix, xs)
+            return with_trained!(ys.kind(), E => {
+                product::input_gradient::<E>(sizes, ys, matrix, input)
             });
         }
+        let xs = input.empty(ys);
         drop(
-            pixels(ys, sizes.rows, sizes.columns).mm_out(&pixels(xs, sizes.rows, sizes.k), matrix),
+            pixels(ys, sizes.rows, sizes.columns).mm_out(&pixels(&xs, sizes.rows, sizes.k), matrix),
         );
+        xs
     }
 
     /// `ysᵀ * xs`, summed over the pixels: the gradient in the matrix.
     pub(super) fn weight_gradient(self, sizes: Sizes, ys: &Tensor, xs: &Tensor) -> Tensor {
         if self == Self::Ours {
-            let shape = [sizes.columns, sizes.k].map(|size| size as i64);
-            let ws = Tensor::empty(shape, (Kind::Float, Device::Cpu));
-            with_trained!(xs.kind(), E => product::weight_gradient::<E>(sizes, ys, xs, &ws));
-            return ws;
+            return with_trained!(xs.kind(), E => product::weight_gradient::<E>(sizes, ys, xs));
         }
         pixels(ys, sizes.rows, sizes.columns).tr().mm(&pixels(xs, sizes.rows, sizes.k))
     }

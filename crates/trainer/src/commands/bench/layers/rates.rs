@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
-use torch_ext::{Around, Factors, PackedConv, PackedConvConfig};
+use torch_ext::{Factors, FusedOps, PackedConv, PackedConvConfig};
 
 use crate::Error;
 
@@ -39,7 +39,7 @@ impl Rates {
         let image = Tensor::f_randn([1, CHANNELS, SIDE, SIDE], on_cpu)?;
         let image = torch_ext::channels_last(&image)?.to_kind(kind);
         let macs = (SIDE * SIDE * CHANNELS * CHANNELS) as f64;
-        let product = best(20, || drop(product.run(&image, Around::default())));
+        let product = best(20, || drop(product.run(&image, FusedOps::default())));
         // In place: a copy would also read its destination, which would not be counted.
         let mut block = Tensor::f_zeros([32 << 20], on_cpu)?;
         let scaled = best(5, || drop(block.g_mul_scalar_(1.0)));
