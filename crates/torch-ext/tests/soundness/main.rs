@@ -1,9 +1,23 @@
 //! Safe calls that could corrupt memory if they were not checked: each ends in a value, or in a sentence that says why not.
 #![forbid(unsafe_code)]
 
+mod foreach;
+mod formats;
+mod gradients;
+mod groups;
 mod maps;
+mod optimizers;
+mod packed;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tch::{Device, Kind, Tensor};
+
+const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+fn ones(shape: &[i64]) -> Tensor {
+    Tensor::ones(shape, FLOAT)
+}
 
 /// The result of `body`, or the text of its panic.
 fn answer<T>(body: impl FnOnce() -> T) -> Result<T, String> {

@@ -6,13 +6,7 @@ use torch_ext::{
     max_pool2d, pointwise_conv2d,
 };
 
-use crate::{answer, refusal};
-
-const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
-
-fn ones(shape: &[i64]) -> Tensor {
-    Tensor::ones(shape, FLOAT)
-}
+use crate::{FLOAT, answer, ones, refusal};
 
 fn leaf(shape: &[i64]) -> Tensor {
     ones(shape).set_requires_grad(true)
