@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 fn main() {
     println!("cargo::rerun-if-changed=cpp");
     let lib = PathBuf::from(
-        env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch's lib folder is"),
+        env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys passes libtorch's lib folder on"),
     );
     let include = lib.parent().expect("lib has a parent").join("include");
     let mut glue = cc::Build::new();

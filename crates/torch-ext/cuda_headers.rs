@@ -1,26 +1,27 @@
-//! Where CUDA's own headers are, which libtorch's include and do not bring along. Used by the build script.
+//! The search for CUDA's own headers, which libtorch's include and do not contain. Used by the build script.
 
 use std::path::{Path, PathBuf};
 
-/// What libtorch's CUDA headers need of CUDA: its runtime, headers of its compiler and of its C++ library that the
-/// runtime's include, and NCCL's. The wheels keep the four apart.
+/// The headers of CUDA that libtorch's need: its runtime's, those of its compiler and of its C++ library that the
+/// runtime's include, and NCCL's. Each is in a wheel of its own.
 const NEEDED: [&str; 4] = ["cuda_runtime_api.h", "crt/host_config.h", "nv/target", "nccl.h"];
 
 /// The folders of NVIDIA's wheels.
 const WHEELS: [&str; 5] = ["cu13", "cuda_runtime", "cuda_nvcc", "cuda_cccl", "nccl"];
 
-/// The folders to look in, in order: those the environment names (`CUDA_HOME`, `CUDA_PATH`, `NCCL_HOME`), the usual ones
-/// (NCCL is a package of the system's, the toolkit is not), and those that NVIDIA's wheels share with the wheel whose `torch/lib` is `lib`.
+/// The folders to search, in order: those that the environment names (`CUDA_HOME`, `CUDA_PATH`, `NCCL_HOME`), the usual
+/// ones (NCCL is a package of the system, the toolkit is not), and those that NVIDIA's wheels share with the wheel whose
+/// `torch/lib` is `lib`.
 pub(crate) fn candidates(roots: impl IntoIterator<Item = PathBuf>, lib: &Path) -> Vec<PathBuf> {
     let wheels = lib.parent().and_then(Path::parent).map(|packages| packages.join("nvidia"));
     let of_wheels = wheels.into_iter().flat_map(|nvidia| WHEELS.map(|wheel| nvidia.join(wheel)));
     let usual = ["/usr/local/cuda", "/usr"].map(PathBuf::from);
     let roots = roots.into_iter().chain(usual).chain(of_wheels);
-    // Since CUDA 13 the C++ library has a folder of its own, which the CUDA compiler looks into unasked.
+    // Since CUDA 13 the C++ library has a folder of its own, which the CUDA compiler searches by itself.
     roots.flat_map(|root| ["include", "include/cccl"].map(|folder| root.join(folder))).collect()
 }
 
-/// Those of `candidates` to put on the compiler's search path, or what to tell who is building.
+/// The `candidates` for the compiler's search path, or an error text.
 pub(crate) fn find(candidates: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found: Vec<PathBuf> = Vec::new();
     for header in NEEDED {

@@ -1,4 +1,4 @@
-// What calls over lists of tensors ask of them before the first number is written.
+// The checks of calls over lists of tensors, before the first number is written.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>

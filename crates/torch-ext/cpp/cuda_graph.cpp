@@ -16,7 +16,7 @@ namespace {
 
 using torch_ext::guarded;
 
-// Work on `later` that is enqueued from now on waits for what is on `earlier`.
+// Work that is enqueued on `later` from now on waits for the work on `earlier`.
 void order(c10::cuda::CUDAStream earlier, c10::cuda::CUDAStream later) {
   c10::Event event(c10::DeviceType::CUDA);
   event.record(earlier);
@@ -71,20 +71,20 @@ struct TorchExtCudaGraph {
     guard.reset();
   }
 
-  // Ends a capture whose work failed: as an ordinary one where CUDA still takes it for one. What was recorded so far is
-  // thrown away.
+  // Ends a capture whose work failed: as an ordinary one where CUDA still takes it for one. The recording is thrown
+  // away.
   void capture_abandon() {
     if (!guard) return;
     try {
       capture_end();
       graph.reset();
     } catch (...) {
-      // abandon_failed() has cleaned up, and the failure of the work is the one to hear about.
+      // abandon_failed() has cleaned up, and the caller reports the failure of the work.
     }
   }
 
-  // When CUDA refuses to begin or end a capture, libtorch's allocators go on asking a filter that points at the graph
-  // whether they are to allocate from its pool. So the pool is closed here, and the graph leaked on purpose: the filter
+  // When CUDA refuses to begin or end a capture, libtorch's allocators keep calling a filter that points at the graph to
+  // learn whether to allocate from its pool. So the pool is closed here, and the graph leaked on purpose: the filter
   // of the allocator of pinned memory stays.
   void abandon_failed() noexcept {
     guard.reset();

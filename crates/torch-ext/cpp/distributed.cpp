@@ -85,7 +85,7 @@ char* torch_ext_store_free(Store* store) {
   return guarded([&] { delete store; });
 }
 
-// `interface`, if any, goes ahead of `address`; both may be null for the host name's own.
+// `interface`, if any, takes precedence over `address`; where both are null the host name's own address is used.
 char* torch_ext_gloo(const Store* store, int rank, int world_size, int64_t timeout, const char* interface,
                      const char* address, Group** out) {
   return guarded([&] {

@@ -25,7 +25,7 @@ void check_written(Place place, const at::Tensor& tensor) {
 
 extern "C" {
 
-// Scales `gradients` together so that their norm is no more than `max_norm`; `norm` becomes what it was.
+// Scales `gradients` together so that their norm is no more than `max_norm`; `norm` becomes the norm that they had.
 char* torch_ext_clip_gradients(Pointers gradients, size_t count, double max_norm, at::Tensor** norm) {
   return guarded([&] {
     c10::NoGradGuard no_grad;

@@ -1,4 +1,4 @@
-// The shape of a tensor and the memory under it: as something to say, and as something to compare with later.
+// The shape of a tensor and the memory under it, for messages and for a later comparison.
 #pragma once
 #include <ATen/core/DimVector.h>
 #include <ATen/core/Tensor.h>
@@ -28,14 +28,14 @@ inline std::string described_with_strides(const at::Tensor& tensor) {
   return c10::str(tensor.scalar_type(), " ", tensor.sizes(), " with strides ", tensor.strides(), " on ", tensor.device());
 }
 
-// The same values in memory that means what it holds: not sparse, and not a view that is negated when it is read.
+// The same values in strided memory, neither sparse nor in a view that is negated when it is read.
 inline at::Tensor plain(const at::Tensor& tensor) {
   at::Tensor values = tensor.layout() == at::kStrided ? tensor : tensor.to_dense();
   if (values._is_zerotensor()) return at::zeros(values.sizes(), values.options());
   return values.resolve_conj().resolve_neg();
 }
 
-// What a tensor was at one time. libtorch counts the writes to a tensor's values, but `set_data` and `resize_` change
+// The shape and memory of a tensor at one time. libtorch counts the writes to a tensor's values, but `set_data` and `resize_` change
 // sizes and memory without being counted.
 class Geometry {
  public:
@@ -58,7 +58,7 @@ class Geometry {
             tensor.storage_offset() == offset_ && (tensor.is_neg() || tensor.is_conj()) == negated_);
   }
 
-  // As described_with_strides() says it.
+  // In the form of described_with_strides().
   std::string text() const {
     return c10::str(kind_, " ", at::IntArrayRef(sizes_), " with strides ", at::IntArrayRef(strides_), " on ", device_);
   }

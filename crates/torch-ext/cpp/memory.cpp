@@ -26,8 +26,8 @@ constexpr size_t kGranule = size_t(64) << 10;
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-// Large blocks from one range of addresses: the smallest free block that is large enough is split, and what comes
-// back is joined with its free neighbours. Sizes recur from step to step, so after the first nothing is asked of
+// Large blocks from one range of addresses: the smallest free block that is large enough is split, and a freed one is
+// joined with its free neighbours. Sizes recur from step to step, so after the first nothing is asked of
 // the system, and hardly more is held than was in use at once.
 class KeepingAllocator final : public c10::Allocator {
  public:
@@ -54,7 +54,7 @@ class KeepingAllocator final : public c10::Allocator {
 
  private:
   KeepingAllocator() {
-    // Addresses for what the machine has, and no more: what asks for more gets libtorch's error, not the system's.
+    // Addresses for the memory of the machine, and no more: a larger request gets libtorch's error, not the system's.
     const size_t memory = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGE_SIZE));
     void* start = mmap(nullptr, memory + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     // Where addresses are rationed every allocation is the default allocator's.

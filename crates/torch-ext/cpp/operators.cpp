@@ -1,4 +1,4 @@
-// What operators written in Rust need of libtorch's graph.
+// Nodes of libtorch's graph for operators written in Rust.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
@@ -37,7 +37,7 @@ std::vector<at::Tensor*> pointers(std::vector<at::Tensor>& tensors) {
   return list;
 }
 
-// A tensor that the backward pass reads. It is the caller's own, who can do anything with it in between.
+// A tensor that the backward pass reads. The caller holds the same one and can change it in between.
 struct Saved {
   torch::autograd::SavedVariable variable;
   torch_ext::Geometry geometry;

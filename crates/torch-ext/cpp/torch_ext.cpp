@@ -1,4 +1,4 @@
-// What libtorch has and tch does not bind.
+// Functions of libtorch that tch does not bind.
 #include <ATen/ATen.h>
 #include <ATen/cpu/Utils.h>
 #include <torch/version.h>

@@ -1,4 +1,4 @@
-//! Operators of ours in libtorch's graph: the forward pass is plain Rust, the backward pass a closure.
+//! Our operators in libtorch's graph: the forward pass is plain Rust, the backward pass a closure.
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use tch::{Device, Kind};
 
-    /// Three times the input, with a gradient that says four.
+    /// Three times the input, with a gradient that claims four.
     fn tripled(xs: &Tensor) -> Tensor {
         let ys = tch::no_grad(|| xs * 3);
         record(&[xs], &[&ys], &[xs], |Incoming { saved, gradients, needed }| {

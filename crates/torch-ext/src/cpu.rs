@@ -1,4 +1,4 @@
-//! What the libtorch that we run on, and the CPU under it, can do.
+//! The version of libtorch and the abilities of the CPU under it.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -8,22 +8,22 @@ use crate::simd::pairs;
 
 /// The version of the libtorch headers that this program was built against, such as `2.13.0`.
 pub fn version() -> &'static str {
-    // SAFETY: a constant of the binary, NUL-terminated.
+    // SAFETY: the text is a NUL-terminated constant of the binary.
     unsafe { CStr::from_ptr(ffi::torch_ext_version()) }.to_str().unwrap_or("unknown")
 }
 
 /// Whether the CPU has a unit for products of bf16 matrices (AMX), and the system lets programs use it.
 pub fn has_bf16_matrix_unit() -> bool {
-    // Asked once: a virtual machine leaves to its host for every question to the CPU, which takes microseconds.
+    // Asked once: in a virtual machine every such question goes to the host, which takes microseconds.
     static ANSWER: OnceLock<bool> = OnceLock::new();
-    // SAFETY: one system call, asked only of a CPU that has the unit.
+    // SAFETY: one system call without arguments, made only on a CPU that has the unit.
     *ANSWER.get_or_init(|| cpu_has_amx_bf16() && unsafe { ffi::torch_ext_init_amx() })
 }
 
-/// Whether bf16 is multiplied faster than fp32 on this CPU, which decides what `--precision auto` means.
+/// Whether this CPU multiplies bf16 faster than fp32, which decides what `--precision auto` means.
 ///
 /// AMX does so by far. AVX512-BF16 has twice the multiplications of fp32 in an instruction; AMD's CPUs start as many
-/// of them in a cycle as of fp32's, Intel's half as many, which leaves nothing to be won.
+/// of them in a cycle as of fp32's, Intel's half as many, which leaves no gain.
 pub fn multiplies_bf16_faster() -> bool {
     has_bf16_matrix_unit() || (is_amds() && pairs::available())
 }

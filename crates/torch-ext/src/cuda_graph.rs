@@ -109,14 +109,17 @@ impl CudaGraph {
     }
 }
 
+/// A function that makes the caller's stream current again.
+type Restore = fn(&Handle) -> Result<(), Error>;
+
 /// Restores the caller's stream when the work fails or panics. Its own error is dropped in favour of the work's.
 struct Undo<'a> {
     handle: &'a Handle,
-    undo: Option<fn(&Handle) -> Result<(), Error>>,
+    undo: Option<Restore>,
 }
 
 impl<'a> Undo<'a> {
-    fn unless_done(handle: &'a Handle, undo: fn(&Handle) -> Result<(), Error>) -> Self {
+    fn unless_done(handle: &'a Handle, undo: Restore) -> Self {
         Self { handle, undo: Some(undo) }
     }
 

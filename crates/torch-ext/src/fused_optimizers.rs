@@ -76,7 +76,7 @@ fn check_lists(
     }
 }
 
-/// Refuses NaN, infinity and what lies below 0.
+/// Refuses NaN, infinity and numbers below 0.
 fn check_not_negative(operation: &'static str, name: &str, number: f64) -> Result<(), Error> {
     if number.is_finite() && number >= 0.0 {
         return Ok(());
@@ -85,7 +85,7 @@ fn check_not_negative(operation: &'static str, name: &str, number: f64) -> Resul
     Err(Error { operation, message })
 }
 
-/// Refuses NaN and what lies outside `0..1`.
+/// Refuses NaN and numbers outside `0..1`.
 fn check_fraction(operation: &'static str, name: &str, number: f64) -> Result<(), Error> {
     if (0.0..1.0).contains(&number) {
         return Ok(());

@@ -26,7 +26,7 @@ fn group(store: &Store, rank: usize, size: usize, timeout: Duration) -> ProcessG
     ProcessGroup::gloo(store, rank, size, &address, timeout).unwrap()
 }
 
-/// What `work` makes of each rank's group, in their order.
+/// The results of `work` for each rank's group, in their order.
 fn ranks<T: Send>(size: usize, work: impl Fn(&ProcessGroup) -> T + Sync) -> Vec<T> {
     let store = host();
     let port = store.port();
@@ -161,7 +161,7 @@ fn what_cannot_be_sent_is_an_error_ahead_of_sending() {
         let mixed = [whole.shallow_clone(), whole.to_kind(Kind::Double)];
         let error = group.all_gather(&whole, &mixed).err().unwrap();
         assert!(error.message.contains("each of shape [4, 6] and kind Float"), "{error}");
-        // And nothing of it is in the way of what can be.
+        // A refused tensor leaves the group usable.
         group.all_reduce(&whole, ReduceOperation::Sum).unwrap().wait().unwrap();
         assert_eq!(whole.double_value(&[3, 5]), 2.0);
     });

@@ -40,7 +40,7 @@ impl Work {
 
     /// Waits for the end, at most as long as the group's timeout.
     ///
-    /// On a GPU it is the current stream that waits: what is launched next sees the result.
+    /// On a GPU the current stream waits: kernels that are launched next see the result.
     ///
     /// # Errors
     ///
