@@ -133,7 +133,7 @@ fn check_measuring(folder: &Path) {
     fs::rename(folder.join("some").join(one), folder.join("some/unicorn")).unwrap();
     let refused = measure(&["--data", "folder:some"]);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
-    assert!(refused.stderr.contains("1 of the 2 classes there are none"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("1 of the 2 classes are unknown to"), "{}", refused.stderr);
     assert!(refused.stderr.contains("unicorn"), "{}", refused.stderr);
     fs::rename(folder.join("some/unicorn"), folder.join("shapes").join(one)).unwrap();
     fs::rename(folder.join("some").join(other), folder.join("shapes").join(other)).unwrap();

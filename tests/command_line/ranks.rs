@@ -222,7 +222,7 @@ fn ranks_that_differ_are_refused_and_leave_no_folder() {
     let (code, said) = ended_in_time(&mut leader);
     assert_eq!(code, Some(7), "{said}");
     assert!(
-        said.contains("rank 1 of 2") && said.contains("this rank is not what rank 0 is"),
+        said.contains("rank 1 of 2") && said.contains("this rank is not the same as rank 0"),
         "{said}"
     );
     assert!(!folder.join("run").exists());

@@ -229,6 +229,6 @@ fn out_of_memory_is_code_6() {
     check(
         &bench,
         6,
-        &["out of memory (52776558133248 bytes more were asked for)", "smaller --batch-size"],
+        &["out of memory (52776558133248 bytes more were requested)", "smaller --batch-size"],
     );
 }

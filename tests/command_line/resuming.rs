@@ -164,7 +164,7 @@ fn interrupted_runs_end_as_straight_ones_to_the_bit() {
         let times = |count| resumed(&run).len() == count;
         let (code, said) = end(child, Signal::Terminate, || times(1) && step(&run) >= 30);
         assert_eq!(code, Some(143), "{said}");
-        assert!(said.contains("saved; go on with `xception train --resume run`"), "{said}");
+        assert!(said.contains("saved; resume with `xception train --resume run`"), "{said}");
         // During a save.
         child = start(folder, &often);
         end(child, Signal::Kill, || times(2) && step(&run) >= 50 && saving(&run));

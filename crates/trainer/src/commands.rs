@@ -5,6 +5,7 @@ mod bench;
 pub mod cli;
 mod compare;
 mod completions;
+mod error;
 mod eval;
 mod explain;
 mod export;
@@ -12,18 +13,23 @@ mod import;
 mod man;
 mod predict;
 mod recipes;
+mod refusal;
 mod report;
 mod summary;
 mod table;
 mod train;
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::CommandFactory;
 
-use crate::Error;
 use crate::commands::cli::{Cli, Command};
 use crate::console::progress::above_bars;
+use crate::file_error::FileError;
+
+pub use self::error::Error;
+pub use self::refusal::Refusal;
 
 /// Runs what was typed.
 pub fn run(cli: Cli) -> Result<(), Error> {
@@ -49,7 +55,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 fn print(text: &str) -> Result<(), Error> {
     match above_bars(|| writeln!(std::io::stdout(), "{text}")) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::File { action: "write", path: "/dev/stdout".into(), source: error })
+            Err(FileError::on("write", Path::new("/dev/stdout"))(error).into())
         }
         _ => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! From what `--data` says to images, and the honest word when it is not what was hoped for.
 
+mod error;
 pub(crate) mod fit;
 pub(crate) mod left_out;
 mod place;
@@ -13,9 +14,9 @@ use datasets::{
     Cifar, Found, Held, Joined, ShardIndex, Shards, Source, Split, folder, shards, synthetic,
 };
 
-use crate::Error;
 use crate::ranks::World;
 
+pub(crate) use error::Error;
 pub(crate) use place::{cache, searched};
 pub(crate) use spec::DataSpec;
 
@@ -103,7 +104,7 @@ impl Data {
             DataSpec::Cifar(set, Some(folder)) => Self::cifar(*set, folder.clone()),
             DataSpec::Cifar(set, None) => match place::find(*set) {
                 Some(folder) => Self::cifar(*set, folder),
-                None => Err(Error::NoData(nowhere(*set))),
+                None => Err(Error::NotFound { set: *set, searched: searched(*set) }),
             },
             DataSpec::Auto => match place::find(Cifar::Cifar10) {
                 Some(folder) => Self::cifar(Cifar::Cifar10, folder),
@@ -123,18 +124,17 @@ impl Data {
             }
             let lines = of_rank_0.lines().zip(own.lines());
             let first = lines.into_iter().find(|(there, here)| there != here);
-            Err(Error::OtherRank(match first {
-                Some((there, here)) => format!(
-                    "archives in {}, with their lengths: on rank 0 there is {there}, here {here}",
-                    root.display()
-                ),
-                None => format!(
-                    "archives in {}: on rank 0 there are {}, here {}",
-                    root.display(),
-                    of_rank_0.lines().count(),
-                    own.lines().count()
-                ),
-            }))
+            let root = root.clone();
+            Err(match first {
+                Some((there, here)) => {
+                    let (there, here) = (there.to_string(), here.to_string());
+                    Error::OtherArchive { root, there, here }
+                }
+                None => {
+                    let (there, here) = (of_rank_0.lines().count(), own.lines().count());
+                    Error::OtherArchiveCount { root, there, here }
+                }
+            })
         })?;
         let index = shards.index(world.share())?;
         let index = ShardIndex::joined(world.gather("the index of archives", index)?);
@@ -203,22 +203,9 @@ impl Data {
 }
 
 /// A folder of files, by its full path.
-fn there(kind: &str, root: &Path) -> Result<PathBuf, Error> {
-    root.canonicalize().map_err(|error| {
-        Error::NoData(format!("{kind}:{}: {error}; say where the images are", root.display()))
-    })
-}
-
-/// The whole story of a set that is nowhere.
-fn nowhere(set: Cifar) -> String {
-    let tried: Vec<String> =
-        searched(set).iter().map(|folder| format!("  {}", folder.display())).collect();
-    let name = set.name();
-    format!(
-        "{name} was asked for and is in none of\n{}\nget it with `cargo xtask fetch {name}`, from a mirror or archive \
-         with `cargo xtask fetch {name} --from PATH_OR_URL`, or say where it is with `--data {name}:DIR`",
-        tried.join("\n")
-    )
+fn there(kind: &'static str, root: &Path) -> Result<PathBuf, Error> {
+    let refused = |reason| Error::NoFolder { kind, root: root.to_path_buf(), reason };
+    root.canonicalize().map_err(refused)
 }
 
 /// What nobody may overlook: the images are not CIFAR-10.

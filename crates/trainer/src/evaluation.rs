@@ -5,6 +5,7 @@ mod calibration;
 mod class_scores;
 mod counts;
 mod details;
+mod error;
 mod first_layer;
 mod mistake;
 
@@ -15,10 +16,10 @@ use xception::Xception;
 pub(crate) use self::calibration::{Bin, Calibration};
 pub(crate) use self::class_scores::ClassScores;
 pub(crate) use self::details::{Details, FILE, LeftOutNames, ShownMistake};
+pub(crate) use self::error::Error;
 pub(crate) use self::first_layer::FirstLayer;
 pub(crate) use self::mistake::Mistake;
 
-use crate::Error;
 use crate::data::left_out::LeftOut;
 use crate::network::forward::Views;
 use crate::precision::Precision;
@@ -49,27 +50,26 @@ pub(crate) struct Evaluation {
 
 impl Evaluation {
     /// Runs `model` over one epoch of `loader`. `after` hears how many images are done, and its error ends it.
-    pub(crate) fn of(
+    pub(crate) fn of<E: From<Error>>(
         model: &Xception,
         loader: &Loader,
         precision: Precision,
         views: Views,
-        after: impl FnMut(u64) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
+        after: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Self, E> {
         Ok(Counts::of(model, loader, precision, views, after)?.evaluation())
     }
 
     /// The same over the shares of all ranks: each runs over its own, and every rank has the figures of the whole set.
-    pub(crate) fn of_all_ranks(
+    pub(crate) fn of_all_ranks<E: From<Error>>(
         model: &Xception,
         loader: &Loader,
         precision: Precision,
         world: &World,
-        after: impl FnMut(u64) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
-        Ok(Counts::of(model, loader, precision, Views::One, after)?
-            .of_all_ranks(world)?
-            .evaluation())
+        after: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let own = Counts::of(model, loader, precision, Views::One, after)?;
+        Ok(own.of_all_ranks(world)?.evaluation())
     }
 
     /// Part of each class's images that were recognised; `None` for a class without images.

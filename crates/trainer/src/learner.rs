@@ -4,6 +4,7 @@
 //! what `bench` times is what training does. A learner knows no data set, no run and no files.
 
 mod context;
+mod error;
 mod exchange;
 mod network;
 mod output;
@@ -13,13 +14,13 @@ mod votes;
 use datasets::Batch;
 use tch::{Device, Kind, Tensor};
 
-use crate::Error;
 use crate::network::captured::Captured;
 use crate::optim::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
 use crate::recipe::StepOptions;
 
 pub(crate) use self::context::StepContext;
+pub(crate) use self::error::{Error, LOWER_RATE, NonFiniteLoss};
 pub(crate) use self::exchange::{Exchange, exchange_among};
 pub(crate) use self::network::{Network, Phase, Stage};
 pub(crate) use self::output::StepOutput;
@@ -193,7 +194,7 @@ impl<N: Network> Learner<N> {
         let captured = captured.as_mut().expect("a recording fits");
         let [loss, correct] = captured.run(given, |[images, labels]| {
             let output = step.take(images, labels, divisor, context, learning_rate.as_ref())?;
-            Ok([output.loss, output.correct])
+            Ok::<_, Error>([output.loss, output.correct])
         })?;
         Ok(StepOutput { loss, correct, images: given[0].size()[0] as usize })
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trainer::commands::cli::Cli;
+use trainer::{Error, TorchError};
 
 fn main() -> ExitCode {
     torch_ext::keep_memory();
@@ -14,16 +15,19 @@ fn main() -> ExitCode {
     // tch's operators panic where libtorch throws; the message is enough, the backtrace is ours to ask for.
     panic::set_hook(Box::new(|info| tracing::debug!("{info}")));
     let ended = panic::catch_unwind(move || trainer::commands::run(cli));
-    match ended.unwrap_or_else(|payload| Err(trainer::Error::from_panic(payload.as_ref()))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error @ trainer::Error::Interrupted { .. }) => {
-            tracing::warn!("{error}");
-            ExitCode::from(error.exit_code())
-        }
-        Err(error) => {
-            let code = error.exit_code();
-            tracing::error!("{:#}", anyhow::Error::from(error));
-            ExitCode::from(code)
-        }
+    let ended =
+        ended.unwrap_or_else(|payload| Err(TorchError::from_panic(payload.as_ref()).into()));
+    ended.map_or_else(say, |()| trainer::ExitCode::Done).into()
+}
+
+/// Says why the command ended, and returns the exit code of that.
+fn say(error: Error) -> trainer::ExitCode {
+    let code = error.exit_code();
+    let text = format!("{:#}", anyhow::Error::from(error));
+    if let trainer::ExitCode::Interrupted(_) = code {
+        tracing::warn!("{text}");
+    } else {
+        tracing::error!("{text}");
     }
+    code
 }

@@ -1,9 +1,13 @@
 //! A trained network outside training: its file, its forward pass, the images it takes, the formats it is exported to.
 
 pub(crate) mod captured;
+mod error;
 pub(crate) mod export;
 pub(crate) mod forward;
 pub(crate) mod images;
 pub(crate) mod model_file;
 pub(crate) mod transfer;
 pub(crate) mod weights_name;
+
+pub(crate) use self::error::Error;
+pub(crate) use self::error::first_few;

@@ -6,6 +6,7 @@
 mod address;
 mod attendee;
 mod buckets;
+mod error;
 mod failure;
 mod heartbeat;
 mod launch;
@@ -22,9 +23,9 @@ use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 use torch_ext::distributed::{DistributedError, GlooAddress, ProcessGroup, Store, Work};
 
-use crate::Error;
-
 pub(crate) use self::buckets::Buckets;
+pub(crate) use self::error::Error;
+pub(crate) use self::failure::Failure;
 pub(crate) use self::peers::Peers;
 
 use self::failure::Exit;
@@ -173,11 +174,11 @@ impl World {
 
     /// Returns the value of rank 0 on every rank, which `share` sends and receives. Rank 0 keeps its own; one rank alone
     /// sends nothing.
-    pub(crate) fn broadcast_value<T>(
+    pub(crate) fn broadcast_value<T, E>(
         &self,
         own: T,
-        share: impl FnOnce(&Self, T) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        share: impl FnOnce(&Self, T) -> Result<T, E>,
+    ) -> Result<T, E> {
         if self.links.is_some() { share(self, own) } else { Ok(own) }
     }
 
@@ -189,19 +190,22 @@ impl World {
     ) -> Result<Vec<T>, Error> {
         let Some(links) = &self.links else { return Ok(vec![value]) };
         let own = serde_json::to_vec(&value).expect("plain values");
-        let read = |bytes: Vec<u8>| {
-            serde_json::from_slice(&bytes)
-                .map_err(|error| Error::Internal(format!("{what} of a rank: {error}")))
+        let read = |(rank, bytes): (usize, Vec<u8>)| {
+            serde_json::from_slice(&bytes).map_err(|reason| Error::Unreadable {
+                what: what.to_string(),
+                rank,
+                reason,
+            })
         };
-        links.gather_bytes(own)?.into_iter().map(read).collect()
+        links.gather_bytes(own)?.into_iter().enumerate().map(read).collect()
     }
 
     /// Compares what `bytes` returns on every rank with rank 0's. Returns the first rank that differs. One rank alone does
     /// not call it.
-    pub(crate) fn first_that_differs(
+    pub(crate) fn first_that_differs<E: From<Error>>(
         &self,
-        bytes: impl FnOnce() -> Result<Vec<u8>, Error>,
-    ) -> Result<Option<usize>, Error> {
+        bytes: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Option<usize>, E> {
         let Some(links) = &self.links else { return Ok(None) };
         let all = links.gather_bytes(bytes()?)?;
         Ok((1..all.len()).find(|&rank| all[rank] != all[0]))
@@ -222,12 +226,12 @@ impl World {
     /// rank alone calls neither `own` nor `check`.
     ///
     /// This goes through the store and not through the group: ranks that differ would send what the others do not expect.
-    pub(crate) fn check_against_rank_0(
+    pub(crate) fn check_against_rank_0<E: From<Error>>(
         &self,
         what: &str,
-        own: impl FnOnce() -> Result<String, Error>,
-        check: impl FnOnce(&str, &str) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        own: impl FnOnce() -> Result<String, E>,
+        check: impl FnOnce(&str, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(links) = &self.links else { return Ok(()) };
         let own = own()?;
         let of_rank_0 = links.text_of_rank_0(self.leads(), what, &own)?;
@@ -242,9 +246,7 @@ impl World {
         own: T,
     ) -> Result<T, Error> {
         let Some(links) = &self.links else { return Ok(own) };
-        let unreadable = |error: serde_json::Error| {
-            Error::Usage(format!("ranks cannot agree on the {what} of the run: {error}"))
-        };
+        let unreadable = |reason| Error::NoAgreement { what: what.to_string(), reason };
         let text = serde_json::to_string(&own).map_err(unreadable)?;
         let text = links.text_of_rank_0(self.leads(), what, &text)?;
         serde_json::from_str(&text).map_err(unreadable)

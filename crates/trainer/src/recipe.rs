@@ -1,6 +1,7 @@
 //! A recipe is everything that makes a run what it is: every number written, no defaults, unknown keys refused.
 
 mod augmentation;
+mod error;
 mod input;
 mod named;
 mod progressive;
@@ -17,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
 
-use crate::Error;
 use crate::did_you_mean;
+use crate::invalid_value::InvalidValue;
 use crate::optim::average::AverageConfig;
-use crate::optim::optimizer::{LayerGroup, OptimizerConfig, problem_of_groups};
+use crate::optim::optimizer::{LayerGroup, OptimizerConfig, check_groups};
 use crate::optim::schedule::{Position, Schedule, Warmup};
 use crate::precision::Precision;
 
@@ -28,6 +29,7 @@ pub use augmentation::{
     AppliesTo, AugmentationRecipe, CropMode, ErasingRecipe, ErasingValueRecipe, HorizontalFlip,
     JitterRecipe, MixRecipe, PolicyRecipe, ResizedCropRecipe,
 };
+pub use error::{ChangeProblem, Error, Problem};
 pub use input::{BrokenRecipe, InputRecipe};
 pub use named::{NAMED, named};
 pub use progressive::Stage;
@@ -135,6 +137,23 @@ impl ModelRecipe {
         self.dropout.is_some() || self.drop_path.is_some()
     }
 
+    /// Refuses a network that cannot be built; returns it as its preset has it.
+    fn check(&self) -> Result<ModelSpec, Problem> {
+        if let Some(dropout) = self.dropout {
+            let fits = (0.0..1.0).contains(&dropout);
+            InvalidValue::unless(fits, "model.dropout", "at least 0 and below 1", dropout)?;
+        }
+        let preset: Preset = self.preset.parse().map_err(Problem::Preset)?;
+        match (preset, &self.scale) {
+            (Preset::Cifar, None) => return Err(Problem::ScaleMissing),
+            (Preset::Cifar, Some(_)) | (_, None) => {}
+            (_, Some(_)) => return Err(Problem::ScaleUnused(preset)),
+        }
+        let spec = self.spec(preset, preset.classes());
+        spec.architecture().map_err(Problem::Model)?;
+        Ok(spec)
+    }
+
     fn spec(&self, preset: Preset, classes: i64) -> ModelSpec {
         let (scale, options) = (self.scale.unwrap_or_default(), self.options.unwrap_or_default());
         ModelSpec { preset, classes, scale, options }
@@ -164,8 +183,8 @@ impl Recipe {
             Some(resumed) if request.recipe.is_none() => resumed.name.clone(),
             _ => request.recipe_name().to_string(),
         };
-        let refuse = |problem: String| Error::Recipe { name: name.clone(), problem };
-        let complain = |error: toml::de::Error| refuse(error.to_string().trim_end().to_string());
+        let refuse = |problem| Error::Invalid { name: name.clone(), problem };
+        let complain = |error| refuse(Problem::Toml(Box::new(error)));
         let text = match resumed {
             Some(resumed) if request.recipe.is_none() => resumed.text.clone(),
             _ => text_of(name).map_err(refuse)?,
@@ -178,18 +197,16 @@ impl Recipe {
         } else {
             let mut table: Table = toml::from_str(&text).map_err(complain)?;
             if let Some(preset) = preset {
-                apply(&mut table, &format!("model.preset={preset:?}")).map_err(Error::Usage)?;
+                apply(&mut table, &format!("model.preset={preset:?}"))?;
                 forget_scale(&mut table, preset.parse()?);
             }
             if weights.is_some() && !table.contains_key("transfer") {
-                return Err(Error::Usage(format!(
-                    "recipe {name} does not start from weights (it has no table [transfer]); take --recipe finetune"
-                )));
+                return Err(Error::NoTransfer { recipe: name.clone() });
             }
             let data = data.iter().map(|data| format!("data={data:?}"));
             let weights = weights.iter().map(|weights| format!("transfer.weights={weights:?}"));
             for change in data.chain(weights).chain(set.iter().cloned()) {
-                apply(&mut table, &change).map_err(Error::Usage)?;
+                apply(&mut table, &change)?;
             }
             table.try_into().map_err(complain)?
         };
@@ -202,20 +219,20 @@ impl Recipe {
         let name = path.display().to_string();
         match text_of(&name) {
             Ok(text) => Self::parse(&Text { name, text }),
-            Err(problem) => Err(Error::Recipe { name, problem }),
+            Err(problem) => Err(Error::Invalid { name, problem }),
         }
     }
 
     /// The same, of a file that was read.
     pub(crate) fn parse(config: &Text) -> Result<Self, Error> {
         let Text { name, text } = config;
-        toml::from_str(text).map_err(|error| {
-            let problem = error.to_string().trim_end().to_string();
-            Error::Recipe { name: name.clone(), problem }
+        toml::from_str(text).map_err(|error| Error::Invalid {
+            name: name.clone(),
+            problem: Problem::Toml(Box::new(error)),
         })
     }
 
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self) -> Result<(), Problem> {
         let at_least_one = [
             ("epochs", self.epochs),
             ("batch_size", self.batch_size as u64),
@@ -223,64 +240,38 @@ impl Recipe {
             ("eval_batch_size", self.eval_batch_size as u64),
             ("log_every", self.log_every),
         ];
-        if let Some((name, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
-            return Err(format!("{name} must be at least 1, got 0"));
+        for (key, value) in at_least_one {
+            InvalidValue::unless(value > 0, key, "at least 1", value)?;
         }
-        if !self.batch_size.is_multiple_of(self.accumulation) {
-            return Err(format!(
-                "accumulation must divide batch_size, got {} micro-batches of {} images",
-                self.accumulation, self.batch_size
-            ));
+        let Self { batch_size, accumulation, label_smoothing, .. } = *self;
+        InvalidValue::unless(
+            batch_size.is_multiple_of(accumulation),
+            "accumulation",
+            format!("a divisor of batch_size, which is {batch_size}"),
+            accumulation,
+        )?;
+        let fits = (0.0..1.0).contains(&label_smoothing);
+        InvalidValue::unless(fits, "label_smoothing", "at least 0 and below 1", label_smoothing)?;
+        for std in self.normalization.std {
+            let fits = std.is_finite() && std > 0.0;
+            InvalidValue::unless(fits, "normalization.std", "above 0", std)?;
         }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return Err(format!(
-                "label_smoothing must be at least 0 and below 1, got {}",
-                self.label_smoothing
-            ));
+        self.input.map_or(Ok(()), InputRecipe::check)?;
+        self.augmentation.check()?;
+        self.optimizer.check()?;
+        check_groups(&self.groups)?;
+        self.schedule.check()?;
+        self.warmup.map_or(Ok(()), |warmup| warmup.check())?;
+        self.clipping.map_or(Ok(()), Clipping::check)?;
+        self.average.map_or(Ok(()), |average| average.check(self.epochs))?;
+        if let Some(transfer) = &self.transfer {
+            transfer.check(self.epochs, self.model.drop_path)?;
         }
-        if let Some(problem) = self.input.and_then(|input| input.problem()) {
-            return Err(problem);
-        }
-        if let Some(problem) = self.augmentation.problem() {
-            return Err(problem);
-        }
-        if let Some(std) =
-            self.normalization.std.iter().find(|std| !(std.is_finite() && **std > 0.0))
-        {
-            return Err(format!("normalization.std must be above 0, got {std}"));
-        }
-        let problems = [
-            self.optimizer.problem(),
-            problem_of_groups(&self.groups),
-            self.schedule.problem(),
-            self.warmup.and_then(|warmup| warmup.problem()),
-            self.clipping.and_then(Clipping::problem),
-            self.average.and_then(|average| average.problem(self.epochs)),
-            self.transfer
-                .as_ref()
-                .and_then(|transfer| transfer.problem(self.epochs, self.model.drop_path)),
-            self.checkpoints.problem(),
-            self.non_finite.problem(),
-            self.ranks.and_then(|ranks| ranks.problem(self.accumulation)),
-        ];
-        if let Some(problem) = problems.into_iter().flatten().next() {
-            return Err(problem);
-        }
-        if let Some(dropout) = self.model.dropout.filter(|dropout| !(0.0..1.0).contains(dropout)) {
-            return Err(format!("model.dropout must be at least 0 and below 1, got {dropout}"));
-        }
-        let preset: Preset =
-            self.model.preset.parse().map_err(|error: xception::Error| error.to_string())?;
-        match (preset, &self.model.scale) {
-            (Preset::Cifar, None) => Err("model.scale is missing: preset cifar needs width, middle_modules, stem_stride and \
-                                          entry_strides"
-                .to_string()),
-            (Preset::Cifar, Some(_)) | (_, None) => Ok(()),
-            (_, Some(_)) => Err(format!("model.scale is for preset cifar only, not for {preset}; leave it out")),
-        }?;
-        let spec = self.model.spec(preset, preset.classes());
-        spec.architecture().map_err(|error| format!("model: {error}"))?;
-        progressive::problem(&self.progressive, spec).map_or(Ok(()), Err)
+        self.checkpoints.check()?;
+        self.non_finite.check()?;
+        self.ranks.map_or(Ok(()), |ranks| ranks.check(accumulation))?;
+        let spec = self.model.check()?;
+        Ok(progressive::check(&self.progressive, spec)?)
     }
 
     /// The network for `classes` classes.
@@ -322,16 +313,15 @@ impl Recipe {
 }
 
 /// The text of a recipe: a named one's, or a file's.
-fn text_of(name: &str) -> Result<String, String> {
+fn text_of(name: &str) -> Result<String, Problem> {
     if let Some(text) = named(name) {
         return Ok(text.to_string());
     }
     if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
-        return std::fs::read_to_string(name).map_err(|error| format!("cannot be read: {error}"));
+        return std::fs::read_to_string(name).map_err(Problem::Unreadable);
     }
-    let known: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
-    let hint = did_you_mean::hint(name, known.iter().copied());
-    Err(format!("unknown{hint}; known are {}, or give a .toml file", known.join(", ")))
+    let known = NAMED.map(|(name, _)| name);
+    Err(Problem::Unknown { hint: did_you_mean::hint(name, known), known: known.to_vec() })
 }
 
 /// The scale belongs to the recipe's own preset: another one asked for on the command line leaves it behind.
@@ -343,26 +333,23 @@ fn forget_scale(table: &mut Table, preset: Preset) {
 }
 
 /// Sets one value, `key.sub=value`; a value that is not TOML is a word.
-fn apply(table: &mut Table, change: &str) -> Result<(), String> {
-    let (key, value) = change
-        .split_once('=')
-        .ok_or_else(|| format!("--set {change}: expected KEY=VALUE, such as epochs=3"))?;
+fn apply(table: &mut Table, change: &str) -> Result<(), Error> {
+    let refuse = |problem| Error::Change { change: change.to_string(), problem };
+    let (key, value) = change.split_once('=').ok_or_else(|| refuse(ChangeProblem::NoValue))?;
     let (key, value) = (key.trim(), value.trim());
     let parsed = toml::from_str::<Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
     let mut path: Vec<&str> = key.split('.').collect();
-    let last = path
-        .pop()
-        .filter(|last| !last.is_empty())
-        .ok_or_else(|| format!("--set {change}: the key is empty"))?;
+    let last =
+        path.pop().filter(|last| !last.is_empty()).ok_or_else(|| refuse(ChangeProblem::NoKey))?;
     let mut place = table;
     for step in path {
         let next = place.entry(step).or_insert_with(|| Value::Table(Table::new()));
         place = next
             .as_table_mut()
-            .ok_or_else(|| format!("--set {change}: '{step}' is a value, it has nothing inside"))?;
+            .ok_or_else(|| refuse(ChangeProblem::NotATable(step.to_string())))?;
     }
     place.insert(last.to_string(), value);
     Ok(())

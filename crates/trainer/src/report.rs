@@ -6,6 +6,7 @@ mod classes;
 mod comparison;
 mod confusion;
 mod curves;
+mod error;
 mod first_layer;
 mod mistakes;
 mod page;
@@ -18,8 +19,9 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use self::run::Run;
-use crate::Error;
 use crate::whole_file;
+
+pub(crate) use self::error::Error;
 
 /// The page's name in a run's folder.
 pub(crate) const FILE: &str = "report.html";
@@ -36,5 +38,5 @@ pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf, Error>
 pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> Result<(), Error> {
     let mut runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
     run::tell_apart(&mut runs, folders);
-    whole_file::write(out, &comparison::page(&runs))
+    Ok(whole_file::write(out, &comparison::page(&runs))?)
 }

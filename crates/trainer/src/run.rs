@@ -1,7 +1,10 @@
 //! What a run leaves on disk: its folder, checkpoints, metrics and TensorBoard events.
 
 pub(crate) mod checkpoint;
+mod error;
 pub(crate) mod metrics;
 pub(crate) mod run_folder;
 pub(crate) mod tensorboard;
 pub(crate) mod watching;
+
+pub(crate) use self::error::{Error, EventsProblem, SaveError};

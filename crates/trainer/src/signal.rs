@@ -1,4 +1,4 @@
-//! The signals that end a run early, and the exit codes that tell of them.
+//! The signals that ask a run to stop.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -20,11 +20,6 @@ impl Signal {
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
         }
-    }
-
-    /// What a program that it ended exits with: 128 and its number.
-    pub(crate) fn exit_code(self) -> u8 {
-        128 + self.number() as u8
     }
 
     /// Its number.

@@ -1,12 +1,30 @@
 //! Being asked to stop: the first signal ends the run between two steps, with everything saved; the second at once.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::flag;
 
-use crate::Error;
+use crate::exit_code::ExitCode;
 use crate::signal::Signal;
+
+/// The system refuses to tell of a signal.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for {}", signal.name())]
+pub struct ListenError {
+    /// The signal.
+    pub signal: Signal,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+impl ListenError {
+    /// The exit code of this error.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::Failed
+    }
+}
 
 /// Whether the run was asked to stop.
 #[derive(Debug, Clone)]
@@ -16,15 +34,15 @@ pub(crate) struct StopRequest {
 
 impl StopRequest {
     /// Listens from now on. A signal that comes after another one ends the program on the spot.
-    pub(crate) fn listen() -> Result<Self, Error> {
+    pub(crate) fn listen() -> Result<Self, ListenError> {
         let any = Arc::new(AtomicBool::new(false));
         let request = Self { asked: Signal::ALL.map(|signal| (signal, Arc::default())) };
         for (signal, asked) in &request.asked {
             let number = signal.number();
-            let refused =
-                |error| Error::Internal(format!("cannot listen for {}: {error}", signal.name()));
+            let refused = |source| ListenError { signal: *signal, source };
+            let code = ExitCode::Interrupted(*signal).number();
             // In this order: the shutdown must not see the flag that this very signal raises.
-            flag::register_conditional_shutdown(number, signal.exit_code().into(), any.clone())
+            flag::register_conditional_shutdown(number, code.into(), any.clone())
                 .map_err(refused)?;
             flag::register(number, any.clone()).map_err(refused)?;
             flag::register(number, asked.clone()).map_err(refused)?;

@@ -3,6 +3,7 @@
 mod agreement;
 mod checks;
 mod course;
+mod error;
 mod measuring;
 mod memory;
 mod model;
@@ -18,12 +19,11 @@ mod totals;
 use datasets::random::{Purpose, below, stream};
 use datasets::{Batch, Loader};
 
-use crate::Error;
 use crate::console::log;
 use crate::console::progress::Progress;
 use crate::data::left_out::LeftOutOfRun;
 use crate::evaluation::Evaluation;
-use crate::learner::{StepContext, Votes};
+use crate::learner::{self, StepContext, Votes};
 use crate::network::transfer::Pretrained;
 use crate::ranks::World;
 use crate::recipe::Recipe;
@@ -32,8 +32,10 @@ use crate::run::run_folder::RunFolder;
 use crate::run::watching::Watch;
 use crate::signal::Signal;
 use crate::stop::StopRequest;
+use crate::torch_error::TorchError;
 
 pub(crate) use self::agreement::{check_archives, check_ranks};
+pub(crate) use self::error::Error;
 pub(crate) use self::origin::check_recipe;
 pub(crate) use self::sets::loader_config;
 
@@ -207,14 +209,12 @@ impl Training<'_> {
     }
 
     /// Adds to an error of memory that ran out how much the batch needs.
-    fn with_memory(&self, error: Error) -> Error {
-        match error {
-            Error::OutOfMemory { asked } => {
-                let needs = self.needs.explain(self.recipe.batch_size as u64);
-                Error::OutOfMemory { asked: format!("{asked}: {needs}") }
-            }
-            other => other,
-        }
+    fn with_memory(&self, error: learner::Error) -> Error {
+        let Some(&TorchError::OutOfMemory { requested }) = error.as_torch() else {
+            return error.into();
+        };
+        let advice = self.needs.explain(self.recipe.batch_size as u64);
+        Error::OutOfMemory { requested, advice }
     }
 
     /// Whether the loss of every step is read. On a GPU, reading would make the CPU wait.

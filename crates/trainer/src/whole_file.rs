@@ -4,15 +4,15 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use crate::Error;
+use crate::file_error::FileError;
 
 /// Puts `text` at `path`, over what may be there. A reader sees the old file or the new one, never a part.
-pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), FileError> {
     write_bytes(path, text.as_bytes())
 }
 
 /// [`write`] of bytes.
-pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
     let beside = Path::new(&beside);
@@ -23,7 +23,7 @@ pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     written.and_then(|()| fs::rename(beside, path)).map_err(|error| {
         // The half-written file is of no use to anyone; that it cannot be removed is no news beside `error`.
         fs::remove_file(beside).ok();
-        Error::file("write", path)(error)
+        FileError::on("write", path)(error)
     })
 }
 

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use xception::summary::Summary;
 
 use super::{print, train};
-use crate::Error;
 use crate::commands::train::TrainArgs;
+use crate::commands::{Error, Refusal};
+use crate::file_error::FileError;
 use crate::recipe::Recipe;
 use crate::report;
 use crate::run::run_folder::CONFIG;
@@ -178,10 +179,8 @@ fn trained(
             ..TrainArgs::default()
         })?;
     }
-    let text = std::fs::read_to_string(&results).map_err(Error::file("read", &results))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::Usage(format!("{}: {error}; remove it to measure the run again", results.display()))
-    })
+    let text = std::fs::read_to_string(&results).map_err(FileError::on("read", &results))?;
+    Ok(serde_json::from_str(&text).map_err(|reason| Refusal::Results { path: results, reason })?)
 }
 
 /// A line of the table: one variant.

@@ -26,7 +26,7 @@ use xception::{ModelSpec, Preset};
 
 use self::subject::Subject;
 use super::print;
-use crate::Error;
+use crate::commands::{Error, Refusal};
 use crate::precision::Precision;
 
 /// The work that `xception bench` times.
@@ -144,10 +144,7 @@ fn spec(preset: Preset, width: Option<f64>) -> Result<ModelSpec, Error> {
     let mut spec = ModelSpec::new(preset);
     if let Some(width) = width {
         if preset != Preset::Cifar {
-            let message = format!(
-                "--width scales preset 'cifar' only, not '{preset}'; add --preset cifar or leave --width out"
-            );
-            return Err(Error::Usage(message));
+            return Err(Refusal::Width { preset }.into());
         }
         spec.scale.width = width;
     }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use self::contender::Contender;
 use super::print;
-use crate::Error;
+use crate::commands::Error;
 use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::ranks::World;
 use crate::recipe::{Recipe, Request};

@@ -5,7 +5,7 @@ use clap::Command;
 use clap_complete::Shell;
 
 use super::print;
-use crate::Error;
+use crate::commands::Error;
 
 /// Flags of `xception completions`.
 #[derive(Debug, Args)]

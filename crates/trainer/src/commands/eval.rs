@@ -20,7 +20,7 @@ use serde_json::json;
 use xception::weights::Description;
 
 use super::print;
-use crate::Error;
+use crate::commands::{Error, Refusal};
 use crate::console::log;
 use crate::console::progress::Progress;
 use crate::data::fit::fit;
@@ -29,7 +29,6 @@ use crate::data::{Data, DataSpec, Part, stand_in_banner};
 use crate::evaluation::Evaluation;
 use crate::network::forward::Views;
 use crate::network::model_file::Loaded;
-use crate::network::transfer::some;
 
 /// Flags of `xception eval`.
 #[derive(Debug, Args)]
@@ -62,12 +61,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     let Loaded { model, description, path, .. } = &Loaded::open(&arguments.weights)?;
     let spec = match &arguments.data {
         Some(text) => text.parse::<DataSpec>()?,
-        None => description.data.parse().map_err(|_| {
-            Error::Usage(format!(
-                "{} does not say what it was trained on; add --data",
-                path.display()
-            ))
-        })?,
+        None => description.data.parse().map_err(|_| Refusal::NoData { weights: path.clone() })?,
     };
     let (data, images) = Data::part(&spec, arguments.split)?;
     if data.stands_in {
@@ -111,14 +105,15 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         Part::All => data.name.clone(),
     };
     progress.prefix(measured.clone());
-    let evaluation = Evaluation::of(model, &loader, arguments.precision, views, |images| {
+    let after = |images| -> Result<(), Error> {
         progress.update(images, String::new());
         Ok(())
-    })?;
+    };
+    let evaluation = Evaluation::of(model, &loader, arguments.precision, views, after)?;
     drop(progress);
     LeftOut::default().tell_all(&evaluation.left_out);
     if evaluation.images == 0 {
-        return Err(Error::DeadData(format!("no image of {} can be read", data.name)));
+        return Err(Refusal::NoImage { data: data.name }.into());
     }
     if arguments.json {
         let mut document = evaluation.to_json_by_class(images.class_names());
@@ -140,7 +135,7 @@ fn numbered(
     images: Arc<dyn Source>,
     description: &Description,
     path: &Path,
-) -> Result<Arc<dyn Source>, Error> {
+) -> Result<Arc<dyn Source>, Refusal> {
     let (own, known) = (images.class_names(), &description.class_names);
     if own == known {
         return Ok(images);
@@ -151,15 +146,10 @@ fn numbered(
     }
     match Renumbered::new(Arc::clone(&images), known) {
         Ok(renumbered) => Ok(Arc::new(renumbered)),
-        Err(unknown) => Err(Error::Usage(format!(
-            "{} of the {} classes there are none that {} tells apart: {}; it knows {}; rename the folders, or give other \
-             weights",
-            unknown.len(),
-            own.len(),
-            path.display(),
-            some(&unknown),
-            some(known)
-        ))),
+        Err(unknown) => {
+            let (classes, known) = (own.len(), known.clone());
+            Err(Refusal::UnknownClasses { weights: path.to_path_buf(), classes, unknown, known })
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use tch::{Kind, Tensor};
 use xception::Xception;
 
 use super::print;
-use crate::Error;
+use crate::commands::{Error, Refusal};
+use crate::file_error::FileError;
 use crate::network::images::{self, Seen};
 use crate::network::model_file::Loaded;
 
@@ -53,16 +54,13 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     if let Some(twice) =
         places.iter().find(|place| places.iter().filter(|p| p == place).count() > 1)
     {
-        return Err(Error::Usage(format!(
-            "two drawings would be called {}; leave --out away, and each lies beside its image",
-            twice.display()
-        )));
+        return Err(Refusal::TwoDrawings { path: twice.clone() }.into());
     }
     if let Some(file) = arguments.out.as_ref().filter(|out| out.is_file()) {
-        return Err(Error::Usage(format!("--out {} is a file; give a folder", file.display())));
+        return Err(Refusal::IsFile { path: file.clone() }.into());
     }
     if let Some(folder) = &arguments.out {
-        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
     }
     let loaded = Loaded::open(&arguments.weights)?;
     let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
@@ -98,16 +96,12 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
 }
 
 /// The class of this name or number.
-fn class_number(loaded: &Loaded, class: &str) -> Result<i64, Error> {
+fn class_number(loaded: &Loaded, class: &str) -> Result<i64, Refusal> {
     let names = &loaded.description.class_names;
     let named = names.iter().position(|name| name == class).map(|number| number as i64);
     let numbered = || class.parse().ok().filter(|number| (0..names.len() as i64).contains(number));
-    named.or_else(numbered).ok_or_else(|| {
-        Error::Usage(format!(
-            "there is no class {class}: --class takes a name, or a number from 0 to {}",
-            names.len() - 1
-        ))
-    })
+    let refused = || Refusal::NoClass { class: class.to_string(), last: names.len() - 1 };
+    named.or_else(numbered).ok_or_else(refused)
 }
 
 /// What a network sees, and where.

@@ -7,7 +7,7 @@
 )]
 
 use super::print;
-use crate::Error;
+use crate::commands::{Error, Refusal};
 use crate::network::export::{self, Format};
 use crate::network::model_file::Loaded;
 use crate::network::weights_name::WeightsArgs;
@@ -30,12 +30,8 @@ pub struct ExportArgs {
 
 pub(super) fn run(arguments: &ExportArgs) -> Result<(), Error> {
     let out = &arguments.out;
-    let format = arguments.format.or_else(|| Format::of(out)).ok_or_else(|| {
-        Error::Usage(format!(
-            "the name {} does not say which format: end it in .onnx or .pt, or add --format",
-            out.display()
-        ))
-    })?;
+    let format = arguments.format.or_else(|| Format::of(out));
+    let format = format.ok_or_else(|| Refusal::NoFormat { path: out.clone() })?;
     let loaded = Loaded::open(&arguments.weights)?;
     export::write(&loaded, format, out)?;
     print(&format!(

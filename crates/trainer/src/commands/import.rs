@@ -6,7 +6,7 @@ use xception::import;
 use xception::weights;
 
 use super::print;
-use crate::Error;
+use crate::commands::Error;
 use crate::network::model_file::foreign;
 
 /// Flags of `xception import`.

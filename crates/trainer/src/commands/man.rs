@@ -8,7 +8,8 @@ use clap::Command;
 use clap_mangen::Man;
 
 use super::print;
-use crate::Error;
+use crate::commands::Error;
+use crate::file_error::FileError;
 
 /// Flags of `xception man`.
 #[derive(Debug, Args)]
@@ -26,10 +27,10 @@ pub(super) fn run(arguments: &ManArgs, command: Command) -> Result<(), Error> {
     let Some(out) = &arguments.out else {
         return print(page(&command).trim_end());
     };
-    fs::create_dir_all(out).map_err(Error::file("create", out))?;
+    fs::create_dir_all(out).map_err(FileError::on("create", out))?;
     for command in std::iter::once(&command).chain(command.get_subcommands()) {
         let path = out.join(Man::new(command.clone()).get_filename());
-        fs::write(&path, page(command)).map_err(Error::file("write", &path))?;
+        fs::write(&path, page(command)).map_err(FileError::on("write", &path))?;
     }
     tracing::info!("manual pages in {}", out.display());
     Ok(())

@@ -11,7 +11,8 @@ use tch::{Kind, Tensor};
 use xception::weights;
 
 use super::print;
-use crate::Error;
+use crate::commands::refusal::ImagesProblem;
+use crate::commands::{Error, Refusal};
 use crate::network::forward::{Forward, Views};
 use crate::network::images;
 use crate::network::model_file::Loaded;
@@ -65,7 +66,7 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
         let logits: Vec<Tensor> = batches
             .iter()
             .map(|batch| forward.logits(batch, Views::One))
-            .collect::<Result<_, Error>>()?;
+            .collect::<Result<_, _>>()?;
         let logits = Tensor::cat(&logits, 0);
         for (row, name) in (0..).zip(names) {
             documents.push(best(
@@ -89,10 +90,7 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     }
     match failed {
         0 => Ok(()),
-        failed => Err(Error::NoData(format!(
-            "{failed} of {} inputs cannot be read",
-            arguments.inputs.len()
-        ))),
+        failed => Err(Refusal::Inputs { failed, inputs: arguments.inputs.len() }.into()),
     }
 }
 
@@ -102,20 +100,14 @@ fn read(input: &Path, loaded: &Loaded) -> Result<(Vec<String>, Tensor), Error> {
     if input.extension().is_none_or(|extension| extension != "safetensors") {
         return Ok((vec![name], images::see(input, &loaded.description)?.image));
     }
-    let refuse = |reason: String| Error::Image { path: PathBuf::from(input), reason };
+    let refuse = |problem| Refusal::NoImages { path: input.to_path_buf(), problem };
     let (mut tensors, _) = weights::read(input)?;
-    let images = tensors
-        .remove("input")
-        .ok_or_else(|| refuse("it holds no tensor named input".to_string()))?;
+    let images = tensors.remove("input").ok_or_else(|| refuse(ImagesProblem::NoInput))?;
     match images.size()[..] {
         [_, 3, _, _] if images.numel() > 0 && images.kind() == Kind::Float => {}
         _ => {
-            let problem = format!(
-                "input must be [N, 3, H, W] of float32, is {:?} of {:?}",
-                images.size(),
-                images.kind()
-            );
-            return Err(refuse(problem));
+            let (size, kind) = (images.size(), images.kind());
+            return Err(refuse(ImagesProblem::Shape { size, kind }).into());
         }
     }
     let side = images.size()[2].min(images.size()[3]);

@@ -1,7 +1,7 @@
 //! `xception recipes`: what the binary carries, so that a recipe of one's own can begin with one that works.
 
 use super::print;
-use crate::Error;
+use crate::commands::{Error, Refusal};
 use crate::did_you_mean;
 use crate::recipe::{NAMED, named};
 use clap::Args;
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &RecipesArgs) -> Result<(), Error> {
     let text = named(name).ok_or_else(|| {
         let known = NAMED.map(|(name, _)| name);
         let hint = did_you_mean::hint(name, known);
-        Error::Usage(format!("no recipe '{name}'{hint}; there are {}", known.join(", ")))
+        Refusal::NoRecipe { name: name.clone(), hint, known: known.to_vec() }
     })?;
     print(text.trim_end())
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::print;
-use crate::Error;
+use crate::commands::Error;
 use crate::report;
 
 /// Flags of `xception report`.

@@ -13,7 +13,7 @@ use xception::{ModelSpec, Preset};
 
 use super::bench::layers;
 use super::print;
-use crate::Error;
+use crate::commands::Error;
 
 /// Flags of `xception summary`.
 #[derive(Debug, Args)]

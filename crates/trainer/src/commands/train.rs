@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::print;
-use crate::Error;
 use crate::commands::table;
+use crate::commands::{Error, Refusal};
 use crate::console::log;
 use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::duration::clock;
@@ -26,6 +26,8 @@ use crate::ranks::World;
 use crate::recipe::{InputRecipe, Recipe};
 use crate::run::run_folder::{CONFIG, RunFolder};
 use crate::stop::StopRequest;
+use crate::torch_error::TorchError;
+use crate::training;
 use crate::training::{Outcome, Training, check_archives, check_ranks, check_recipe};
 
 /// Flags of `xception train`.
@@ -73,7 +75,7 @@ impl TrainArgs {
 pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     // What is wrong with the words alone does not wait for others.
     let typed = match &arguments.resume {
-        None => Recipe::resolve(&arguments.request()).map(drop),
+        None => Recipe::resolve(&arguments.request()).map(drop).map_err(Error::from),
         Some(_) => Ok(()),
     };
     let world = World::join(typed)?;
@@ -82,12 +84,13 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
         if world.leads() {
             say(&finished)?;
         }
-        world.finish()
+        Ok(world.finish()?)
     };
     // With several ranks all have to hear of a panic, too.
     let ended = panic::catch_unwind(AssertUnwindSafe(work));
-    let ended = ended.unwrap_or_else(|payload| Err(Error::from_panic(payload.as_ref())));
-    ended.inspect_err(|error| world.fail(error))
+    let ended =
+        ended.unwrap_or_else(|payload| Err(TorchError::from_panic(payload.as_ref()).into()));
+    ended.inspect_err(|error| world.fail(&error.failure()))
 }
 
 /// A run that came to its end.
@@ -179,18 +182,17 @@ fn train_together(arguments: &TrainArgs, world: &World) -> Result<Finished, Erro
 fn place(arguments: &TrainArgs, world: &World) -> Result<Option<PathBuf>, Error> {
     let TrainArgs { out, resume, .. } = arguments;
     if world.restarts_together() && out.is_none() && resume.is_none() {
-        return Err(Error::Usage(
-            "a run that is started again must know its folder: give it one with --out".to_string(),
-        ));
+        return Err(Refusal::RestartWithoutFolder.into());
     }
     let left = out.as_ref().filter(|out| world.restarts() && out.join(CONFIG).is_file());
     let own = resume.as_ref().or(left).cloned();
     let said = world.follow_rank_0("folder", own)?;
     // Of one command, that is: a launcher's restarts find on rank 0 what there is.
     if said.is_some() != resume.is_some() && !world.restarts() {
-        let begins = |resumes: bool| if resumes { "goes on (--resume)" } else { "begins anew" };
+        let begins = |resumes: bool| if resumes { "resumes (--resume)" } else { "begins anew" };
         let (of_rank_0, own) = (begins(said.is_some()), begins(resume.is_some()));
-        return Err(Error::OtherRank(format!("rank 0 {of_rank_0}, this rank {own}")));
+        let difference = format!("rank 0 {of_rank_0}, this rank {own}");
+        return Err(training::Error::OtherRank(vec![difference]).into());
     }
     Ok(said)
 }
@@ -246,7 +248,7 @@ fn work(
     );
     tracing::info!("{}", training.headline());
     tracing::info!("run folder {}", folder.path().display());
-    training.run()
+    Ok(training.run()?)
 }
 
 /// The folder of a new run, which says how it is made.
@@ -258,7 +260,7 @@ fn begin(
 ) -> Result<RunFolder, Error> {
     if !world.leads() {
         let path = world.broadcast_bytes(Vec::new())?;
-        return RunFolder::of_rank_0(Path::new(&*String::from_utf8_lossy(&path)));
+        return Ok(RunFolder::of_rank_0(Path::new(&*String::from_utf8_lossy(&path)))?);
     }
     let name = format!("{}-{}", recipe_name(arguments.request().recipe_name()), data.short_name());
     let folder = RunFolder::create(arguments.out.as_deref(), &name)?;
@@ -294,7 +296,8 @@ fn write(outcome: &Outcome, recipe: &Recipe, data: &Data, folder: &RunFolder) ->
     folder.write_json("results.json", &document)?;
     let weights = folder.file("last.safetensors");
     Details::of(last, data, test, left_out, &weights)?.save(folder)?;
-    crate::report::write(folder.path(), None).map(drop)
+    crate::report::write(folder.path(), None)?;
+    Ok(())
 }
 
 /// What is said to people.

@@ -13,10 +13,10 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::Error;
 use crate::console::progress::{Audience, above_bars};
 use crate::console::terminal::{Colour, Stderr};
 use crate::console::verbosity::Verbosity;
+use crate::file_error::FileError;
 
 /// Sends log lines to stderr, above the progress bar where there is one; `RUST_LOG` overrules `verbosity`.
 ///
@@ -76,14 +76,14 @@ pub(crate) fn aloud(text: &str) {
 }
 
 /// Everything goes to the file at `path` from now on, behind what a follower has said so far.
-pub(crate) fn to_file(path: &Path) -> Result<(), Error> {
+pub(crate) fn to_file(path: &Path) -> Result<(), FileError> {
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
         .open(path)
-        .map_err(Error::file("create", path))?;
+        .map_err(FileError::on("create", path))?;
     if let Some(follower) = &mut *follower() {
-        file.write_all(&follower.early).map_err(Error::file("write", path))?;
+        file.write_all(&follower.early).map_err(FileError::on("write", path))?;
         follower.early.clear();
         follower.file = Some(file);
     }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use datasets::{Batch, BrokenImage, Source};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::ranks::World;
+use crate::ranks::{self, World};
 
 /// Those of one set, with the reason of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +36,7 @@ impl LeftOut {
     }
 
     /// Those of all ranks, on each of them.
-    pub(crate) fn of_all_ranks(self, world: &World) -> Result<Self, Error> {
+    pub(crate) fn of_all_ranks(self, world: &World) -> Result<Self, ranks::Error> {
         let lists = world.gather("broken images", self)?;
         Ok(Self(lists.into_iter().flat_map(|list| list.0).collect()))
     }

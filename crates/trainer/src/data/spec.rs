@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use datasets::Cifar;
 
-use crate::Error;
+use crate::data::Error;
 use crate::did_you_mean;
 
 /// What `--data` may say.
@@ -45,11 +45,7 @@ impl FromStr for DataSpec {
             ("shards", Some(folder)) => Ok(DataSpec::Shards(folder)),
             ("cifar10", folder) => Ok(DataSpec::Cifar(Cifar::Cifar10, folder)),
             ("cifar100", folder) => Ok(DataSpec::Cifar(Cifar::Cifar100, folder)),
-            _ => Err(Error::Usage(format!(
-                "unknown data set '{text}'{}; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, \
-                 shards:DIR and synthetic",
-                meant(text, name)
-            ))),
+            _ => Err(Error::Unknown { text: text.to_string(), hint: meant(text, name) }),
         }
     }
 }
@@ -65,6 +61,7 @@ fn meant(text: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
 
     #[test]
     fn specs_are_read() {
@@ -79,7 +76,7 @@ mod tests {
         assert_eq!(read("shards:/x").unwrap(), DataSpec::Shards("/x".into()));
         for text in ["", "cifar", "synthetic:x", "imagenet", "folder"] {
             let error = read(text).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
+            assert_eq!(error.exit_code(), ExitCode::Usage);
             assert!(error.to_string().contains("; known are auto, cifar10[:DIR]"), "{error}");
         }
         let error = |text: &str| read(text).unwrap_err().to_string();

@@ -7,8 +7,8 @@ use xception::Xception;
 use super::Evaluation;
 use super::calibration::Calibration;
 use super::mistake::{self, Mistake};
-use crate::Error;
 use crate::data::left_out::LeftOut;
+use crate::evaluation::Error;
 use crate::network::forward::{Forward, Views};
 use crate::precision::Precision;
 use crate::ranks::World;
@@ -27,26 +27,26 @@ pub(super) struct Counts {
 
 impl Counts {
     /// Runs `model` over one epoch of `loader`. `after` hears how many images are done, and its error ends it.
-    pub(super) fn of(
+    pub(super) fn of<E: From<Error>>(
         model: &Xception,
         loader: &Loader,
         precision: Precision,
         views: Views,
-        mut after: impl FnMut(u64) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
+        mut after: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let classes = loader.images().class_names().len();
         let mut counts = Self { confusion: vec![vec![0; classes]; classes], ..Self::default() };
         let batches: Batches = loader.epoch(0);
         let share = loader.config().batch_size.div_ceil(loader.config().share.world_size);
         let mut forward = Forward::new(model, precision, share);
-        tch::no_grad(|| -> Result<(), Error> {
+        tch::no_grad(|| -> Result<(), E> {
             for batch in batches {
-                let batch = batch?;
+                let batch = batch.map_err(Error::from)?;
                 counts.left_out.add(&batch);
                 if batch.indices.is_empty() {
                     continue;
                 }
-                let logits = forward.logits(&batch.images, views)?;
+                let logits = forward.logits(&batch.images, views).map_err(Error::from)?;
                 counts.add(&logits, &batch.labels, &batch.indices);
                 after(counts.images)?;
             }

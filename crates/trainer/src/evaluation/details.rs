@@ -10,8 +10,8 @@ use super::calibration::Bin;
 use super::class_scores::ClassScores;
 use super::first_layer::FirstLayer;
 use super::mistake::Mistake;
-use crate::Error;
 use crate::data::Data;
+use crate::evaluation::Error;
 use crate::network::images;
 use crate::run::run_folder::RunFolder;
 
@@ -112,7 +112,7 @@ impl Details {
     /// Writes [`FILE`] into the folder of the run.
     pub(crate) fn save(&self, folder: &RunFolder) -> Result<(), Error> {
         let text = serde_json::to_string(self).expect("plain values are JSON");
-        crate::whole_file::write(&folder.file(FILE), &format!("{text}\n"))
+        Ok(crate::whole_file::write(&folder.file(FILE), &format!("{text}\n"))?)
     }
 
     /// Whether every list has the length that the others imply, so that nothing has to be checked again.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 use xception::weights;
 
-use crate::Error;
+use crate::evaluation::Error;
 
 /// The weights of the first convolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

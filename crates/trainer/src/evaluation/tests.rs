@@ -51,7 +51,7 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
 }
 
 fn evaluated(model: &Xception, loader: &Loader) -> Evaluation {
-    Evaluation::of(model, loader, Precision::Fp32, Views::One, |_| Ok(())).unwrap()
+    Evaluation::of(model, loader, Precision::Fp32, Views::One, |_| Ok::<_, Error>(())).unwrap()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The place of a step in its run.
 
-use crate::Error;
+use super::error::{Error, NonFiniteLoss};
 
 /// The place of a step in its run, and its learning rate.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,6 @@ impl StepContext {
         if loss.is_finite() {
             return Ok(());
         }
-        Err(Error::NonFiniteLoss { loss, epoch, step, learning_rate, context: String::new() })
+        Err(Error::NonFiniteLoss(NonFiniteLoss { loss, epoch, step, learning_rate }))
     }
 }

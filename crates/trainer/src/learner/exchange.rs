@@ -9,7 +9,7 @@ use tch::Tensor;
 use torch_ext::SumOverProcesses;
 
 use super::{StepOutput, Votes};
-use crate::Error;
+use crate::learner::Error;
 use crate::ranks::World;
 use crate::recipe::RankStatistics;
 use crate::signal::Signal;

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::Error;
+use crate::learner::Error;
 
 /// The figures of a step, of all ranks together. Reading a tensor waits for the device.
 pub(crate) struct StepOutput {

@@ -8,7 +8,7 @@ use torch_ext::LearningRate;
 
 use super::exchange::{Backward, Exchange, add_gradients};
 use super::{Network, Phase, Stage, StepContext, StepOutput};
-use crate::Error;
+use crate::learner::Error;
 use crate::optim::optimizer::Optimizer;
 use crate::recipe::{Clipping, StepOptions};
 

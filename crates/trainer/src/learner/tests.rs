@@ -82,7 +82,10 @@ fn a_loss_that_is_not_finite_moves_no_weight_on_a_cpu() {
     let mut poisoned = batch(0, 2);
     poisoned.images *= f64::NAN;
     let error = step(&mut learner, &poisoned, context(7)).err().unwrap();
-    assert!(matches!(error, Error::NonFiniteLoss { epoch: 1, step: 7, .. }), "{error}");
+    assert!(
+        matches!(error, Error::NonFiniteLoss(NonFiniteLoss { epoch: 1, step: 7, .. })),
+        "{error}"
+    );
     assert!(variables(&store)["fc.weight"].equal(&before));
     let StepOutput { loss, correct, .. } = step(&mut learner, &batch(0, 2), context(8)).unwrap();
     assert!(loss.double_value(&[]) > 0.0 && (0..=2).contains(&correct.int64_value(&[])));

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::Error;
+use crate::learner::Error;
 use crate::signal::Signal;
 
 /// What a rank votes to do after a step, or what all ranks decided.
@@ -57,19 +57,11 @@ impl Tally {
     pub(super) fn check(&self, synchronised: bool, ranks: usize) -> Result<(), Error> {
         let Self { images, empty, .. } = self;
         if *images == 0 {
-            return Err(nothing_to_read());
+            return Err(Error::UnreadableBatch);
         }
         if synchronised && *empty > 0 {
-            return Err(Error::DeadData(format!(
-                "of {ranks} ranks, {empty} cannot read a single image of their shares of a batch, and ranks.batch_norm = \
-                 \"synchronised\" needs one on each; remove the broken images, or use \"broadcast\""
-            )));
+            return Err(Error::EmptyShares { ranks, empty: *empty });
         }
         Ok(())
     }
-}
-
-/// A batch in which no image can be read.
-pub(super) fn nothing_to_read() -> Error {
-    Error::DeadData("a whole batch of images cannot be read".to_string())
 }

@@ -5,7 +5,7 @@
 use tch::Tensor;
 use torch_ext::CudaGraph;
 
-use crate::Error;
+use crate::network::Error;
 
 /// Eager runs before the recording, in which libtorch sets itself up. Their results count.
 const WARM_UPS: u32 = 3;
@@ -39,11 +39,11 @@ impl<const IN: usize, const OUT: usize> Captured<IN, OUT> {
     ///
     /// The first three calls run `work`, the fourth records it, and later ones do not call it. It must be the same work each
     /// time, and tensors that it reads beside its inputs must stay where they are. The next call overwrites the outputs.
-    pub(crate) fn run(
+    pub(crate) fn run<E: From<tch::TchError> + From<torch_ext::Error>>(
         &mut self,
         inputs: [&Tensor; IN],
-        work: impl FnOnce(&[Tensor; IN]) -> Result<[Tensor; OUT], Error>,
-    ) -> Result<[Tensor; OUT], Error> {
+        work: impl FnOnce(&[Tensor; IN]) -> Result<[Tensor; OUT], E>,
+    ) -> Result<[Tensor; OUT], E> {
         for (own, given) in self.inputs.iter_mut().zip(inputs) {
             // First the bytes, then the cast, so that the GPU casts and not the CPU.
             own.f_copy_(&given.f_to_device(own.device())?)?;
@@ -64,6 +64,7 @@ impl<const IN: usize, const OUT: usize> Captured<IN, OUT> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim;
     use crate::optim::optimizer::{Decays, Optimizer, OptimizerConfig};
     use tch::{Device, Kind, Reduction, nn, nn::VarStore};
     use torch_ext::LearningRate;
@@ -85,7 +86,7 @@ mod tests {
         };
         let mut optimizer = Optimizer::new(&store, adam);
         let mut rate = Tensor::zeros([], (Kind::Float, device));
-        let mut update = |[xs, ys]: &[Tensor; 2], rate: &Tensor| -> Result<[Tensor; 1], Error> {
+        let mut update = |[xs, ys]: &[Tensor; 2], rate: &Tensor| -> Result<_, optim::Error> {
             let loss = xs.matmul(&weight).mse_loss(ys, Reduction::Mean);
             let gradients = optimizer.gradients(&loss)?;
             optimizer.step(&gradients, LearningRate::Tensor(rate))?;

@@ -9,7 +9,8 @@ use tch::{CModule, Kind, Tensor};
 use xception::graph::Graph;
 use xception::weights::Description;
 
-use crate::Error;
+use crate::file_error::FileError;
+use crate::network::Error;
 use crate::network::model_file::Loaded;
 
 /// How other programs read it.
@@ -35,14 +36,13 @@ impl Format {
 /// Writes the network to `path`, whole or not at all.
 pub(crate) fn write(loaded: &Loaded, format: Format, path: &Path) -> Result<(), Error> {
     let Loaded { model, description, .. } = loaded;
-    let graph = Graph::of(model).ok_or_else(|| {
-        Error::Usage(format!("preset {} cannot be exported", description.spec.preset))
-    })?;
+    let preset = description.spec.preset;
+    let graph = Graph::of(model).ok_or(Error::NotExportable { preset })?;
     let bytes = match format {
         Format::Onnx => onnx::encode(&graph, description),
         Format::Torchscript => torchscript(&graph, description)?,
     };
-    crate::whole_file::write_bytes(path, &bytes)
+    Ok(crate::whole_file::write_bytes(path, &bytes)?)
 }
 
 /// A trace over an image. libtorch writes files only, so it goes by way of one.
@@ -52,12 +52,8 @@ fn torchscript(graph: &Graph, description: &Description) -> Result<Vec<u8>, Erro
     let mut trace = |inputs: &[Tensor]| vec![graph.logits(&inputs[0])];
     let module =
         tch::no_grad(|| CModule::create_by_tracing("Xception", "forward", &[image], &mut trace))?;
-    let folder = tempfile::tempdir().map_err(|source| Error::File {
-        action: "create",
-        path: std::env::temp_dir(),
-        source,
-    })?;
+    let folder = tempfile::tempdir().map_err(FileError::on("create", &std::env::temp_dir()))?;
     let path = folder.path().join("network.pt");
     module.save(&path)?;
-    std::fs::read(&path).map_err(|source| Error::File { action: "read", path, source })
+    Ok(std::fs::read(&path).map_err(FileError::on("read", &path))?)
 }

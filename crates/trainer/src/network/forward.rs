@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use tch::{Device, Tensor, nn::ModuleT};
 use xception::{Inference, Xception};
 
-use crate::Error;
+use crate::network::Error;
 use crate::network::captured::Captured;
 use crate::precision::Precision;
 
@@ -73,7 +73,8 @@ impl<M: Borrow<Xception>> Forward<M> {
         }
         let logits = match self.captured.as_mut().filter(|_| full) {
             Some(captured) => {
-                let [logits] = captured.run([images], |[images]| Ok([forward(images)]))?;
+                let [logits] =
+                    captured.run([images], |[images]| Ok::<_, Error>([forward(images)]))?;
                 logits
             }
             None => forward(images),

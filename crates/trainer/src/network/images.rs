@@ -10,8 +10,8 @@ use image::{ImageFormat, RgbImage};
 use tch::Tensor;
 use xception::weights::Description;
 
-use crate::Error;
 use crate::data::fit::fit;
+use crate::network::Error;
 
 /// An image as a network sees it.
 pub(crate) struct Seen {

@@ -7,8 +7,8 @@ use tch::{Device, nn::VarStore};
 use xception::weights::{self, Description, Interpolation, Tensors};
 use xception::{ModelSpec, Preset, Xception};
 
-use crate::Error;
 use crate::data::cache;
+use crate::network::Error;
 use crate::network::weights_name::WeightsArgs;
 
 /// The 1000 classes of ImageNet, in the order of all published weights: the first word that WordNet 3.0 has for each.
@@ -30,12 +30,7 @@ impl WeightsFile {
         if let Some(description) = Description::from_metadata(&path, &metadata)? {
             return Ok(Self { tensors, description, path });
         }
-        let preset = preset.ok_or_else(|| {
-            Error::Usage(format!(
-                "{} does not say which network it belongs to; add --preset",
-                path.display()
-            ))
-        })?;
+        let preset = preset.ok_or_else(|| Error::NoPreset { path: path.clone() })?;
         let description = foreign(preset, xception::import::classes(preset, &tensors));
         let tensors = named_as_ours(&description.spec, tensors, &metadata)?;
         Ok(Self { tensors, description, path })
@@ -66,12 +61,9 @@ impl Loaded {
         let preset = asked.or_else(|| named(&arguments.weights));
         let WeightsFile { tensors, description, path } =
             WeightsFile::read(&arguments.weights, preset)?;
-        let said = description.spec.preset;
-        if let Some(asked) = asked.filter(|asked| *asked != said) {
-            return Err(Error::Usage(format!(
-                "{} holds weights of preset '{said}', not '{asked}'; leave --preset out",
-                path.display()
-            )));
+        let own = description.spec.preset;
+        if let Some(asked) = asked.filter(|asked| *asked != own) {
+            return Err(Error::OtherPreset { path, own, asked });
         }
         let store = VarStore::new(Device::cuda_if_available());
         let model = Xception::new(
@@ -91,10 +83,10 @@ fn named_as_ours(
     metadata: &BTreeMap<String, String>,
 ) -> Result<Tensors, Error> {
     let ours = xception::import::sources(spec)?;
-    match ours.keys().all(|name| tensors.contains_key(name)) {
-        true => Ok(tensors),
-        false => Ok(xception::import::import(spec, &tensors, metadata)?),
+    if ours.keys().all(|name| tensors.contains_key(name)) {
+        return Ok(tensors);
     }
+    Ok(xception::import::import(spec, &tensors, metadata)?)
 }
 
 /// A file or run as it is; else the weights of this name in the cache.
@@ -111,15 +103,10 @@ fn find(weights: &str) -> Result<PathBuf, Error> {
         let entries = std::fs::read_dir(folder.join(weights)).ok()?;
         entries.filter_map(Result::ok).map(|entry| entry.path()).find(is_file)
     });
-    found.ok_or_else(|| {
-        let folder = fetched.map_or_else(String::new, |folder| folder.display().to_string());
-        let published = match named(weights) {
-            Some(_) => format!("published ones come with `cargo xtask fetch weights {weights}`"),
-            None => "`cargo xtask fetch weights` names the published ones".to_string(),
-        };
-        Error::NoData(format!(
-            "{weights} is no file, and no weights of that name are in {folder}; {published}"
-        ))
+    found.ok_or_else(|| Error::NoWeights {
+        name: weights.to_string(),
+        folder: fetched,
+        is_published: named(weights).is_some(),
     })
 }
 
@@ -132,10 +119,7 @@ fn weights_file(path: &Path) -> Result<PathBuf, Error> {
     if last.is_file() {
         return Ok(last);
     }
-    Err(Error::Usage(format!(
-        "{} is a folder without last.safetensors, so it is not a run that finished an epoch",
-        path.display()
-    )))
+    Err(Error::NoLastWeights { folder: path.to_path_buf() })
 }
 
 /// What is known of a file that says nothing: its preset's conventions.

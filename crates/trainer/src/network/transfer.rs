@@ -6,7 +6,7 @@ use xception::Error::{Import, Mismatch};
 use xception::weights::{self, Description};
 use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
 
-use crate::Error;
+use crate::network::Error;
 use crate::network::model_file::{WeightsFile, named};
 use crate::recipe::Request;
 use crate::recipe::{HeadStart, Recipe, TransferRecipe};
@@ -21,10 +21,10 @@ impl Pretrained {
         // A published file does not say what it is; its name does, or else the recipe.
         let preset = named(weights).map_or_else(|| recipe.model.preset.parse(), Ok)?;
         let file = WeightsFile::read(weights, Some(preset)).map_err(|error| match error {
-            Error::Xception(problem @ (Import(_) | Mismatch(_))) => Error::Usage(format!(
-                "{weights} does not say which network it belongs to, and does not fit '{preset}', for which it was \
-                 taken; add --preset: {problem}"
-            )),
+            Error::Model(problem @ (Import(_) | Mismatch(_))) => {
+                let (weights, problem) = (weights.clone(), Box::new(problem));
+                Error::UnfitPreset { weights, preset, problem }
+            }
             other => other,
         });
         Ok(Some(Self(file?)))
@@ -56,12 +56,7 @@ impl Pretrained {
             (typed.sets("model.options"), asked.options != recipe.model.options),
         ];
         if refused.contains(&(true, true)) {
-            return Err(Error::Usage(format!(
-                "{} holds weights of preset '{}', and the network that was asked for is another one; leave --preset and \
-                 --set model.… out, or take other weights",
-                self.0.path.display(),
-                spec.preset
-            )));
+            return Err(Error::OtherNetwork { path: self.0.path.clone(), preset: spec.preset });
         }
         (recipe.normalization.mean, recipe.normalization.std) = (*mean, *std);
         if let Some(own) = &mut recipe.input {
@@ -104,24 +99,11 @@ impl Pretrained {
                 tensors.extend(own.map(|(name, variable)| (name, variable.detach().copy())));
             }
             HeadStart::Kept if description.class_names != class_names => {
-                return Err(Error::Usage(format!(
-                    "the head of {} tells other classes apart than the data have ({} and {}); take \
-                     --set transfer.head=new",
-                    path.display(),
-                    some(&description.class_names),
-                    some(class_names)
-                )));
+                let (known, wanted) = (description.class_names, class_names.to_vec());
+                return Err(Error::OtherHead { path, known, wanted });
             }
             HeadStart::Kept => {}
         }
         Ok(weights::load(store, &tensors)?)
     }
-}
-
-/// The first few names.
-pub(crate) fn some(names: &[String]) -> String {
-    let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
-    let more =
-        if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
-    format!("{}{more}", first.join(", "))
 }

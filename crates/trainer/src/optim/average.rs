@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn::VarStore};
 use xception::weights::Tensors;
 
-use crate::Error;
+use crate::invalid_value::InvalidValue;
+use crate::optim::Error;
 use crate::optim::schedule::{Position, Span};
 use crate::optim::state;
 
@@ -77,21 +78,22 @@ impl AverageConfig {
         }
     }
 
-    /// What is wrong with the numbers in a run of `epochs`, if anything.
-    pub(crate) fn problem(self, epochs: u64) -> Option<String> {
+    /// Refuses numbers that are out of range in a run of `epochs`.
+    pub(crate) fn check(self, epochs: u64) -> Result<(), InvalidValue> {
         let (AverageConfig::Ema { every, .. } | AverageConfig::Polyak { every, .. }) = self;
-        if every == 0 {
-            return Some("average.every must be at least 1, got 0".into());
-        }
+        InvalidValue::unless(every > 0, "average.every", "at least 1", every)?;
         match self {
-            AverageConfig::Ema { decay, .. } => (!(0.0..1.0).contains(&decay))
-                .then(|| format!("average.decay must be at least 0 and below 1, got {decay}")),
+            AverageConfig::Ema { decay, .. } => InvalidValue::unless(
+                (0.0..1.0).contains(&decay),
+                "average.decay",
+                "at least 0 and below 1",
+                decay,
+            ),
             AverageConfig::Polyak { from: Span::Epochs(from), .. } if from > epochs as f64 => {
-                Some(format!(
-                    "average.from.epochs must not be after the end of the run, got {from} of {epochs} epochs"
-                ))
+                let expected = format!("at most the {epochs} epochs of the run");
+                Err(InvalidValue::new("average.from.epochs", expected, from))
             }
-            AverageConfig::Polyak { from, .. } => from.problem("average.from"),
+            AverageConfig::Polyak { from, .. } => from.check("average.from"),
         }
     }
 }
@@ -136,10 +138,10 @@ impl Average {
     /// its own, bit for bit. Before any weights have counted the network keeps its own.
     ///
     /// The tensors stay where they are, so what a CUDA graph has recorded sees the averaged weights too.
-    pub(crate) fn during<T>(
+    pub(crate) fn during<T, E: From<Error>>(
         &mut self,
-        work: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         self.exchange()?;
         let done = work();
         self.exchange()?;

@@ -11,11 +11,11 @@ use tch::{Tensor, nn::VarStore};
 use torch_ext::LearningRate;
 use xception::weights::Tensors;
 
-use crate::Error;
+use crate::optim::Error;
 use crate::optim::state;
 
 pub(crate) use self::config::{Decays, OptimizerConfig};
-pub(crate) use self::layer_groups::{LayerGroup, problem as problem_of_groups};
+pub(crate) use self::layer_groups::{LayerGroup, check_numbers as check_groups};
 
 use self::rule::Rule;
 

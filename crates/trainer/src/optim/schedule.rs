@@ -7,6 +7,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid_value::InvalidValue;
+
 pub(crate) use self::position::{Position, Span};
 pub(crate) use self::warmup::Warmup;
 
@@ -119,8 +121,8 @@ impl Schedule {
         }
     }
 
-    /// What is wrong with the numbers, if anything.
-    pub(crate) fn problem(&self) -> Option<String> {
+    /// Refuses numbers that are out of range.
+    pub(crate) fn check(&self) -> Result<(), InvalidValue> {
         let (rate, parts) = match *self {
             Schedule::Constant { learning_rate } => (learning_rate, vec![]),
             Schedule::OneCycle { peak, warmup, start, end } => {
@@ -139,22 +141,25 @@ impl Schedule {
                 Schedule::OneCycle { .. } => "peak",
                 _ => "learning_rate",
             };
-            return Some(format!("schedule.{name} must be above 0, got {rate}"));
+            return Err(InvalidValue::new(format!("schedule.{name}"), "above 0", rate));
         }
         if let Some((name, part)) = parts.into_iter().find(|(_, part)| !(0.0..=1.0).contains(part))
         {
-            return Some(format!("schedule.{name} must be between 0 and 1, got {part}"));
+            return Err(InvalidValue::new(format!("schedule.{name}"), "between 0 and 1", part));
         }
         match self {
             Schedule::Step { milestones, .. } => {
                 let above = std::iter::once(&0.0).chain(milestones).zip(milestones);
                 let ascend = above.into_iter().all(|(below, above)| below < above);
-                (!ascend || milestones.is_empty()).then(|| {
-                    format!("schedule.milestones must be epochs above 0 in ascending order, got {milestones:?}")
-                })
+                InvalidValue::unless(
+                    ascend && !milestones.is_empty(),
+                    "schedule.milestones",
+                    "epochs above 0 in ascending order",
+                    format!("{milestones:?}"),
+                )
             }
-            Schedule::Exponential { every, .. } => every.problem("schedule.every"),
-            _ => None,
+            Schedule::Exponential { every, .. } => every.check("schedule.every"),
+            _ => Ok(()),
         }
     }
 }

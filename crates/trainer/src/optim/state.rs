@@ -6,10 +6,7 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 use xception::weights::Tensors;
 
-use crate::Error;
-
-/// Problems that a message spells out before it only counts.
-const SPELLED_OUT: usize = 12;
+use crate::optim::Error;
 
 /// Bytes that tensors take.
 pub(crate) fn bytes<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> u64 {
@@ -40,15 +37,10 @@ pub(crate) fn restore(
         Some(_) => None,
     });
     let unknown = tensors.keys().filter(|name| !known.contains_key(name));
-    let mut problems: Vec<String> =
+    let problems: Vec<String> =
         ours.chain(unknown.map(|name| format!("{name} is unknown here"))).collect();
     if !problems.is_empty() {
-        let count = problems.len();
-        problems.truncate(SPELLED_OUT);
-        if count > SPELLED_OUT {
-            problems.push(format!("… and {} more", count - SPELLED_OUT));
-        }
-        return Err(Error::State { what, count, problems: problems.join("\n  ") });
+        return Err(Error::State { what, problems });
     }
     tch::no_grad(|| {
         for (name, own) in own {
@@ -61,6 +53,7 @@ pub(crate) fn restore(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
     use tch::{Device, Kind};
 
     #[test]
@@ -76,8 +69,8 @@ mod tests {
         ]
         .into();
         let error = restore("optimizer", &own, &given).unwrap_err();
-        assert_eq!(error.exit_code(), 3);
-        let expected = "the saved state does not fit the optimizer in 4 places; go on with the recipe that it was saved \
+        assert_eq!(error.exit_code(), ExitCode::Data);
+        let expected = "the saved state does not fit the optimizer in 4 places; resume with the recipe that it was saved \
                         under:\n  b: expected shape [2], got [3]\n  c: expected kind Float, got Double\n  d is missing\n  \
                         e is unknown here";
         assert_eq!(error.to_string(), expected);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use torch_ext::distributed::{DistributedError, GlooAddress, StoreAddress};
 
 use super::attendee::Attendee;
-use crate::Error;
 use crate::console::log;
+use crate::ranks::Error;
 
 /// How long a machine may take to accept a connection.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -25,21 +25,16 @@ pub(super) fn check_host(store: &StoreAddress) -> Result<(), Error> {
     let StoreAddress { host, port } = store;
     let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
     if TcpListener::bind(("0.0.0.0", *port)).is_err_and(|error| taken(&error)) {
-        return Err(Error::Usage(format!(
-            "port {port} of this machine, MASTER_PORT, is taken; choose another one, the same for all ranks"
-        )));
+        return Err(Error::PortTaken { port: *port });
     }
     let found: Vec<SocketAddr> =
-        (host.as_str(), *port).to_socket_addrs().map_err(|error| unknown(host, &error))?.collect();
+        (host.as_str(), *port).to_socket_addrs().map_err(|error| unknown(host, error))?.collect();
     let here = |address: &SocketAddr| UdpSocket::bind((address.ip(), 0)).is_ok();
     // The address of a service is none of this machine's, and may lead here all the same.
     if found.iter().any(here) || leads_here(&found, *port) {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "MASTER_ADDR is {host}, which is no address of this machine, and rank 0 holds the store there; start rank 0 on \
-         that machine"
-    )))
+    Err(Error::NotThisMachine { host: host.clone() })
 }
 
 fn leads_here(found: &[SocketAddr], port: u16) -> bool {
@@ -65,7 +60,7 @@ pub(super) fn reach(store: &StoreAddress, keeper: &str, patience: Duration) -> R
                 problem
             }
             // A cluster may not know the name of a machine before the machine has started.
-            Err(error) => unknown(host, &error).to_string(),
+            Err(error) => unknown(host, error).to_string(),
         };
         if begun.elapsed() > patience {
             return Err(Error::Distributed(DistributedError {
@@ -87,8 +82,8 @@ pub(super) fn reach(store: &StoreAddress, keeper: &str, patience: Duration) -> R
     }
 }
 
-fn unknown(host: &str, error: &io::Error) -> Error {
-    Error::Usage(format!("MASTER_ADDR is {host}, which this machine does not know: {error}"))
+fn unknown(host: &str, reason: io::Error) -> Error {
+    Error::UnknownHost { host: host.to_string(), reason }
 }
 
 /// The address at which this machine reaches the store, unless a card is named. Gloo would take the host's name, which on
@@ -128,10 +123,11 @@ pub(super) fn check_card(address: &GlooAddress) -> Result<(), Error> {
     if cards.contains(name) {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "environment variable {INTERFACE} is {name:?}, expected a network card of this machine: {}",
-        cards.join(", ")
-    )))
+    Err(Error::Variable {
+        name: INTERFACE.to_string(),
+        value: name.clone(),
+        expected: format!("a network card of this machine: {}", cards.join(", ")),
+    })
 }
 
 /// Refuses addresses that cannot all be reached: some ranks on loopback, others not.
@@ -143,11 +139,10 @@ pub(super) fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
         }
     };
     match attendees.iter().rposition(some(true)) {
-        Some(rank) if attendees.iter().any(some(false)) => Err(Error::Usage(format!(
-            "rank {rank} would be reached at {}, which only its own machine knows: MASTER_ADDR means that there; give an \
-             address that every machine knows, or name each machine's network card in {INTERFACE}",
-            attendees[rank].address
-        ))),
+        Some(rank) if attendees.iter().any(some(false)) => {
+            let address = attendees[rank].address.clone();
+            Err(Error::Loopback { rank, address, interface: INTERFACE })
+        }
         _ => Ok(()),
     }
 }
@@ -155,6 +150,7 @@ pub(super) fn check_addresses(attendees: &[Attendee]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
 
     fn at(host: &str, port: u16) -> StoreAddress {
         StoreAddress { host: host.to_string(), port }
@@ -174,7 +170,7 @@ mod tests {
         let unknown = check_host(&at("no such name", port)).unwrap_err();
         assert!(unknown.to_string().contains("which this machine does not know"), "{unknown}");
         for error in [taken, elsewhere, unknown] {
-            assert_eq!(error.exit_code(), 2);
+            assert_eq!(error.exit_code(), ExitCode::Usage);
         }
     }
 
@@ -186,7 +182,7 @@ mod tests {
         reach(&at("127.0.0.1", port), "rank 0", brief).unwrap();
         drop(listens);
         let error = reach(&at("127.0.0.1", port), "rank 0", brief).unwrap_err();
-        assert_eq!(error.exit_code(), 7);
+        assert_eq!(error.exit_code(), ExitCode::Peer);
         assert!(error.to_string().contains("rank 0 was not reached within 0 s (Conn"), "{error}");
         let error = reach(&at("no such name", port), "rank 0", brief).unwrap_err();
         assert!(error.to_string().contains("which this machine does not know"), "{error}");
@@ -198,7 +194,7 @@ mod tests {
         check_card(&GlooAddress::HostName).unwrap();
         let error = check_card(&GlooAddress::Interface("no-such-card".to_string())).unwrap_err();
         assert!(error.to_string().contains(r#"is "no-such-card", expected a network card"#));
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), ExitCode::Usage);
     }
 
     #[test]
@@ -210,6 +206,6 @@ mod tests {
         check_addresses(&[at("127.0.0.1"), at("")]).unwrap();
         let error = check_addresses(&[at("10.0.0.1"), at("127.0.1.1")]).unwrap_err();
         assert!(error.to_string().starts_with("rank 1 would be reached at 127.0.1.1"), "{error}");
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), ExitCode::Usage);
     }
 }

@@ -7,7 +7,7 @@ use tch::Tensor;
 use torch_ext::distributed::{DistributedError, Work};
 
 use super::Peers;
-use crate::Error;
+use crate::ranks::Error;
 
 /// Bytes of the first bucket, and of the others. PyTorch: `kDefaultFirstBucketBytes`, `kDefaultBucketBytesCap`.
 const BYTES: [usize; 2] = [1 << 20, 25 << 20];

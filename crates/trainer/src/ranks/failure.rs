@@ -11,9 +11,9 @@ use torch_ext::distributed::{self, DistributedError, Store};
 use super::attendee::Attendee;
 use super::heartbeat::{self, Heartbeat};
 use super::rendezvous::Meeting;
-use super::{World, lock};
-use crate::Error;
+use super::{Error, World, lock};
 use crate::console::log;
+use crate::exit_code::ExitCode;
 
 /// The variable that names the file from which torchrun reads an error.
 const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
@@ -86,22 +86,23 @@ impl Exit {
         Ok(Self { rank, world_size, who, store: Arc::new(store), heartbeat, run })
     }
 
-    /// Ends this process because of `error`.
-    pub(super) fn fail(&self, error: &Error) -> ! {
-        let Error::Distributed(failed) = error else {
-            self.leave(Chain(error).to_string(), error.exit_code());
-        };
+    /// Ends this process because of `failure`.
+    pub(super) fn fail(&self, failure: &Failure<'_>) -> ! {
+        let text = Chain(failure.error).to_string();
+        if failure.code != ExitCode::Peer {
+            self.leave(text, failure.code);
+        }
         // As a rule another rank is the cause; then the heartbeat's thread ends the process.
         if self.heartbeat.suspect(VERDICT).is_some() {
             loop {
                 thread::park();
             }
         }
-        self.leave(format!("{failed}{}", self.run.hint()), Error::PEER_FAILED);
+        self.leave(format!("{text}{}", self.run.hint()), failure.code);
     }
 
     /// Ends this process for a reason of its own.
-    fn leave(&self, text: String, code: u8) -> ! {
+    fn leave(&self, text: String, code: ExitCode) -> ! {
         self.heartbeat.end();
         tell_launcher(&text, Cause::ThisRank);
         tracing::error!("{text}");
@@ -115,7 +116,7 @@ impl Exit {
             }
         });
         thread::sleep(READING);
-        distributed::leave(code.into());
+        distributed::leave(code.number().into());
     }
 }
 
@@ -142,25 +143,26 @@ impl World {
         self.barrier()
     }
 
-    /// Reports that this rank ends because of `error`. With several ranks the process ends here; one rank alone returns.
-    pub(crate) fn fail(&self, error: &Error) {
+    /// Reports that this rank ends because of `failure`. With several ranks the process ends here; one rank alone returns.
+    pub(crate) fn fail(&self, failure: &Failure<'_>) {
+        let text = Chain(failure.error).to_string();
         let Some(links) = &self.links else {
-            return tell_launcher(&Chain(error).to_string(), Cause::ThisRank);
+            return tell_launcher(&text, Cause::ThisRank);
         };
-        if !error.is_of_all_ranks() {
-            links.exit.fail(error);
+        if failure.scope == Scope::ThisRank {
+            links.exit.fail(failure);
         }
         // All end at the same step, each by the same error. A rank that is missing now has nothing left to lose.
         drop(self.finish());
-        match error {
-            Error::Interrupted { .. } if links.is_seen => log::aloud(&error.to_string()),
-            Error::Interrupted { .. } => tracing::warn!("{error}"),
+        match failure.code {
+            ExitCode::Interrupted(_) if links.is_seen => log::aloud(&text),
+            ExitCode::Interrupted(_) => tracing::warn!("{text}"),
             _ => {
-                tell_launcher(&Chain(error).to_string(), Cause::ThisRank);
-                tracing::error!("{}", Chain(error));
+                tell_launcher(&text, Cause::ThisRank);
+                tracing::error!("{text}");
             }
         }
-        distributed::leave(error.exit_code().into());
+        distributed::leave(failure.code.number().into());
     }
 }
 
@@ -171,7 +173,7 @@ pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), run: 
         // Leave also if the last messages cannot be written: the log may be on a disk that is cut off as well.
         heartbeat::spawn("leave", || {
             thread::sleep(READING);
-            distributed::leave(Error::PEER_FAILED.into())
+            distributed::leave(ExitCode::Peer.number().into())
         });
     }
     tell_launcher(&format!("rank {rank} of {world_size} left: {verdict}"), Cause::AnotherRank);
@@ -180,7 +182,42 @@ pub(super) fn leave_for(verdict: &str, (rank, world_size): (usize, usize), run: 
         run.wait_for_checkpoint();
         thread::sleep(READING);
     }
-    distributed::leave(Error::PEER_FAILED.into())
+    distributed::leave(ExitCode::Peer.number().into())
+}
+
+/// An error as the other ranks and the launcher have to know it.
+pub(crate) struct Failure<'a> {
+    error: &'a dyn std::error::Error,
+    code: ExitCode,
+    scope: Scope,
+}
+
+/// The ranks that meet an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// This one; the others do not know of it.
+    ThisRank,
+    /// All of them, at the same step.
+    AllRanks,
+}
+
+impl<'a> Failure<'a> {
+    /// An error that ends this rank, and of which the others do not know.
+    pub(crate) fn of_this_rank(error: &'a dyn std::error::Error, code: ExitCode) -> Self {
+        Self { error, code, scope: Scope::ThisRank }
+    }
+
+    /// An error that every rank meets at the same step.
+    pub(crate) fn of_all_ranks(error: &'a dyn std::error::Error, code: ExitCode) -> Self {
+        Self { error, code, scope: Scope::AllRanks }
+    }
+}
+
+impl Error {
+    /// This error as the other ranks and the launcher have to know it.
+    pub(super) fn failure(&self) -> Failure<'_> {
+        Failure::of_this_rank(self, self.exit_code())
+    }
 }
 
 /// The rank at fault when a process ends.
@@ -206,12 +243,12 @@ pub(super) fn tell_launcher(text: &str, cause: Cause) {
 }
 
 /// An error with its causes, for one line.
-pub(super) struct Chain<'a>(pub(super) &'a Error);
+pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut cause = std::error::Error::source(self.0);
+        let mut cause = self.0.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();

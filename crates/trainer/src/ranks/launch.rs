@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use torch_ext::distributed::{StoreAddress, StoreRole};
 
-use crate::Error;
+use crate::ranks::Error;
 
 /// The port at which ranks meet unless another is set; PyTorch's own.
 const PORT: u16 = 29500;
@@ -194,12 +194,7 @@ impl Variables<'_> {
     }
 
     fn needed(&self, name: &str) -> Result<String, Error> {
-        self.get(name).ok_or_else(|| {
-            Error::Usage(format!(
-                "environment variable {name} expected, but not set; a launcher such as torchrun sets it, and without one \
-                 it has to be there for every rank (docs/guide/distributed.md)"
-            ))
-        })
+        self.get(name).ok_or_else(|| Error::MissingVariable { name: name.to_string() })
     }
 
     fn number<T: FromStr>(&self, name: &str) -> Result<T, Error> {
@@ -247,7 +242,11 @@ impl Variables<'_> {
 }
 
 fn impossible(name: &str, value: &str, expected: &str) -> Error {
-    Error::Usage(format!("environment variable {name} is {value:?}, expected {expected}"))
+    Error::Variable {
+        name: name.to_string(),
+        value: value.to_string(),
+        expected: expected.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use super::launch::{Keeper, Launch};
 use super::rendezvous::{Meeting, Patience, Rendezvous};
 use super::silence::Silence;
 use super::{Links, World};
-use crate::Error;
 use crate::console::log;
+use crate::ranks::Error;
 
 /// How long ranks wait for each other at the start: a queue hands out machines one after the other.
 const GATHERING: Duration = Duration::from_secs(600);
@@ -38,12 +38,19 @@ impl World {
     ///
     /// A launcher's variable that is missing or impossible, and other ranks that do not come. An error after that is
     /// told to all of them, and ends the process.
-    pub(crate) fn join(fit: Result<(), Error>) -> Result<Self, Error> {
-        let met = fit.and_then(|()| Launch::of_this_process()).and_then(|launch| match launch {
+    pub(crate) fn join<E>(fit: Result<(), E>) -> Result<Self, E>
+    where
+        E: std::error::Error + From<Error>,
+    {
+        let met = fit.and_then(|()| Ok(Self::join_launched()?));
+        met.inspect_err(|error| failure::tell_launcher(&Chain(error).to_string(), Cause::ThisRank))
+    }
+
+    fn join_launched() -> Result<Self, Error> {
+        match Launch::of_this_process()? {
             Some(launch) => Self::meet(&launch),
             None => Ok(Self { restarts: Launch::restarts()?, ..Self::single() }),
-        });
-        met.inspect_err(|error| failure::tell_launcher(&Chain(error).to_string(), Cause::ThisRank))
+        }
     }
 
     /// Meets the ranks that `launch` is one of.
@@ -94,7 +101,8 @@ impl World {
         let (exit, meeting) = begun?;
         // Other ranks wait for this one now.
         let connected = Connected::new(launch, &meeting, &address);
-        let Connected { device, cpu, gpu } = connected.unwrap_or_else(|error| exit.fail(&error));
+        let Connected { device, cpu, gpu } =
+            connected.unwrap_or_else(|error| exit.fail(&error.failure()));
         tracing::info!(
             "rank {rank} of {world_size} · reached at {} · met at {at}",
             match &address {
@@ -172,7 +180,7 @@ impl World {
             };
             if let Err(error) = summed {
                 // libtorch's backward pass cannot be left with an error.
-                world.fail(&error);
+                world.fail(&error.failure());
             }
         })))
     }

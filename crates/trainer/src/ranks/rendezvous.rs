@@ -12,8 +12,8 @@ use torch_ext::distributed::{DistributedError, Store};
 use super::address::TELL;
 use super::attendee::Attendee;
 use super::silence::Silence;
-use crate::Error;
 use crate::console::log;
+use crate::ranks::Error;
 
 /// Pause between two reads of the store.
 const POLL: Duration = Duration::from_millis(100);
@@ -132,12 +132,8 @@ impl Rendezvous<'_> {
         let attendee: Attendee = serde_json::from_slice(&of_round.get(&came(rank))?)
             .map_err(|_| self.refused(format!("rank {rank} runs another version")))?;
         if attendee.world_size != self.world_size {
-            return Err(Error::OtherRank(format!(
-                "rank {rank} ({}) was started as one of {}, rank 0 as one of {}",
-                attendee.who(),
-                attendee.world_size,
-                self.world_size
-            )));
+            let (its, ours) = (attendee.world_size, self.world_size);
+            return Err(Error::OtherWorldSize { rank, who: attendee.who(), its, ours });
         }
         Ok(attendee)
     }

@@ -10,6 +10,9 @@ use datasets::{
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::error::Problem;
+use crate::invalid_value::InvalidValue;
+
 /// Which images are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -195,16 +198,15 @@ pub enum MixRecipe {
 }
 
 impl AugmentationRecipe {
-    /// What is wrong with the numbers, whatever the images are, if anything.
-    pub(crate) fn problem(&self) -> Option<String> {
-        if self.crop_padding > 0 && self.resized_crop.is_some() {
-            return Some(format!(
-                "augmentation.crop_padding must be 0 beside augmentation.resized_crop, got {}",
-                self.crop_padding
-            ));
-        }
-        let problem = self.for_training().check_options().err()?;
-        Some(format!("augmentation.{problem}"))
+    /// Refuses numbers that are out of range for images of any size.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        InvalidValue::unless(
+            self.crop_padding == 0 || self.resized_crop.is_none(),
+            "augmentation.crop_padding",
+            "0 beside augmentation.resized_crop",
+            self.crop_padding,
+        )?;
+        self.for_training().check_options().map_err(Problem::Augmentation)
     }
 
     /// The changes to the images that are trained on.

@@ -4,6 +4,8 @@ use datasets::{Broken, Fit, Order};
 use serde::{Deserialize, Serialize};
 use xception::weights::{Description, Interpolation};
 
+use crate::invalid_value::InvalidValue;
+
 /// From images of any size to squares of one, and who makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,18 +77,14 @@ impl InputRecipe {
         }
     }
 
-    pub(super) fn problem(self) -> Option<String> {
-        if !(1..=4096).contains(&self.side) {
-            return Some(format!("input.side must be 1 to 4096, got {}", self.side));
-        }
-        if !(self.crop_fraction > 0.1 && self.crop_fraction <= 1.0) {
-            let fraction = self.crop_fraction;
-            return Some(format!(
-                "input.crop_fraction must be above 0.1 and at most 1, got {fraction}"
-            ));
-        }
-        (!(1..=256).contains(&self.workers))
-            .then(|| format!("input.workers must be 1 to 256, got {}", self.workers))
+    /// Refuses numbers that are out of range.
+    pub(super) fn check(self) -> Result<(), InvalidValue> {
+        let Self { side, crop_fraction, workers, .. } = self;
+        InvalidValue::unless((1..=4096).contains(&side), "input.side", "1 to 4096", side)?;
+        let fits = crop_fraction > 0.1 && crop_fraction <= 1.0;
+        let accepted = "above 0.1 and at most 1";
+        InvalidValue::unless(fits, "input.crop_fraction", accepted, crop_fraction)?;
+        InvalidValue::unless((1..=256).contains(&workers), "input.workers", "1 to 256", workers)
     }
 
     /// How images are fitted.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use xception::{ModelSpec, summary::Summary};
 
+use crate::invalid_value::InvalidValue;
+
 /// Some epochs in a row in which images are of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,26 +23,31 @@ pub(super) fn side(stages: &[Stage], epoch: u64, epochs: u64) -> Option<usize> {
     stages.iter().find(lasts).or(stages.last()).map(|stage| stage.size)
 }
 
-/// What is wrong with the stages of a run of the network `spec`, if anything.
-pub(super) fn problem(stages: &[Stage], spec: ModelSpec) -> Option<String> {
+/// Refuses stages that do not make up a run, or that the network `spec` cannot take.
+pub(super) fn check(stages: &[Stage], spec: ModelSpec) -> Result<(), InvalidValue> {
     let untils: Vec<f64> = stages.iter().map(|stage| stage.until).collect();
     let rise = untils.windows(2).all(|pair| pair[0] < pair[1]);
     let in_range = untils.iter().all(|until| *until > 0.0);
-    if !(rise && in_range && untils.last().is_none_or(|last| *last == 1.0)) {
-        return Some(format!(
-            "progressive.until must be above 0, rise from stage to stage and end with 1, got {untils:?}"
-        ));
-    }
-    stages.iter().find_map(|stage| {
-        let table = spec.architecture().ok()?;
-        let input = i64::try_from(stage.size).ok().filter(|size| *size > 0);
+    InvalidValue::unless(
+        rise && in_range && untils.last().is_none_or(|last| *last == 1.0),
+        "progressive.until",
+        "above 0, rise from stage to stage and end with 1",
+        format!("{untils:?}"),
+    )?;
+    let Ok(table) = spec.architecture() else { return Ok(()) };
+    for &Stage { size, .. } in stages {
+        let input = i64::try_from(size).ok().filter(|size| *size > 0);
         let problem = match input {
-            Some(input) => Summary::new(&table, spec.classes, input).err()?.to_string(),
+            Some(input) => match Summary::new(&table, spec.classes, input) {
+                Ok(_) => continue,
+                Err(error) => error.to_string(),
+            },
             None => "images need a row and a column".to_string(),
         };
-        let size = stage.size;
-        Some(format!("progressive.size must be what the network can take, got {size}: {problem}"))
-    })
+        let (accepted, got) = ("a size that the network can take", format!("{size}: {problem}"));
+        return Err(InvalidValue::new("progressive.size", accepted, got));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -73,7 +80,7 @@ mod tests {
         assert!(error.contains(expected), "{error}");
     }
 
-    fn resolved(stages: &str) -> Result<Recipe, crate::Error> {
+    fn resolved(stages: &str) -> Result<Recipe, crate::recipe::Error> {
         Recipe::resolve(&Request {
             set: vec![format!("progressive={stages}")],
             ..Request::default()
@@ -106,7 +113,7 @@ mod tests {
         refused("[{ until = nan, size = 16 }]", &format!("{until} [NaN]"));
         refused(
             "[{ until = 1.0, size = 0 }]",
-            "progressive.size must be what the network can take, got 0: images need a row and a column",
+            "progressive.size must be a size that the network can take, got 0: images need a row and a column",
         );
         refused("[{ until = 1.0 }]", "missing field `size`");
         refused("[{ until = 1.0, size = 32, from = 3 }]", "unknown field `from`");
@@ -117,10 +124,10 @@ mod tests {
     fn a_size_that_vanishes_in_the_network_is_refused() {
         let stages = [Stage { until: 1.0, size: 4 }];
         assert_eq!(
-            problem(&stages, ModelSpec::new(Preset::Xception)).unwrap(),
-            "progressive.size must be what the network can take, got 4: input of 4 pixels is too small: the feature \
-             map vanishes before the head"
+            check(&stages, ModelSpec::new(Preset::Xception)).unwrap_err().to_string(),
+            "progressive.size must be a size that the network can take, got 4: input of 4 pixels is too small: the \
+             feature map vanishes before the head"
         );
-        assert_eq!(problem(&stages, ModelSpec::new(Preset::NotebookCifar10)), None);
+        check(&stages, ModelSpec::new(Preset::NotebookCifar10)).unwrap();
     }
 }

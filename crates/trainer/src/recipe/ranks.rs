@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid_value::InvalidValue;
+
 /// What changes with the number of ranks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,15 +46,12 @@ impl RanksRecipe {
         }
     }
 
-    /// What is wrong with the table beside `accumulation`, if anything.
-    pub(super) fn problem(self, accumulation: usize) -> Option<String> {
-        let micro = self.batch_norm == RankStatistics::Synchronised && accumulation > 1;
-        micro.then(|| {
-            format!(
-                "ranks.batch_norm = \"synchronised\" needs accumulation = 1, got {accumulation}: micro-batches are \
-                 normalised one by one"
-            )
-        })
+    /// Refuses a table that does not go with `accumulation`.
+    pub(super) fn check(self, accumulation: usize) -> Result<(), InvalidValue> {
+        let fits = self.batch_norm == RankStatistics::Broadcast || accumulation == 1;
+        let accepted =
+            "1 where ranks.batch_norm is \"synchronised\", which normalises whole batches";
+        InvalidValue::unless(fits, "accumulation", accepted, accumulation)
     }
 }
 
@@ -69,7 +68,7 @@ mod tests {
             (read.learning_rate_factor(8), read.batch_norm),
             (1.0, RankStatistics::Synchronised)
         );
-        assert!(read.problem(1).is_none() && read.problem(2).is_some());
+        assert!(read.check(1).is_ok() && read.check(2).is_err());
         toml::from_str::<RanksRecipe>("learning_rate = \"linear\"").unwrap_err();
     }
 }

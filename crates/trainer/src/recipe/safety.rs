@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid_value::InvalidValue;
+
 /// How often a run is saved. It always is at the end of an epoch and when it is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,31 +36,27 @@ pub enum NonFinite {
 }
 
 impl CheckpointRecipe {
-    /// What is wrong with the numbers, if anything.
-    pub(super) fn problem(&self) -> Option<String> {
+    /// Refuses numbers that are out of range.
+    pub(super) fn check(&self) -> Result<(), InvalidValue> {
         let Self { every_minutes, keep } = *self;
-        if !(0.0..=1e6).contains(&every_minutes) {
-            return Some(format!(
-                "checkpoints.every_minutes must be between 0 and 1000000, got {every_minutes}"
-            ));
-        }
+        let (fits, accepted) = ((0.0..=1e6).contains(&every_minutes), "between 0 and 1000000");
+        InvalidValue::unless(fits, "checkpoints.every_minutes", accepted, every_minutes)?;
         // One alone is no fallback: it may be the one that the disk spoils.
-        (keep < 2).then(|| format!("checkpoints.keep must be at least 2, got {keep}"))
+        InvalidValue::unless(keep >= 2, "checkpoints.keep", "at least 2", keep)
     }
 }
 
 impl NonFinite {
-    /// What is wrong with the numbers, if anything.
-    pub(super) fn problem(&self) -> Option<String> {
-        match *self {
-            NonFinite::Stop => None,
-            NonFinite::Skip { limit } | NonFinite::RollBack { limit, .. } if limit == 0 => {
-                Some("non_finite.limit must be at least 1, got 0; for none at all, action = \"stop\"".to_string())
-            }
-            NonFinite::RollBack { leave_out: 0, .. } => Some(
-                "non_finite.leave_out must be at least 1, got 0: the same batch would do the same again".to_string(),
-            ),
-            NonFinite::Skip { .. } | NonFinite::RollBack { .. } => None,
+    /// Refuses numbers that are out of range.
+    pub(super) fn check(&self) -> Result<(), InvalidValue> {
+        if let NonFinite::Skip { limit } | NonFinite::RollBack { limit, .. } = *self {
+            let accepted = "at least 1 (action = \"stop\" allows none)";
+            InvalidValue::unless(limit > 0, "non_finite.limit", accepted, limit)?;
         }
+        if let NonFinite::RollBack { leave_out, .. } = *self {
+            let accepted = "at least 1, or the same batch would fail again";
+            InvalidValue::unless(leave_out > 0, "non_finite.leave_out", accepted, leave_out)?;
+        }
+        Ok(())
     }
 }

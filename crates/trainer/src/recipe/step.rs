@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid_value::InvalidValue;
+
 /// The table `[clipping]` of a recipe: what becomes of gradients that are too long.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,10 +14,10 @@ pub struct Clipping {
 }
 
 impl Clipping {
-    /// What is wrong with the number, if anything.
-    pub(crate) fn problem(self) -> Option<String> {
+    /// Refuses a number that is out of range.
+    pub(super) fn check(self) -> Result<(), InvalidValue> {
         let fits = self.max_norm.is_finite() && self.max_norm > 0.0;
-        (!fits).then(|| format!("clipping.max_norm must be above 0, got {}", self.max_norm))
+        InvalidValue::unless(fits, "clipping.max_norm", "above 0", self.max_norm)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every recipe parses, builds and says where its figures come from; every slip is named.
 
 use super::*;
+use crate::exit_code::ExitCode;
 use crate::optim::optimizer::Decays;
 
 fn arguments(recipe: &str, set: &[&str]) -> Request {
@@ -14,7 +15,7 @@ fn arguments(recipe: &str, set: &[&str]) -> Request {
 #[track_caller]
 fn refused(set: &[&str], expected: &str) {
     let error = Recipe::resolve(&arguments("quick", set)).unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    assert_eq!(error.exit_code(), ExitCode::Usage, "{error}");
     assert!(error.to_string().contains(expected), "{error}");
 }
 
@@ -159,7 +160,10 @@ fn slips_are_named() {
     // Another optimizer has other keys, and the recipe's own do not fit it.
     refused(&["optimizer.name=sgd"], "unknown field `beta1`");
     refused(&["accumulation=0"], "accumulation must be at least 1, got 0");
-    refused(&["accumulation=3"], "accumulation must divide batch_size, got 3 micro-batches of 128");
+    refused(
+        &["accumulation=3"],
+        "accumulation must be a divisor of batch_size, which is 128, got 3",
+    );
     refused(&["clipping.max_norm=0.0"], "clipping.max_norm must be above 0, got 0");
     refused(&["clipping.norm=1.0"], "unknown field `norm`");
     refused(&["warmup={ length={ weeks=1 }, start=0.1 }"], "unknown variant `weeks`");

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid_value::InvalidValue;
+
 /// What is taken over, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,18 +39,22 @@ pub enum Statistics {
 }
 
 impl TransferRecipe {
-    pub(super) fn problem(&self, epochs: u64, drop_path: Option<f64>) -> Option<String> {
-        if self.frozen_epochs > epochs {
-            return Some(format!(
-                "transfer.frozen_epochs must not be above epochs, got {} of {epochs}: --set transfer.frozen_epochs=0 \
-                 trains the whole network from the start, {epochs} its head alone",
-                self.frozen_epochs
-            ));
-        }
-        (self.statistics == Statistics::Frozen && drop_path.is_some()).then(|| {
-            "transfer.statistics = \"frozen\" runs the modules as in evaluation, where nothing is dropped: leave \
-             model.drop_path out, or train the statistics"
-                .to_string()
-        })
+    /// Refuses a table that does not go with `epochs` and with `model.drop_path`.
+    pub(super) fn check(&self, epochs: u64, drop_path: Option<f64>) -> Result<(), InvalidValue> {
+        InvalidValue::unless(
+            self.frozen_epochs <= epochs,
+            "transfer.frozen_epochs",
+            format!(
+                "at most epochs, which is {epochs} (0 trains the whole network from the start, {epochs} its head alone)"
+            ),
+            self.frozen_epochs,
+        )?;
+        InvalidValue::unless(
+            self.statistics == Statistics::Trained || drop_path.is_none(),
+            "transfer.statistics",
+            "\"trained\" beside model.drop_path, because frozen statistics run the modules as in evaluation, where \
+             nothing is dropped",
+            "\"frozen\"",
+        )
     }
 }

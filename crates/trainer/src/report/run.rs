@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::curves::Curves;
-use crate::Error;
+use super::error::{Error, Problem};
 use crate::evaluation::{self, Details, FirstLayer};
+use crate::file_error::FileError;
 
 /// Files that every run has from its first second on.
 const NEEDED: [&str; 3] = ["config.toml", "env.json", "metrics.jsonl"];
@@ -40,21 +41,17 @@ impl Run {
         let missing: Vec<&str> =
             NEEDED.into_iter().filter(|name| !folder.join(name).is_file()).collect();
         if !missing.is_empty() {
-            return Err(Error::Usage(format!(
-                "{} is not the folder of a run: no {} in it; give a folder that `xception train` made",
-                folder.display(),
-                missing.join(", no ")
-            )));
+            return Err(Error::NotARun { folder: folder.to_path_buf(), missing });
         }
         let recipe_path = folder.join("config.toml");
         let recipe_text = text(&recipe_path)?;
         let recipe = recipe_text
             .parse()
-            .map_err(|error: toml::de::Error| unusable(&recipe_path, error.message()))?;
+            .map_err(|error| unusable(&recipe_path, Problem::Toml(Box::new(error))))?;
         let details_path = folder.join(evaluation::FILE);
         let details: Option<Details> = document(&details_path)?;
         if details.as_ref().is_some_and(|details| !details.is_consistent()) {
-            return Err(unusable(&details_path, "its lists are not of one length per class"));
+            return Err(unusable(&details_path, Problem::Inconsistent));
         }
         let results: Option<Value> = document(&folder.join("results.json"))?;
         let last = folder.join("last.safetensors");
@@ -157,7 +154,7 @@ fn name_of(folder: &Path) -> String {
 }
 
 fn text(path: &Path) -> Result<String, Error> {
-    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    let bytes = fs::read(path).map_err(FileError::on("read", path))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -167,12 +164,9 @@ fn document<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
         return Ok(None);
     }
     let document = serde_json::from_str(&text(path)?);
-    document.map(Some).map_err(|error| unusable(path, &error.to_string()))
+    document.map(Some).map_err(|error| unusable(path, Problem::Json(error)))
 }
 
-fn unusable(path: &Path, problem: &str) -> Error {
-    Error::Usage(format!(
-        "{} cannot be used: {problem}; restore the file, or report another run",
-        path.display()
-    ))
+fn unusable(path: &Path, problem: Problem) -> Error {
+    Error::Unusable { path: path.to_path_buf(), problem }
 }

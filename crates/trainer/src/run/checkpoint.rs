@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xception::weights::{self, Tensors};
 
-use crate::Error;
-use crate::error::SaveError;
+use crate::file_error::FileError;
+use crate::run::{Error, SaveError};
 pub(crate) use manifest::Files;
 
 pub(crate) use disk::{Disk, RealDisk};
@@ -46,10 +46,10 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    pub(crate) fn to_files(&self) -> Result<Files, Error> {
+    pub(crate) fn to_files(&self) -> Result<Files, xception::Error> {
         let tensors = |name: &str, tensors| {
             let bytes = weights::serialize(Path::new(name), tensors, &Default::default())?;
-            Ok::<_, Error>((name.to_string(), bytes))
+            Ok::<_, xception::Error>((name.to_string(), bytes))
         };
         let mut files = Files::from([
             (STATE.to_string(), json(&self.state)),
@@ -124,10 +124,10 @@ impl<D: Disk> Checkpoints<D> {
     ///
     /// Nobody else may be writing there: the run's lock sees to it.
     pub(crate) fn open(disk: D, folder: PathBuf, keep: usize) -> Result<Self, Error> {
-        disk.create_folder(&folder).map_err(Error::file("create", &folder))?;
-        let there = disk.list(&folder).map_err(Error::file("read", &folder))?;
+        disk.create_folder(&folder).map_err(FileError::on("create", &folder))?;
+        let there = disk.list(&folder).map_err(FileError::on("read", &folder))?;
         for half in there.iter().filter(|path| path.extension().is_some_and(|end| end == "tmp")) {
-            disk.remove_folder(half).map_err(Error::file("remove", half))?;
+            disk.remove_folder(half).map_err(FileError::on("remove", half))?;
         }
         Ok(Self { disk, folder, keep, verified: BTreeSet::new() })
     }
@@ -139,7 +139,7 @@ impl<D: Disk> Checkpoints<D> {
         if self.is_good(&place) {
             return Ok(place);
         }
-        let files = manifest::sealed(checkpoint.to_files().map_err(Box::new)?);
+        let files = manifest::sealed(checkpoint.to_files()?);
         let half = place.with_extension("tmp");
         if let Err(error) = self.write(&files, &half, &place) {
             // What cannot be removed now is removed when the run is opened again.
@@ -230,7 +230,7 @@ impl<D: Disk> Checkpoints<D> {
     /// The newest good checkpoint, if there is one, and those that were passed over on the way to it.
     pub(crate) fn newest(&mut self) -> Result<Found, Error> {
         let mut passed_over = Vec::new();
-        for place in self.newest_first().map_err(Error::file("read", &self.folder))? {
+        for place in self.newest_first().map_err(FileError::on("read", &self.folder))? {
             let read = manifest::verified(&self.disk, &place)
                 .and_then(|files| Checkpoint::from_files(&files));
             match read {

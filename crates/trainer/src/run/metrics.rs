@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::Error;
+use crate::file_error::FileError;
+use crate::run::Error;
 
 /// The open file.
 pub(crate) struct Metrics {
@@ -28,8 +29,8 @@ impl Metrics {
             .write(true)
             .truncate(false)
             .open(path)
-            .map_err(Error::file("open", path))?;
-        let length = file.seek(SeekFrom::End(0)).map_err(Error::file("read", path))?;
+            .map_err(FileError::on("open", path))?;
+        let length = file.seek(SeekFrom::End(0)).map_err(FileError::on("read", path))?;
         Ok(Self { path: path.to_path_buf(), file, length, pending: Vec::new() })
     }
 
@@ -46,7 +47,7 @@ impl Metrics {
         }
         self.pending.clear();
         self.length = self.length.min(length);
-        self.settle().map_err(Error::file("write", &self.path))
+        Ok(self.settle().map_err(FileError::on("write", &self.path))?)
     }
 
     /// Bytes so far, which will survive a power cut.

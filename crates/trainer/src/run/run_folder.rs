@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::file_error::FileError;
 use crate::ranks::World;
 use crate::recipe::{Recipe, Text};
+use crate::run::Error;
 use crate::whole_file;
 
 /// An existing folder that belongs to one run, and to this process alone as long as the value lives.
@@ -34,23 +35,14 @@ impl RunFolder {
     pub(crate) fn create(asked: Option<&Path>, name: &str) -> Result<Self, Error> {
         let path = match asked {
             Some(path) if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) => {
-                let resumable = match path.join(CONFIG).is_file() {
-                    true => format!(", or go on with what is there (--resume {})", path.display()),
-                    false => String::new(),
-                };
-                return Err(Error::Usage(format!(
-                    "--out {}: the folder is not empty; give a new one{resumable}",
-                    path.display()
-                )));
+                let is_run = path.join(CONFIG).is_file();
+                return Err(Error::NotEmpty { path: path.to_path_buf(), is_run });
             }
             Some(path) if path.is_file() => {
-                return Err(Error::Usage(format!(
-                    "--out {}: that is a file; give a new folder",
-                    path.display()
-                )));
+                return Err(Error::IsFile { path: path.to_path_buf() });
             }
             Some(path) => {
-                fs::create_dir_all(path).map_err(Error::file("create", path))?;
+                fs::create_dir_all(path).map_err(FileError::on("create", path))?;
                 path.to_path_buf()
             }
             None => Self::create_numbered(Path::new("runs"), name)?,
@@ -60,7 +52,7 @@ impl RunFolder {
 
     /// The folder that rank 0 keeps, for the log of another rank. On another machine it holds nothing else.
     pub(crate) fn of_rank_0(path: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(path).map_err(Error::file("create", path))?;
+        fs::create_dir_all(path).map_err(FileError::on("create", path))?;
         Ok(Self { path: path.to_path_buf(), _lock: None })
     }
 
@@ -70,10 +62,7 @@ impl RunFolder {
             return Self::of_rank_0(path);
         }
         if !path.join(CONFIG).is_file() {
-            return Err(Error::Usage(format!(
-                "--resume {}: there is no {CONFIG}, so it is not the folder of a run",
-                path.display()
-            )));
+            return Err(Error::NotARun { path: path.to_path_buf(), config: CONFIG });
         }
         // A file server may take a while to notice that a machine is gone, and its lock with it.
         let patience = if world.restarts() { LOCK_GOES } else { Duration::ZERO };
@@ -88,7 +77,7 @@ impl RunFolder {
             .write(true)
             .truncate(false)
             .open(&place)
-            .map_err(Error::file("create", &place))?;
+            .map_err(FileError::on("create", &place))?;
         let begun = Instant::now();
         let mut tried = lock.try_lock();
         while matches!(tried, Err(TryLockError::WouldBlock)) && begun.elapsed() < patience {
@@ -99,29 +88,27 @@ impl RunFolder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&place).unwrap_or_default();
-                return Err(Error::Usage(format!(
-                    "{} is in use by process {}; wait for it or end it",
-                    path.display(),
-                    holder.trim()
-                )));
+                return Err(Error::InUse { path, process: holder.trim().to_string() });
             }
-            Err(TryLockError::Error(error)) => return Err(Error::file("lock", &place)(error)),
+            Err(TryLockError::Error(error)) => {
+                return Err(FileError::on("lock", &place)(error).into());
+            }
         }
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
-            .map_err(Error::file("write", &place))?;
+            .map_err(FileError::on("write", &place))?;
         Ok(Self { path, _lock: Some(lock) })
     }
 
     fn create_numbered(runs: &Path, name: &str) -> Result<PathBuf, Error> {
-        fs::create_dir_all(runs).map_err(Error::file("create", runs))?;
+        fs::create_dir_all(runs).map_err(FileError::on("create", runs))?;
         for number in 1.. {
             let path =
                 runs.join(if number == 1 { name.to_string() } else { format!("{name}-{number}") });
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(path),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::file("create", &path)(error)),
+                Err(error) => return Err(FileError::on("create", &path)(error).into()),
             }
         }
         unreachable!("numbers do not end")
@@ -155,15 +142,16 @@ impl RunFolder {
     pub(crate) fn write_config(&self, recipe: &Recipe) -> Result<(), Error> {
         let text = toml::to_string(recipe).expect("a recipe is a table of plain values");
         let path = self.file(CONFIG);
-        whole_file::write(&path, &text)
+        Ok(whole_file::write(&path, &text)?)
     }
 
     /// What [`RunFolder::write_config`] wrote, as rank 0 has it.
     pub(crate) fn read_config(&self, world: &World) -> Result<Text, Error> {
         let path = self.file(CONFIG);
-        let text = match world.leads() {
-            true => fs::read(&path).map_err(Error::file("read", &path))?,
-            false => Vec::new(),
+        let text = if world.leads() {
+            fs::read(&path).map_err(FileError::on("read", &path))?
+        } else {
+            Vec::new()
         };
         let text = String::from_utf8_lossy(&world.broadcast_bytes(text)?).into_owned();
         Ok(Text { name: path.display().to_string(), text })
@@ -202,7 +190,7 @@ impl RunFolder {
     /// Writes a JSON document.
     pub(crate) fn write_json(&self, name: &str, document: &Value) -> Result<(), Error> {
         let path = self.file(name);
-        whole_file::write(&path, &format!("{document:#}\n"))
+        Ok(whole_file::write(&path, &format!("{document:#}\n"))?)
     }
 }
 
@@ -243,6 +231,7 @@ fn cpu_model() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
 
     #[test]
     fn a_folder_with_something_in_it_is_refused() {
@@ -251,7 +240,7 @@ mod tests {
         fs::write(folder.path().join("precious"), "").unwrap();
         let error = RunFolder::create(Some(folder.path()), "any").unwrap_err();
         assert!(error.to_string().ends_with("the folder is not empty; give a new one"), "{error}");
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), ExitCode::Usage);
     }
 
     #[test]
@@ -280,7 +269,7 @@ mod tests {
                 .ends_with("there is no config.toml, so it is not the folder of a run"),
             "{error}"
         );
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), ExitCode::Usage);
     }
 
     #[test]

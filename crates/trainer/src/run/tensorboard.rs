@@ -19,7 +19,8 @@ use image::{ImageFormat, RgbImage};
 
 use self::buckets::Buckets;
 use self::record::record;
-use crate::Error;
+use crate::file_error::FileError;
+use crate::run::{Error, EventsProblem};
 
 pub(crate) use self::event::Stamp;
 
@@ -37,11 +38,11 @@ pub(crate) struct EventWriter {
 impl EventWriter {
     /// A new file in `folder`, which is made if it is not there, named by time, host and process.
     pub(crate) fn create(folder: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
         let now = now();
         let name = format!("{PREFIX}{:010}.{}.{}", now as u64, host(), std::process::id());
         let path = folder.join(name);
-        let file = File::create_new(&path).map_err(Error::file("create", &path))?;
+        let file = File::create_new(&path).map_err(FileError::on("create", &path))?;
         let mut writer = Self { path, file, position: 0 };
         writer.append(&event::file_version(now))?;
         Ok(writer)
@@ -57,28 +58,27 @@ impl EventWriter {
     /// When the file is missing, shorter than `position`, or was never `position` bytes long; it is left as it was.
     pub(crate) fn reopen(folder: &Path, name: &str, position: u64) -> Result<Self, Error> {
         let path = folder.join(name);
-        let refuse = |problem: String| Error::Events { path: path.clone(), problem };
+        let refuse = |problem| Error::Events { path: path.clone(), problem };
         // What follows truncates: the name must not lead anywhere else.
         if !name.starts_with(PREFIX) || Path::new(name).file_name() != Some(name.as_ref()) {
-            return Err(refuse(format!("{name:?} is no event file of this folder")));
+            return Err(refuse(EventsProblem::OtherFolder(name.to_string())));
         }
         let opened = OpenOptions::new().read(true).write(true).open(&path);
         let mut file = opened.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => refuse("it is missing".to_string()),
-            _ => Error::file("read", &path)(error),
+            ErrorKind::NotFound => refuse(EventsProblem::Missing),
+            _ => FileError::on("read", &path)(error).into(),
         })?;
         let mut kept = Vec::new();
-        (&file).take(position).read_to_end(&mut kept).map_err(Error::file("read", &path))?;
+        (&file).take(position).read_to_end(&mut kept).map_err(FileError::on("read", &path))?;
         if (kept.len() as u64) < position {
-            let problem =
-                format!("it has {} bytes where the run had written {position}", kept.len());
-            return Err(refuse(problem));
+            let bytes = kept.len() as u64;
+            return Err(refuse(EventsProblem::Shorter { bytes, written: position }));
         }
         if kept.is_empty() || !record::is_whole(&kept) {
-            return Err(refuse(format!("no event ends at byte {position}")));
+            return Err(refuse(EventsProblem::NotAnEvent { position }));
         }
-        file.set_len(position).map_err(Error::file("write", &path))?;
-        file.seek(SeekFrom::Start(position)).map_err(Error::file("write", &path))?;
+        file.set_len(position).map_err(FileError::on("write", &path))?;
+        file.seek(SeekFrom::Start(position)).map_err(FileError::on("write", &path))?;
         Ok(Self { path, file, position })
     }
 
@@ -86,10 +86,10 @@ impl EventWriter {
     pub(crate) fn remove_all(folder: &Path) -> Result<(), Error> {
         let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
         for entry in entries {
-            let path = entry.map_err(Error::file("read", folder))?.path();
+            let path = entry.map_err(FileError::on("read", folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with(PREFIX) {
-                fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+                fs::remove_file(&path).map_err(FileError::on("remove", &path))?;
             }
         }
         Ok(())
@@ -103,10 +103,7 @@ impl EventWriter {
     /// An image.
     pub(crate) fn image(&mut self, stamp: Stamp, tag: &str, image: &RgbImage) -> Result<(), Error> {
         let mut png = Cursor::new(Vec::new());
-        // Into memory this can only fail where the program is wrong, as with an image of no pixels.
-        image
-            .write_to(&mut png, ImageFormat::Png)
-            .map_err(|error| Error::Internal(format!("image {tag}: {error}")))?;
+        image.write_to(&mut png, ImageFormat::Png).expect("memory takes an image with pixels");
         self.append(&event::image(stamp, tag, image.dimensions().into(), png.get_ref()))
     }
 
@@ -135,7 +132,7 @@ impl EventWriter {
 
     /// Waits until the disk has them: a [`position`](Self::position) that is written down must outlast a power cut.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(Error::file("write", &self.path))
+        Ok(self.file.sync_data().map_err(FileError::on("write", &self.path))?)
     }
 
     fn append(&mut self, event: &[u8]) -> Result<(), Error> {
@@ -144,7 +141,7 @@ impl EventWriter {
             // TensorBoard reads nothing behind half an event. Where it cannot be undone the first error says enough.
             drop(self.file.set_len(self.position));
             drop(self.file.seek(SeekFrom::Start(self.position)));
-            return Err(Error::file("write", &self.path)(error));
+            return Err(FileError::on("write", &self.path)(error).into());
         }
         self.position += record.len() as u64;
         Ok(())

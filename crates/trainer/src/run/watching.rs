@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use crate::Error;
+use crate::run::Error;
 use crate::run::metrics::Metrics;
 use crate::run::tensorboard::{EventWriter, Stamp, now};
 
@@ -71,7 +71,8 @@ impl Watch {
         self.event(|events| {
             for (name, variable) in variables {
                 let values = variable.detach().to_device(Device::Cpu).to_kind(Kind::Float);
-                let values: Vec<f32> = Vec::try_from(values.contiguous().view(-1))?;
+                let values: Vec<f32> =
+                    Vec::try_from(values.contiguous().view(-1)).expect("a vector of float32");
                 events.histogram(stamp(step), &format!("weights/{name}"), &values)?;
             }
             Ok(())

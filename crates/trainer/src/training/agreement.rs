@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::origin::{arithmetic, fingerprint};
-use crate::Error;
 use crate::data::{Data, DataSpec};
 use crate::ranks::World;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::{Arithmetic, Fingerprint, differences, hexadecimal};
+use crate::training::Error;
 
 /// Refuses archives where rank 0 has other images, or the other way round: ranks index archives together, and one would
 /// wait for the others.
@@ -22,7 +22,7 @@ pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error
             if own == of_rank_0 {
                 return Ok(());
             }
-            Err(Error::OtherRank(format!("data: on rank 0 it is {of_rank_0}, here {own}")))
+            Err(Error::OtherRank(vec![format!("data: on rank 0 it is {of_rank_0}, here {own}")]))
         },
     )
 }
@@ -37,11 +37,11 @@ pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result
     };
     world.check_against_rank_0("origin", own, |own, of_rank_0| {
         let other_version =
-            || Error::OtherRank(format!("rank 0 runs another version, this is {VERSION}"));
+            || Error::OtherRank(vec![format!("rank 0 runs another version, here it is {VERSION}")]);
         let of_rank_0 = Agreement::read(of_rank_0).ok_or_else(other_version)?;
         Agreement::read(own).ok_or_else(other_version)?.check(&of_rank_0)
     })?;
-    world.barrier()
+    Ok(world.barrier()?)
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -89,7 +89,7 @@ impl Agreement {
         if differences.is_empty() {
             return Ok(());
         }
-        Err(Error::OtherRank(differences.join("\n  ")))
+        Err(Error::OtherRank(differences))
     }
 }
 
@@ -102,6 +102,7 @@ fn class_names(data: &Data) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
     use crate::recipe::Request;
 
     #[test]
@@ -133,7 +134,7 @@ mod tests {
             ),
         ] {
             let error = own.check(&rank("Cuda(0)", 2)).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
+            assert_eq!(error.exit_code(), ExitCode::Usage);
             assert!(error.to_string().contains(expected), "{error}");
         }
     }

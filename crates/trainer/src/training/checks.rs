@@ -2,10 +2,10 @@
 
 use datasets::{Decoded, Source};
 
-use crate::Error;
+use super::error::DeadData;
 
 /// Refuses images from which nothing can be learned; warns of classes without images.
-pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
+pub(super) fn data(train: &dyn Source) -> Result<(), DeadData> {
     let classes = train.class_names().len();
     let mut counts = vec![0_u64; classes];
     for index in 0..train.len() {
@@ -14,24 +14,14 @@ pub(super) fn data(train: &dyn Source) -> Result<(), Error> {
     let present = counts.iter().filter(|&&count| count > 0).count();
     if present < 2 {
         let class = counts.iter().position(|&count| count > 0).unwrap_or(0);
-        return Err(Error::DeadData(format!(
-            "every training image is of class '{}': there is nothing to tell apart",
-            train.class_names()[class]
-        )));
+        return Err(DeadData::OneClass { class: train.class_names()[class].clone() });
     }
     if all_the_same(train) {
-        return Err(Error::DeadData(format!(
-            "all {} training images are the same: there is nothing to learn",
-            train.len()
-        )));
+        return Err(DeadData::AllTheSame { images: train.len() });
     }
-    if let Some((class, error)) = unreadable_class(train) {
-        return Err(Error::DeadData(format!(
-            "not one of the {} training images of class '{}' can be read; put good ones there, or remove the class: \
-             {error}",
-            counts[class],
-            train.class_names()[class]
-        )));
+    if let Some((class, first)) = unreadable_class(train) {
+        let (images, class) = (counts[class], train.class_names()[class].clone());
+        return Err(DeadData::UnreadableClass { images, class, first: Box::new(first) });
     }
     let missing: Vec<&str> = (0..classes)
         .filter(|&class| counts[class] == 0)
@@ -151,7 +141,6 @@ mod tests {
             error.to_string(),
             "every training image is of class 'dog': there is nothing to tell apart"
         );
-        assert_eq!(error.exit_code(), 3);
         assert_eq!(
             refused([9, 9, 9], [0, 1, 2]).to_string(),
             "all 3 training images are the same: there is nothing to learn"

@@ -3,11 +3,11 @@
 use tch::Device;
 
 use super::totals::Totals;
-use crate::Error;
 use crate::learner::{Phase, StepContext, StepOutput};
 use crate::optim::schedule::Position;
 use crate::recipe::{RankStatistics, Recipe, Statistics, TransferRecipe};
 use crate::run::checkpoint::{Best, State, Sums};
+use crate::training::Error;
 
 /// The course of a run, and how far it is.
 pub(super) struct Course<'a> {
@@ -143,7 +143,7 @@ impl<'a> Course<'a> {
     pub(super) fn read_sums(&mut self) -> Result<(), Error> {
         self.state.epoch = self.epoch.read();
         self.state.unlogged = self.unlogged.read();
-        self.last_step().check_finite(self.state.unlogged.loss)
+        Ok(self.last_step().check_finite(self.state.unlogged.loss)?)
     }
 
     /// Begins the sums of the next line of the log.

@@ -2,10 +2,10 @@
 
 use super::Training;
 use super::resuming::interrupted;
-use crate::Error;
 use crate::console::progress::Progress;
 use crate::duration::clock;
 use crate::evaluation::Evaluation;
+use crate::training::Error;
 
 impl Training<'_> {
     /// Measures the epoch that was just trained, writes its weights, and begins the sums of the next.

@@ -4,7 +4,7 @@ use std::fs;
 
 use xception::summary::{LayerKind, LayerRow, Summary};
 
-use crate::Error;
+use super::error::{TooLarge, gibibytes};
 use crate::precision::Precision;
 
 /// Bytes that libtorch and the program need in every run, by measurement.
@@ -50,25 +50,18 @@ impl Needs {
 
     /// Refuses a batch that does not fit into its part of `free` bytes, which `ranks` on this machine share. The error says
     /// which batch would fit.
-    pub(super) fn check(self, batch_size: u64, free: Option<u64>, ranks: u64) -> Result<(), Error> {
+    pub(super) fn check(
+        self,
+        batch_size: u64,
+        free: Option<u64>,
+        ranks: u64,
+    ) -> Result<(), TooLarge> {
         let free = free.map(|free| free / ranks);
-        let each = if ranks == 1 { "" } else { " for each rank on this machine" };
         let Some(free) = free.filter(|&free| self.of_batch(batch_size) > free) else {
             return Ok(());
         };
         let fits = free.saturating_sub(self.fixed) / self.each.max(1);
-        let cure = match fits {
-            0 => {
-                "not even one image fits: a smaller network or a machine with more memory is needed"
-                    .to_string()
-            }
-            fits => format!("batch_size={fits} would fit (--set batch_size={fits})"),
-        };
-        Err(Error::TooLarge(format!(
-            "a batch of {batch_size} needs about {} of memory, and {} are free{each}; {cure}",
-            gibibytes(self.of_batch(batch_size)),
-            gibibytes(free)
-        )))
+        Err(TooLarge { batch_size, needed: self.of_batch(batch_size), free, ranks, fits })
     }
 
     /// The memory that batches need, for a message when memory ran out.
@@ -80,10 +73,6 @@ impl Needs {
             gibibytes(self.of_batch((batch_size / 2).max(1)))
         )
     }
-}
-
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// Bytes that this process may still take: those of the machine, or of its control group where that has less. `None` where
@@ -159,7 +148,6 @@ mod tests {
         needs.check(64, None, 1).expect("where the system does not say, nothing is refused");
         needs.check(8, Some(4 << 30), 1).unwrap();
         let error = needs.check(64, Some(4 << 30), 1).unwrap_err();
-        assert_eq!(error.exit_code(), 6);
         assert_eq!(
             error.to_string(),
             "a batch of 64 needs about 10.7 GiB of memory, and 4.0 GiB are free; batch_size=21 would fit (--set \

@@ -9,7 +9,6 @@ use tch::{Device, Tensor, nn::VarStore};
 use xception::Xception;
 use xception::weights::{self, Description, Tensors};
 
-use crate::Error;
 use crate::learner::Learner;
 use crate::network::transfer::Pretrained;
 use crate::optim::average::{Average, AverageConfig};
@@ -17,6 +16,7 @@ use crate::optim::schedule::Position;
 use crate::ranks::World;
 use crate::recipe::HeadStart;
 use crate::run::checkpoint::Checkpoint;
+use crate::training::Error;
 
 /// The network of a run, as this rank has it.
 pub(super) struct Model {
@@ -67,7 +67,7 @@ impl Model {
     /// Takes the weights after the step at `position` into the average, if there is one.
     pub(super) fn update_average(&mut self, position: &Position) -> Result<(), Error> {
         match &mut self.average {
-            Some(average) => average.update(position),
+            Some(average) => Ok(average.update(position)?),
             None => Ok(()),
         }
     }
@@ -119,7 +119,7 @@ impl Model {
     /// Copies the running statistics of rank 0 to the other ranks, each of which saw other images, before they are used or
     /// saved.
     pub(super) fn share_statistics(&self, world: &World) -> Result<(), Error> {
-        world.broadcast(&self.variables(|variable| !variable.requires_grad()))
+        Ok(world.broadcast(&self.variables(|variable| !variable.requires_grad()))?)
     }
 
     /// Refuses ranks whose parameters differ in any bit after `step`.
@@ -129,10 +129,7 @@ impl Model {
                 tracing::debug!("parameters agree on all ranks after step {step}");
                 Ok(())
             }
-            Some(rank) => Err(Error::RanksDiffer(format!(
-                "rank {rank} has other parameters than rank 0 after step {step}: a machine computes wrongly, or versions \
-                 differ"
-            ))),
+            Some(rank) => Err(Error::RanksDiffer { rank, step }),
         }
     }
 

@@ -1,10 +1,13 @@
 //! A loss that is not finite: the run stops, skips the batch, or rolls back, as its recipe says.
 
+use std::path::Path;
+
 use datasets::Batch;
 use tch::{Tensor, nn::VarStore};
 
 use super::Training;
-use crate::Error;
+use super::error::{BadBatch, Error, Rest};
+use crate::learner::{self, NonFiniteLoss};
 use crate::recipe::NonFinite;
 use crate::run::checkpoint::State;
 
@@ -81,11 +84,11 @@ impl Training<'_> {
     /// # Errors
     /// `error`, where the run cannot or may not continue.
     pub(super) fn recover(&mut self, error: Error, batch: &Batch) -> Result<Recovery, Error> {
-        let Error::NonFiniteLoss { loss, epoch, step, learning_rate, .. } = error else {
+        let Error::Step(learner::Error::NonFiniteLoss(not_finite)) = error else {
             return Err(error);
         };
-        let context = self.non_finite_context(batch);
-        let error = Error::NonFiniteLoss { loss, epoch, step, learning_rate, context };
+        let NonFiniteLoss { loss, step, .. } = not_finite;
+        let error = Error::NonFiniteLoss { loss: not_finite, batch: self.bad_batch(batch) };
         let Some(recovery) = self.policy.recovery(&self.course.state) else { return Err(error) };
         match recovery {
             Recovery::Skip => {
@@ -100,19 +103,13 @@ impl Training<'_> {
     }
 
     /// The images of `batch` and the newest checkpoint, for a message.
-    fn non_finite_context(&self, batch: &Batch) -> String {
-        let images = batch.indices.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        match (self.world.leads(), self.saver.newest()) {
-            // Another rank than 0 knows neither checkpoints nor the other images of the batch.
-            (false, _) => format!(", this rank's share of which is the training images {images}"),
-            (true, Some(place)) => {
-                let place = place.display();
-                format!(", on the training images {images}; the newest checkpoint is {place}")
-            }
-            (true, None) => {
-                format!(", on the training images {images}; there is no checkpoint yet")
-            }
-        }
+    fn bad_batch(&self, batch: &Batch) -> BadBatch {
+        let rest = if self.world.leads() {
+            Rest::Checkpoint(self.saver.newest().map(Path::to_path_buf))
+        } else {
+            Rest::OnOtherRanks
+        };
+        BadBatch { images: batch.indices.clone(), rest }
     }
 
     /// Rolls back to the newest checkpoint, to pass `step` again without it and the steps before it. `otherwise` is the

@@ -5,12 +5,12 @@ use sha2::{Digest, Sha256};
 use tch::Device;
 use torch_ext::InstructionSet;
 
-use crate::Error;
 use crate::data::Data;
 use crate::precision::Precision;
 use crate::ranks::World;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::{Arithmetic, Fingerprint, Origin, differences, hexadecimal};
+use crate::training::Error;
 
 /// The origin of a run of `recipe` on `data` in this process.
 pub(super) fn origin(recipe: &Recipe, data: &Data, precision: Precision, world: &World) -> Origin {
@@ -144,12 +144,13 @@ fn refuse(differences: Vec<String>) -> Result<(), Error> {
     if differences.is_empty() {
         return Ok(());
     }
-    Err(Error::OtherRun(differences.join("\n  ")))
+    Err(Error::OtherRun(differences))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
     use crate::recipe::Request;
 
     fn fingerprint(training: u64) -> Fingerprint {
@@ -187,7 +188,7 @@ mod tests {
         let refused = |training, was: (usize, usize), now: (usize, usize), expected: &str| {
             let [was, now] = [was, now].map(|(size, ranks)| origin(training, size, ranks));
             let error = check(&was, &now).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
+            assert_eq!(error.exit_code(), ExitCode::Usage);
             assert!(error.to_string().contains(expected), "{error}");
         };
         refused(

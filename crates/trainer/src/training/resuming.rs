@@ -3,11 +3,11 @@
 use super::saving::Need;
 use super::timing::Timing;
 use super::{Training, origin};
-use crate::Error;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::{Checkpoint, Logs};
 use crate::run::run_folder::RunFolder;
 use crate::signal::Signal;
+use crate::training::Error;
 
 impl Training<'_> {
     /// Resumes from the newest good checkpoint of the run's folder, if there is one. Returns whether there was. `begun` is
@@ -70,7 +70,7 @@ impl Training<'_> {
 
     fn restart_logs(&mut self, logs: Logs) -> Result<(), Error> {
         self.timing = Timing::start(logs.seconds);
-        self.watch.cut_back(logs.metrics, logs.events.as_ref())
+        Ok(self.watch.cut_back(logs.metrics, logs.events.as_ref())?)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::Error;
 use crate::ranks::World;
 use crate::recipe::CheckpointRecipe;
+use crate::run;
 use crate::run::checkpoint::{Checkpoint, Checkpoints, Files, Found, PassedOver};
+use crate::training::Error;
 
 /// Attempts that may fail one after the other while training continues: a disk that is full now may not be later.
 const ATTEMPTS: u32 = 3;
@@ -66,8 +67,8 @@ impl Saver {
             tracing::warn!("skipped {}: {reason}", folder.display());
         }
         if newest.is_none() && !passed_over.is_empty() {
-            let folders = passed_over.into_iter().map(|passed| passed.folder.display().to_string());
-            return Err(Error::NoCheckpoint(folders.collect::<Vec<_>>().join(", ")));
+            let folders = passed_over.into_iter().map(|passed| passed.folder).collect();
+            return Err(Error::NoCheckpoint { folders });
         }
         Ok(newest.map(|(place, checkpoint)| {
             self.newest = Some((place, checkpoint.state.step));
@@ -86,7 +87,7 @@ impl Saver {
                 self.newest = Some((place, checkpoint.state.step));
                 Ok(())
             }
-            Err(error) => self.tolerate(Error::from(error), need),
+            Err(error) => self.tolerate(error.into(), need),
         }
     }
 
@@ -101,13 +102,10 @@ impl Saver {
         }
     }
 
-    fn tolerate(&mut self, error: Error, need: Need) -> Result<(), Error> {
+    fn tolerate(&mut self, error: run::Error, need: Need) -> Result<(), Error> {
         self.failures += 1;
         if need == Need::Last || self.failures >= ATTEMPTS {
-            let newest = match self.newest() {
-                Some(place) => format!("the newest good one is {}", place.display()),
-                None => "there is no good one yet".to_string(),
-            };
+            let newest = self.newest().map(Path::to_path_buf);
             return Err(Error::NotSaved { source: Box::new(error), newest });
         }
         tracing::warn!(
@@ -134,5 +132,6 @@ fn of_rank_0(world: &World, own: Option<Checkpoint>) -> Result<Option<Checkpoint
     if own.is_some() || shared.is_empty() {
         return Ok(own);
     }
-    Checkpoint::from_files(&shared).map(Some).map_err(Error::Internal)
+    let read = Checkpoint::from_files(&shared);
+    read.map(Some).map_err(|reason| Error::CheckpointOfRank0 { reason })
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use datasets::{Batches, Broken, LastBatch, Loader, LoaderConfig, Order, Share, Source};
 
-use crate::Error;
 use crate::data::Data;
 use crate::data::left_out::LeftOutOfRun;
 use crate::ranks::World;
 use crate::recipe::{InputRecipe, Recipe};
+use crate::training::Error;
 
 /// Batches that are prepared while the network is busy.
 const PREFETCH: usize = 2;

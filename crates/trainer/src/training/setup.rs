@@ -13,7 +13,6 @@ use super::saving::Saver;
 use super::sets::Sets;
 use super::timing::Timing;
 use super::{Training, checks, origin};
-use crate::Error;
 use crate::data::Data;
 use crate::learner::{Launch, Learner, exchange_among};
 use crate::optim::optimizer::Optimizer;
@@ -23,6 +22,7 @@ use crate::run::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::run::run_folder::RunFolder;
 use crate::run::watching::Watch;
 use crate::stop::StopRequest;
+use crate::training::Error;
 
 impl<'a> Training<'a> {
     /// Builds everything; nothing has been trained yet.
@@ -38,11 +38,7 @@ impl<'a> Training<'a> {
         }
         let device = world.device();
         if device.is_cuda() && matches!(recipe.non_finite, NonFinite::Skip { .. }) {
-            return Err(Error::Usage(
-                "non_finite.action = \"skip\" reads every loss before its update, which a GPU does not wait for; use \
-                 \"roll-back\" there"
-                    .to_string(),
-            ));
+            return Err(Error::SkipOnGpu);
         }
         let sets = Sets::new(recipe, data, &world)?;
         let spec = recipe.spec(data.class_names().len() as i64)?;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::data::Data;
+use crate::exit_code::ExitCode;
 use crate::recipe::Request;
 
 /// The smallest network on some images, in batches of 16.
@@ -70,7 +71,7 @@ fn a_run_stops_before_the_update_and_names_the_images() {
         poison(training);
         let error = training.step(&batches[1]).unwrap_err();
         let error = training.recover(error, &batches[1]).unwrap_err();
-        assert_eq!(error.exit_code(), 5);
+        assert_eq!(error.exit_code(), ExitCode::NonFinite);
         let images: Vec<String> = batches[1].indices.iter().map(u32::to_string).collect();
         let expected = format!(
             "the loss became NaN in epoch 1, step 2, at learning rate 1.600e-4, on the training images {}; there is no \
@@ -100,7 +101,7 @@ fn a_skipped_batch_leaves_no_trace() {
         let error = training.step(&batches[3]).unwrap_err();
         assert_eq!(
             training.recover(error, &batches[3]).unwrap_err().exit_code(),
-            5,
+            ExitCode::NonFinite,
             "once was the limit"
         );
     });

@@ -18,8 +18,8 @@ pub(super) use self::table::Table;
 use self::table::{OPTIMIZER, Work};
 use self::watched::{LayerTime, Log, Watched, medians, sums};
 use super::subject::{Training, network, noise};
-use crate::Error;
 use crate::commands::bench::{BenchArgs, BenchMode};
+use crate::commands::{Error, Refusal};
 use crate::precision::Precision;
 
 /// Passes before the timed ones.
@@ -76,11 +76,7 @@ fn inference(
     steps: u32,
 ) -> Result<Vec<LayerTime>, Error> {
     let Some(packed) = Inference::new(network, images.kind()) else {
-        let message = format!(
-            "preset '{}' is not packed for inference, so its layers cannot be told apart; leave --layers out",
-            spec.preset
-        );
-        return Err(Error::Usage(message));
+        return Err(Refusal::Layers { preset: spec.preset }.into());
     };
     let log = Log::default();
     let part = |images: &Tensor| {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::commands::Error;
 
 /// The fewest steps before the first round: the first steps allocate memory and choose kernels.
 const WARM_UP: u32 = 3;
@@ -61,6 +61,7 @@ fn steps_per_round(seconds: f64, step: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::Refusal;
 
     #[test]
     fn a_round_has_the_nearest_number_of_steps_and_at_least_one() {
@@ -94,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_ends_it() {
-        let fails = || Err(Error::Usage("no".into()));
+        let fails = || Err(Refusal::RestartWithoutFolder.into());
         let ended = serve(0.0, json!({}), &b""[..], fails, |_| panic!("nothing to say"));
-        assert_eq!(ended.unwrap_err().to_string(), "no");
+        assert_eq!(ended.unwrap_err().to_string(), Refusal::RestartWithoutFolder.to_string());
     }
 }

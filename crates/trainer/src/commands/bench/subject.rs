@@ -5,7 +5,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use xception::{ModelSpec, Xception};
 
-use crate::Error;
+use crate::commands::Error;
 use crate::commands::bench::BenchMode;
 use crate::learner::{Launch, Learner, Network, StepContext, Votes};
 use crate::network::forward::{Forward, Views};
@@ -103,7 +103,8 @@ impl<N: Network> Training<N> {
     pub(super) fn step(&mut self) -> Result<(), Error> {
         self.steps += 1;
         let context = StepContext { epoch: 1, step: self.steps, learning_rate: 1e-3 };
-        self.learner.step(&self.batch, context, Votes::default()).map(drop)
+        self.learner.step(&self.batch, context, Votes::default())?;
+        Ok(())
     }
 }
 

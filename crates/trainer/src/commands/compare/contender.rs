@@ -4,7 +4,7 @@ use tch::nn::VarStore;
 use xception::summary::Summary;
 
 use super::inception;
-use crate::Error;
+use crate::commands::Error;
 use crate::recipe::Recipe;
 
 /// Figures of the paper (tables 1 and 3): top-1 and top-5 on ImageNet, parameters, training steps a second on 60 K80.

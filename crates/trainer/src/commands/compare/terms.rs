@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::Error;
+use crate::commands::Refusal;
 use crate::precision::Precision;
 use crate::recipe::{NonFinite, Recipe};
 
@@ -11,16 +11,13 @@ use crate::recipe::{NonFinite, Recipe};
 const SMALLEST: usize = 75;
 
 /// Refuses a recipe or a file that cannot be used, before hours of training.
-pub(super) fn check(recipe: &Recipe, name: &str, out: Option<&Path>) -> Result<(), Error> {
+pub(super) fn check(recipe: &Recipe, name: &str, out: Option<&Path>) -> Result<(), Refusal> {
     if let Some(folder) = out.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty())
         && !folder.is_dir()
     {
-        return Err(Error::Usage(format!("{} is no folder: create it first", folder.display())));
+        return Err(Refusal::NoFolder { folder: folder.to_path_buf() });
     }
-    check_values(recipe).map_err(|problem| Error::Recipe {
-        name: name.to_string(),
-        problem: format!("compare {problem}"),
-    })
+    check_values(recipe).map_err(|problem| Refusal::Compare { recipe: name.to_string(), problem })
 }
 
 fn check_values(recipe: &Recipe) -> Result<(), String> {
@@ -46,17 +43,14 @@ fn check_values(recipe: &Recipe) -> Result<(), String> {
 }
 
 /// Refuses images that are too small for Inception V3. `own` are the rows and columns of images of one size.
-pub(super) fn check_sides(recipe: &Recipe, own: Option<[usize; 2]>) -> Result<(), Error> {
+pub(super) fn check_sides(recipe: &Recipe, own: Option<[usize; 2]>) -> Result<(), Refusal> {
     let own = own
         .map(|size| size[0].min(size[1]))
         .or(recipe.input.map(|input| input.side))
         .unwrap_or(SMALLEST);
     let smallest = (1..=recipe.epochs).map(|epoch| recipe.side(epoch).unwrap_or(own)).min();
     match smallest {
-        Some(side) if side < SMALLEST => Err(Error::Usage(format!(
-            "Inception V3 takes images of {SMALLEST} pixels or more, got {side}: \
-             --set 'progressive=[{{ until = 1.0, size = {SMALLEST} }}]'"
-        ))),
+        Some(side) if side < SMALLEST => Err(Refusal::TooSmall { smallest: SMALLEST, side }),
         _ => Ok(()),
     }
 }

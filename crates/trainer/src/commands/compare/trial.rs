@@ -9,7 +9,7 @@ use xception::Xception;
 
 use super::contender::Contender;
 use super::inception::InceptionV3;
-use crate::Error;
+use crate::commands::Error;
 use crate::console::log;
 use crate::console::progress::Progress;
 use crate::data::Data;

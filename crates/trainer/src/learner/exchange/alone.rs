@@ -4,8 +4,7 @@ use tch::Tensor;
 use torch_ext::SumOverProcesses;
 
 use super::{Backward, Exchange, Share, add_gradients};
-use crate::Error;
-use crate::learner::votes::nothing_to_read;
+use crate::learner::Error;
 use crate::learner::{StepOutput, Votes};
 use crate::signal::Signal;
 
@@ -19,7 +18,7 @@ impl Exchange for Alone {
     fn open(&mut self, share: Share, votes: Votes) -> Result<i64, Error> {
         self.votes = votes;
         if share.readable == 0 {
-            return Err(nothing_to_read());
+            return Err(Error::UnreadableBatch);
         }
         Ok(share.readable as i64)
     }
@@ -32,7 +31,7 @@ impl Exchange for Alone {
         let Backward { loss: Some(loss), accumulated: mut sums, output: Some(output), parameters } =
             pass
         else {
-            return Err(nothing_to_read());
+            return Err(Error::UnreadableBatch);
         };
         let gradients = Tensor::f_run_backward(&[loss], parameters, false, false)?;
         add_gradients(&mut sums, gradients)?;

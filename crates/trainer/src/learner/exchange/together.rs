@@ -8,7 +8,7 @@ use torch_ext::SumOverProcesses;
 use torch_ext::distributed::Work;
 
 use super::{Backward, Exchange, Share};
-use crate::Error;
+use crate::learner::Error;
 use crate::learner::votes::Tally;
 use crate::learner::{StepOutput, Votes};
 use crate::optim::state;

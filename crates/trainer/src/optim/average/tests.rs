@@ -30,7 +30,7 @@ fn averaged(config: AverageConfig) -> (f64, f64) {
         set(&mean, -f64::from(1 << step));
         average.update(&position(step)).unwrap();
     }
-    let read = || Ok((weight.double_value(&[1, 0]), mean.double_value(&[1])));
+    let read = || Ok::<_, Error>((weight.double_value(&[1, 0]), mean.double_value(&[1])));
     average.during(read).unwrap()
 }
 
@@ -86,19 +86,20 @@ fn a_ramp_forgets_the_first_weights() {
 fn the_weights_come_back_bit_for_bit() {
     let (store, weight, _) = network();
     let mut average = Average::new(&store, EMA);
-    let before = average.during(|| Ok(weight.copy())).unwrap();
+    let before = average.during(|| Ok::<_, Error>(weight.copy())).unwrap();
     assert!(before.equal(&weight), "nothing has counted yet");
     for step in 0..3 {
         set(&weight, 0.1 + step as f64);
         average.update(&position(step)).unwrap();
     }
     let (address, own) = (weight.data_ptr(), weight.detach().copy());
-    let averaged = average.during(|| Ok(weight.detach().copy())).unwrap();
+    let averaged = average.during(|| Ok::<_, Error>(weight.detach().copy())).unwrap();
     assert!(!averaged.equal(&own) && weight.equal(&own));
     assert_eq!(weight.data_ptr(), address);
     assert!(average.tensors()["average.weight"].equal(&averaged));
     // Even where the work fails.
-    let failed = average.during(|| Err::<(), _>(Error::Internal("no".into())));
+    let failed =
+        average.during(|| Err::<(), Error>(Error::State { what: "no", problems: Vec::new() }));
     assert!(failed.is_err() && weight.equal(&own));
 }
 
@@ -147,14 +148,16 @@ fn the_average_of_another_network_is_refused() {
 #[test]
 fn numbers_out_of_range_are_named() {
     let ema = |decay, every| AverageConfig::Ema { decay, every, warmup: DecayWarmup::Ramp };
-    assert_eq!(ema(0.9999, 1).problem(10), None);
+    assert_eq!(ema(0.9999, 1).check(10), Ok(()));
     let expected = "average.decay must be at least 0 and below 1, got 1";
-    assert_eq!(ema(1.0, 1).problem(10).unwrap(), expected);
-    assert_eq!(ema(0.9, 0).problem(10).unwrap(), "average.every must be at least 1, got 0");
-    let polyak =
-        |epochs| AverageConfig::Polyak { from: Span::Epochs(epochs), every: 1 }.problem(10);
-    assert_eq!(polyak(10.0), None);
-    assert_eq!(polyak(0.0).unwrap(), "average.from.epochs must be above 0, got 0");
-    let expected = "average.from.epochs must not be after the end of the run, got 11 of 10 epochs";
-    assert_eq!(polyak(11.0).unwrap(), expected);
+    assert_eq!(ema(1.0, 1).check(10).unwrap_err().to_string(), expected);
+    assert_eq!(
+        ema(0.9, 0).check(10).unwrap_err().to_string(),
+        "average.every must be at least 1, got 0"
+    );
+    let polyak = |epochs| AverageConfig::Polyak { from: Span::Epochs(epochs), every: 1 }.check(10);
+    assert_eq!(polyak(10.0), Ok(()));
+    assert_eq!(polyak(0.0).unwrap_err().to_string(), "average.from.epochs must be above 0, got 0");
+    let expected = "average.from.epochs must be at most the 10 epochs of the run, got 11";
+    assert_eq!(polyak(11.0).unwrap_err().to_string(), expected);
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid_value::InvalidValue;
 use crate::precision::Precision;
 
 /// An optimizer and its numbers.
@@ -111,44 +112,29 @@ impl OptimizerConfig {
         }
     }
 
-    /// What is wrong with the numbers, if anything.
-    pub(crate) fn problem(&self) -> Option<String> {
-        self.problem_in("optimizer")
+    /// Refuses numbers that are out of range.
+    pub(crate) fn check(&self) -> Result<(), InvalidValue> {
+        self.check_in("optimizer")
     }
 
-    /// What is wrong with the numbers in the table called `table`.
-    fn problem_in(&self, table: &str) -> Option<String> {
+    /// Refuses numbers of the table called `table`.
+    fn check_in(&self, table: &str) -> Result<(), InvalidValue> {
         let below_one =
             |name, value: f64| (name, value, (0.0..1.0).contains(&value), "at least 0 and below 1");
         let not_negative =
             |name, value: f64| (name, value, value.is_finite() && value >= 0.0, "0 or more");
         let positive =
             |name, value: f64| (name, value, value.is_finite() && value > 0.0, "above 0");
-        let blind = |nesterov: bool, momentum: f64| {
-            (nesterov && momentum == 0.0).then(|| {
-                format!(
-                    "{table}.nesterov looks ahead along a velocity, and an {table}.momentum of 0 has none; set one or \
-                     the other"
-                )
-            })
-        };
-        let (numbers, problem) = match *self {
+        let numbers = match *self {
             OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
-            | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => {
-                let numbers = vec![
-                    below_one("beta1", beta1),
-                    below_one("beta2", beta2),
-                    positive("eps", eps),
-                    not_negative("weight_decay", weight_decay),
-                ];
-                (numbers, None)
-            }
-            OptimizerConfig::Sgd { nesterov, momentum, weight_decay, .. } => {
-                let numbers = vec![
-                    below_one("momentum", momentum),
-                    not_negative("weight_decay", weight_decay),
-                ];
-                (numbers, blind(nesterov, momentum))
+            | OptimizerConfig::AdamW { beta1, beta2, eps, weight_decay, .. } => vec![
+                below_one("beta1", beta1),
+                below_one("beta2", beta2),
+                positive("eps", eps),
+                not_negative("weight_decay", weight_decay),
+            ],
+            OptimizerConfig::Sgd { momentum, weight_decay, .. } => {
+                vec![below_one("momentum", momentum), not_negative("weight_decay", weight_decay)]
             }
             OptimizerConfig::RmsProp {
                 rho,
@@ -157,46 +143,43 @@ impl OptimizerConfig {
                 initial_mean_square,
                 weight_decay,
                 ..
-            } => {
-                let numbers = vec![
-                    below_one("rho", rho),
-                    below_one("momentum", momentum),
-                    positive("eps", eps),
-                    not_negative("initial_mean_square", initial_mean_square),
-                    not_negative("weight_decay", weight_decay),
-                ];
-                (numbers, None)
-            }
+            } => vec![
+                below_one("rho", rho),
+                below_one("momentum", momentum),
+                positive("eps", eps),
+                not_negative("initial_mean_square", initial_mean_square),
+                not_negative("weight_decay", weight_decay),
+            ],
             OptimizerConfig::Muon {
                 momentum,
-                nesterov,
                 iterations,
                 weight_decay,
                 others_learning_rate_factor,
-                ref others,
                 ..
-            } => {
-                let numbers = vec![
-                    below_one("momentum", momentum),
-                    positive("iterations", iterations.into()),
-                    not_negative("weight_decay", weight_decay),
-                    positive("others_learning_rate_factor", others_learning_rate_factor),
-                ];
-                let table = format!("{table}.others");
-                let problem = match **others {
-                    OptimizerConfig::Muon { .. } => Some(format!(
-                        "{table} moves what Muon cannot; {table}.name must be adam, adamw, sgd or rmsprop, got muon"
-                    )),
-                    ref others => others.problem_in(&table),
-                };
-                (numbers, blind(nesterov, momentum).or(problem))
-            }
+            } => vec![
+                below_one("momentum", momentum),
+                positive("iterations", iterations.into()),
+                not_negative("weight_decay", weight_decay),
+                positive("others_learning_rate_factor", others_learning_rate_factor),
+            ],
         };
-        let outside = numbers.into_iter().find(|(_, _, fits, _)| !fits);
-        outside
-            .map(|(name, value, _, accepted)| {
-                format!("{table}.{name} must be {accepted}, got {value}")
-            })
-            .or(problem)
+        for (name, value, fits, expected) in numbers {
+            InvalidValue::unless(fits, format!("{table}.{name}"), expected, value)?;
+        }
+        if let OptimizerConfig::Sgd { nesterov: true, momentum, .. }
+        | OptimizerConfig::Muon { nesterov: true, momentum, .. } = *self
+        {
+            let expected = format!("above 0 where {table}.nesterov is true");
+            InvalidValue::unless(momentum > 0.0, format!("{table}.momentum"), expected, momentum)?;
+        }
+        let OptimizerConfig::Muon { others, .. } = self else { return Ok(()) };
+        let table = format!("{table}.others");
+        match **others {
+            OptimizerConfig::Muon { .. } => {
+                let expected = "adam, adamw, sgd or rmsprop, for what Muon cannot move";
+                Err(InvalidValue::new(format!("{table}.name"), expected, "muon"))
+            }
+            ref others => others.check_in(&table),
+        }
     }
 }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::invalid_value::InvalidValue;
+use crate::optim::Error;
 
-/// Names that an error spells out.
-const SPELLED_OUT: usize = 6;
+/// Names that an error lists.
+const EXAMPLES: usize = 6;
 
 /// An entry of `[[groups]]`. A parameter belongs to the first entry that matches it; one that none matches has factors
 /// of 1.
@@ -34,16 +35,18 @@ impl LayerGroup {
     }
 }
 
-/// What is wrong with the numbers of `groups`, if anything.
-pub(crate) fn problem(groups: &[LayerGroup]) -> Option<String> {
-    groups.iter().enumerate().find_map(|(index, group)| {
-        let factors = [
+/// Refuses numbers of `groups` that are out of range.
+pub(crate) fn check_numbers(groups: &[LayerGroup]) -> Result<(), InvalidValue> {
+    for (index, group) in groups.iter().enumerate() {
+        for (key, factor) in [
             ("learning_rate_factor", group.learning_rate_factor),
             ("weight_decay_factor", group.weight_decay_factor),
-        ];
-        let bad = factors.into_iter().find(|(_, factor)| !(factor.is_finite() && *factor >= 0.0));
-        bad.map(|(key, factor)| format!("groups[{index}].{key} must be 0 or more, got {factor}"))
-    })
+        ] {
+            let fits = factor.is_finite() && factor >= 0.0;
+            InvalidValue::unless(fits, format!("groups[{index}].{key}"), "0 or more", factor)?;
+        }
+    }
+    Ok(())
 }
 
 /// The group of each of `names`, as its index in `groups`, and `groups.len()` for those of no group.
@@ -57,23 +60,16 @@ pub(super) fn assign(groups: &[LayerGroup], names: &[&str]) -> Result<Vec<usize>
         return Ok(assigned);
     };
     let group = &groups[index];
-    let text = format!("groups[{index}] with parameters = {:?}", group.parameters);
-    Err(Error::Usage(match names.iter().find(|name| group.matches(name)) {
-        Some(taken) => format!(
-            "{text} is left with nothing: an earlier group has all that it matches, such as {taken}; put the narrower \
-             group first"
-        ),
+    let pattern = group.parameters.clone();
+    Err(match names.iter().find(|name| group.matches(name)) {
+        Some(taken) => Error::GroupEmpty { index, pattern, taken: taken.to_string() },
         None => {
             // Spread out, so that they show more of the network than its first layer.
-            let stride = names.len().div_ceil(SPELLED_OUT).max(1);
-            let some: Vec<&str> = names.iter().step_by(stride).copied().collect();
-            format!(
-                "{text} matches no parameter; there are {} such as {}",
-                names.len(),
-                some.join(", ")
-            )
+            let stride = names.len().div_ceil(EXAMPLES).max(1);
+            let examples = names.iter().step_by(stride).map(ToString::to_string).collect();
+            Error::GroupUnmatched { index, pattern, count: names.len(), examples }
         }
-    }))
+    })
 }
 
 /// Whether `pattern`, in which `*` is any characters and `?` one, matches the whole of `name`.
@@ -92,6 +88,7 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
 
     const NAMES: [&str; 5] =
         ["conv1.weight", "bn1.weight", "block1.skip.weight", "block10.skip.weight", "fc.weight"];
@@ -131,7 +128,7 @@ mod tests {
     fn a_group_of_nothing_is_named() {
         let error = |groups: &[LayerGroup]| assign(groups, &NAMES).unwrap_err();
         let unmatched = error(&[group("fc"), group("bolck1")]);
-        assert_eq!(unmatched.exit_code(), 2);
+        assert_eq!(unmatched.exit_code(), ExitCode::Usage);
         assert_eq!(
             unmatched.to_string(),
             "groups[1] with parameters = \"bolck1\" matches no parameter; there are 5 such as conv1.weight, bn1.weight, \
@@ -146,9 +143,9 @@ mod tests {
 
     #[test]
     fn numbers_out_of_range_are_named() {
-        assert_eq!(problem(&[group("fc")]), None);
+        check_numbers(&[group("fc")]).unwrap();
         let bad = LayerGroup { weight_decay_factor: -1.0, ..group("fc") };
         let expected = "groups[1].weight_decay_factor must be 0 or more, got -1";
-        assert_eq!(problem(&[group("fc"), bad]).unwrap(), expected);
+        assert_eq!(check_numbers(&[group("fc"), bad]).unwrap_err().to_string(), expected);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 use torch_ext::LearningRate;
 
-use crate::Error;
+use crate::optim::Error;
 use crate::precision::Precision;
 
 /// Of the odd quintic polynomial that pulls singular values towards one, steepest at zero (Jordan et al. 2024).

@@ -8,7 +8,7 @@ use torch_ext::{
 
 use super::OptimizerConfig;
 use super::muon::{self, MuonMemory, MuonStep};
-use crate::Error;
+use crate::optim::Error;
 
 /// How a list of parameters moves.
 pub(super) enum Rule {

@@ -60,17 +60,25 @@ fn numbers_out_of_range_are_named() {
         weight_decay: 0.0,
         decays: Decays::All,
     };
-    assert_eq!(bad.problem().unwrap(), "optimizer.beta1 must be at least 0 and below 1, got 1");
-    assert_eq!(OptimizerConfig::adam().problem(), None);
+    assert_eq!(
+        bad.check().unwrap_err().to_string(),
+        "optimizer.beta1 must be at least 0 and below 1, got 1"
+    );
+    assert_eq!(OptimizerConfig::adam().check(), Ok(()));
     let sgd = |momentum, nesterov| {
         let decays = Decays::Weights;
-        OptimizerConfig::Sgd { momentum, nesterov, weight_decay: 1e-4, decays }.problem()
+        OptimizerConfig::Sgd { momentum, nesterov, weight_decay: 1e-4, decays }.check()
     };
-    assert_eq!(sgd(0.9, true), None);
-    assert_eq!(sgd(0.0, false), None);
-    assert!(sgd(0.0, true).unwrap().contains("optimizer.momentum of 0 has none"));
+    assert_eq!(sgd(0.9, true), Ok(()));
+    assert_eq!(sgd(0.0, false), Ok(()));
+    assert!(
+        sgd(0.0, true)
+            .unwrap_err()
+            .to_string()
+            .contains("optimizer.momentum must be above 0 where optimizer.nesterov is true, got 0")
+    );
     let expected = "optimizer.momentum must be at least 0 and below 1, got 1.5";
-    assert_eq!(sgd(1.5, false).unwrap(), expected);
+    assert_eq!(sgd(1.5, false).unwrap_err().to_string(), expected);
 }
 
 /// A small network of every kind of variable: dense and depthwise kernels, a norm's scale, shift and statistics, a
@@ -347,10 +355,10 @@ fn muon_leaves_the_rest_to_another_optimizer() {
 #[test]
 fn the_numbers_of_muon_and_rmsprop_are_checked() {
     let adam = OptimizerConfig::adam;
-    assert_eq!(muon(Precision::Auto, adam()).problem(), None);
-    let nested = muon(Precision::Auto, muon(Precision::Auto, adam())).problem().unwrap();
-    let expected = "optimizer.others moves what Muon cannot; optimizer.others.name must be adam, adamw, sgd or rmsprop, \
-                    got muon";
+    assert_eq!(muon(Precision::Auto, adam()).check(), Ok(()));
+    let nested =
+        muon(Precision::Auto, muon(Precision::Auto, adam())).check().unwrap_err().to_string();
+    let expected = "optimizer.others.name must be adam, adamw, sgd or rmsprop, for what Muon cannot move, got muon";
     assert_eq!(nested, expected);
     let others = OptimizerConfig::Sgd {
         momentum: 0.0,
@@ -358,9 +366,9 @@ fn the_numbers_of_muon_and_rmsprop_are_checked() {
         weight_decay: 0.0,
         decays: Decays::All,
     };
-    let problem = muon(Precision::Auto, others).problem().unwrap();
-    assert!(problem.contains("optimizer.others.momentum of 0 has none"), "{problem}");
-    assert_eq!(rms_prop(0.9).problem(), None);
+    let problem = muon(Precision::Auto, others).check().unwrap_err().to_string();
+    assert!(problem.contains("optimizer.others.momentum must be above 0 where"), "{problem}");
+    assert_eq!(rms_prop(0.9).check(), Ok(()));
     let expected = "optimizer.momentum must be at least 0 and below 1, got 1";
-    assert_eq!(rms_prop(1.0).problem().unwrap(), expected);
+    assert_eq!(rms_prop(1.0).check().unwrap_err().to_string(), expected);
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid_value::InvalidValue;
+
 /// Where in a run a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -49,14 +51,14 @@ impl Span {
         position.step as f64 / self.steps(position)
     }
 
-    /// What is wrong with a stretch that is called `name`, if anything: it must have a length.
-    pub(crate) fn problem(self, name: &str) -> Option<String> {
+    /// Refuses a stretch without a length; `name` is its key in the recipe.
+    pub(crate) fn check(self, name: &str) -> Result<(), InvalidValue> {
         let (unit, length) = match self {
             Span::Epochs(epochs) => ("epochs", epochs),
             Span::Steps(steps) => ("steps", steps as f64),
             Span::Samples(samples) => ("samples", samples as f64),
         };
         let fits = length.is_finite() && length > 0.0;
-        (!fits).then(|| format!("{name}.{unit} must be above 0, got {length}"))
+        InvalidValue::unless(fits, format!("{name}.{unit}"), "above 0", length)
     }
 }

@@ -166,41 +166,54 @@ fn a_run_of_one_step_has_a_rate() {
 
 #[test]
 fn numbers_out_of_range_are_named() {
-    let problem =
-        |peak, warmup| Schedule::OneCycle { peak, warmup, start: 0.1, end: 0.0 }.problem();
-    assert_eq!(problem(0.1, 0.3), None);
-    assert_eq!(problem(-1.0, 0.3).unwrap(), "schedule.peak must be above 0, got -1");
-    assert_eq!(problem(f64::NAN, 0.3).unwrap(), "schedule.peak must be above 0, got NaN");
-    assert_eq!(problem(0.1, 30.0).unwrap(), "schedule.warmup must be between 0 and 1, got 30");
-    let cosine = |learning_rate, end| Schedule::Cosine { learning_rate, end }.problem();
-    assert_eq!(cosine(0.1, 0.0), None);
-    assert_eq!(cosine(0.0, 0.0).unwrap(), "schedule.learning_rate must be above 0, got 0");
-    assert_eq!(cosine(0.1, 2.0).unwrap(), "schedule.end must be between 0 and 1, got 2");
+    let problem = |peak, warmup| Schedule::OneCycle { peak, warmup, start: 0.1, end: 0.0 }.check();
+    assert_eq!(problem(0.1, 0.3), Ok(()));
+    assert_eq!(
+        problem(-1.0, 0.3).unwrap_err().to_string(),
+        "schedule.peak must be above 0, got -1"
+    );
+    assert_eq!(
+        problem(f64::NAN, 0.3).unwrap_err().to_string(),
+        "schedule.peak must be above 0, got NaN"
+    );
+    assert_eq!(
+        problem(0.1, 30.0).unwrap_err().to_string(),
+        "schedule.warmup must be between 0 and 1, got 30"
+    );
+    let cosine = |learning_rate, end| Schedule::Cosine { learning_rate, end }.check();
+    assert_eq!(cosine(0.1, 0.0), Ok(()));
+    assert_eq!(
+        cosine(0.0, 0.0).unwrap_err().to_string(),
+        "schedule.learning_rate must be above 0, got 0"
+    );
+    assert_eq!(
+        cosine(0.1, 2.0).unwrap_err().to_string(),
+        "schedule.end must be between 0 and 1, got 2"
+    );
     let step = |milestones: &[f64]| {
-        Schedule::Step { learning_rate: 0.1, milestones: milestones.to_vec(), factor: 0.1 }
-            .problem()
+        Schedule::Step { learning_rate: 0.1, milestones: milestones.to_vec(), factor: 0.1 }.check()
     };
-    assert_eq!(step(&[1.0, 2.5]), None);
+    assert_eq!(step(&[1.0, 2.5]), Ok(()));
     for (milestones, shown) in
         [(vec![], "[]"), (vec![3.0, 2.0], "[3.0, 2.0]"), (vec![0.0, 2.0], "[0.0, 2.0]")]
     {
         let expected =
             format!("schedule.milestones must be epochs above 0 in ascending order, got {shown}");
-        assert_eq!(step(&milestones).unwrap(), expected);
+        assert_eq!(step(&milestones).unwrap_err().to_string(), expected);
     }
     let exponential = |every| {
         let (learning_rate, factor, form) = (0.1, 0.9, Form::Smooth);
-        Schedule::Exponential { learning_rate, factor, every, form }.problem()
+        Schedule::Exponential { learning_rate, factor, every, form }.check()
     };
-    assert_eq!(exponential(Span::Samples(5)), None);
+    assert_eq!(exponential(Span::Samples(5)), Ok(()));
     let expected = "schedule.every.samples must be above 0, got 0";
-    assert_eq!(exponential(Span::Samples(0)).unwrap(), expected);
-    let warmup = |length, start| Warmup { length, start }.problem();
-    assert_eq!(warmup(Span::Steps(3), 0.0), None);
+    assert_eq!(exponential(Span::Samples(0)).unwrap_err().to_string(), expected);
+    let warmup = |length, start| Warmup { length, start }.check();
+    assert_eq!(warmup(Span::Steps(3), 0.0), Ok(()));
     assert_eq!(
-        warmup(Span::Steps(3), 1.5).unwrap(),
+        warmup(Span::Steps(3), 1.5).unwrap_err().to_string(),
         "warmup.start must be between 0 and 1, got 1.5"
     );
     let expected = "warmup.length.epochs must be above 0, got -1";
-    assert_eq!(warmup(Span::Epochs(-1.0), 0.5).unwrap(), expected);
+    assert_eq!(warmup(Span::Epochs(-1.0), 0.5).unwrap_err().to_string(), expected);
 }

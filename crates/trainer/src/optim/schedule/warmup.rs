@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Position, Span};
+use crate::invalid_value::InvalidValue;
 
 /// Learning rates below the schedule's at the start of a run, growing along a line.
 ///
@@ -24,11 +25,10 @@ impl Warmup {
         self.start + (1.0 - self.start) * part
     }
 
-    /// What is wrong with the numbers, if anything.
-    pub(crate) fn problem(&self) -> Option<String> {
-        if !(0.0..=1.0).contains(&self.start) {
-            return Some(format!("warmup.start must be between 0 and 1, got {}", self.start));
-        }
-        self.length.problem("warmup.length")
+    /// Refuses numbers that are out of range.
+    pub(crate) fn check(&self) -> Result<(), InvalidValue> {
+        let fits = (0.0..=1.0).contains(&self.start);
+        InvalidValue::unless(fits, "warmup.start", "between 0 and 1", self.start)?;
+        self.length.check("warmup.length")
     }
 }

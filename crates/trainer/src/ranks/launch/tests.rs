@@ -8,7 +8,7 @@ fn launch(variables: &[(&str, &str)]) -> Result<Option<Launch>, String> {
         found.map(|(_, value)| value.to_string())
     };
     Launch::from(&lookup).map_err(|error| {
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), crate::exit_code::ExitCode::Usage);
         error.to_string()
     })
 }

@@ -3,6 +3,7 @@
 use torch_ext::distributed::{StoreAddress, StoreRole};
 
 use super::*;
+use crate::exit_code::ExitCode;
 
 const PATIENCE: Patience =
     Patience { gathering: Duration::from_secs(20), next_round: Duration::from_millis(300) };
@@ -78,7 +79,7 @@ fn a_rank_that_is_started_again_alone_is_told_who_has_its_place() {
     let all = [named("leader", 2), named("one that lives", 2)];
     meet(&connect, &all);
     let error = come_together(&connect(), (1, 2), &named("late", 2), PATIENCE).err().unwrap();
-    assert_eq!(error.exit_code(), 7);
+    assert_eq!(error.exit_code(), ExitCode::Peer);
     assert!(error.to_string().contains("train already, with one that lives, process"), "{error}");
     // With a launcher's store there may be another round: then it is in that.
     let late = named("late", 2);
@@ -97,7 +98,7 @@ fn who_does_not_come_is_named() {
     let (_host, connect) = store();
     let short = Patience { gathering: Duration::from_millis(300), ..PATIENCE };
     let error = come_together(&connect(), (0, 3), &named("leader", 3), short).err().unwrap();
-    assert_eq!(error.exit_code(), 7);
+    assert_eq!(error.exit_code(), ExitCode::Peer);
     assert!(error.to_string().contains("ranks 1, 2 of 3 did not come within 0 s"), "{error}");
     assert_eq!(names(&[4]), "rank 4");
     assert_eq!(names(&(1..=30).collect::<Vec<_>>()), "ranks 1, 2, 3, 4, 5, 6, 7, 8 and 22 more");
@@ -128,7 +129,7 @@ fn ranks_that_count_differently_are_refused_at_once() {
         scope.spawn(move || drop(come_together(&connect(), (1, 2), &named("other", 2), short)));
         come_together(&connect(), (0, 3), &named("leader", 3), PATIENCE).err().unwrap()
     });
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.exit_code(), ExitCode::Usage);
     assert!(error.to_string().contains("was started as one of 2, rank 0 as one of 3"), "{error}");
 }
 
@@ -144,6 +145,6 @@ fn who_holds_the_store_and_goes_is_named() {
         drop(host);
         waits.join().unwrap()
     });
-    assert_eq!(error.exit_code(), 7);
+    assert_eq!(error.exit_code(), ExitCode::Peer);
     assert!(error.to_string().contains("meeting the other ranks: rank 0 is gone"), "{error}");
 }

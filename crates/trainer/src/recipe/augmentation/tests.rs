@@ -4,7 +4,7 @@ use super::*;
 use crate::recipe::Recipe;
 use crate::recipe::Request;
 
-fn resolved(set: &[&str]) -> Result<Recipe, crate::Error> {
+fn resolved(set: &[&str]) -> Result<Recipe, crate::recipe::Error> {
     Recipe::resolve(&Request {
         set: set.iter().map(|change| format!("augmentation.{change}")).collect(),
         ..Request::default()
@@ -14,7 +14,7 @@ fn resolved(set: &[&str]) -> Result<Recipe, crate::Error> {
 #[track_caller]
 fn refused(set: &[&str], expected: &str) {
     let error = resolved(set).unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    assert_eq!(error.exit_code(), crate::exit_code::ExitCode::Usage, "{error}");
     assert!(error.to_string().contains(expected), "{error}");
 }
 

@@ -2,6 +2,7 @@
 //! writer.
 
 use super::*;
+use crate::exit_code::ExitCode;
 
 const STAMP: Stamp = Stamp { step: 300, wall_time: 1_700_000_001.25 };
 
@@ -219,26 +220,26 @@ fn a_file_that_cannot_go_on_is_refused_and_left_alone() {
         (error.to_string(), error.exit_code())
     };
     let shown = path.display();
-    let cannot = format!("cannot go on with the event file {shown}: ");
+    let cannot = format!("cannot continue the event file {shown}: ");
     let cure = "; put it back as it was, or train from the start in a new folder";
     assert_eq!(
         refused(&name, 41),
-        (format!("{cannot}it has 40 bytes where the run had written 41{cure}"), 3)
+        (format!("{cannot}it has 40 bytes where the run had written 41{cure}"), ExitCode::Data)
     );
     for position in [39, 0] {
         assert_eq!(
             refused(&name, position),
-            (format!("{cannot}no event ends at byte {position}{cure}"), 3)
+            (format!("{cannot}no event ends at byte {position}{cure}"), ExitCode::Data)
         );
     }
     let missing = format!("{PREFIX}1.host.2");
     let (text, code) = refused(&missing, 40);
     assert!(text.ends_with(&format!("{missing}: it is missing{cure}")), "{text}");
-    assert_eq!(code, 3);
+    assert_eq!(code, ExitCode::Data);
     for elsewhere in ["precious", "../events.out.tfevents.1", "events.out.tfevents.1/../x"] {
         let (text, code) = refused(elsewhere, 0);
         assert!(text.contains(&format!("{elsewhere:?} is no event file of this folder")), "{text}");
-        assert_eq!(code, 3);
+        assert_eq!(code, ExitCode::Data);
     }
     assert_eq!(fs::read(&path).unwrap(), before);
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 use torch_ext::{Factors, FusedOps, PackedConv, PackedConvConfig};
 
-use crate::Error;
+use crate::commands::Error;
 
 /// Channels of a product so large that the time before its multiplications does not matter.
 const CHANNELS: i64 = 1024;

@@ -1,0 +1,181 @@
+//! What commands refuse by themselves: arguments that contradict each other, or the files that they name.
+
+use std::path::PathBuf;
+
+use xception::Preset;
+
+use crate::exit_code::ExitCode;
+use crate::network::first_few;
+
+/// Why a command cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// `train`: a run that a launcher starts again, without a folder that it could find again.
+    #[error("a run that is started again must know its folder: give it one with --out")]
+    RestartWithoutFolder,
+    /// `eval`: weights that do not name their data set.
+    #[error("{} does not say what it was trained on; add --data", weights.display())]
+    NoData {
+        /// The weights.
+        weights: PathBuf,
+    },
+    /// `eval`: images of classes that the weights do not know.
+    #[error(
+        "{} of the {classes} classes are unknown to {}: {}; it knows {}; rename the folders, or give other weights",
+        unknown.len(),
+        weights.display(),
+        first_few(unknown),
+        first_few(known)
+    )]
+    UnknownClasses {
+        /// The weights.
+        weights: PathBuf,
+        /// Classes of the images.
+        classes: usize,
+        /// Those of them that the weights do not know.
+        unknown: Vec<String>,
+        /// The classes of the weights.
+        known: Vec<String>,
+    },
+    /// `eval`: a set without an image that can be read.
+    #[error("no image of {data} can be read")]
+    NoImage {
+        /// The data set.
+        data: String,
+    },
+    /// `predict`: a tensor file that holds no images.
+    #[error("cannot read the image {}: {problem}", path.display())]
+    NoImages {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ImagesProblem,
+    },
+    /// `predict`: inputs that cannot be read, each of which was named.
+    #[error("{failed} of {inputs} inputs cannot be read")]
+    Inputs {
+        /// Those that cannot be read.
+        failed: usize,
+        /// All of them.
+        inputs: usize,
+    },
+    /// `explain`: two images whose drawings would have one name.
+    #[error(
+        "two drawings would be called {}; leave --out away, and each lies beside its image",
+        path.display()
+    )]
+    TwoDrawings {
+        /// The drawing.
+        path: PathBuf,
+    },
+    /// `explain`: a file in place of a folder.
+    #[error("--out {} is a file; give a folder", path.display())]
+    IsFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `explain`: a class that the weights do not know.
+    #[error("there is no class {class}: --class takes a name, or a number from 0 to {last}")]
+    NoClass {
+        /// What was typed.
+        class: String,
+        /// The last number.
+        last: usize,
+    },
+    /// `export`: a file whose name does not tell its format.
+    #[error(
+        "the name {} does not say which format: end it in .onnx or .pt, or add --format",
+        path.display()
+    )]
+    NoFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `recipes`: a name that no recipe has.
+    #[error("no recipe '{name}'{hint}; there are {}", known.join(", "))]
+    NoRecipe {
+        /// What was typed.
+        name: String,
+        /// ` (did you mean …?)`, or nothing.
+        hint: String,
+        /// The names of all recipes.
+        known: Vec<&'static str>,
+    },
+    /// `ablate`: results of a run that cannot be used.
+    #[error("{}: {reason}; remove it to measure the run again", path.display())]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it. No source: the message has it all.
+        reason: serde_json::Error,
+    },
+    /// `bench`: a width for a preset of one width.
+    #[error(
+        "--width scales preset 'cifar' only, not '{preset}'; add --preset cifar or leave --width out"
+    )]
+    Width {
+        /// The preset.
+        preset: Preset,
+    },
+    /// `bench`: layers of a network that cannot be timed by layer.
+    #[error(
+        "preset '{preset}' is not packed for inference, so its layers cannot be told apart; leave --layers out"
+    )]
+    Layers {
+        /// The preset.
+        preset: Preset,
+    },
+    /// `compare`: a folder that is not there.
+    #[error("{} is no folder: create it first", folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// `compare`: images that are too small for Inception V3.
+    #[error(
+        "Inception V3 takes images of {smallest} pixels or more, got {side}: --set 'progressive=[{{ until = 1.0, size = \
+         {smallest} }}]'"
+    )]
+    TooSmall {
+        /// The smallest side that it takes.
+        smallest: usize,
+        /// The side of the images.
+        side: usize,
+    },
+    /// `compare`: a recipe with something that it does not do.
+    #[error("recipe {recipe}: compare {problem}")]
+    Compare {
+        /// The recipe.
+        recipe: String,
+        /// What of it, and how to leave it out.
+        problem: String,
+    },
+}
+
+impl Refusal {
+    /// The exit code of this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Refusal::NoImage { .. } | Refusal::NoImages { .. } | Refusal::Inputs { .. } => {
+                ExitCode::Data
+            }
+            _ => ExitCode::Usage,
+        }
+    }
+}
+
+/// What is wrong with a file of tensors that should be images.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImagesProblem {
+    /// There is no such tensor.
+    #[error("it holds no tensor named input")]
+    NoInput,
+    /// It has another shape or kind.
+    #[error("input must be [N, 3, H, W] of float32, is {size:?} of {kind:?}")]
+    Shape {
+        /// Its shape.
+        size: Vec<i64>,
+        /// Its kind.
+        kind: tch::Kind,
+    },
+}

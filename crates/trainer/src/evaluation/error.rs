@@ -1,0 +1,49 @@
+//! Errors of measuring a network on a set.
+
+use crate::exit_code::ExitCode;
+use crate::file_error::FileError;
+use crate::torch_error::TorchError;
+use crate::{network, ranks};
+
+/// Why a network cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Images that cannot be read.
+    #[error(transparent)]
+    Datasets(#[from] datasets::Error),
+    /// Weights that cannot be read.
+    #[error(transparent)]
+    Model(#[from] xception::Error),
+    /// A network that cannot be run.
+    #[error(transparent)]
+    Network(#[from] network::Error),
+    /// Other ranks cannot be reached.
+    #[error(transparent)]
+    Ranks(#[from] ranks::Error),
+    /// A file that cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An error of libtorch.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+}
+
+impl Error {
+    /// The exit code of this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::Datasets(_) => ExitCode::Data,
+            Error::Model(error) => ExitCode::of_model(error),
+            Error::Network(error) => error.exit_code(),
+            Error::Ranks(error) => error.exit_code(),
+            Error::File(error) => error.exit_code(),
+            Error::Torch(error) => error.exit_code(),
+        }
+    }
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Error::Torch(error.into())
+    }
+}

@@ -1,0 +1,159 @@
+//! Errors of trained networks: their files, and what they are exported to.
+
+use std::path::{Path, PathBuf};
+
+use xception::Preset;
+
+use crate::exit_code::ExitCode;
+use crate::file_error::FileError;
+use crate::recipe;
+use crate::torch_error::TorchError;
+
+/// Why a trained network cannot be loaded, used or exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A foreign file, without a preset.
+    #[error("{} does not say which network it belongs to; add --preset", path.display())]
+    NoPreset {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of another preset than was typed.
+    #[error("{} holds weights of preset '{own}', not '{asked}'; leave --preset out", path.display())]
+    OtherPreset {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        own: Preset,
+        /// What was typed.
+        asked: Preset,
+    },
+    /// A name that belongs to no file and to no fetched weights.
+    #[error(
+        "{name} is no file, and no weights of that name are in {}; {}",
+        folder.as_deref().unwrap_or(Path::new("the cache")).display(),
+        if *is_published {
+            format!("published ones come with `cargo xtask fetch weights {name}`")
+        } else {
+            "`cargo xtask fetch weights` names the published ones".to_string()
+        }
+    )]
+    NoWeights {
+        /// What was typed.
+        name: String,
+        /// The folder of fetched weights.
+        folder: Option<PathBuf>,
+        /// Whether published weights have this name.
+        is_published: bool,
+    },
+    /// The folder of something else, or of a run that finished no epoch.
+    #[error(
+        "{} is a folder without last.safetensors, so it is not a run that finished an epoch",
+        folder.display()
+    )]
+    NoLastWeights {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A foreign file that does not fit the preset that it was taken for.
+    #[error(
+        "{weights} does not say which network it belongs to, and does not fit '{preset}', for which it was taken; add \
+         --preset: {problem}"
+    )]
+    UnfitPreset {
+        /// The weights.
+        weights: String,
+        /// The preset.
+        preset: Preset,
+        /// What does not fit. No source: the message has it all.
+        problem: Box<xception::Error>,
+    },
+    /// Weights of another network than was typed.
+    #[error(
+        "{} holds weights of preset '{preset}', and the network that was asked for is another one; leave --preset and \
+         --set model.… out, or take other weights",
+        path.display()
+    )]
+    OtherNetwork {
+        /// The file.
+        path: PathBuf,
+        /// Its preset.
+        preset: Preset,
+    },
+    /// A head for other classes than the data have.
+    #[error(
+        "the head of {} tells other classes apart than the data have ({} and {}); take --set transfer.head=new",
+        path.display(),
+        first_few(known),
+        first_few(wanted)
+    )]
+    OtherHead {
+        /// The file.
+        path: PathBuf,
+        /// The classes of the weights.
+        known: Vec<String>,
+        /// The classes of the data.
+        wanted: Vec<String>,
+    },
+    /// A network that no other program can be given.
+    #[error("preset {preset} cannot be exported")]
+    NotExportable {
+        /// Its preset.
+        preset: Preset,
+    },
+    /// An image that cannot be read.
+    #[error(transparent)]
+    Image(#[from] datasets::Error),
+    /// A model that cannot be built, or weights that cannot be used.
+    #[error(transparent)]
+    Model(#[from] xception::Error),
+    /// A recipe that names no network.
+    #[error(transparent)]
+    Recipe(#[from] recipe::Error),
+    /// A file that cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An error of libtorch.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+}
+
+impl Error {
+    /// The exit code of this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::NoPreset { .. }
+            | Error::OtherPreset { .. }
+            | Error::NoLastWeights { .. }
+            | Error::UnfitPreset { .. }
+            | Error::OtherNetwork { .. }
+            | Error::OtherHead { .. }
+            | Error::NotExportable { .. } => ExitCode::Usage,
+            Error::NoWeights { .. } | Error::Image(_) => ExitCode::Data,
+            Error::Model(error) => ExitCode::of_model(error),
+            Error::Recipe(error) => error.exit_code(),
+            Error::File(error) => error.exit_code(),
+            Error::Torch(error) => error.exit_code(),
+        }
+    }
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Error::Torch(error.into())
+    }
+}
+
+impl From<torch_ext::Error> for Error {
+    fn from(error: torch_ext::Error) -> Self {
+        Error::Torch(error.into())
+    }
+}
+
+/// The first three of `names`, and how many more there are.
+pub(crate) fn first_few(names: &[String]) -> String {
+    let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+    let more =
+        if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    format!("{}{more}", first.join(", "))
+}

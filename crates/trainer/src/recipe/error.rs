@@ -1,0 +1,105 @@
+//! Errors of recipes: in a file, or in what was typed to change one.
+
+use std::io;
+
+use xception::Preset;
+
+use crate::exit_code::ExitCode;
+use crate::invalid_value::InvalidValue;
+
+/// Why there is no recipe to train by.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A recipe that cannot be used.
+    #[error("recipe {name}: {problem}")]
+    Invalid {
+        /// Its name or file.
+        name: String,
+        /// What is wrong with it. No source: the message has it all.
+        problem: Problem,
+    },
+    /// A `--set` that sets nothing.
+    #[error("--set {change}: {problem}")]
+    Change {
+        /// What was typed.
+        change: String,
+        /// What is wrong with it. No source: the message has it all.
+        problem: ChangeProblem,
+    },
+    /// Weights for a recipe that starts from none.
+    #[error(
+        "recipe {recipe} does not start from weights (it has no table [transfer]); take --recipe finetune"
+    )]
+    NoTransfer {
+        /// The recipe.
+        recipe: String,
+    },
+    /// A preset that is none.
+    #[error(transparent)]
+    Preset(#[from] xception::Error),
+}
+
+impl Error {
+    /// The exit code of this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::Invalid { .. } | Error::Change { .. } | Error::NoTransfer { .. } => {
+                ExitCode::Usage
+            }
+            Error::Preset(error) => ExitCode::of_model(error),
+        }
+    }
+}
+
+/// What is wrong with a recipe.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// No recipe has this name.
+    #[error("unknown{hint}; known are {}, or give a .toml file", known.join(", "))]
+    Unknown {
+        /// ` (did you mean …?)`, or nothing.
+        hint: String,
+        /// The names of all recipes.
+        known: Vec<&'static str>,
+    },
+    /// Its file cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// It is not TOML, lacks a key, or has one too many.
+    #[error("{}", .0.to_string().trim_end())]
+    Toml(Box<toml::de::Error>),
+    /// A value is out of range.
+    #[error(transparent)]
+    Value(#[from] InvalidValue),
+    /// A value of `[augmentation]` is out of range.
+    #[error("augmentation.{0}")]
+    Augmentation(datasets::Error),
+    /// The network cannot be built.
+    #[error("model: {0}")]
+    Model(xception::Error),
+    /// The preset is none.
+    #[error(transparent)]
+    Preset(xception::Error),
+    /// Preset `cifar` without its scale.
+    #[error(
+        "model.scale is missing: preset cifar needs width, middle_modules, stem_stride and entry_strides"
+    )]
+    ScaleMissing,
+    /// Another preset with a scale.
+    #[error("model.scale is for preset cifar only, not for {0}; leave it out")]
+    ScaleUnused(Preset),
+}
+
+/// What is wrong with a change.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeProblem {
+    /// It has no `=`.
+    #[error("expected KEY=VALUE, such as epochs=3")]
+    NoValue,
+    /// Nothing is before the `=`, or a dot ends it.
+    #[error("the key is empty")]
+    NoKey,
+    /// The key leads through a value as if it were a table.
+    #[error("'{0}' is a value, it has nothing inside")]
+    NotATable(String),
+}

@@ -1,0 +1,100 @@
+//! Errors of libtorch, whichever way they reach us: an error of `tch`, an error of `torch-ext`, or a panic.
+
+use std::any::Any;
+
+use crate::exit_code::ExitCode;
+
+/// An error of libtorch, or a panic of this program.
+#[derive(Debug, thiserror::Error)]
+pub enum TorchError {
+    /// Memory ran out.
+    #[error(
+        "out of memory{}; try a smaller --batch-size or --input, or --set batch_size=…",
+        requested.map(|bytes| format!(" ({bytes} bytes more were requested)")).unwrap_or_default()
+    )]
+    OutOfMemory {
+        /// The bytes of the allocation that failed, where libtorch says so.
+        requested: Option<u64>,
+    },
+    /// A kernel of `torch-ext` was refused.
+    #[error(transparent)]
+    Kernel(torch_ext::Error),
+    /// libtorch refused something, or this program is wrong.
+    #[error("internal error: {0} (RUST_LOG=debug shows more)")]
+    Internal(String),
+}
+
+impl TorchError {
+    /// The error behind a panic: tch's operators panic where libtorch throws.
+    pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        Self::from_text(
+            text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message"),
+        )
+    }
+
+    /// The exit code of this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            TorchError::OutOfMemory { .. } => ExitCode::OutOfMemory,
+            TorchError::Kernel(_) | TorchError::Internal(_) => ExitCode::Failed,
+        }
+    }
+
+    fn from_text(text: &str) -> Self {
+        out_of_memory(text)
+            .unwrap_or_else(|| Self::Internal(text.lines().next().unwrap_or(text).to_string()))
+    }
+}
+
+impl From<tch::TchError> for TorchError {
+    fn from(error: tch::TchError) -> Self {
+        Self::from_text(&error.to_string())
+    }
+}
+
+impl From<torch_ext::Error> for TorchError {
+    fn from(error: torch_ext::Error) -> Self {
+        out_of_memory(&error.message).unwrap_or(Self::Kernel(error))
+    }
+}
+
+/// Libtorch has no error type for memory that ran out, only these words.
+fn out_of_memory(text: &str) -> Option<TorchError> {
+    if !text.contains("can't allocate memory") && !text.contains("out of memory") {
+        return None;
+    }
+    let requested =
+        text.split("you tried to allocate ").nth(1).and_then(|rest| rest.split(' ').next());
+    Some(TorchError::OutOfMemory { requested: requested.and_then(|bytes| bytes.parse().ok()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_allocation_is_out_of_memory_and_says_how_much() {
+        let text = "Torch(\"[enforce fail at alloc_cpu.cpp:129] err == 0. DefaultCPUAllocator: can't allocate memory: \
+                    you tried to allocate 4611686018427387904 bytes. Error code 12 (Cannot allocate memory)\")";
+        let error = TorchError::from_panic(&text.to_string());
+        assert_eq!(error.exit_code(), ExitCode::OutOfMemory);
+        let message = error.to_string();
+        assert!(
+            message.starts_with("out of memory (4611686018427387904 bytes more were requested)"),
+            "{message}"
+        );
+        let kernel = torch_ext::Error { operation: "a product", message: text.to_string() };
+        assert_eq!(TorchError::from(kernel).to_string(), message);
+    }
+
+    #[test]
+    fn any_other_panic_is_internal_and_one_line() {
+        let error = TorchError::from_panic(&"expected images\nand a long story");
+        assert_eq!(error.exit_code(), ExitCode::Failed);
+        assert_eq!(
+            error.to_string(),
+            "internal error: expected images (RUST_LOG=debug shows more)"
+        );
+    }
+}
