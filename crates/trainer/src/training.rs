@@ -9,6 +9,7 @@ mod memory;
 mod model;
 mod non_finite;
 mod origin;
+pub(crate) mod plan;
 mod resuming;
 mod saving;
 mod sets;
@@ -24,7 +25,6 @@ use crate::console::progress::Progress;
 use crate::data::left_out::LeftOutOfRun;
 use crate::evaluation::Evaluation;
 use crate::learner::{self, StepContext, Votes};
-use crate::network::transfer::Pretrained;
 use crate::ranks::World;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::Best;
@@ -34,9 +34,9 @@ use crate::signal::Signal;
 use crate::stop::StopRequest;
 use crate::torch_error::TorchError;
 
-pub(crate) use self::agreement::{check_archives, check_ranks};
+use self::agreement::{check_archives, check_ranks};
 pub(crate) use self::error::Error;
-pub(crate) use self::origin::check_recipe;
+use self::origin::check_recipe;
 pub(crate) use self::sets::loader_config;
 
 use self::course::Course;
@@ -78,17 +78,6 @@ pub(crate) struct Outcome {
 }
 
 impl Training<'_> {
-    /// Begins with weights that were trained before.
-    pub(crate) fn start_from(&mut self, pretrained: Pretrained) -> Result<(), Error> {
-        let Some(transfer) = &self.recipe.transfer else { return Ok(()) };
-        self.model.start_from(pretrained, transfer.head, self.recipe.average)
-    }
-
-    /// The number of steps that were taken.
-    pub(crate) fn steps_done(&self) -> u64 {
-        self.course.state.step
-    }
-
     /// The network, its precision and device, and the length of the run: printed before the first step.
     pub(crate) fn headline(&self) -> String {
         let Self { recipe, model, course, .. } = self;

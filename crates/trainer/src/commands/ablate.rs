@@ -274,7 +274,7 @@ mod tests {
                 let set = variant.change.into_iter().map(ToString::to_string).collect();
                 let arguments =
                     TrainArgs { recipe: Some("quick".into()), set, ..TrainArgs::default() };
-                let recipe = Recipe::resolve(&arguments.request()).unwrap();
+                let recipe = Recipe::resolve(&arguments.request().recipe).unwrap();
                 let table = recipe.spec(10).unwrap().architecture().unwrap();
                 assert!(!tables.contains(&table), "{study:?} {}", variant.name);
                 tables.push(table);

@@ -10,9 +10,6 @@ use crate::network::first_few;
 /// Why a command cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// `train`: a run that a launcher starts again, without a folder that it could find again.
-    #[error("a run that is started again must know its folder: give it one with --out")]
-    RestartWithoutFolder,
     /// `eval`: weights that do not name their data set.
     #[error("{} does not say what it was trained on; add --data", weights.display())]
     NoData {

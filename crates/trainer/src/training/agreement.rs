@@ -12,7 +12,7 @@ use crate::training::Error;
 
 /// Refuses archives where rank 0 has other images, or the other way round: ranks index archives together, and one would
 /// wait for the others.
-pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error> {
+pub(super) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error> {
     let own =
         if matches!(spec, DataSpec::Shards(_)) { "archives (shards:DIR)" } else { "no archives" };
     world.check_against_rank_0(
@@ -30,7 +30,7 @@ pub(crate) fn check_archives(world: &World, spec: &DataSpec) -> Result<(), Error
 /// Refuses to train together with a rank 0 that would train something else.
 ///
 /// Returns on no rank before all have agreed.
-pub(crate) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result<(), Error> {
+pub(super) fn check_ranks(world: &World, recipe: &Recipe, data: &Data) -> Result<(), Error> {
     let own = || {
         let own = Agreement::of(world, recipe, data);
         Ok(serde_json::to_string(&own).expect("plain values"))

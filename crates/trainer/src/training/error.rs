@@ -44,6 +44,9 @@ pub enum Error {
         /// Its batch.
         batch: BadBatch,
     },
+    /// A run that a launcher starts again, without a folder that it could find again.
+    #[error("a run that is started again must know its folder: give it one with --out")]
+    RestartWithoutFolder,
     /// A run would be resumed as another one.
     #[error(
         "this is not the run that was begun:\n  {}\nleave the changes out, or begin a new run with another --out",
@@ -147,7 +150,10 @@ impl Error {
     /// The exit code of this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Error::SkipOnGpu | Error::OtherRun(_) | Error::OtherRank(_) => ExitCode::Usage,
+            Error::SkipOnGpu
+            | Error::RestartWithoutFolder
+            | Error::OtherRun(_)
+            | Error::OtherRank(_) => ExitCode::Usage,
             Error::DeadData(_) | Error::Datasets(_) => ExitCode::Data,
             Error::NoCheckpoint { .. } => ExitCode::NoCheckpoint,
             Error::NonFiniteLoss { .. } => ExitCode::NonFinite,

@@ -41,7 +41,7 @@ impl Model {
     /// Begins with weights that were trained before.
     pub(super) fn start_from(
         &mut self,
-        pretrained: Pretrained,
+        pretrained: &Pretrained,
         head: HeadStart,
         average: Option<AverageConfig>,
     ) -> Result<(), Error> {

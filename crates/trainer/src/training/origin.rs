@@ -128,7 +128,7 @@ fn shares(recipe: &Recipe, ranks: usize) -> String {
 }
 
 /// Refuses to resume a run of the recipe `was` as one of `now`.
-pub(crate) fn check_recipe(was: &Recipe, now: &Recipe) -> Result<(), Error> {
+pub(super) fn check_recipe(was: &Recipe, now: &Recipe) -> Result<(), Error> {
     refuse(recipe_differences(was, now))
 }
 

@@ -1,8 +1,10 @@
 //! From a run to a checkpoint and back: an interrupted run ends as one that was not, to the last bit.
 
+use super::plan::Start;
 use super::saving::Need;
 use super::timing::Timing;
 use super::{Training, origin};
+use crate::network::transfer::Pretrained;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::{Checkpoint, Logs};
 use crate::run::run_folder::RunFolder;
@@ -10,9 +12,43 @@ use crate::signal::Signal;
 use crate::training::Error;
 
 impl Training<'_> {
+    /// Puts a run that was just built where it starts.
+    pub(super) fn start(&mut self, start: &Start) -> Result<(), Error> {
+        match start {
+            Start::New { weights: Some(weights) } => self.start_from(weights),
+            Start::New { weights: None } => Ok(()),
+            Start::Resumed { begun } => {
+                let resumed = self.resume(begun)?;
+                if !resumed && let Some(weights) = Pretrained::of(self.recipe)? {
+                    self.start_from(&weights)?;
+                }
+                self.note_resumption(begun)
+            }
+        }
+    }
+
+    /// Starts from weights that were trained before.
+    fn start_from(&mut self, weights: &Pretrained) -> Result<(), Error> {
+        let Some(transfer) = &self.recipe.transfer else { return Ok(()) };
+        self.model.start_from(weights, transfer.head, self.recipe.average)
+    }
+
+    /// Writes into the folder how the run is made from here on.
+    fn note_resumption(&self, begun: &Recipe) -> Result<(), Error> {
+        let Self { recipe, folder, world, .. } = self;
+        if world.leads() {
+            folder.extend_environment(recipe.seed, world.ranks(), self.course.state.step)?;
+            // On another number of ranks, the share of each is another one.
+            if begun.batch_size != recipe.batch_size {
+                folder.write_config(recipe)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Resumes from the newest good checkpoint of the run's folder, if there is one. Returns whether there was. `begun` is
     /// the recipe that the run was begun with.
-    pub(crate) fn resume(&mut self, begun: &Recipe) -> Result<bool, Error> {
+    fn resume(&mut self, begun: &Recipe) -> Result<bool, Error> {
         let Some(checkpoint) = self.saver.read(&self.world)? else {
             if self.world.leads() {
                 let now = (self.recipe, self.world.ranks());

@@ -9,6 +9,7 @@ use super::course::Course;
 use super::memory::{self, Needs};
 use super::model::Model;
 use super::non_finite::NonFinitePolicy;
+use super::plan::RunPlan;
 use super::saving::Saver;
 use super::sets::Sets;
 use super::timing::Timing;
@@ -19,20 +20,20 @@ use crate::optim::optimizer::Optimizer;
 use crate::ranks::World;
 use crate::recipe::{NonFinite, Recipe};
 use crate::run::checkpoint::{Checkpoints, RealDisk, State, Sums};
-use crate::run::run_folder::RunFolder;
 use crate::run::watching::Watch;
 use crate::stop::StopRequest;
 use crate::training::Error;
 
 impl<'a> Training<'a> {
-    /// Builds everything; nothing has been trained yet.
-    pub(crate) fn new(
-        recipe: &'a Recipe,
-        data: &Data,
-        folder: &'a RunFolder,
-        stop: StopRequest,
-        world: World,
-    ) -> Result<Self, Error> {
+    /// Builds the run of `plan`, and puts it where it starts.
+    pub(crate) fn new(plan: &'a RunPlan, stop: StopRequest, world: World) -> Result<Self, Error> {
+        let mut training = Self::build(plan, stop, world)?;
+        training.start(&plan.start)?;
+        Ok(training)
+    }
+
+    fn build(plan: &'a RunPlan, stop: StopRequest, world: World) -> Result<Self, Error> {
+        let RunPlan { recipe, data, folder, .. } = plan;
         if world.leads() {
             checks::data(&*data.train)?;
         }

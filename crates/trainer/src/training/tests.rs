@@ -6,6 +6,7 @@ use datasets::{Split, synthetic};
 use tch::Tensor;
 use tempfile::TempDir;
 
+use super::plan::{RunPlan, Start};
 use super::*;
 use crate::data::Data;
 use crate::exit_code::ExitCode;
@@ -41,9 +42,10 @@ fn data() -> Data {
 fn with_run(non_finite: &str, body: impl FnOnce(&mut Training, Vec<Batch>)) {
     let place = TempDir::new().unwrap();
     let folder = RunFolder::create(Some(place.path()), "any").unwrap();
-    let (recipe, data) = (recipe(non_finite), data());
+    let start = Start::New { weights: None };
+    let plan = RunPlan { recipe: recipe(non_finite), data: data(), folder, start };
     let stop = StopRequest::listen().unwrap();
-    let mut training = Training::new(&recipe, &data, &folder, stop, World::single()).unwrap();
+    let mut training = Training::new(&plan, stop, World::single()).unwrap();
     let batches = training.sets.train.epoch(1).collect::<Result<_, _>>().unwrap();
     body(&mut training, batches);
 }

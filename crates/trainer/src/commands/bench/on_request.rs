@@ -95,8 +95,11 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_ends_it() {
-        let fails = || Err(Refusal::RestartWithoutFolder.into());
+        let fails = || Err(Refusal::NoImage { data: "any".to_string() }.into());
         let ended = serve(0.0, json!({}), &b""[..], fails, |_| panic!("nothing to say"));
-        assert_eq!(ended.unwrap_err().to_string(), Refusal::RestartWithoutFolder.to_string());
+        assert_eq!(
+            ended.unwrap_err().to_string(),
+            Refusal::NoImage { data: "any".to_string() }.to_string()
+        );
     }
 }
