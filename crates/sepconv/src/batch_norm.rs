@@ -79,6 +79,21 @@ impl BatchNorm2d {
         })
     }
 
+    /// The layer of the tensors `[weight, bias, running_mean, running_var]`, which it shares with the caller.
+    ///
+    /// # Panics
+    /// Tensors that are not all `[C]` of one `C`.
+    #[must_use]
+    pub fn from_tensors(tensors: [Tensor; 4], config: BatchNormConfig) -> Self {
+        let shapes = tensors.each_ref().map(Tensor::size);
+        assert!(
+            shapes[0].len() == 1 && shapes.iter().all(|shape| *shape == shapes[0]),
+            "expected weight, bias, mean and variance [C], got {shapes:?}"
+        );
+        let [weight, bias, running_mean, running_var] = tensors;
+        Self { weight, bias, running_mean, running_var, config }
+    }
+
     /// The options that the layer was built with.
     #[must_use]
     pub fn config(&self) -> BatchNormConfig {

@@ -43,9 +43,17 @@ impl Folded {
         Self { bias: bias.unwrap_or_else(none), weight, config: conv.config() }
     }
 
+    /// This convolution and `norm` after it as one, in evaluation mode, without gradients.
+    ///
+    /// # Panics
+    /// A `norm` of another number of channels.
+    #[must_use]
+    pub fn then(self, norm: &BatchNorm2d) -> Self {
+        tch::no_grad(|| self.normalized(norm))
+    }
+
     /// `scale * (conv + bias - mean) + shift` is a convolution too.
-    fn then(self, norm: Option<&BatchNorm2d>) -> Self {
-        let Some(norm) = norm else { return self };
+    fn normalized(self, norm: &BatchNorm2d) -> Self {
         let [scale, shift, mean, var] =
             [&norm.weight, &norm.bias, &norm.running_mean, &norm.running_var].map(Tensor::detach);
         let scale = scale * (var + norm.config().eps).rsqrt();
@@ -138,7 +146,11 @@ impl Conv2d {
     /// A `norm` of another number of channels.
     #[must_use]
     pub fn folded(&self, norm: Option<&BatchNorm2d>) -> Folded {
-        tch::no_grad(|| Folded::of(self).then(norm))
+        let folded = Folded::of(self);
+        match norm {
+            Some(norm) => folded.then(norm),
+            None => folded,
+        }
     }
 }
 
@@ -171,7 +183,10 @@ impl SeparableConv2d {
         }
         let depthwise = self.depthwise().conv().folded(self.depthwise_norm());
         let pointwise = self.pointwise().conv().folded(self.pointwise_norm());
-        let pointwise = tch::no_grad(|| pointwise.then(norm));
+        let pointwise = match norm {
+            Some(norm) => pointwise.then(norm),
+            None => pointwise,
+        };
         Ok(FoldedSeparable { depthwise, between, pointwise })
     }
 }
@@ -192,7 +207,7 @@ impl BatchNorm2d {
                 ..Default::default()
             },
         };
-        tch::no_grad(|| identity.then(Some(self)))
+        identity.then(self)
     }
 }
 
