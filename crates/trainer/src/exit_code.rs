@@ -46,22 +46,17 @@ impl ExitCode {
 
     /// The exit code of an error of the crate `xception`.
     pub(crate) fn of_model(error: &xception::Error) -> Self {
-        use xception::Error;
+        use xception::{Error, weights};
         match error {
-            Error::UnknownPreset { .. }
-            | Error::Option { .. }
-            | Error::InputTooSmall(_)
-            | Error::Layer(_) => ExitCode::Usage,
-            Error::Format { .. }
-            | Error::Foreign { .. }
-            | Error::NotWeights { .. }
-            | Error::Metadata { .. }
-            | Error::Mismatch(_)
-            | Error::InputKernel { .. }
-            | Error::Import(_) => ExitCode::Data,
-            // Weights that are not there.
-            Error::File { action: "read", .. } => ExitCode::Data,
-            Error::File { .. } | Error::Torch(_) => ExitCode::Failed,
+            Error::UnknownPreset(_)
+            | Error::OutOfRange(_)
+            | Error::Build(_)
+            | Error::Summary(_)
+            | Error::Unsupported(_) => ExitCode::Usage,
+            Error::Weights(weights::Error::File { action: "write", .. }) => ExitCode::Failed,
+            // Weights that are missing, or that cannot be trusted.
+            Error::Weights(_) | Error::Import(_) => ExitCode::Data,
+            _ => ExitCode::Failed,
         }
     }
 }

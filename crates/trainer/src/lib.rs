@@ -13,6 +13,7 @@ mod exit_code;
 mod file_error;
 mod invalid_value;
 mod learner;
+mod model_errors;
 mod network;
 mod optim;
 mod precision;

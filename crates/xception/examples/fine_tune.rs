@@ -1,91 +1,74 @@
-//! Fine-tuning written out by hand: a trained trunk, a new head, the head alone for a while, then everything.
+//! Fine-tuning in three steps: take trained weights but for the head, train the head alone, then everything.
 //!
 //! ```console
 //! $ cargo run --release -p xception --example fine_tune
 //! ```
 //!
-//! `xception train --recipe finetune` does the same from a folder of images. Here the images are noise with a bright
-//! half, first upper against lower, then left against right.
-#![allow(clippy::print_stdout, reason = "what it prints is what it shows")]
+//! The images here are noise that is brighter on one side. The first network learns to tell top from bottom, and the
+//! second one, which starts from its weights, left from right.
+#![allow(clippy::print_stdout, reason = "an example shows what it computes")]
 
-use tch::nn::{self, ModuleT, OptimizerConfig};
-use tch::{Device, Kind, Tensor};
-use xception::weights::{self, Tensors};
-use xception::{CifarScale, Error, ModelSpec, Preset, Xception};
+use xception::tch::nn::{self, ModuleT, OptimizerConfig};
+use xception::tch::{self, Device, Kind, Tensor};
+use xception::{CifarScale, Error, ModelSpec, Preset, Xception, weights};
 
-fn network(classes: i64) -> Result<(nn::VarStore, Xception), Error> {
-    let scale = CifarScale { width: 0.15, middle_modules: 1, ..CifarScale::default() };
-    let spec = ModelSpec { scale, classes, ..ModelSpec::new(Preset::Cifar) };
-    let store = nn::VarStore::new(Device::Cpu);
-    let model = Xception::new(&store.root(), &spec.architecture()?, classes)?;
-    Ok((store, model))
-}
+const ROWS: i64 = 2;
+const COLUMNS: i64 = 3;
 
-/// Noise that is brighter on one side along `axis`, 2 for rows and 3 for columns.
-fn images(count: i64, axis: i64) -> (Tensor, Tensor) {
+/// Noise `[count, 3, 32, 32]` that is brighter in one half along `axis`, and the number of that half.
+fn batch(count: i64, axis: i64) -> (Tensor, Tensor) {
     let options = (Kind::Float, Device::Cpu);
     let labels = Tensor::randint(2, [count], (Kind::Int64, Device::Cpu));
-    let side = Tensor::eye(2, options).index_select(0, &labels);
-    let shape = if axis == 2 { [count, 1, 2, 1] } else { [count, 1, 1, 2] };
-    let bright = side.view(shape).repeat_interleave_self_int(16, axis, None);
+    let halves = Tensor::eye(2, options).index_select(0, &labels);
+    let shape = if axis == ROWS { [count, 1, 2, 1] } else { [count, 1, 1, 2] };
+    let bright = halves.view(shape).repeat_interleave_self_int(16, axis, None);
     (Tensor::randn([count, 3, 32, 32], options) + bright, labels)
 }
 
-/// Steps of Adam over everything in `store` that asks for gradients.
-fn train(
-    store: &nn::VarStore,
-    steps: i64,
-    learning_rate: f64,
-    loss: impl Fn() -> Tensor,
-) -> Result<f64, Error> {
-    let mut optimizer = nn::Adam::default().build(store, learning_rate)?;
-    let mut last = f64::NAN;
-    for _ in 0..steps {
-        let loss = loss();
-        optimizer.backward_step(&loss);
-        last = loss.double_value(&[]);
-    }
-    Ok(last)
-}
-
 fn accuracy(model: &Xception, axis: i64) -> f64 {
-    let (images, labels) = images(500, axis);
-    tch::no_grad(|| model.forward_t(&images, false).accuracy_for_logits(&labels)).double_value(&[])
+    let (images, labels) = batch(500, axis);
+    100.0 * model.logits(&images).accuracy_for_logits(&labels).double_value(&[])
 }
 
 fn main() -> Result<(), Error> {
     tch::manual_seed(0);
-    // The network that somebody trained before.
-    let (theirs, model) = network(2)?;
-    let loss = train(&theirs, 40, 1e-2, || {
-        let (images, labels) = images(32, 2);
-        model.forward_t(&images, true).cross_entropy_for_logits(&labels)
-    })?;
-    println!("trained on rows: loss {loss:.3}, {:.1} % right", 100.0 * accuracy(&model, 2));
+    let scale = CifarScale { width: 0.15, middle_modules: 1, ..CifarScale::default() };
+    let spec = ModelSpec { scale, classes: 2, ..ModelSpec::new(Preset::Cifar) };
 
-    // Its weights but for the head, which is drawn anew.
-    let (ours, model) = network(2)?;
-    let own = weights::snapshot(&ours);
-    let taken: Tensors = weights::snapshot(&theirs)
-        .into_iter()
-        .filter(|(name, _)| !name.starts_with("fc."))
-        .chain(own.into_iter().filter(|(name, _)| name.starts_with("fc.")))
-        .collect();
-    weights::load(&ours, &taken)?;
+    // A network that was trained before, on other images.
+    let trained = nn::VarStore::new(Device::Cpu);
+    let model = spec.build(trained.root())?;
+    let mut optimizer = nn::Adam::default().build(&trained, 1e-2)?;
+    for _ in 0..40 {
+        let (images, labels) = batch(32, ROWS);
+        optimizer.backward_step(&model.forward_t(&images, true).cross_entropy_for_logits(&labels));
+    }
+    println!("trained on rows: {:.1} % correct", accuracy(&model, ROWS));
 
-    // The head alone: features are computed in evaluation mode, and nothing is asked of them.
-    let loss = train(&ours, 30, 1e-2, || {
-        let (images, labels) = images(32, 3);
+    // Its weights, but for the head's, which stay as they were drawn.
+    let store = nn::VarStore::new(Device::Cpu);
+    let model = spec.build(store.root())?;
+    let mut tensors = weights::snapshot(&trained);
+    tensors.retain(|name, _| !name.starts_with("fc."));
+    tensors
+        .extend(weights::snapshot(&store).into_iter().filter(|(name, _)| name.starts_with("fc.")));
+    weights::load(&store, &tensors)?;
+
+    // The head alone: the features are computed in evaluation mode, without gradients.
+    let mut optimizer = nn::Adam::default().build(&store, 1e-2)?;
+    for _ in 0..30 {
+        let (images, labels) = batch(32, COLUMNS);
         let features = tch::no_grad(|| model.features_t(&images, false));
-        model.logits_t(&features, true).cross_entropy_for_logits(&labels)
-    })?;
-    println!("head alone, on columns: loss {loss:.3}, {:.1} % right", 100.0 * accuracy(&model, 3));
+        optimizer.backward_step(&model.head_t(&features, true).cross_entropy_for_logits(&labels));
+    }
+    println!("head alone, on columns: {:.1} % correct", accuracy(&model, COLUMNS));
 
-    // Everything, at a smaller pace.
-    let loss = train(&ours, 40, 3e-3, || {
-        let (images, labels) = images(32, 3);
-        model.forward_t(&images, true).cross_entropy_for_logits(&labels)
-    })?;
-    println!("everything: loss {loss:.3}, {:.1} % right", 100.0 * accuracy(&model, 3));
+    // Everything, at a lower learning rate.
+    optimizer.set_lr(3e-3);
+    for _ in 0..40 {
+        let (images, labels) = batch(32, COLUMNS);
+        optimizer.backward_step(&model.forward_t(&images, true).cross_entropy_for_logits(&labels));
+    }
+    println!("everything: {:.1} % correct", accuracy(&model, COLUMNS));
     Ok(())
 }

@@ -1,99 +1,79 @@
-//! What this crate refuses, in words.
+//! Every error of this crate as one type, for programs that handle them alike. Functions return the smaller types.
 
-use std::path::PathBuf;
+use crate::import;
+use crate::inference::Unsupported;
+use crate::model::BuildError;
+use crate::out_of_range::OutOfRange;
+use crate::preset::UnknownPreset;
+use crate::summary;
+use crate::weights;
 
-use crate::{import::ImportError, weights::Mismatch};
-
-/// A model that cannot be built, or weights that cannot be read, written or used.
+/// Any error of this crate; each of them becomes one with `?`.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// No such preset.
-    #[error("unknown preset '{name}'; known are {known}")]
-    UnknownPreset {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// A model option out of range.
-    #[error("{option} must be {accepted}, got {value}")]
-    Option {
-        /// The option's name.
-        option: &'static str,
-        /// What is accepted.
-        accepted: &'static str,
-        /// What was given.
-        value: String,
-    },
-    /// An image that shrinks to nothing on its way through the network.
-    #[error("input of {0} pixels is too small: the feature map vanishes before the head")]
-    InputTooSmall(i64),
-    /// A layer refused its configuration.
+    /// A name that no preset has.
     #[error(transparent)]
-    Layer(#[from] sepconv::Error),
-    /// A file could not be read or written.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A file is not safetensors, or is damaged.
-    #[error("{} is not a valid safetensors file: {reason}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file of PyTorch's or Keras's own cannot be read.
-    #[error("{} {problem}", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it. No source: the message has it all.
-        problem: weight_files::Error,
-    },
-    /// A file of something else.
-    #[error("{} holds no weights (safetensors, PyTorch's .pth or Keras's .h5): {looks}", path.display())]
-    NotWeights {
-        /// The file.
-        path: PathBuf,
-        /// What it looks like.
-        looks: String,
-    },
-    /// A file's metadata is missing or malformed.
-    #[error("{}: metadata '{key}' {problem}", path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// The metadata key.
-        key: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The tensors of a file are not those of the model.
+    UnknownPreset(#[from] UnknownPreset),
+    /// A value of a table or an option out of range.
     #[error(transparent)]
-    Mismatch(#[from] Mismatch),
-    /// The first kernel cannot be fitted to other channels.
-    #[error("{name} is no kernel for 3 channels that could be fitted to others, it {}", got_channels(*got))]
-    InputKernel {
-        /// The kernel.
-        name: String,
-        /// Its input channels; `None` when it is missing.
-        got: Option<i64>,
-    },
-    /// A foreign state dict does not fit.
+    OutOfRange(#[from] OutOfRange),
+    /// A network that cannot be built.
     #[error(transparent)]
-    Import(#[from] ImportError),
-    /// libtorch refused something.
+    Build(BuildError),
+    /// A network that cannot be counted: the image is too small.
+    #[error(transparent)]
+    Summary(summary::Error),
+    /// A network that the packed kernels cannot compute.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// Weights that cannot be read, written or used.
+    #[error(transparent)]
+    Weights(weights::Error),
+    /// A state dict that cannot be imported.
+    #[error(transparent)]
+    Import(import::Error),
+    /// A refusal by libtorch.
     #[error(transparent)]
     Torch(#[from] tch::TchError),
 }
 
-fn got_channels(got: Option<i64>) -> String {
-    got.map_or_else(|| "is missing".to_string(), |channels| format!("has {channels}"))
+// An error that several functions can return is the same variant whichever of them did.
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::OutOfRange(error) => error.into(),
+            error => Error::Build(error),
+        }
+    }
+}
+
+impl From<summary::Error> for Error {
+    fn from(error: summary::Error) -> Self {
+        match error {
+            summary::Error::OutOfRange(error) => error.into(),
+            error => Error::Summary(error),
+        }
+    }
+}
+
+impl From<weights::Error> for Error {
+    fn from(error: weights::Error) -> Self {
+        match error {
+            weights::Error::UnknownPreset(error) => error.into(),
+            weights::Error::OutOfRange(error) => error.into(),
+            weights::Error::Torch(error) => error.into(),
+            error => Error::Weights(error),
+        }
+    }
+}
+
+impl From<import::Error> for Error {
+    fn from(error: import::Error) -> Self {
+        match error {
+            import::Error::OutOfRange(error) => error.into(),
+            error => Error::Import(error),
+        }
+    }
 }

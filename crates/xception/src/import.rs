@@ -1,7 +1,7 @@
-//! Foreign state dicts, under the names of the script that made them, brought onto our names.
+//! The import of foreign state dicts, which have the names of the script that made them, onto our names.
 //!
-//! Every name of the original must be there and none besides, every shape must fit, and names that stand for one
-//! shared tensor must agree; whatever is wrong is reported at once.
+//! Every name of the original must be there and no other, every shape must fit, and names that stand for one shared
+//! tensor must agree; all problems are reported at once.
 
 mod keras_file;
 mod originals;
@@ -9,35 +9,53 @@ mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tch::{Device, Tensor, nn::VarStore};
+use tch::Tensor;
 
+use crate::out_of_range::OutOfRange;
+use crate::outline::Outline;
+use crate::preset::{ModelSpec, Preset};
 use crate::weights::{Mismatch, Problem, Tensors, is_counter};
-use crate::{Error, ModelSpec, Preset, Xception};
 
 pub use sources::Source;
 
-/// A state dict that is not the original's.
+/// A state dict that cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot import as preset '{preset}': {mismatch}")]
-pub struct ImportError {
-    /// The preset whose original was expected.
-    pub preset: String,
-    /// All that does not fit, under the original's names.
-    pub mismatch: Mismatch,
+#[non_exhaustive]
+pub enum Error {
+    /// Tensors that are not the original's.
+    #[error("cannot import as preset '{preset}': {mismatch}")]
+    Mismatch {
+        /// The preset whose original was expected.
+        preset: Preset,
+        /// Every problem, under the original's names.
+        mismatch: Mismatch,
+    },
+    /// A scale, an option or a number of classes that no network has.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
 }
 
-/// Where each of our variables stands in the original's state dict.
+/// The place of each of our variables in the original's state dict.
+///
+/// # Errors
+/// A scale, an option or a number of classes out of range.
 pub fn sources(spec: &ModelSpec) -> Result<BTreeMap<String, Source>, Error> {
-    let store = VarStore::new(Device::Cpu);
-    Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
-    let names = store.variables().into_iter().map(|(name, variable)| (name, variable.size()));
-    Ok(names.map(|(name, shape)| (name.clone(), originals::source(spec, &name, shape))).collect())
+    let variables = Outline::new(&spec.architecture()?, spec.classes)?.variables();
+    let source = |(name, shape): (String, Vec<i64>)| {
+        let source = originals::source(spec, &name, shape);
+        (name, source)
+    };
+    Ok(variables.into_iter().map(source).collect())
 }
 
-/// Maps the original's `tensors` onto our names.
+/// The original's `tensors` under our names, and in our order of axes.
 ///
 /// `metadata` is the file's: a safetensors file written by `save_model` holds a shared tensor once, and says in its
 /// metadata which name stands for which.
+///
+/// # Errors
+/// Names, shapes or shared tensors that are not the original's; the error lists every problem. A scale, an option or a
+/// number of classes out of range.
 pub fn import(
     spec: &ModelSpec,
     tensors: &Tensors,
@@ -77,11 +95,11 @@ pub fn import(
     let unexpected = tensors.keys().filter(|name| !known(name));
     problems.extend(unexpected.map(|name| Problem::Unexpected { name: name.clone() }));
     Mismatch::check(problems)
-        .map_err(|mismatch| ImportError { preset: spec.preset.to_string(), mismatch })?;
+        .map_err(|mismatch| Error::Mismatch { preset: spec.preset, mismatch })?;
     Ok(imported)
 }
 
-/// The same, but for pointwise kernels without the two axes of length 1 that early PyTorch left out of files.
+/// The same tensors, with the two axes of length 1 of pointwise kernels, which early PyTorch left out of files.
 fn unsqueezed(tensors: &Tensors) -> Tensors {
     let four_axes = |(name, tensor): (&String, &Tensor)| {
         let short = tensor.dim() == 2 && name.ends_with(".pointwise.weight");
@@ -91,7 +109,8 @@ fn unsqueezed(tensors: &Tensors) -> Tensors {
     tensors.iter().map(four_axes).collect()
 }
 
-/// The number of classes of an original's state dict: the length of its last bias, where it has one.
+/// The number of classes of an original's state dict: the length of its last bias; `None` where it has none.
+#[must_use]
 pub fn classes(preset: Preset, tensors: &Tensors) -> Option<i64> {
     let renamed = (preset == Preset::XceptionKeras).then(|| keras_file::named(tensors)).flatten();
     let tensors = renamed.as_ref().unwrap_or(tensors);

@@ -1,12 +1,12 @@
-//! What variables are called: names are the file format, so they are those of the checkpoint that was published for
-//! the network.
+//! The names of the variables. They are the file format, so they are those of the checkpoint that was published for the
+//! network.
 
 use sepconv::{Activation, HalfNames};
 use tch::nn;
 
-use crate::{Norm, NormPlace, Projection, ResidualRow};
+use crate::vocabulary::{Norm, NormPlace, Projection};
 
-/// Where a variable or module of this name lies, dots and all, under `path`.
+/// The path of a variable or module under `path`; `name` may have dots.
 pub(crate) fn at<'a>(path: &nn::Path<'a>, name: &str) -> nn::Path<'a> {
     match name.split_once('.') {
         None => path / name,
@@ -14,7 +14,7 @@ pub(crate) fn at<'a>(path: &nn::Path<'a>, name: &str) -> nn::Path<'a> {
     }
 }
 
-/// Which published checkpoints name the variables.
+/// The published checkpoints that name the variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
     /// Cadene's, which timm's `legacy_xception` kept: `conv1`, `block2.rep.1.conv1`, `block2.skip`, `fc`.
@@ -24,20 +24,20 @@ pub enum Names {
 }
 
 impl Names {
-    /// The stem's `number`-th convolution, from 1, with what follows it.
-    pub(crate) fn stem_conv(self, number: usize, norm: Norm) -> String {
+    /// The stem's `index`-th convolution, from 0; `norm` follows it.
+    pub(crate) fn stem_conv(self, index: usize, norm: Norm) -> String {
         match (self, norm) {
-            (Names::Cadene, _) => format!("conv{number}"),
-            (Names::Timm, Norm::Batch) => format!("stem.{}.conv", number - 1),
-            (Names::Timm, Norm::None) => format!("stem.{}", number - 1),
+            (Names::Cadene, _) => format!("conv{}", index + 1),
+            (Names::Timm, Norm::Batch) => format!("stem.{index}.conv"),
+            (Names::Timm, Norm::None) => format!("stem.{index}"),
         }
     }
 
-    /// The normalisation after it.
-    pub(crate) fn stem_norm(self, number: usize) -> String {
+    /// The normalisation after the stem's `index`-th convolution.
+    pub(crate) fn stem_norm(self, index: usize) -> String {
         match self {
-            Names::Cadene => format!("bn{number}"),
-            Names::Timm => format!("stem.{}.bn", number - 1),
+            Names::Cadene => format!("bn{}", index + 1),
+            Names::Timm => format!("stem.{index}.bn"),
         }
     }
 
@@ -49,28 +49,28 @@ impl Names {
         }
     }
 
-    /// The `index`-th separable convolution of a module, from 0.
-    pub(crate) fn separable(self, module: &str, row: &ResidualRow, index: usize) -> String {
+    /// The `index`-th separable convolution, from 0, of a module that opens with `opening`.
+    pub(crate) fn separable(self, module: &str, opening: Activation, index: usize) -> String {
         match self {
-            Names::Cadene => format!("{module}.rep.{}", rep_place(row.opens_with, index)),
+            Names::Cadene => format!("{module}.rep.{}", rep_place(opening, index)),
             Names::Timm => format!("{module}.stack.conv{}", index + 1),
         }
     }
 
-    /// The normalisation that belongs to it.
+    /// The normalisation of that separable convolution.
     pub(crate) fn separable_norm(
         self,
         module: &str,
-        row: &ResidualRow,
+        opening: Activation,
         index: usize,
         place: NormPlace,
     ) -> String {
         match (self, place) {
             (Names::Cadene, NormPlace::After) => {
-                format!("{module}.rep.{}", rep_place(row.opens_with, index) + 1)
+                format!("{module}.rep.{}", rep_place(opening, index) + 1)
             }
-            (Names::Timm, NormPlace::Ahead) if index == 0 => format!("{module}.norm"),
-            _ => format!("{}.norm", self.separable(module, row, index)),
+            (Names::Timm, NormPlace::Before) if index == 0 => format!("{module}.norm"),
+            _ => format!("{}.norm", self.separable(module, opening, index)),
         }
     }
 
@@ -83,7 +83,7 @@ impl Names {
         }
     }
 
-    /// The normalisation after it.
+    /// The normalisation after the convolution of a module's shortcut.
     pub(crate) fn shortcut_norm(self, module: &str) -> String {
         match self {
             Names::Cadene => format!("{module}.skipbn"),
@@ -91,12 +91,24 @@ impl Names {
         }
     }
 
-    /// The `index`-th fully connected layer ahead of the head, which no published checkpoint has.
-    pub(crate) fn fully_connected(self, index: i64) -> String {
+    /// The `index`-th separable convolution of the exit flow, from 0. They are counted on from the two of the stem, in
+    /// both families: timm's networks have none.
+    pub(crate) fn exit_separable(self, index: usize) -> String {
+        format!("conv{}", index + 3)
+    }
+
+    /// The normalisation after that separable convolution.
+    pub(crate) fn exit_norm(self, index: usize) -> String {
+        format!("bn{}", index + 3)
+    }
+
+    /// The `index`-th fully connected layer before the head, which no published checkpoint has.
+    pub(crate) fn fully_connected(self, index: usize) -> String {
         format!("fully_connected.{index}")
     }
 
-    /// The head's linear layer.
+    /// The head's linear layer: `fc` or `head.fc`.
+    #[must_use]
     pub fn head(self) -> &'static str {
         match self {
             Names::Cadene => "fc",
@@ -109,12 +121,13 @@ impl Names {
 ///
 /// The published class lays ReLU, convolution and norm out in threes and cuts the first ReLU off where a module
 /// does not open with one.
-fn rep_place(opens_with: Activation, index: usize) -> usize {
-    3 * index + if opens_with == Activation::None { 0 } else { 1 }
+fn rep_place(opening: Activation, index: usize) -> usize {
+    3 * index + if opening == Activation::None { 0 } else { 1 }
 }
 
-/// The residual module that a layer or a module of this name belongs to, `block4` or `blocks.3`; the name itself, up
-/// to its first dot, where it is in none.
+/// The residual module that a layer belongs to, such as `block4` or `blocks.3`, by the layer's name. The name of a layer
+/// in no module is cut at its first dot.
+#[must_use]
 pub fn module_of(name: &str) -> &str {
     let dots = if name.starts_with("blocks.") { 1 } else { 0 };
     let end = name.match_indices('.').nth(dots).map_or(name.len(), |(place, _)| place);
@@ -122,11 +135,13 @@ pub fn module_of(name: &str) -> &str {
 }
 
 /// Whether this is the name of a shortcut's convolution.
+#[must_use]
 pub fn is_shortcut(name: &str) -> bool {
     [".skip", ".shortcut", ".shortcut.conv"].iter().any(|end| name.ends_with(end))
 }
 
-/// Whether this is what half of a separable convolution is called, under the name of the whole.
+/// Whether this is the name of a half of a separable convolution, under the name of the whole.
+#[must_use]
 pub fn is_half(name: &str) -> bool {
     [HalfNames::Cadene, HalfNames::Timm].iter().any(|names| names.names().contains(&name))
 }

@@ -1,63 +1,48 @@
-//! In what a network may be chosen to differ from its original: what timm lets one choose, and what the paper compares.
+//! The options of any preset: those that timm has, and those that the paper compares.
 
 use sepconv::{Activation, Groups};
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, Error, GlobalPool, Shortcut};
+use crate::architecture::Architecture;
+use crate::out_of_range::OutOfRange;
+use crate::vocabulary::{FullyConnected, GlobalPool, Shortcut};
 
-/// Choices about any preset; one that is absent is as the original has it.
+/// Overrides of a preset's table. An absent one leaves the table as the original has it.
+///
+/// All fields are public and may grow in number: end a literal with `..Default::default()`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
-    /// Colours of an image. timm: `in_chans`.
+    /// Channels of an image. timm: `in_chans`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub c_in: Option<i64>,
-    /// What becomes of the feature map ahead of the head. timm: `global_pool`.
+    /// The pooling before the head. timm: `global_pool`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub global_pool: Option<GlobalPool>,
-    /// How much smaller than the image the features are at most: 8, 16 or 32. timm: `output_stride` of the aligned
-    /// networks.
+    /// The factor by which the features are smaller than the image, at most: 8, 16 or 32. timm: `output_stride` of the
+    /// aligned networks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_stride: Option<i64>,
-    /// What leads around every module (the paper's figure 9).
+    /// The shortcut around every module (the paper's figure 9).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shortcuts: Option<Shortcut>,
-    /// Between the halves of every separable convolution (the paper's figure 10).
+    /// The activation between the halves of every separable convolution (the paper's figure 10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<Activation>,
-    /// Channel groups of every spatial half, from 1, a regular convolution, to one a channel, which is what is there
-    /// without this option (the spectrum of the paper's section 1.2). It must divide the channels of every layer.
+    /// Channel groups of every spatial half: 1 is a regular convolution, and one for each channel, the extreme, is the
+    /// default (the spectrum of the paper's section 1.2). It must divide the channels of every layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segments: Option<i64>,
-    /// Fully connected layers ahead of the logistic regression (the paper's section 4.2 and table 2).
+    /// Fully connected layers before the logistic regression (the paper's section 4.2 and table 2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fully_connected: Option<FullyConnected>,
 }
 
-/// Fully connected layers in a row, each with ReLU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FullyConnected {
-    /// How many; the paper has 2.
-    pub layers: i64,
-    /// Outputs of each; the paper has 4096.
-    pub width: i64,
-}
-
 impl ModelOptions {
-    /// `table` with the choices made.
-    pub(crate) fn applied_to(self, mut table: Architecture) -> Result<Architecture, Error> {
-        let at_least_one = |option, value: Option<i64>| match value {
-            Some(value) if value < 1 => {
-                Err(Error::Option { option, accepted: "at least 1", value: value.to_string() })
-            }
-            _ => Ok(()),
-        };
-        at_least_one("c_in", self.c_in)?;
-        at_least_one("segments", self.segments)?;
-        if let Some(FullyConnected { layers, width }) = self.fully_connected {
-            at_least_one("fully_connected.layers", Some(layers))?;
-            at_least_one("fully_connected.width", Some(width))?;
+    /// `table` with the options applied.
+    pub(crate) fn applied_to(self, mut table: Architecture) -> Result<Architecture, OutOfRange> {
+        for (name, value) in [("c_in", self.c_in), ("segments", self.segments)] {
+            value.map_or(Ok(()), |value| OutOfRange::unless_positive(name, value))?;
         }
         table.c_in = self.c_in.unwrap_or(table.c_in);
         table.global_pool = self.global_pool.unwrap_or(table.global_pool);
@@ -74,6 +59,7 @@ impl ModelOptions {
             table.separable.groups = Groups::Count(segments);
         }
         table.fully_connected = self.fully_connected;
+        table.validate()?;
         Ok(table)
     }
 }

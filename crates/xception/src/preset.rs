@@ -1,20 +1,25 @@
-//! The networks that can be asked for by name, each a variation of the published table.
+//! The networks that have a name, each a variation of the published table.
 
+mod scale;
+mod spec;
 mod tables;
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
-use sepconv::{Activation, Groups};
+use crate::preprocessing::{Interpolation, Preprocessing};
 
-use self::tables::{LONG_ENTRY, SHORT_ENTRY, aligned, cifar, dense, keras, notebook, plain};
-use crate::{Architecture, Error, ModelOptions, NormPlace};
+pub use scale::CifarScale;
+pub use spec::ModelSpec;
 
 /// A network by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Preset {
-    /// The paper's, in PyTorch's conventions: Cadene's weights, timm's `legacy_xception`.
+    /// The paper's, in PyTorch's conventions: Cadene's weights. timm: `legacy_xception`.
     Xception,
-    /// The paper's, in Keras's conventions: epsilon 1e-3, momentum 0.99, `SAME` padding.
+    /// The paper's, in Keras's conventions: epsilon 1e-3, momentum 0.99, `SAME` padding. Keras:
+    /// `applications.Xception`.
     XceptionKeras,
     /// A notebook's CIFAR-10 network (seeds/000).
     NotebookCifar10,
@@ -26,20 +31,32 @@ pub enum Preset {
     DenseCifar100Depthwise,
     /// A post's network without normalisation, whose middle modules are one module (seeds/003).
     PlainShared,
-    /// timm's aligned Xception of 41 layers, after DeepLab: no pools, norms between the halves.
+    /// timm's aligned Xception of 41 layers, after DeepLab: no pools, norms between the halves. timm: `xception41`.
     Xception41,
-    /// The same of 65 layers.
+    /// The same of 65 layers. timm: `xception65`.
     Xception65,
-    /// The same of 71 layers.
+    /// The same of 71 layers. timm: `xception71`.
     Xception71,
-    /// The first with its norms ahead of the convolutions.
+    /// [`Preset::Xception41`] with its norms before the convolutions. timm: `xception41p`.
     Xception41p,
-    /// The second with its norms ahead of the convolutions.
+    /// [`Preset::Xception65`] with its norms before the convolutions. timm: `xception65p`.
     Xception65p,
-    /// Ours for 32×32 images: keeps its resolution longer, and scales.
+    /// Ours for 32×32 images: keeps its resolution longer, and scales; see [`CifarScale`].
     Cifar,
 }
 
+/// A name that no preset has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown preset '{name}'; known are {known}")]
+#[non_exhaustive]
+pub struct UnknownPreset {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names that there are.
+    pub known: String,
+}
+
+/// The presets, in the order in which they are listed.
 const NAMES: [(Preset, &str); 13] = [
     (Preset::Xception, "xception"),
     (Preset::XceptionKeras, "xception-keras"),
@@ -62,7 +79,8 @@ impl Preset {
         NAMES.into_iter().map(|(preset, _)| preset)
     }
 
-    /// Classes that the original tells apart.
+    /// Number of classes of the original.
+    #[must_use]
     pub fn classes(self) -> i64 {
         match self {
             Preset::NotebookCifar10 | Preset::PlainShared | Preset::Cifar => 10,
@@ -73,9 +91,35 @@ impl Preset {
         }
     }
 
-    /// Rows and columns of the images that the original was made for.
+    /// Rows and columns, in pixels, of the images that the original was made for: the side of [`Self::preprocessing`].
+    #[must_use]
     pub fn input(self) -> i64 {
         if self.classes() == 1000 { 299 } else { 32 }
+    }
+
+    /// The preprocessing of the original, which its published weights were measured with: timm's configurations, Keras's
+    /// documentation, and the notebook's and the posts' own code.
+    ///
+    /// Weights that say what they were trained with, as a [`Description`](crate::weights::Description) does, know
+    /// better.
+    #[must_use]
+    pub fn preprocessing(self) -> Preprocessing {
+        let (mean, std) = match self.classes() {
+            10 => ([0.4914, 0.4822, 0.4465], [0.247, 0.243, 0.261]),
+            100 => ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
+            // Bytes to -1 to 1. timm: IMAGENET_INCEPTION_MEAN and _STD.
+            _ => ([0.5; 3], [0.5; 3]),
+        };
+        let mut preprocessing = Preprocessing::new(self.input(), mean, std);
+        let crop_fraction = match self {
+            Preset::Xception => 0.8975,
+            Preset::Xception41 | Preset::Xception65 | Preset::Xception71 => 0.903,
+            Preset::Xception41p | Preset::Xception65p => 0.94,
+            _ => return preprocessing,
+        };
+        preprocessing.crop_fraction = crop_fraction;
+        preprocessing.interpolation = Interpolation::Bicubic;
+        preprocessing
     }
 }
 
@@ -88,79 +132,13 @@ impl fmt::Display for Preset {
 }
 
 impl FromStr for Preset {
-    type Err = Error;
+    type Err = UnknownPreset;
 
-    fn from_str(name: &str) -> Result<Self, Error> {
-        NAMES.iter().find(|(_, known)| *known == name).map(|(preset, _)| *preset).ok_or_else(|| {
-            Error::UnknownPreset {
-                name: name.to_string(),
-                known: NAMES.map(|(_, known)| known).join(", "),
-            }
+    fn from_str(name: &str) -> Result<Self, UnknownPreset> {
+        let found = NAMES.iter().find(|(_, known)| *known == name);
+        found.map(|(preset, _)| *preset).ok_or_else(|| UnknownPreset {
+            name: name.to_string(),
+            known: NAMES.map(|(_, known)| known).join(", "),
         })
-    }
-}
-
-/// What the preset `cifar` lets one choose. The default has a 4×4 middle flow for 32×32 images.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CifarScale {
-    /// Multiplies every width of the published network; each is rounded to a multiple of 8.
-    pub width: f64,
-    /// Modules of the middle flow.
-    pub middle_modules: i64,
-    /// Stride of the second stem convolution.
-    pub stem_stride: i64,
-    /// Strides of the entry modules: `[2, 2, 1]` behind a stem stride of 2 makes a 4×4 middle flow, `[2, 1, 1]` an 8×8 one.
-    pub entry_strides: [i64; 3],
-}
-
-impl Default for CifarScale {
-    fn default() -> Self {
-        Self { width: 1.0, middle_modules: 8, stem_stride: 2, entry_strides: [2, 2, 1] }
-    }
-}
-
-/// A preset, its number of classes and what was chosen: all that it takes to build a network.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ModelSpec {
-    /// The network.
-    pub preset: Preset,
-    /// Length of the logits.
-    pub classes: i64,
-    /// For [`Preset::Cifar`] only.
-    pub scale: CifarScale,
-    /// In what it is not as its original.
-    pub options: ModelOptions,
-}
-
-impl ModelSpec {
-    /// The preset as its original was.
-    pub fn new(preset: Preset) -> Self {
-        Self {
-            preset,
-            classes: preset.classes(),
-            scale: CifarScale::default(),
-            options: ModelOptions::default(),
-        }
-    }
-
-    /// The network's table.
-    pub fn architecture(&self) -> Result<Architecture, Error> {
-        let table = match self.preset {
-            Preset::Xception => Architecture::published(),
-            Preset::XceptionKeras => keras(),
-            Preset::Xception41 => aligned(&SHORT_ENTRY, 8, NormPlace::After, 1e-3),
-            Preset::Xception65 => aligned(&SHORT_ENTRY, 16, NormPlace::After, 1e-3),
-            Preset::Xception71 => aligned(&LONG_ENTRY, 16, NormPlace::After, 1e-3),
-            Preset::Xception41p => aligned(&SHORT_ENTRY, 8, NormPlace::Ahead, 1e-5),
-            Preset::Xception65p => aligned(&SHORT_ENTRY, 16, NormPlace::Ahead, 1e-3),
-            Preset::NotebookCifar10 => notebook(),
-            Preset::DenseCifar100 => dense(Groups::Count(1), Activation::Relu),
-            Preset::DenseCifar100First => dense(Groups::Count(1), Activation::None),
-            Preset::DenseCifar100Depthwise => dense(Groups::PerChannel, Activation::Relu),
-            Preset::PlainShared => plain(),
-            Preset::Cifar => cifar(self.scale)?,
-        };
-        self.options.applied_to(table)
     }
 }

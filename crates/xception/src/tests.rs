@@ -1,15 +1,34 @@
 //! The presets against the figures of their originals, and the names against the published checkpoint.
 
+mod given;
+mod tables;
+
 use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Reduction, Tensor, nn::ModuleT, nn::VarStore};
 
-use crate::{CifarScale, Error, ModelSpec, Preset, Xception, summary::Summary};
+use crate::outline::Outline;
+use crate::summary::{self, Summary};
+use crate::{
+    Architecture, BuildError, CifarScale, ExitSeparables, FullyConnected, Groups, Hook, MiddleFlow,
+    MiddleWeights, ModelOptions, ModelSpec, OutOfRange, Padding, Pass, Preset, ResidualRow,
+    Shortcut, StemConv, Xception,
+};
 
 fn build(spec: &ModelSpec) -> (VarStore, Xception) {
     let store = VarStore::new(Device::Cpu);
-    let model = Xception::new(&store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
+    let model = spec.build(store.root()).unwrap();
     (store, model)
+}
+
+/// The smallest network of the preset `cifar`.
+fn tiny() -> ModelSpec {
+    let scale = CifarScale { width: 0.05, middle_modules: 1, ..CifarScale::default() };
+    ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) }
+}
+
+fn images(count: i64, side: i64) -> Tensor {
+    Tensor::randn([count, 3, side, side], (Kind::Float, Device::Cpu))
 }
 
 /// Trainable parameters, the same with running statistics, and multiply-accumulates at the preset's own input.
@@ -50,15 +69,14 @@ fn dropout_works_in_training_alone_and_by_the_seed() {
     let scale = CifarScale { width: 0.1, middle_modules: 0, ..CifarScale::default() };
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let (_store, model) = build(&spec);
-    let channels = model.head.ws.size()[1];
-    let features = Tensor::ones([4, channels, 1, 1], (Kind::Float, Device::Cpu));
-    let plain = model.logits(&features);
+    let features = model.features_t(&images(4, 32), false).ones_like();
+    let plain = model.head(&features);
     let model = model.with_dropout(0.5).unwrap();
     let trained = |seed| {
         tch::manual_seed(seed);
-        model.logits_t(&features, true)
+        model.head_t(&features, true)
     };
-    assert!(model.logits_t(&features, false).equal(&plain));
+    assert!(model.head_t(&features, false).equal(&plain));
     assert!(!trained(0).equal(&plain) && !trained(0).equal(&trained(1)));
     assert!(trained(0).equal(&trained(0)));
     let error = model.with_dropout(1.0).unwrap_err();
@@ -80,6 +98,21 @@ fn the_names_are_the_published_checkpoints() {
         .map(|(name, variable)| (name, format!("{:?}", variable.size())))
         .collect();
     assert_eq!(ours, published);
+}
+
+/// Graphs, summaries and imports know the network by its outline.
+#[test]
+fn the_outline_names_what_is_built() {
+    let fully_connected = Some(FullyConnected { layers: 2, width: 24 });
+    let options = ModelOptions { fully_connected, ..ModelOptions::default() };
+    let specs = Preset::all().map(ModelSpec::new).chain([ModelSpec { options, ..tiny() }]);
+    for spec in specs {
+        let (store, _) = build(&spec);
+        let built: BTreeMap<String, Vec<i64>> =
+            store.variables().into_iter().map(|(name, variable)| (name, variable.size())).collect();
+        let outline = Outline::new(&spec.architecture().unwrap(), spec.classes).unwrap();
+        assert_eq!(outline.variables(), built, "{spec:?}");
+    }
 }
 
 #[test]
@@ -143,16 +176,15 @@ fn options_out_of_range_are_named() {
         "width must be between 0.05 and 4, got NaN"
     );
     assert_eq!(
-        refusal(CifarScale { middle_modules: -1, ..scale }),
-        "middle_modules must be between 0 and 64, got -1"
+        refusal(CifarScale { middle_modules: 65, ..scale }),
+        "middle_modules must be between 0 and 64, got 65"
     );
     assert_eq!(
         refusal(CifarScale { entry_strides: [2, 3, 1], ..scale }),
         "stem_stride and entry_strides must be 1 or 2, got 3"
     );
-    let table = ModelSpec::new(Preset::Cifar).architecture().unwrap();
     let store = VarStore::new(Device::Cpu);
-    let error = Xception::new(&store.root(), &table, 0).unwrap_err().to_string();
+    let error = ModelSpec { classes: 0, ..tiny() }.build(store.root()).unwrap_err().to_string();
     assert_eq!(error, "classes must be at least 1, got 0");
 }
 
@@ -160,10 +192,13 @@ fn options_out_of_range_are_named() {
 fn an_image_that_vanishes_is_refused() {
     let table = ModelSpec::new(Preset::Xception).architecture().unwrap();
     let error = Summary::new(&table, 1000, 4).unwrap_err();
-    assert!(matches!(error, Error::InputTooSmall(4)), "{error}");
+    assert!(matches!(error, summary::Error::InputTooSmall(4)), "{error}");
     // 6 pixels leave 2 after the first convolution and none after the second; 7 leave 3 and 1.
     assert!(Summary::new(&table, 1000, 6).is_err());
     assert!(Summary::new(&table, 1000, 7).is_ok());
+    for input in [0, -1, i64::MIN, i64::MAX] {
+        assert!(Summary::new(&table, 1000, input).is_err(), "{input}");
+    }
 }
 
 #[test]

@@ -1,33 +1,39 @@
 //! Weights in and out: safetensors files under the published names, checked to the last tensor.
 //!
-//! The safetensors crate validates the container. On top of that the key set and every shape must be exactly the
-//! model's, all problems are reported at once, and a file is complete or absent: it is written beside its place,
+//! The safetensors crate validates the container. On top of that the names and every shape must be exactly the
+//! network's, all problems are reported at once, and a file is complete or absent: it is written beside its place,
 //! synced, and renamed.
 
 mod channels;
 mod description;
+mod error;
 mod file;
 mod mismatch;
 
 pub use channels::adapt_input;
-pub use description::{Description, Interpolation};
+pub use description::Description;
+pub use error::Error;
 pub use file::{Tensors, parse, read, serialize, write};
 pub use mismatch::{Mismatch, Problem};
 
+use std::collections::BTreeMap;
+
 use tch::nn::VarStore;
 
-use crate::Error;
+pub use crate::preprocessing::Interpolation;
 
 /// Copies `tensors` into the variables of `store`, cast to the variables' kind.
 ///
-/// The names must be exactly the store's and each shape must agree; otherwise nothing is copied and the error lists
-/// every problem. PyTorch: `load_state_dict(strict=True)`. Counters named `num_batches_tracked` are passed over:
-/// PyTorch keeps them, nothing here needs them.
+/// The names must be exactly the store's and each shape must agree. Counters named `num_batches_tracked`, which PyTorch
+/// keeps and nothing here needs, are ignored. PyTorch: `load_state_dict(strict=True)`.
+///
+/// # Errors
+/// Names or shapes that differ. Nothing is copied then, and the error lists every problem.
 pub fn load(store: &VarStore, tensors: &Tensors) -> Result<(), Error> {
-    let variables: std::collections::BTreeMap<_, _> = store.variables().into_iter().collect();
+    let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
     let mut problems = Vec::new();
     for (name, variable) in &variables {
-        match tensors.get(name) {
+        match tensors.get(name).filter(|tensor| tensor.defined()) {
             None => problems.push(Problem::Missing { name: name.clone() }),
             Some(tensor) if tensor.size() != variable.size() => {
                 problems.push(Problem::Shape {
@@ -51,7 +57,8 @@ pub fn load(store: &VarStore, tensors: &Tensors) -> Result<(), Error> {
     Ok(())
 }
 
-/// A detached copy of every variable of `store`, under its name.
+/// A detached copy of every variable of `store`, under its name. PyTorch: `state_dict`.
+#[must_use]
 pub fn snapshot(store: &VarStore) -> Tensors {
     store.variables().into_iter().map(|(name, variable)| (name, variable.detach().copy())).collect()
 }

@@ -1,5 +1,6 @@
 //! The error that a command ends with: the sum of the errors of all modules, which `main` prints.
 
+use crate::model_errors::from_model_errors;
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
 use crate::ranks::Failure;
@@ -112,3 +113,5 @@ impl From<torch_ext::Error> for Error {
         Error::Torch(error.into())
     }
 }
+
+from_model_errors!(Error, Error::Model);

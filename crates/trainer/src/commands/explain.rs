@@ -117,7 +117,7 @@ struct Explained {
 fn explain(model: &Xception, image: &Tensor, class: Option<i64>) -> Result<Explained, Error> {
     let features = tch::no_grad(|| model.features_t(image, false)).detach();
     let features = features.set_requires_grad(true);
-    let logits = model.logits(&features);
+    let logits = model.head(&features);
     let class = class.unwrap_or_else(|| logits.argmax(-1, false).int64_value(&[0]));
     let probability = logits.detach().softmax(-1, Kind::Double).double_value(&[0, class]);
     let gradients =

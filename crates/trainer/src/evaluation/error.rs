@@ -1,5 +1,6 @@
 //! Errors of measuring a network on a set.
 
+use crate::model_errors::from_model_errors;
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
 use crate::torch_error::TorchError;
@@ -47,3 +48,5 @@ impl From<tch::TchError> for Error {
         Error::Torch(error.into())
     }
 }
+
+from_model_errors!(Error, Error::Model);

@@ -46,7 +46,7 @@ impl Network for Xception {
     }
 
     fn logits(&self, features: &Tensor) -> Tensor {
-        self.logits_t(features, true)
+        self.head_t(features, true)
     }
 
     fn device(&self) -> Device {

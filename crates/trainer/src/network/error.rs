@@ -1,5 +1,6 @@
 //! Errors of trained networks: their files, and what they are exported to.
 
+use crate::model_errors::from_model_errors;
 use std::path::{Path, PathBuf};
 
 use xception::Preset;
@@ -95,12 +96,6 @@ pub enum Error {
         /// The classes of the data.
         wanted: Vec<String>,
     },
-    /// A network that no other program can be given.
-    #[error("preset {preset} cannot be exported")]
-    NotExportable {
-        /// Its preset.
-        preset: Preset,
-    },
     /// An image that cannot be read.
     #[error(transparent)]
     Image(#[from] datasets::Error),
@@ -127,8 +122,7 @@ impl Error {
             | Error::NoLastWeights { .. }
             | Error::UnfitPreset { .. }
             | Error::OtherNetwork { .. }
-            | Error::OtherHead { .. }
-            | Error::NotExportable { .. } => ExitCode::Usage,
+            | Error::OtherHead { .. } => ExitCode::Usage,
             Error::NoWeights { .. } | Error::Image(_) => ExitCode::Data,
             Error::Model(error) => ExitCode::of_model(error),
             Error::Recipe(error) => error.exit_code(),
@@ -157,3 +151,5 @@ pub(crate) fn first_few(names: &[String]) -> String {
         if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
     format!("{}{more}", first.join(", "))
 }
+
+from_model_errors!(Error, Error::Model);

@@ -36,8 +36,7 @@ impl Format {
 /// Writes the network to `path`, whole or not at all.
 pub(crate) fn write(loaded: &Loaded, format: Format, path: &Path) -> Result<(), Error> {
     let Loaded { model, description, .. } = loaded;
-    let preset = description.spec.preset;
-    let graph = Graph::of(model).ok_or(Error::NotExportable { preset })?;
+    let graph = Graph::of(model);
     let bytes = match format {
         Format::Onnx => onnx::encode(&graph, description),
         Format::Torchscript => torchscript(&graph, description)?,

@@ -40,8 +40,8 @@ impl<M: Borrow<Xception>> Forward<M> {
     pub(crate) fn new(model: M, precision: Precision, full_batch: usize) -> Self {
         let device = model.borrow().device();
         let network = match Inference::new(model.borrow(), precision.kind(device)) {
-            Some(inference) => Network::Packed(Box::new(inference)),
-            None => Network::Model(model),
+            Ok(inference) => Network::Packed(Box::new(inference)),
+            Err(_) => Network::Model(model),
         };
         Self {
             network,

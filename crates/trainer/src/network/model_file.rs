@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tch::{Device, nn::VarStore};
-use xception::weights::{self, Description, Interpolation, Tensors};
+use xception::weights::{self, Description, Tensors};
 use xception::{ModelSpec, Preset, Xception};
 
 use crate::data::cache;
@@ -125,20 +125,10 @@ fn weights_file(path: &Path) -> Result<PathBuf, Error> {
 /// What is known of a file that says nothing: its preset's conventions.
 pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
     let spec = ModelSpec { classes: classes.unwrap_or(preset.classes()), ..ModelSpec::new(preset) };
-    let (normalization, set) = match preset {
-        Preset::Xception
-        | Preset::XceptionKeras
-        | Preset::Xception41
-        | Preset::Xception65
-        | Preset::Xception71
-        | Preset::Xception41p
-        | Preset::Xception65p => (datasets::Normalization::HALF, None),
-        Preset::NotebookCifar10 | Preset::PlainShared | Preset::Cifar => {
-            (datasets::Normalization::CIFAR10_NOTEBOOK, Some(datasets::Cifar::Cifar10))
-        }
-        Preset::DenseCifar100 | Preset::DenseCifar100First | Preset::DenseCifar100Depthwise => {
-            (datasets::Normalization::CIFAR100, Some(datasets::Cifar::Cifar100))
-        }
+    let set = match preset.classes() {
+        10 => Some(datasets::Cifar::Cifar10),
+        100 => Some(datasets::Cifar::Cifar100),
+        _ => None,
     };
     let known: Option<Vec<&str>> = match set {
         Some(set) => Some(set.class_names().to_vec()),
@@ -148,23 +138,15 @@ pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
         Some(names) => names.iter().map(ToString::to_string).collect(),
         None => (0..spec.classes).map(|class| format!("class {class}")).collect(),
     };
-    // What they were measured with: timm's configurations, and Keras's documentation.
-    let (crop_fraction, interpolation) = match preset {
-        Preset::Xception => (0.8975, Interpolation::Bicubic),
-        Preset::Xception41 | Preset::Xception65 | Preset::Xception71 => {
-            (0.903, Interpolation::Bicubic)
-        }
-        Preset::Xception41p | Preset::Xception65p => (0.94, Interpolation::Bicubic),
-        _ => (1.0, Interpolation::Bilinear),
-    };
+    let preprocessing = preset.preprocessing();
     Description {
         spec,
         class_names,
-        input: preset.input(),
-        crop_fraction,
-        interpolation,
-        mean: normalization.mean,
-        std: normalization.std,
+        input: preprocessing.side,
+        crop_fraction: preprocessing.crop_fraction,
+        interpolation: preprocessing.interpolation,
+        mean: preprocessing.mean,
+        std: preprocessing.std,
         data: "unknown".to_string(),
     }
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use tch::nn::VarStore;
-use xception::Error::{Import, Mismatch};
 use xception::weights::{self, Description};
 use xception::{ModelSpec, Preset};
 
@@ -67,7 +66,10 @@ impl Pretrained {
 /// The weights called `name`, which are of `preset` unless they say otherwise.
 fn read(name: &str, preset: Preset) -> Result<WeightsFile, Error> {
     WeightsFile::read(name, Some(preset)).map_err(|error| match error {
-        Error::Model(problem @ (Import(_) | Mismatch(_))) => {
+        Error::Model(
+            problem @ (xception::Error::Import(_)
+            | xception::Error::Weights(weights::Error::Mismatch(_))),
+        ) => {
             let (weights, problem) = (name.to_string(), Box::new(problem));
             Error::UnfitPreset { weights, preset, problem }
         }

@@ -1,5 +1,6 @@
 //! Errors of the folder that a run leaves: taking it, and writing to it.
 
+use crate::model_errors::from_model_errors;
 use std::io;
 use std::path::PathBuf;
 
@@ -157,3 +158,5 @@ impl SaveError {
         ExitCode::Failed
     }
 }
+
+from_model_errors!(Error, Error::Model);

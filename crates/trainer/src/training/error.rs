@@ -1,5 +1,6 @@
 //! Errors of training: before the first step, in a step, and between steps.
 
+use crate::model_errors::from_model_errors;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -296,3 +297,5 @@ fn newest_checkpoint(newest: Option<&Path>) -> String {
         None => "there is no good one yet".to_string(),
     }
 }
+
+from_model_errors!(Error, Error::Model);

@@ -106,7 +106,7 @@ impl Model {
     }
 
     /// Writes the weights to `path`, with the description of the network.
-    pub(super) fn write(&self, path: &Path) -> Result<(), xception::Error> {
+    pub(super) fn write(&self, path: &Path) -> Result<(), weights::Error> {
         weights::write(path, &weights::snapshot(&self.store), &self.description.to_metadata())
     }
 

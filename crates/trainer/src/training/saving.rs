@@ -94,10 +94,12 @@ impl Saver {
     /// Tolerates weights that could not be written beside the checkpoints, as [`Saver::save`] does.
     pub(super) fn tolerate_weights(
         &mut self,
-        written: Result<(), xception::Error>,
+        written: Result<(), xception::weights::Error>,
     ) -> Result<(), Error> {
         match written {
-            Err(error @ xception::Error::File { .. }) => self.tolerate(error.into(), Need::Routine),
+            Err(error @ xception::weights::Error::File { .. }) => {
+                self.tolerate(error.into(), Need::Routine)
+            }
             other => Ok(other?),
         }
     }

@@ -1,7 +1,7 @@
-//! Keras's files under Keras's names: a file numbers the variables of a layer, and names the layer in one of three ways.
+//! Keras's files under Keras's names. A file numbers the variables of a layer, and names the layer in one of three ways.
 //!
-//! Files of Keras 1 and 2 have the model's own names (`block2_sepconv1`), but for the four shortcuts, which Keras counts
-//! through for a whole process: `conv2d_17` may be the first of them. Files of Keras 3 (`.weights.h5`) have no names at
+//! Files of Keras 1 and 2 have the model's own names (`block2_sepconv1`), but for the four shortcuts, which Keras numbers
+//! for a whole process: `conv2d_17` may be the first of them. Files of Keras 3 (`.weights.h5`) have no names at
 //! all, and count the layers of each class: `separable_conv2d_3`.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub(super) fn named(tensors: &Tensors) -> Option<Tensors> {
         members.sort_unstable();
         let order = if by_class { order_of_class(class) } else { shortcuts(class) };
         for (place, (count, layer)) in members.into_iter().enumerate() {
-            // A class is counted from its first layer on; shortcuts from where the process had got to.
+            // A class is numbered from its first layer; shortcuts from wherever the process was.
             let number = if by_class { count as usize } else { place };
             if let Some(name) = order.get(number) {
                 names.insert(layer, name.clone());
@@ -55,7 +55,8 @@ pub(super) fn named(tensors: &Tensors) -> Option<Tensors> {
     Some(named)
 }
 
-/// The class and the count of a layer that Keras named itself; counts of Keras 1 begin at 1, later ones with no number.
+/// The class and number of a layer that Keras named itself. Keras 1 counts from 1; later versions leave the first number
+/// out.
 fn counted_layer(layer: &str) -> Option<(&'static str, u64)> {
     if let Some((_, class)) = COUNTED.iter().find(|(known, _)| *known == layer) {
         return Some((class, 0));
@@ -80,7 +81,7 @@ fn shortcut(class: &str, number: usize) -> String {
     if number == 0 { class.to_string() } else { format!("{class}_{number}") }
 }
 
-/// The names of all layers of a class, in the order of the model: each shortcut comes behind its module's last norm.
+/// The names of all layers of a class, in the order of the model: each shortcut comes after its module's last norm.
 fn order_of_class(class: &str) -> Vec<String> {
     let separables = |block: usize| 1..=if (5..=12).contains(&block) { 3 } else { 2 };
     let blocks = 2..=14_usize;
@@ -110,7 +111,7 @@ fn order_of_class(class: &str) -> Vec<String> {
     }
 }
 
-/// What the variables of a layer are, by how many there are and how the first one is shaped.
+/// The variables of a layer, by their number and the shape of the first one.
 fn variables_of(variables: &BTreeMap<usize, &Tensor>) -> &'static [&'static str] {
     let axes = variables.values().next().map_or(0, |first| first.dim());
     match (variables.len(), axes) {
@@ -118,7 +119,7 @@ fn variables_of(variables: &BTreeMap<usize, &Tensor>) -> &'static [&'static str]
         (2, 4) => &["depthwise_kernel", "pointwise_kernel"],
         (2, _) => &["kernel", "bias"],
         (4, _) => &["gamma", "beta", "moving_mean", "moving_variance"],
-        // Nothing of this network: the names say so when they are compared.
+        // No layer of this network; the comparison of names will say so.
         _ => &["0", "1", "2", "3", "4", "5", "6", "7"],
     }
 }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn shortcuts_are_counted_from_where_keras_had_got_to() {
+    fn shortcuts_are_numbered_from_wherever_the_process_was() {
         let kernel: &[i64] = &[1, 1, 2, 3];
         for names in [
             names(&[("conv2d_9/0", kernel), ("conv2d_10/0", kernel), ("block1_conv1/0", kernel)]),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_without_names_are_told_by_their_order() {
+    fn layers_without_names_are_known_by_their_order() {
         let kernel: &[i64] = &[3, 3, 2, 1];
         let got = names(&[
             ("conv2d/0", kernel),
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_say_what_they_are_stay() {
+    fn the_models_own_names_stay() {
         assert!(named(&tensors(&[("block1_conv1/kernel", &[1])])).is_none());
         assert!(named(&tensors(&[("conv1.weight", &[1])])).is_none());
     }

@@ -1,12 +1,12 @@
-//! What each original calls our variables.
+//! The names of our variables in each original.
 //!
 //! Our names all have the form `module.leaf` (`block2.rep.1.conv1.weight`). PyTorch originals differ in the module
 //! only; Keras differs in the leaf and in the order of the axes too.
 
 use super::Source;
-use crate::{ModelSpec, Preset};
+use crate::preset::{ModelSpec, Preset};
 
-/// Where our variable `name` of `shape` stands in the original of `spec`.
+/// The place of our variable `name` of `shape` in the original of `spec`.
 pub(super) fn source(spec: &ModelSpec, name: &str, shape: Vec<i64>) -> Source {
     let (module, leaf) = name.rsplit_once('.').expect("every variable is in a module");
     let named = |modules: Vec<String>| {
@@ -42,13 +42,13 @@ enum Place<'a> {
     Rep { block: usize, index: usize, part: Part<'a> },
     /// `skip` or `skipbn`.
     Shortcut { block: usize, norm: bool },
-    /// The separable convolutions behind the last module: number 3 or 4.
+    /// A separable convolution after the last module: number 3 or 4.
     Exit { number: usize, part: Part<'a> },
     /// `fc`.
     Head,
 }
 
-/// Which part of a separable convolution and the norm after it.
+/// A part of a separable convolution and the norm after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part<'a> {
     /// `conv1`, `pointwise`, `bn_dw` or `bn_pw`.
@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The number of the convolution at, or just ahead of, a place in a `rep` list.
+/// The number of the convolution at a place in a `rep` list, or just before it.
 ///
 /// Convolutions stand at 0, 3, 6 or at 1, 4, 7 and their norms one further, so a third of the place is the number
 /// in both layouts.
@@ -92,7 +92,7 @@ fn rep_index(place: &str) -> usize {
     place.parse::<usize>().expect("places are numbers") / 3
 }
 
-/// seeds/000: `nn.Sequential`s that are counted through, convolutions wrapped in modules of their own.
+/// seeds/000: `nn.Sequential`s with numbered layers, and convolutions wrapped in modules of their own.
 fn notebook(place: &Place) -> String {
     let half = |part: &Part, sequence: String, first: usize, index: usize| match part {
         Part::Half("conv1") => format!("{sequence}.{}.depthwise.conv", first + 3 * index),
@@ -176,7 +176,7 @@ fn plain(place: &Place) -> Vec<String> {
     }
 }
 
-/// `keras.applications.Xception`: layers numbered in two figures, four shortcuts that Keras counts itself.
+/// `keras.applications.Xception`: layers with two numbers, and four shortcuts that Keras numbers itself.
 fn keras(place: &Place, leaf: &str, shape: &[i64]) -> Source {
     let counted = |name: &str, block: usize| match block {
         1 => name.to_string(),

@@ -2,10 +2,11 @@
 
 use tch::Tensor;
 
-/// Names, shape and memory order of a variable in the original.
+/// Names, shape and order of axes of a variable in the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Source {
-    /// Its name there; several where the original lists one shared tensor again and again.
+    /// Its name there; several where the original lists one shared tensor several times.
     pub names: Vec<String>,
     /// Its shape there.
     pub shape: Vec<i64>,
@@ -14,7 +15,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A tensor that lies as ours does.
+    /// A tensor with our order of axes.
     pub(super) fn same(names: Vec<String>, shape: Vec<i64>) -> Self {
         let axes = (0..shape.len() as i64).collect();
         Self { names, shape, axes }
@@ -29,12 +30,20 @@ impl Source {
         Self { names: vec![name], shape, axes: axes.to_vec() }
     }
 
-    /// The original's tensor in our memory order.
+    /// The original's tensor, with our order of axes.
+    ///
+    /// # Panics
+    /// A tensor with another number of axes than [`Self::shape`].
+    #[must_use]
     pub fn permuted(&self, tensor: &Tensor) -> Tensor {
         tensor.permute(&self.axes).contiguous()
     }
 
-    /// Our tensor in the original's memory order: what [`Source::permuted`] undoes.
+    /// Our tensor, with the original's order of axes: the inverse of [`Source::permuted`].
+    ///
+    /// # Panics
+    /// A tensor with another number of axes than [`Self::shape`].
+    #[must_use]
     pub fn restored(&self, tensor: &Tensor) -> Tensor {
         let mut axes = vec![0; self.axes.len()];
         for (ours, &theirs) in (0..).zip(&self.axes) {

@@ -5,9 +5,12 @@ use sepconv::{
     SeparableConv2dConfig,
 };
 
-use crate::{
-    Architecture, CifarScale, Downsampling, Error, ExitSeparables, MiddleFlow, MiddleWeights,
-    Names, Norm, NormPlace, Projection, ResidualRow, Shortcut, SkipFrom, StemConv,
+use super::scale::CifarScale;
+use crate::architecture::{Architecture, ExitSeparables, MiddleFlow, ResidualRow, StemConv};
+use crate::names::Names;
+use crate::out_of_range::OutOfRange;
+use crate::vocabulary::{
+    Downsampling, MiddleWeights, Norm, NormPlace, Projection, Shortcut, SkipFrom,
 };
 
 pub(super) fn keras() -> Architecture {
@@ -32,28 +35,29 @@ pub(super) const LONG_ENTRY: [(i64, i64); 5] = [(128, 2), (256, 1), (256, 2), (7
 /// timm's `XceptionAligned`: three separable convolutions in every module, of which the last strides.
 pub(super) fn aligned(
     entry: &Entry,
-    middle_modules: i64,
+    middle_modules: usize,
     norm_place: NormPlace,
     eps: f64,
 ) -> Architecture {
     let published = Architecture::published();
     let batch_norm = BatchNormConfig { eps, ..published.batch_norm };
-    let ahead = norm_place == NormPlace::Ahead;
-    // Norms after convolutions are after their halves too, and have no place in the module besides.
-    let norm = if ahead { Norm::Batch } else { Norm::None };
-    let half = NormAct { norm: (!ahead).then_some(batch_norm), activation: Activation::None };
+    let norms_before = norm_place == NormPlace::Before;
+    // Where norms follow the convolutions, each half has its own, and the module has none besides.
+    let norm = if norms_before { Norm::Batch } else { Norm::None };
+    let half =
+        NormAct { norm: (!norms_before).then_some(batch_norm), activation: Activation::None };
     let row = |widths: [i64; 3], stride| ResidualRow { norm, ..ResidualRow::new(&widths, stride) };
     let last = row([1536, 1536, 2048], 1);
     let last = match norm_place {
         NormPlace::After => {
             ResidualRow { opens_with: Activation::None, within: Activation::Relu, ..last }
         }
-        NormPlace::Ahead => last,
+        NormPlace::Before => last,
     };
     let [first, second] = published.stem.map(|conv| StemConv { padding: 1, ..conv });
     let second = match norm_place {
         NormPlace::After => second,
-        NormPlace::Ahead => StemConv { norm: Norm::None, activation: Activation::None, ..second },
+        NormPlace::Before => StemConv { norm: Norm::None, activation: Activation::None, ..second },
     };
     Architecture {
         stem: [first, second],
@@ -68,8 +72,8 @@ pub(super) fn aligned(
             ResidualRow { shortcut: Shortcut::None, ..last },
         ],
         exit_separables: ExitSeparables { widths: Vec::new(), ..published.exit_separables },
-        projection: if ahead { Projection::Bare } else { Projection::Normalized },
-        skip_from: if ahead { SkipFrom::Activated } else { SkipFrom::Input },
+        projection: if norms_before { Projection::Bare } else { Projection::Normalized },
+        skip_from: if norms_before { SkipFrom::Activated } else { SkipFrom::Input },
         norm_place,
         downsampling: Downsampling::LastSeparable,
         separable: SeparableConv2dConfig { names: HalfNames::Timm, ..published.separable },
@@ -137,19 +141,13 @@ pub(super) fn plain() -> Architecture {
     .with_init(Init::PyTorch)
 }
 
-pub(super) fn cifar(scale: CifarScale) -> Result<Architecture, Error> {
+pub(super) fn cifar(scale: CifarScale) -> Result<Architecture, OutOfRange> {
     let CifarScale { width, middle_modules, stem_stride, entry_strides } = scale;
-    let refuse = |option, accepted, value: String| Err(Error::Option { option, accepted, value });
-    if !(0.05..=4.0).contains(&width) {
-        return refuse("width", "between 0.05 and 4", width.to_string());
-    }
-    if !(0..=64).contains(&middle_modules) {
-        return refuse("middle_modules", "between 0 and 64", middle_modules.to_string());
-    }
-    if let Some(stride) =
-        [stem_stride].iter().chain(&entry_strides).find(|stride| !(1..=2).contains(*stride))
-    {
-        return refuse("stem_stride and entry_strides", "1 or 2", stride.to_string());
+    OutOfRange::unless_in(0.05..=4.0, "width", width)?;
+    OutOfRange::unless_in(0..=64, "middle_modules", middle_modules)?;
+    let mut strides = [stem_stride].into_iter().chain(entry_strides);
+    if let Some(stride) = strides.find(|stride| !(1..=2).contains(stride)) {
+        return Err(OutOfRange::new("stem_stride and entry_strides", "1 or 2", stride));
     }
     let wide = |channels: i64| ((channels as f64 * width / 8.0).round() as i64 * 8).max(8);
     let rows = |widths: &[i64], stride| {

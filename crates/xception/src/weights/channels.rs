@@ -1,20 +1,20 @@
-//! Weights for images of other colours than they were trained on.
+//! Weights for images with other channels than they were trained on.
 
 use tch::Kind;
 
-use super::Tensors;
-use crate::{Error, ModelSpec};
+use super::{Error, Tensors};
+use crate::preset::ModelSpec;
 
-/// Fits the first kernel of `tensors` to the channels of the images that the network of `spec` takes: a grey image is
-/// answered as the same image in colour was, and so is one whose channels repeat red, green and blue.
+/// Adapts the first kernel of `tensors`, which is for three channels, to images with the channels of `spec`.
 ///
-/// timm: `adapt_input_conv`. The head and everything else stay as they are.
+/// One channel sums up the three, so a grey image gets the logits of the same image in colour; more channels repeat
+/// red, green and blue, scaled down. All other tensors stay as they are. timm: `adapt_input_conv`.
 ///
 /// # Errors
-/// A spec that is none, or a first kernel that is not there or is not one for three channels.
+/// A scale or option of `spec` out of range, or a first kernel that is missing or is not for three channels.
 pub fn adapt_input(spec: &ModelSpec, tensors: &mut Tensors) -> Result<(), Error> {
     let table = spec.architecture()?;
-    let name = format!("{}.weight", table.names.stem_conv(1, table.stem[0].norm));
+    let name = format!("{}.weight", table.names.stem_conv(0, table.stem[0].norm));
     let channels =
         |tensors: &Tensors| tensors.get(&name).and_then(|kernel| kernel.size().get(1).copied());
     let (got, c_in) = (channels(tensors), table.c_in);

@@ -1,22 +1,13 @@
-//! What a weights file says about itself, so that nobody has to say it again on the command line.
+//! The description in a weights file's metadata, so that nobody has to repeat it on the command line.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::{Error, ModelSpec, Preset};
-
-/// How images come to another size: under which curve pixels are averaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Interpolation {
-    /// A triangle. Pillow: `BILINEAR`.
-    #[default]
-    Bilinear,
-    /// Cubic pieces. Pillow: `BICUBIC`.
-    Bicubic,
-}
+use super::Error;
+use crate::preprocessing::{Interpolation, Preprocessing};
+use crate::preset::{ModelSpec, Preset};
 
 /// The metadata of a weights file of ours.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,22 +16,32 @@ pub struct Description {
     pub spec: ModelSpec,
     /// The name of each class, in the order of the logits.
     pub class_names: Vec<String>,
-    /// Rows and columns of the images that it was trained on.
+    /// Rows and columns, in pixels, of the images that it was trained on: [`Preprocessing::side`].
     pub input: i64,
-    /// What part of an image's shorter side they were cut from. timm: `crop_pct`.
+    /// The part of an image's shorter side that is kept, above 0.1 and at most 1. timm: `crop_pct`.
     pub crop_fraction: f64,
-    /// How they came to that size.
+    /// The interpolation of the resize.
     pub interpolation: Interpolation,
-    /// Subtracted from each colour, on the scale 0 to 1.
+    /// The mean of red, green and blue, on the scale 0 to 1; it is subtracted.
     pub mean: [f64; 3],
-    /// Each colour is divided by it after that.
+    /// The standard deviation of red, green and blue, on the scale 0 to 1; it is divided by.
     pub std: [f64; 3],
     /// The data set that it was trained on, such as `cifar10` or `synthetic`.
     pub data: String,
 }
 
 impl Description {
-    /// The description as safetensors metadata: one key a field, JSON where it is not a word or a number.
+    /// The preprocessing that the weights were trained with.
+    #[must_use]
+    pub fn preprocessing(&self) -> Preprocessing {
+        let mut preprocessing = Preprocessing::new(self.input, self.mean, self.std);
+        preprocessing.crop_fraction = self.crop_fraction;
+        preprocessing.interpolation = self.interpolation;
+        preprocessing
+    }
+
+    /// The description as safetensors metadata: one key for each field, JSON where it is not a word or a number.
+    #[must_use]
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
         [
             ("preset", self.spec.preset.to_string()),
@@ -59,7 +60,10 @@ impl Description {
         .into()
     }
 
-    /// Reads the metadata of the file at `path` back; `None` for a foreign file, which has no `preset`.
+    /// Reads the metadata of the file at `path`; `None` for a foreign file, which has no `preset`.
+    ///
+    /// # Errors
+    /// Metadata that are missing or malformed, or a preset that this version does not know.
     pub fn from_metadata(
         path: &Path,
         metadata: &BTreeMap<String, String>,
@@ -71,7 +75,7 @@ impl Description {
             preset,
             classes: reader.positive("classes")?,
             scale: reader.json("scale")?,
-            // Here and below: files of earlier versions do not have all.
+            // Files of earlier versions lack this key and some of those below.
             options: reader.json_if_there("options")?.unwrap_or_default(),
         };
         let class_names: Vec<String> = reader.json("class_names")?;
@@ -94,7 +98,7 @@ impl Description {
     }
 }
 
-/// Metadata with the file's name at hand for complaints.
+/// Metadata, with the file's name for messages.
 struct Reader<'a> {
     path: &'a Path,
     metadata: &'a BTreeMap<String, String>,
@@ -123,13 +127,11 @@ impl Reader<'_> {
 
     fn crop_fraction(&self) -> Result<f64, Error> {
         let fraction = self.json_if_there("crop_fraction")?.unwrap_or(1.0);
-        match fraction > 0.1 && fraction <= 1.0 {
-            true => Ok(fraction),
-            false => Err(self.problem(
-                "crop_fraction",
-                &format!("must be above 0.1 and at most 1, is {fraction}"),
-            )),
+        if fraction > 0.1 && fraction <= 1.0 {
+            return Ok(fraction);
         }
+        let problem = format!("must be above 0.1 and at most 1, is {fraction}");
+        Err(self.problem("crop_fraction", &problem))
     }
 
     fn positive(&self, key: &'static str) -> Result<i64, Error> {

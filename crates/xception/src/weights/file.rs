@@ -1,4 +1,4 @@
-//! Files of weights as maps of tensors.
+//! Files of weights, read and written as maps of tensors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -8,15 +8,15 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 use weight_files::{Array, Arrays, DType, Format};
 
-use crate::Error;
+use super::Error;
 
 /// Tensors by name, in the order of their names.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// A longer header is none: safetensors' own limit.
+/// Bytes of the longest header: safetensors' own limit.
 const MOST_HEADER: u64 = 100_000_000;
 
-/// The kinds of numbers that weights come in.
+/// The kinds of numbers in files of weights.
 const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::F32, Kind::Float),
     (Dtype::BF16, Kind::BFloat16),
@@ -29,10 +29,13 @@ const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::U8, Kind::Uint8),
 ];
 
-/// Reads every tensor of a file of weights, and its metadata: safetensors, PyTorch's `.pth`, old and new, or Keras's HDF5,
-/// by what is in it and not by its name. Only safetensors has metadata.
+/// Reads every tensor of a file of weights, and its metadata: safetensors, PyTorch's `.pth`, old and new, or Keras's HDF5.
 ///
-/// Nothing that a file asks for is executed or opened. Keras's variables come as `LAYER/0`, `LAYER/1`, ….
+/// The content of the file decides on its format, not its name. Only safetensors has metadata. Nothing that a file asks
+/// for is executed or opened. Keras's variables come as `LAYER/0`, `LAYER/1`, …. PyTorch: `torch.load(weights_only=True)`.
+///
+/// # Errors
+/// A file that cannot be read, is damaged, or holds no weights.
 pub fn read(path: &Path) -> Result<(Tensors, BTreeMap<String, String>), Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::File {
         action: "read",
@@ -65,7 +68,10 @@ fn tensors(arrays: Arrays) -> Result<Tensors, Error> {
     arrays.into_iter().map(|(name, array)| Ok((name, tensor(array)?))).collect()
 }
 
-/// [`read`] of a file whose bytes are here already; `path` is for messages.
+/// As [`read`], of a file whose `bytes` are in memory; `path` is for messages.
+///
+/// # Errors
+/// Bytes that are damaged or hold no weights.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), Error> {
     if let Some(Format::PytorchZip | Format::PytorchLegacy | Format::Hdf5) = Format::of(bytes) {
         let arrays = weight_files::parse(bytes)
@@ -97,7 +103,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, Str
     Ok((tensors, metadata))
 }
 
-/// What a file that holds no weights is, for whoever downloaded it.
+/// The likely format of a file that holds no weights, in words, for somebody who has downloaded it.
 fn looks_like(bytes: &[u8]) -> String {
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]);
     let line = start.lines().next().unwrap_or("").trim();
@@ -107,13 +113,14 @@ fn looks_like(bytes: &[u8]) -> String {
         "it is a pointer of Git LFS, which stands for a file; `git lfs pull` brings that"
             .to_string()
     } else if line.to_lowercase().starts_with("<!doctype html") || line.starts_with("<html") {
-        "it is a web page, as sites answer where a file is not to be had; get it again".to_string()
+        "it is a web page, which a site sends in place of a file that it does not have; get it again".to_string()
     } else {
         format!("it begins with {line:?}")
     }
 }
 
-/// How many bytes a safetensors file lacks by its own header; `None` for a whole one, or where the header does not say.
+/// Number of bytes that a safetensors file lacks by its own header; `None` for a whole one, or where the header does not
+/// say.
 fn missing(bytes: &[u8]) -> Option<u64> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let header_length = u64::from_le_bytes(*length);
@@ -130,7 +137,10 @@ fn missing(bytes: &[u8]) -> Option<u64> {
     end.checked_add(8)?.checked_sub(bytes.len() as u64).filter(|missing| *missing > 0)
 }
 
-/// Writes `tensors` and `metadata` to `path`, whole or not at all.
+/// Writes `tensors` and `metadata` to `path` as safetensors, whole or not at all.
+///
+/// # Errors
+/// A tensor of a kind that the format lacks, or a folder or file that cannot be written.
 pub fn write(
     path: &Path,
     tensors: &Tensors,
@@ -143,7 +153,10 @@ pub fn write(
     })
 }
 
-/// The bytes that [`write()`] writes: equal tensors and metadata are equal bytes. `path` is for messages.
+/// The bytes that [`write()`] writes; `path` is for messages. Equal tensors and metadata give equal bytes.
+///
+/// # Errors
+/// A tensor of a kind that the format lacks.
 pub fn serialize(
     path: &Path,
     tensors: &Tensors,
@@ -200,6 +213,8 @@ fn sort_header(bytes: &mut [u8]) {
 }
 
 /// Writes beside `path`, syncs, renames, and syncs the folder: after a crash the old file or the new one is there.
+///
+/// Windows has no way to sync a folder; there the rename alone has to do.
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -209,5 +224,7 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    std::fs::File::open(folder)?.sync_all()
+    #[cfg(unix)]
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(())
 }

@@ -1,16 +1,17 @@
-//! Everything that is wrong with a set of tensors, said in one go.
+//! Every problem of a set of tensors in one error.
 
 use std::fmt;
 
 /// One tensor that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Problem {
-    /// The model has it, the file does not.
+    /// The network has it, the file does not.
     Missing {
         /// Its name.
         name: String,
     },
-    /// The file has it, the model does not.
+    /// The file has it, the network does not.
     Unexpected {
         /// Its name.
         name: String,
@@ -19,7 +20,7 @@ pub enum Problem {
     Shape {
         /// Its name.
         name: String,
-        /// The model's shape.
+        /// The network's shape.
         expected: Vec<i64>,
         /// The file's shape.
         got: Vec<i64>,
@@ -44,10 +45,11 @@ impl Problem {
     }
 }
 
-/// Tensors that do not fit a model.
+/// Tensors that do not fit a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mismatch {
-    /// All that is wrong.
+    /// Every problem.
     pub problems: Vec<Problem>,
 }
 
@@ -58,7 +60,7 @@ impl Mismatch {
     }
 }
 
-/// Lines of each sort that a message spells out before it only counts.
+/// Lines of each sort in a message; the rest are counted.
 const SPELLED_OUT: usize = 12;
 
 impl fmt::Display for Mismatch {

@@ -75,7 +75,7 @@ fn inference(
     images: &Tensor,
     steps: u32,
 ) -> Result<Vec<LayerTime>, Error> {
-    let Some(packed) = Inference::new(network, images.kind()) else {
+    let Ok(packed) = Inference::new(network, images.kind()) else {
         return Err(Refusal::Layers { preset: spec.preset }.into());
     };
     let log = Log::default();

@@ -66,7 +66,7 @@ impl Parts {
         let inputs: Vec<String> = node.inputs.iter().map(|&input| value(input)).collect();
         let name = &node.name;
         match &node.op {
-            Op::Conv(folded) => {
+            Op::Conv(folded) | Op::Norm { folded, .. } => {
                 let Folded { weight, bias, config } = &**folded;
                 let weight = self.weights(&format!("{name}.weight"), weight);
                 let bias = self.weights(&format!("{name}.bias"), bias);

@@ -208,7 +208,7 @@ mod tests {
         LayerTime { name: name.into(), forward, backward }
     }
 
-    /// The layers of a preset as a watcher notes them, a second each way.
+    /// The layers of a preset as a hook notes them, a second each way.
     fn all_layers(preset: Preset, mode: BenchMode) -> (Summary, Vec<LayerTime>) {
         let spec = ModelSpec::new(preset);
         let table = spec.architecture().unwrap();

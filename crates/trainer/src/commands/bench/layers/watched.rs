@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tch::{Device, Tensor};
-use xception::{Pass, Watcher, Xception};
+use xception::{Hook, Pass, Xception};
 
 use crate::learner::{Network, Stage};
 
 /// A network that writes to a log when each of its layers is done, forward and backward.
 pub(super) struct Watched {
     network: Xception,
-    /// The name of the head, which has no feature map to be watched on.
+    /// The name of the head, which has no feature map for a hook.
     head: &'static str,
     log: Log,
 }
@@ -25,11 +25,11 @@ impl Watched {
 
 impl Network for Watched {
     fn features(&self, images: &Tensor, train: bool) -> Tensor {
-        self.network.features_watched(images, train, &self.log.watcher())
+        self.network.features_with_hook(images, train, &self.log.hook())
     }
 
     fn logits(&self, features: &Tensor) -> Tensor {
-        self.network.logits_t(features, true)
+        self.network.head_t(features, true)
     }
 
     fn device(&self) -> Device {
@@ -70,10 +70,10 @@ struct Notes {
 }
 
 impl Log {
-    /// A watcher that writes to this log.
-    pub(super) fn watcher(&self) -> Watcher {
+    /// A hook that writes to this log.
+    pub(super) fn hook(&self) -> Hook {
         let log = self.clone();
-        Watcher::new(move |name, pass| log.note(name, pass))
+        Hook::new(move |name, pass| log.note(name, pass))
     }
 
     fn note(&self, name: &str, pass: Pass) {
