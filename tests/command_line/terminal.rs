@@ -111,7 +111,7 @@ fn a_terminal_gets_colours_unless_they_are_unwanted() {
 #[test]
 fn a_level_that_is_none_is_pointed_out() {
     let said = complaint(&[("RUST_LOG", "trainer=loud")]);
-    assert!(said.starts_with("warning: RUST_LOG=trainer=loud is passed over: "), "{said}");
+    assert!(said.starts_with("warning: RUST_LOG=trainer=loud is ignored: "), "{said}");
     assert!(said.contains("levels are error, warn, info, debug, trace"), "{said}");
 }
 

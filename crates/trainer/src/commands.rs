@@ -31,7 +31,7 @@ use crate::file_error::FileError;
 pub use self::error::Error;
 pub use self::refusal::Refusal;
 
-/// Runs what was typed.
+/// Runs the command that was typed.
 pub fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Train(arguments) => train::run(&arguments),
@@ -51,7 +51,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     }
 }
 
-/// Prints a result on stdout; a reader that has gone away, such as `head`, is no error.
+/// Prints a result on stdout. A reader that has gone, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
     match above_bars(|| writeln!(std::io::stdout(), "{text}")) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

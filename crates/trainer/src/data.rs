@@ -1,4 +1,4 @@
-//! From what `--data` says to images, and the honest word when it is not what was hoped for.
+//! Finds and loads the data set that `--data` names, and warns where another one stands in for it.
 
 mod error;
 pub(crate) mod fit;
@@ -20,21 +20,21 @@ pub(crate) use error::Error;
 pub(crate) use place::{cache, searched};
 pub(crate) use spec::DataSpec;
 
-/// Images of the synthetic sets: enough to learn from in about two minutes.
+/// Images of the synthetic training and test set: enough to learn from in about two minutes.
 const SYNTHETIC: (usize, usize) = (10_000, 2_000);
-/// The synthetic sets are one thing, whatever the seed of a run is.
+/// The seed of the synthetic sets, which are the same for all runs.
 const SYNTHETIC_SEED: u64 = 0;
 
-/// What is held back where a set of files has no test set, whatever the seed of a run is: weights are measured later on
-/// images that they were not trained on.
+/// The part that is held back where a set of files has no test set. It does not depend on the seed of a run, so weights
+/// can be measured later on images that they were not trained on.
 const HELD: Held = Held { fraction: 0.2, seed: 0 };
 
-/// What of a data set weights are measured on.
+/// The part of a data set on which weights are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// Its test set, or what `train` holds back where it has none.
+    /// Its test set, or the part that `train` holds back where it has none.
     Test,
-    /// What `train` trains on.
+    /// The part that `train` trains on.
     Train,
     /// Every image.
     All,
@@ -43,26 +43,26 @@ pub enum Part {
 /// A training and a test set.
 #[derive(Clone)]
 pub(crate) struct Data {
-    /// What `--data` has to say for it, from whatever folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR` or
+    /// The value of `--data` that names it from any folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR` or
     /// `shards:DIR`.
     pub(crate) name: String,
-    /// What it is, wherever it lies: that without the folder.
+    /// The name without the folder.
     pub(crate) kind: &'static str,
-    /// Where it came from, for people.
+    /// Its folder or another source, for messages.
     pub(crate) origin: String,
-    /// What is trained on.
+    /// The training set.
     pub(crate) train: Arc<dyn Source>,
-    /// What is measured on.
+    /// The test set.
     pub(crate) test: Arc<dyn Source>,
-    /// Whether the test set was held back from the only one there is.
+    /// Whether the test set was held back from the training set.
     pub(crate) held: bool,
-    /// Whether something else was hoped for.
+    /// Whether it stands in for a set that was not found.
     pub(crate) stands_in: bool,
 }
 
 impl Data {
-    /// Loads both splits of what `spec` asks for. The ranks of `world`, which are asked for the same, find archives
-    /// together.
+    /// Loads the training and the test set that `spec` names. The ranks of `world`, which call this with the same
+    /// `spec`, index archives together.
     pub(crate) fn load(spec: &DataSpec, world: &World) -> Result<Self, Error> {
         let data = match spec {
             DataSpec::Shards(root) => Self::of_all_ranks(root, world)?,
@@ -75,7 +75,7 @@ impl Data {
         Ok(data)
     }
 
-    /// What `spec` asks for, and the images of a part of it.
+    /// Loads the set that `spec` names, and returns the images of a part of it beside it.
     pub(crate) fn part(spec: &DataSpec, part: Part) -> Result<(Self, Arc<dyn Source>), Error> {
         let data = match part {
             Part::All => Self::holding(spec, Held { fraction: 0.0, ..HELD })?,
@@ -89,16 +89,16 @@ impl Data {
         Ok((data, images))
     }
 
-    /// Both splits, with `held` of a set that has no test set as one.
+    /// Loads both sets. Where there is no test set, `held` of the training set becomes one.
     fn holding(spec: &DataSpec, held: Held) -> Result<Self, Error> {
         match spec {
             DataSpec::Synthetic => Self::synthetic(false),
             DataSpec::Folder(root) => {
-                let root = there("folder", root)?;
+                let root = full_path("folder", root)?;
                 Ok(Self::files("folder", &root, folder(&root, held)?))
             }
             DataSpec::Shards(root) => {
-                let root = there("shards", root)?;
+                let root = full_path("shards", root)?;
                 Ok(Self::files("shards", &root, shards(&root, held)?))
             }
             DataSpec::Cifar(set, Some(folder)) => Self::cifar(*set, folder.clone()),
@@ -113,9 +113,9 @@ impl Data {
         }
     }
 
-    /// The archives in `root`, of which each rank goes through its share.
+    /// The archives in `root`, of which each rank indexes its share.
     fn of_all_ranks(root: &Path, world: &World) -> Result<Self, Error> {
-        let root = there("shards", root)?;
+        let root = full_path("shards", root)?;
         let shards = Shards::list(&root)?;
         let listing = || Ok(shards.listing()?);
         world.check_against_rank_0("archives", listing, |own, of_rank_0| {
@@ -178,7 +178,7 @@ impl Data {
     fn files(kind: &'static str, root: &Path, found: Found) -> Self {
         let Found { train, test, held, ignored } = found;
         if ignored > 0 {
-            tracing::info!("{ignored} files are no images by their names, and are passed over");
+            tracing::info!("{ignored} files are not images by their names, and are ignored");
         }
         Self {
             name: format!("{kind}:{}", root.display()),
@@ -191,24 +191,24 @@ impl Data {
         }
     }
 
-    /// What a run's folder is called after: `pets` of `folder:/home/somebody/pets`.
+    /// A short name for the folder of a run: `pets` for `folder:/home/somebody/pets`.
     pub(crate) fn short_name(&self) -> &str {
         Path::new(&self.name).file_name().and_then(|name| name.to_str()).unwrap_or(self.kind)
     }
 
-    /// Whether images are read when their turn comes.
+    /// Whether the images are files, which are read when they are needed.
     pub(crate) fn is_files(&self) -> bool {
         self.train.size().is_none()
     }
 }
 
-/// A folder of files, by its full path.
-fn there(kind: &'static str, root: &Path) -> Result<PathBuf, Error> {
+/// The full path of a folder of files.
+fn full_path(kind: &'static str, root: &Path) -> Result<PathBuf, Error> {
     let refused = |reason| Error::NoFolder { kind, root: root.to_path_buf(), reason };
     root.canonicalize().map_err(refused)
 }
 
-/// What nobody may overlook: the images are not CIFAR-10.
+/// A banner that says that the images are not CIFAR-10.
 pub(crate) fn stand_in_banner() -> String {
     let lines = [
         "CIFAR-10 WAS NOT FOUND: training on the SYNTHETIC set instead.",

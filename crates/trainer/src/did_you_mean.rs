@@ -1,6 +1,6 @@
-//! A word that was typed and is unknown, and the known one that was likely meant.
+//! The known word that was probably meant by an unknown one.
 
-/// From here on two words are taken for one, mistyped (Jaro–Winkler).
+/// The similarity (Jaro–Winkler) from which on a word is proposed for another one.
 const ALIKE: f64 = 0.8;
 
 /// ` (did you mean 'quick'?)` where one of `known` is close to `typed`, else nothing.

@@ -1,6 +1,6 @@
-//! Durations as people read them.
+//! Durations in words.
 
-/// Seconds as people say them.
+/// Seconds as `1:05 min` or `1:01:05 h`.
 pub(crate) fn clock(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {

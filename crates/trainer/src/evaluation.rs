@@ -1,5 +1,5 @@
-//! How good a network is on a set: top-1, top-5, loss, which classes it takes for which, how well it knows itself, and
-//! its surest mistakes; all in one pass.
+//! Measures a network on a set in one pass: top-1, top-5, loss, confusion matrix, calibration and the most confident
+//! mistakes.
 
 mod calibration;
 mod class_scores;
@@ -27,29 +27,30 @@ use crate::ranks::World;
 
 use self::counts::Counts;
 
-/// What was counted.
+/// The figures of a network on a set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evaluation {
     /// Images in all.
     pub(crate) images: u64,
     /// Part of the images whose label has the largest logit.
     pub(crate) top1: f64,
-    /// Part of the images whose label is among the five largest logits (all, with fewer classes).
+    /// Part of the images whose label is among the five largest logits (among all, with fewer classes).
     pub(crate) top5: f64,
     /// Mean cross-entropy.
     pub(crate) loss: f64,
-    /// Images of class `row` that were taken for class `column`.
+    /// Images of class `row` that were classified as class `column`.
     pub(crate) confusion: Vec<Vec<u64>>,
     /// Confidence against accuracy.
     pub(crate) calibration: Calibration,
-    /// The most confident mistakes, surest first.
+    /// The most confident mistakes, the most confident first.
     pub(crate) mistakes: Vec<Mistake>,
-    /// What could not be read and is in none of the figures.
+    /// Images that could not be read. They are in none of the figures.
     pub(crate) left_out: LeftOut,
 }
 
 impl Evaluation {
-    /// Runs `model` over one epoch of `loader`. `after` hears how many images are done, and its error ends it.
+    /// Runs `model` over one epoch of `loader`. Calls `after` with the number of images so far after each batch, and
+    /// stops at its first error.
     pub(crate) fn of<E: From<Error>>(
         model: &Xception,
         loader: &Loader,
@@ -60,7 +61,7 @@ impl Evaluation {
         Ok(Counts::of(model, loader, precision, views, after)?.evaluation())
     }
 
-    /// The same over the shares of all ranks: each runs over its own, and every rank has the figures of the whole set.
+    /// The same with all ranks: each measures its share, and every rank returns the figures of the whole set.
     pub(crate) fn of_all_ranks<E: From<Error>>(
         model: &Xception,
         loader: &Loader,
@@ -72,7 +73,7 @@ impl Evaluation {
         Ok(own.of_all_ranks(world)?.evaluation())
     }
 
-    /// Part of each class's images that were recognised; `None` for a class without images.
+    /// The recall of each class; `None` for a class without images.
     pub(crate) fn per_class(&self) -> Vec<Option<f64>> {
         ClassScores::of(&self.confusion).iter().map(|scores| scores.recall).collect()
     }

@@ -4,12 +4,12 @@ use std::process;
 
 use crate::signal::Signal;
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// It did what was asked.
+    /// Success.
     Done,
-    /// Something else than the cases below failed.
+    /// Any failure that is not one of the following.
     Failed,
     /// Arguments, a recipe or a launcher's environment that cannot be used.
     Usage,

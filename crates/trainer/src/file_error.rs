@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit_code::ExitCode;
 
-/// What was tried on which file, and the system's reason.
+/// A file operation that failed, with the system's reason.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
 pub struct FileError {

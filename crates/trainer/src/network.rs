@@ -1,4 +1,4 @@
-//! A trained network outside training: its file, its forward pass, the images it takes, the formats it is exported to.
+//! A trained network outside training: its file, its forward pass, its images, its exports.
 
 pub(crate) mod captured;
 mod error;

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
-/// What `--precision` and recipes may say.
+/// A value of `--precision` and of recipes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -17,7 +17,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What `auto` means on `device`.
+    /// The precision that `auto` stands for on `device`.
     pub(crate) fn resolved(self, device: Device) -> Precision {
         match self {
             Precision::Auto if device.is_cuda() || torch_ext::multiplies_bf16_faster() => {
@@ -28,7 +28,7 @@ impl Precision {
         }
     }
 
-    /// The kind of the images that a network on `device` is shown.
+    /// The kind of the input of a network on `device`.
     pub(crate) fn kind(self, device: Device) -> Kind {
         match self.resolved(device) {
             Precision::Bf16 => Kind::BFloat16,
@@ -36,7 +36,7 @@ impl Precision {
         }
     }
 
-    /// As it is typed.
+    /// The name, as it is typed.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Precision::Fp32 => "fp32",

@@ -3,7 +3,7 @@
 //! A field is its number and wire type as one varint, then the value: a varint, eight or four bytes little-endian, or a
 //! length and that many bytes. Fields of value zero are written too: a reader takes either.
 
-/// How a value follows its key.
+/// The encoding of the value after a key.
 #[derive(Debug, Clone, Copy)]
 enum WireType {
     Varint = 0,
@@ -59,7 +59,7 @@ impl Message {
         self.bytes(field, &bytes)
     }
 
-    /// What was written.
+    /// The bytes of the message.
     pub(crate) fn encode(self) -> Vec<u8> {
         self.bytes
     }

@@ -1,4 +1,4 @@
-//! A recipe is everything that makes a run what it is: every number written, no defaults, unknown keys refused.
+//! A recipe determines a run: every number is written, nothing has a default, unknown keys are refused.
 
 mod augmentation;
 mod error;
@@ -40,74 +40,74 @@ pub use step::Clipping;
 pub(crate) use step::StepOptions;
 pub use transfer::{HeadStart, Statistics, TransferRecipe};
 
-/// How to train.
+/// A training recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// A data set as `--data` takes it.
+    /// The data set, as for `--data`.
     pub data: String,
-    /// Of initialisation, order and augmentation.
+    /// The seed of initialisation, order and augmentation.
     pub seed: u64,
-    /// Times through the training set.
+    /// Passes through the training set.
     pub epochs: u64,
-    /// Images a step, on each rank.
+    /// Images in a step, on each rank.
     pub batch_size: usize,
-    /// Micro-batches that a step passes them in, one after the other; batch norm sees these. 1 for all at once.
+    /// Micro-batches that a batch is split into. Batch norm normalises each by itself.
     pub accumulation: usize,
-    /// Images at a time in evaluation, which does not change results.
+    /// Images in a batch of the evaluation. It does not change results.
     pub eval_batch_size: usize,
-    /// Numbers to compute in.
+    /// The numbers that steps compute in.
     pub precision: Precision,
-    /// Part of each label that is spread over all classes.
+    /// Label smoothing, 0 to 1. PyTorch: `label_smoothing`.
     pub label_smoothing: f64,
     /// Steps between two lines of `metrics.jsonl`.
     pub log_every: u64,
     /// The network.
     pub model: ModelRecipe,
-    /// The weights to start from; absent for ones that are drawn.
+    /// The pretrained weights to start from; absent for random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferRecipe>,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
-    /// Layers that have their own factor to the learning rate and the weight decay.
+    /// Layers with factors of their own for learning rate and weight decay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<LayerGroup>,
     /// The learning rate.
     pub schedule: Schedule,
-    /// What the learning rate is multiplied with at the start of the run.
+    /// The factor of the learning rate at the start of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
-    /// What becomes of gradients that are too long.
+    /// Gradient clipping; absent for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clipping: Option<Clipping>,
-    /// The average of the weights that is evaluated in place of the last ones.
+    /// The average of the weights that is evaluated in place of the weights; absent for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<AverageConfig>,
-    /// Random changes to the images.
+    /// Random changes of the images.
     pub augmentation: AugmentationRecipe,
-    /// How images of any size come to one: needed where they are files, left out where they are of one size.
+    /// Reading and resizing of image files; absent for sets of one size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<InputRecipe>,
-    /// From bytes to what the network sees.
+    /// Normalisation of pixels.
     pub normalization: NormalizationRecipe,
-    /// How often the run is saved.
+    /// The interval of checkpoints.
     pub checkpoints: CheckpointRecipe,
-    /// What becomes of a loss that is not finite.
+    /// Handling of a loss that is not finite.
     pub non_finite: NonFinite,
-    /// How several ranks train together; absent for [`RanksRecipe::default`].
+    /// Training on several ranks; absent for [`RanksRecipe::default`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranks: Option<RanksRecipe>,
-    /// The size of the images in the course of the run; none is their own throughout.
+    /// The sizes of the images in the course of the run; empty for their own size throughout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub progressive: Vec<Stage>,
 }
 
-/// A recipe as it stands in a file.
+/// The text of a recipe.
 #[derive(Debug, Clone)]
 pub struct Text {
-    /// What the file is called, for complaints.
+    /// The name of the file, for messages.
     pub(crate) name: String,
-    /// What it holds.
+    /// Its content.
     pub(crate) text: String,
 }
 
@@ -115,18 +115,18 @@ pub struct Text {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelRecipe {
-    /// Its name.
+    /// The name of the preset.
     pub preset: String,
-    /// Probability with which training blanks each input of the head; absent for none.
+    /// Dropout probability before the head; absent for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
-    /// Probability with which training leaves the last module out, and earlier ones in proportion; absent for none.
+    /// Drop-path probability of the last module; that of earlier ones is in proportion. Absent for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop_path: Option<f64>,
-    /// Its scale: for `cifar` only, and there needed.
+    /// Width, depth and strides: needed for preset `cifar`, absent for others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<CifarScale>,
-    /// In what it is not as its original.
+    /// Overrides relative to the original network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<ModelOptions>,
 }
@@ -171,13 +171,12 @@ pub struct NormalizationRecipe {
 }
 
 impl Recipe {
-    /// The recipe that `request` asks for: a named one, a file or the run's that is resumed, with the changes that were
-    /// typed.
+    /// The recipe that `request` names, with its changes.
     pub fn resolve(request: &Request) -> Result<Self, Error> {
         Self::resolve_on(None, request)
     }
 
-    /// The same, with `resumed` for the recipe of the run that is gone on with.
+    /// The same, where `resumed` is the recipe of a run that is resumed and stands in for a name.
     pub(crate) fn resolve_on(resumed: Option<&Text>, request: &Request) -> Result<Self, Error> {
         let name = &match resumed {
             Some(resumed) if request.recipe.is_none() => resumed.name.clone(),
@@ -214,7 +213,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The resolved recipe in the file `config.toml` of a run.
+    /// Reads the resolved recipe in the file `config.toml` of a run.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         match text_of(&name) {
@@ -223,7 +222,7 @@ impl Recipe {
         }
     }
 
-    /// The same, of a file that was read.
+    /// Parses the resolved recipe of a run.
     pub(crate) fn parse(config: &Text) -> Result<Self, Error> {
         let Text { name, text } = config;
         toml::from_str(text).map_err(|error| Error::Invalid {
@@ -279,7 +278,7 @@ impl Recipe {
         Ok(self.model.spec(self.model.preset.parse()?, classes))
     }
 
-    /// What a step does beside going forth, back and downhill.
+    /// Step options: label smoothing, clipping, accumulation.
     pub(crate) fn step_options(&self) -> StepOptions {
         let &Recipe { label_smoothing, clipping, accumulation, .. } = self;
         StepOptions { label_smoothing, clipping, accumulation }
@@ -291,17 +290,17 @@ impl Recipe {
         factor * self.schedule.learning_rate(position)
     }
 
-    /// The changes to the training images.
+    /// The augmentation of training images.
     pub fn augmentation(&self) -> Augmentation {
         self.augmentation.for_training()
     }
 
-    /// The changes to the test images.
+    /// The augmentation of test images.
     pub fn test_augmentation(&self) -> Augmentation {
         self.augmentation.for_test()
     }
 
-    /// Rows and columns of the training images in epoch `epoch`, counted from 1; `None` for their own.
+    /// Rows and columns of the training images in epoch `epoch`, counted from 1; `None` for their own size.
     pub fn side(&self, epoch: u64) -> Option<usize> {
         progressive::side(&self.progressive, epoch, self.epochs)
     }
@@ -324,7 +323,7 @@ fn text_of(name: &str) -> Result<String, Problem> {
     Err(Problem::Unknown { hint: did_you_mean::hint(name, known), known: known.to_vec() })
 }
 
-/// The scale belongs to the recipe's own preset: another one asked for on the command line leaves it behind.
+/// Removes the scale, which belongs to the recipe's own preset, where another preset was typed.
 fn forget_scale(table: &mut Table, preset: Preset) {
     let model = table.get_mut("model").and_then(Value::as_table_mut);
     if let Some(model) = model.filter(|_| preset != Preset::Cifar) {
@@ -332,7 +331,7 @@ fn forget_scale(table: &mut Table, preset: Preset) {
     }
 }
 
-/// Sets one value, `key.sub=value`; a value that is not TOML is a word.
+/// Sets one value, `key.sub=value`. A value that is not TOML is taken as a string.
 fn apply(table: &mut Table, change: &str) -> Result<(), Error> {
     let refuse = |problem| Error::Change { change: change.to_string(), problem };
     let (key, value) = change.split_once('=').ok_or_else(|| refuse(ChangeProblem::NoValue))?;

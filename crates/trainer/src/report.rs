@@ -1,4 +1,4 @@
-//! What a run's folder says, as one page that needs nothing else: no script, no network, no program but a browser.
+//! Reports of runs: each is one HTML page that needs only a browser.
 
 mod axis;
 mod chart;
@@ -23,10 +23,10 @@ use crate::whole_file;
 
 pub(crate) use self::error::Error;
 
-/// The page's name in a run's folder.
+/// The name of the page in the folder of a run.
 pub(crate) const FILE: &str = "report.html";
 
-/// Writes the report of the run in `folder` to `out`, else into the folder, and says where it is.
+/// Writes the report of the run in `folder` to `out`, or else into the folder. Returns its path.
 pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf, Error> {
     let page = run_page::page(&Run::read(folder)?);
     let path = out.map_or_else(|| folder.join(FILE), Path::to_path_buf);

@@ -1,4 +1,4 @@
-//! What a run leaves on disk: its folder, checkpoints, metrics and TensorBoard events.
+//! The files of a run: its folder, checkpoints, metrics and TensorBoard events.
 
 pub(crate) mod checkpoint;
 mod error;

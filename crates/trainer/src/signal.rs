@@ -5,9 +5,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 /// The signals that ask a run to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Somebody at the terminal, by Ctrl-C.
+    /// Ctrl-C at the terminal.
     Interrupt,
-    /// The system or a scheduler.
+    /// From the system or a scheduler.
     Terminate,
 }
 

@@ -1,4 +1,5 @@
-//! Being asked to stop: the first signal ends the run between two steps, with everything saved; the second at once.
+//! Requests to stop: the first signal ends the run between two steps, with everything saved; the second one ends it at
+//! once.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use signal_hook::flag;
 use crate::exit_code::ExitCode;
 use crate::signal::Signal;
 
-/// The system refuses to tell of a signal.
+/// A signal that the process cannot listen for.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for {}", signal.name())]
 pub struct ListenError {
@@ -33,7 +34,7 @@ pub(crate) struct StopRequest {
 }
 
 impl StopRequest {
-    /// Listens from now on. A signal that comes after another one ends the program on the spot.
+    /// Listens from now on. A second signal ends the process at once.
     pub(crate) fn listen() -> Result<Self, ListenError> {
         let any = Arc::new(AtomicBool::new(false));
         let request = Self { asked: Signal::ALL.map(|signal| (signal, Arc::default())) };
@@ -50,7 +51,7 @@ impl StopRequest {
         Ok(request)
     }
 
-    /// Who asked, if somebody did.
+    /// The signal that asked, if one did.
     pub(crate) fn received(&self) -> Option<Signal> {
         let (signal, _) = self.asked.iter().find(|(_, asked)| asked.load(Ordering::SeqCst))?;
         Some(*signal)

@@ -130,7 +130,7 @@ impl Training<'_> {
         progress.prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
         for batch in self.sets.batches(self.recipe, epoch, first) {
             let batch = batch?;
-            self.sets.left_out.train.tell(&batch);
+            self.sets.left_out.train.report(&batch);
             if let Err(error) = self.step(&batch)
                 && self.recover(error, &batch)? != Recovery::Skip
             {

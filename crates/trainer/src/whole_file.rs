@@ -1,4 +1,4 @@
-//! A file that is complete or absent: written beside its place, synced, and renamed.
+//! Files that are complete or absent: written under another name, synced, and renamed.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::file_error::FileError;
 
-/// Puts `text` at `path`, over what may be there. A reader sees the old file or the new one, never a part.
+/// Writes `text` to `path`, and replaces a file that is there. A reader sees the old file or the new one, never a part.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), FileError> {
     write_bytes(path, text.as_bytes())
 }
@@ -21,7 +21,7 @@ pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         file.sync_all()
     });
     written.and_then(|()| fs::rename(beside, path)).map_err(|error| {
-        // The half-written file is of no use to anyone; that it cannot be removed is no news beside `error`.
+        // If the half-written file cannot be removed either, `error` says enough.
         fs::remove_file(beside).ok();
         FileError::on("write", path)(error)
     })

@@ -1,4 +1,4 @@
-//! What may be typed: the commands and flags of `xception`.
+//! The commands and flags of `xception`.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -28,10 +28,10 @@ use crate::console::verbosity::Verbosity;
 #[derive(Debug, Parser)]
 #[command(name = "xception", version, arg_required_else_help = true, propagate_version = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
-    /// How much to say about it.
+    /// The amount of output on stderr.
     #[command(flatten)]
     pub verbosity: Verbosity,
 }
@@ -47,11 +47,11 @@ pub enum Command {
     Eval(EvalArgs),
     /// Classify images
     Predict(PredictArgs),
-    /// Draw where in an image a network sees what it names, computed in fp32
+    /// Draw the parts of an image that a network's prediction is based on (Grad-CAM, in fp32)
     Explain(ExplainArgs),
-    /// Bring the state dict of an original script or of Keras onto our names
+    /// Convert the state dict of an original script or of Keras to our names
     Import(ImportArgs),
-    /// Write trained weights for other programs: ONNX or TorchScript
+    /// Export trained weights for other programs: ONNX or TorchScript
     Export(ExportArgs),
     /// List a network's layers, parameters and multiplications
     Summary(SummaryArgs),
@@ -63,7 +63,7 @@ pub enum Command {
     Compare(CompareArgs),
     /// Show a run as one HTML page, or several side by side
     Report(ReportArgs),
-    /// Print what makes a shell complete these commands
+    /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write a page for every command
     Man(ManArgs),

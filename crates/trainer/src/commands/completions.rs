@@ -1,4 +1,4 @@
-//! `xception completions`: the script by which a shell completes these commands.
+//! `xception completions`: the completion script of a shell.
 
 use clap::Args;
 use clap::Command;
@@ -10,7 +10,7 @@ use crate::commands::Error;
 /// Flags of `xception completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// For which shell; bash reads the script from ~/.local/share/bash-completion/completions/xception
+    /// The shell; bash reads the script from ~/.local/share/bash-completion/completions/xception
     #[arg(value_enum)]
     pub shell: Shell,
 }

@@ -39,11 +39,11 @@ pub struct EvalArgs {
     /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
-    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto [default: what the weights were
-    /// trained on]
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto [default: the data set of the
+    /// weights]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
-    /// What of the data to measure on
+    /// The part of the data to measure on
     #[arg(long, value_enum, default_value_t = Part::Test)]
     pub split: Part,
     /// Images at a time
@@ -69,14 +69,14 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     }
     if data.held && arguments.split == Part::Test {
         tracing::info!(
-            "no test set there: measured on the part of every class that training holds back (--split all takes every \
+            "no test set there: measuring on the part of every class that training holds back (--split all uses every \
              image)"
         );
     }
     let images = numbered(images, description, path)?;
     if data.name != description.data {
         tracing::warn!(
-            "these weights were trained on {}, and are measured on {}",
+            "these weights were trained on {} and are measured on {}",
             description.data,
             data.name
         );
@@ -111,7 +111,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     };
     let evaluation = Evaluation::of(model, &loader, arguments.precision, views, after)?;
     drop(progress);
-    LeftOut::default().tell_all(&evaluation.left_out);
+    LeftOut::default().report_all(&evaluation.left_out);
     if evaluation.images == 0 {
         return Err(Refusal::NoImage { data: data.name }.into());
     }
@@ -129,8 +129,8 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     ))
 }
 
-/// The images under the numbers that the weights have for their classes, which go by name. Where one side has no names
-/// but numbers, or folders are called as ImageNet's are, the order is all there is.
+/// The images with the class numbers of the weights, matched by class name. Where one side has numbers for names, or
+/// folders are named as in ImageNet, classes are matched by their order.
 fn numbered(
     images: Arc<dyn Source>,
     description: &Description,
@@ -141,7 +141,10 @@ fn numbered(
         return Ok(images);
     }
     if own.len() == known.len() && (nameless(own) || nameless(known) || are_wordnet(own)) {
-        tracing::info!("the {} classes are taken in their order: one side has no names", own.len());
+        tracing::info!(
+            "the {} classes are matched by their order: one side has no names",
+            own.len()
+        );
         return Ok(images);
     }
     match Renumbered::new(Arc::clone(&images), known) {
@@ -153,7 +156,7 @@ fn numbered(
     }
 }
 
-/// Whether classes are called by their numbers alone.
+/// Whether the names of classes are only their numbers.
 fn nameless(names: &[String]) -> bool {
     let is_number = |(number, name): (usize, &String)| {
         name.strip_prefix("class ").unwrap_or(name) == number.to_string()
@@ -161,7 +164,7 @@ fn nameless(names: &[String]) -> bool {
     names.iter().enumerate().all(is_number)
 }
 
-/// Whether classes are called by WordNet's numbers, as in ImageNet's archives: their order is that of published weights.
+/// Whether the names of classes are WordNet numbers, as in ImageNet's archives: published weights have their order.
 fn are_wordnet(names: &[String]) -> bool {
     let is_one = |name: &String| {
         name.strip_prefix('n')

@@ -1,4 +1,4 @@
-//! `xception explain`: where in an image a network sees what it names.
+//! `xception explain`: the parts of an image that a prediction is based on.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -18,7 +18,7 @@ use xception::Xception;
 use super::print;
 use crate::commands::{Error, Refusal};
 use crate::file_error::FileError;
-use crate::network::images::{self, Seen};
+use crate::network::images::{self, Prepared};
 use crate::network::model_file::Loaded;
 
 /// Flags of `xception explain`.
@@ -30,7 +30,7 @@ pub struct ExplainArgs {
     /// Images (PNG, JPEG, WebP, BMP)
     #[arg(required = true, value_name = "IMAGE")]
     pub inputs: Vec<PathBuf>,
-    /// The class to look for, by name or number [default: the likeliest]
+    /// The class to explain, by name or number [default: the most probable]
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
     /// Folder for the drawings, NAME.explained.png [default: beside the images]
@@ -41,11 +41,11 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// Colours from nothing to most, evenly spaced.
+/// The colour map from 0 to 1, evenly spaced.
 const HEAT: [[f32; 3]; 5] =
     [[0., 0., 4.], [87., 16., 110.], [188., 55., 84.], [249., 142., 9.], [252., 255., 164.]];
 
-/// Rows and columns that a drawing has at least, about.
+/// The approximate smallest number of rows and columns of a drawing.
 const SMALLEST_DRAWING: usize = 256;
 
 pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
@@ -66,12 +66,12 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
     let mut documents = Vec::new();
     for (input, out) in arguments.inputs.iter().zip(&places) {
-        let seen = images::see(input, &loaded.description)?;
+        let prepared = images::prepare(input, &loaded.description)?;
         let device = loaded.model.device();
-        let image = seen.image.to_device(device);
+        let image = prepared.image.to_device(device);
         let Explained { class, probability, map } = explain(&loaded.model, &image, asked)?;
-        let side = seen.side;
-        let drawn = overlay(&seen, &map);
+        let side = prepared.side;
+        let drawn = overlay(&prepared, &map);
         let (drawn, side) = enlarged(&drawn, side);
         let png = images::png(&drawn, side, side);
         crate::whole_file::write_bytes(out, &png)?;
@@ -104,7 +104,7 @@ fn class_number(loaded: &Loaded, class: &str) -> Result<i64, Refusal> {
     named.or_else(numbered).ok_or_else(refused)
 }
 
-/// What a network sees, and where.
+/// A prediction and its map.
 struct Explained {
     class: i64,
     probability: f64,
@@ -112,8 +112,8 @@ struct Explained {
     map: Tensor,
 }
 
-/// Grad-CAM (Selvaraju et al. 2017): the last feature maps, weighted by how much each adds to the logit of `class`, or
-/// else of the likeliest class; what takes away from it is left out.
+/// Grad-CAM (Selvaraju et al. 2017): the last feature maps, weighted by their mean gradients of the logit of `class`, or
+/// else of the most probable class; negative values are set to zero.
 fn explain(model: &Xception, image: &Tensor, class: Option<i64>) -> Result<Explained, Error> {
     let features = tch::no_grad(|| model.features_t(image, false)).detach();
     let features = features.set_requires_grad(true);
@@ -134,8 +134,8 @@ fn explain(model: &Xception, image: &Tensor, class: Option<i64>) -> Result<Expla
     Ok(Explained { class, probability, map: map.to_device(tch::Device::Cpu) })
 }
 
-/// The image with `map` over it: the more of the class, the brighter.
-fn overlay(seen: &Seen, map: &Tensor) -> Vec<[u8; 3]> {
+/// The image with `map` over it, brighter where the map is larger.
+fn overlay(prepared: &Prepared, map: &Tensor) -> Vec<[u8; 3]> {
     let heat: Vec<f32> = map.contiguous().view([-1]).try_into().expect("one number a pixel");
     let mixed = |(pixel, heat): (&[u8; 3], f32)| {
         let colour = heat_colour(heat);
@@ -145,10 +145,10 @@ fn overlay(seen: &Seen, map: &Tensor) -> Vec<[u8; 3]> {
             (own + colour[channel] * share).round() as u8
         })
     };
-    seen.pixels.iter().zip(heat).map(mixed).collect()
+    prepared.pixels.iter().zip(heat).map(mixed).collect()
 }
 
-/// An image of few pixels with each as a square of them, for people to see something.
+/// Enlarges a small image: each pixel becomes a square.
 fn enlarged(pixels: &[[u8; 3]], side: usize) -> (Vec<[u8; 3]>, usize) {
     let times = (SMALLEST_DRAWING / side).max(1);
     let drawn = side * times;
@@ -183,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    /// The head is made to look at one channel of the features: the map is that channel.
+    /// The head reads one channel of the features only: the map is that channel.
     #[test]
     fn the_map_is_what_the_head_looks_at() {
         tch::manual_seed(0);

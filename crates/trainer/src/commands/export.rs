@@ -1,4 +1,4 @@
-//! `xception export`: a trained network for other programs.
+//! `xception export`: exports a trained network for other programs.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -20,10 +20,10 @@ pub struct ExportArgs {
     /// The weights.
     #[command(flatten)]
     pub weights: WeightsArgs,
-    /// How other programs read it [default: by the name of the file]
+    /// The file format [default: by the name of the file]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// Where it goes
+    /// The file to write
     #[arg(short, long, value_name = "OUT.onnx|OUT.pt")]
     pub out: PathBuf,
 }

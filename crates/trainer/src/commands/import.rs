@@ -1,4 +1,4 @@
-//! `xception import`: a foreign state dict onto our names.
+//! `xception import`: converts a foreign state dict to our names.
 
 use clap::Args;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub struct ImportArgs {
     /// The state dict under the original script's names: safetensors, PyTorch's .pth, Keras's .h5
     #[arg(value_name = "IN")]
     pub input: PathBuf,
-    /// Where our weights go
+    /// The file to write
     #[arg(short, long, value_name = "OUT.safetensors")]
     pub out: PathBuf,
 }

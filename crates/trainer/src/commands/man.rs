@@ -1,4 +1,4 @@
-//! `xception man`: manual pages, made of what `--help` says.
+//! `xception man`: manual pages, made from the help texts.
 
 use clap::Args;
 use std::fs;

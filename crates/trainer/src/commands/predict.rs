@@ -1,4 +1,4 @@
-//! `xception predict`: names what is in images.
+//! `xception predict`: classifies images.
 
 use crate::network::weights_name::WeightsArgs;
 use crate::precision::Precision;
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     for input in &arguments.inputs {
         let (names, images) = match read(input, &loaded) {
             Ok(found) => found,
-            // One of many, whose rows nobody counts on: the others are not lost over it.
+            // One of several inputs, and no file of logits needs a row for each: the others are classified.
             Err(error) if arguments.inputs.len() > 1 && arguments.logits.is_none() => {
                 let problem = format!("{:#}", anyhow::Error::from(error));
                 tracing::error!("{problem}");
@@ -94,11 +94,11 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     }
 }
 
-/// The images of one input, `[N, 3, H, W]`, and what to call each.
+/// The names and images `[N, 3, H, W]` of one input.
 fn read(input: &Path, loaded: &Loaded) -> Result<(Vec<String>, Tensor), Error> {
     let name = input.display().to_string();
     if input.extension().is_none_or(|extension| extension != "safetensors") {
-        return Ok((vec![name], images::see(input, &loaded.description)?.image));
+        return Ok((vec![name], images::prepare(input, &loaded.description)?.image));
     }
     let refuse = |problem| Refusal::NoImages { path: input.to_path_buf(), problem };
     let (mut tensors, _) = weights::read(input)?;

@@ -1,4 +1,4 @@
-//! `xception recipes`: what the binary carries, so that a recipe of one's own can begin with one that works.
+//! `xception recipes`: lists and prints the recipes that are built in.
 
 use super::print;
 use crate::commands::{Error, Refusal};
@@ -9,7 +9,7 @@ use clap::Args;
 /// Flags of `xception recipes`.
 #[derive(Debug, Args)]
 pub struct RecipesArgs {
-    /// The one to print, as it would stand in a file
+    /// The recipe to print
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 }
@@ -40,7 +40,7 @@ fn purpose(text: &str) -> String {
     }
 }
 
-/// What a recipe says it comes to, also over several lines.
+/// The result that a recipe states, also over several lines.
 fn result(text: &str) -> String {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("# Result:"));
     let first = lines.next().map_or("", |line| line.trim_start_matches("# Result:").trim());

@@ -1,4 +1,4 @@
-//! What commands refuse by themselves: arguments that contradict each other, or the files that they name.
+//! Refusals of the commands themselves: arguments that contradict each other, or the files that they name.
 
 use std::path::PathBuf;
 
@@ -45,7 +45,7 @@ pub enum Refusal {
     NoImages {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: ImagesProblem,
     },
     /// `predict`: inputs that cannot be read, each of which was named.
@@ -58,7 +58,7 @@ pub enum Refusal {
     },
     /// `explain`: two images whose drawings would have one name.
     #[error(
-        "two drawings would be called {}; leave --out away, and each lies beside its image",
+        "two drawings would be written to {}; without --out, each is written beside its image",
         path.display()
     )]
     TwoDrawings {
@@ -74,7 +74,7 @@ pub enum Refusal {
     /// `explain`: a class that the weights do not know.
     #[error("there is no class {class}: --class takes a name, or a number from 0 to {last}")]
     NoClass {
-        /// What was typed.
+        /// The text that was typed.
         class: String,
         /// The last number.
         last: usize,
@@ -91,7 +91,7 @@ pub enum Refusal {
     /// `recipes`: a name that no recipe has.
     #[error("no recipe '{name}'{hint}; there are {}", known.join(", "))]
     NoRecipe {
-        /// What was typed.
+        /// The text that was typed.
         name: String,
         /// ` (did you mean …?)`, or nothing.
         hint: String,
@@ -103,7 +103,7 @@ pub enum Refusal {
     Results {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it. No source: the message has it all.
+        /// The problem. No source: the message has it all.
         reason: serde_json::Error,
     },
     /// `bench`: a width for a preset of one width.
@@ -144,7 +144,7 @@ pub enum Refusal {
     Compare {
         /// The recipe.
         recipe: String,
-        /// What of it, and how to leave it out.
+        /// The value, and how to leave it out.
         problem: String,
     },
 }
@@ -161,7 +161,7 @@ impl Refusal {
     }
 }
 
-/// What is wrong with a file of tensors that should be images.
+/// A problem of a file of tensors that should be images.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImagesProblem {
     /// There is no such tensor.

@@ -1,4 +1,4 @@
-//! `xception report`: a run's folder as a page, or several side by side.
+//! `xception report`: the report of a run, or a comparison of several.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -25,7 +25,7 @@ pub struct ReportArgs {
     pub out: Option<PathBuf>,
 }
 
-/// Where a comparison goes that nobody gave a place.
+/// The default file of a comparison.
 const COMPARISON: &str = "comparison.html";
 
 pub(super) fn run(arguments: &ReportArgs) -> Result<(), Error> {

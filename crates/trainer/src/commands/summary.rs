@@ -1,4 +1,4 @@
-//! `xception summary`: what a network is made of.
+//! `xception summary`: the layers of a network.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -44,13 +44,15 @@ pub(super) fn run(arguments: &SummaryArgs) -> Result<(), Error> {
         spec.classes,
         arguments.input.unwrap_or(preset.input()),
     )?;
-    let shares = match arguments.time {
-        true => layers::shares(&spec, &summary)?,
-        false => vec![None; summary.layers.len()],
+    let shares = if arguments.time {
+        layers::shares(&spec, &summary)?
+    } else {
+        vec![None; summary.layers.len()]
     };
-    print(&match arguments.json {
-        true => format!("{:#}", to_json(preset, &summary, &shares)),
-        false => to_text(preset, &summary, &shares, arguments.time),
+    print(&if arguments.json {
+        format!("{:#}", to_json(preset, &summary, &shares))
+    } else {
+        to_text(preset, &summary, &shares, arguments.time)
     })
 }
 
@@ -105,7 +107,9 @@ fn to_text(preset: Preset, summary: &Summary, shares: &[Option<f64>], timed: boo
         input = summary.input,
     ));
     if timed {
-        lines.push("What one kernel computes has its time at the first of its layers.".to_string());
+        lines.push(
+            "Layers that one kernel computes have their time at the first of them.".to_string(),
+        );
     }
     lines.join("\n")
 }

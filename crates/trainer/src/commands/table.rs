@@ -22,7 +22,7 @@ pub(crate) fn per_class(evaluation: &Evaluation, class_names: &[String]) -> Stri
     rows.iter().map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// Rows are the true classes, columns what they were taken for; `None` for more classes than fit a screen.
+/// Rows are the true classes, columns the predicted ones; `None` for more classes than fit a screen.
 pub(crate) fn confusion(evaluation: &Evaluation, class_names: &[String]) -> Option<String> {
     if class_names.len() > WIDEST {
         return None;

@@ -97,7 +97,7 @@ fn train_together(request: &RunRequest, world: &World) -> Result<Finished, Error
     log_to_folder(&plan, world)?;
     let outcome = train_plan(&plan, stop, world).inspect_err(|error| {
         if error.is_refusal() {
-            plan.take_back(world);
+            plan.discard(world);
         }
     })?;
     if world.leads() {
@@ -169,9 +169,7 @@ fn print_results(finished: &Finished) -> Result<(), Error> {
         table::per_class(last, data.class_names())
     ))?;
     if let Some(matrix) = table::confusion(last, data.class_names()) {
-        print(&format!(
-            "\nRows are the true classes, columns what they were taken for:\n{matrix}"
-        ))?;
+        print(&format!("\nRows are the true classes, columns the predicted ones:\n{matrix}"))?;
     }
     let stands_in = if data.stands_in { " (synthetic images, NOT CIFAR-10)" } else { "" };
     print(&format!(

@@ -1,4 +1,4 @@
-//! What stderr looks like: the message alone where all is well, `warning:` and `error:` ahead of it where not.
+//! Log lines on stderr: the message alone, or with `warning:` or `error:` before it.
 
 use std::env;
 use std::fmt;
@@ -33,15 +33,15 @@ pub fn init(verbosity: Verbosity) {
     if let (Some(problem), Some(value)) = (unusable, env::var_os(EnvFilter::DEFAULT_ENV)) {
         let value = value.display();
         tracing::warn!(
-            "RUST_LOG={value} is passed over: {problem}; levels are error, warn, info, debug, trace"
+            "RUST_LOG={value} is ignored: {problem}; levels are error, warn, info, debug, trace"
         );
     }
 }
 
-/// Where another rank than 0 says what it has to say; of several that say the same, people want to hear one.
+/// The log of a rank other than 0. Ranks log the same, so only rank 0 writes to the terminal.
 struct Follower {
     rank: usize,
-    /// What was said ahead of the file.
+    /// Lines before the file was known.
     early: Vec<u8>,
     file: Option<File>,
 }
@@ -52,7 +52,7 @@ fn follower() -> MutexGuard<'static, Option<Follower>> {
     FOLLOWER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Who reads what this process says.
+/// The readers of this process's log.
 pub(crate) fn audience() -> Audience {
     match *follower() {
         None => Audience::People,
@@ -60,12 +60,12 @@ pub(crate) fn audience() -> Audience {
     }
 }
 
-/// From now on only errors of this process, which is `rank`, go to stderr.
+/// Sends only errors of this process, which is `rank`, to stderr from now on.
 pub(crate) fn follow(rank: usize) {
     *follower() = Some(Follower { rank, early: Vec::new(), file: None });
 }
 
-/// Says what people are to see of a follower, too.
+/// Logs a line that is also shown on stderr for ranks other than 0.
 pub(crate) fn aloud(text: &str) {
     if tracing::enabled!(Level::INFO)
         && let Some(Follower { rank, .. }) = &*follower()
@@ -75,7 +75,7 @@ pub(crate) fn aloud(text: &str) {
     tracing::info!("{text}");
 }
 
-/// Everything goes to the file at `path` from now on, behind what a follower has said so far.
+/// Sends everything to the file at `path` from now on, after the lines so far.
 pub(crate) fn to_file(path: &Path) -> Result<(), FileError> {
     let mut file = OpenOptions::new()
         .create(true)
@@ -103,10 +103,10 @@ impl Follower {
     }
 }
 
-/// stderr with the bars out of the way, or a follower's log. The subscriber writes a whole event at once.
+/// stderr without the progress bars, or the log of a rank other than 0. The subscriber writes a whole event at once.
 struct Destination;
 
-/// The same, for an event of one level.
+/// The destination of one event.
 struct Line {
     level: Level,
 }
@@ -136,7 +136,7 @@ impl Write for Line {
     }
 }
 
-/// The level as a word, where it is one to notice, then the message.
+/// Formats an event as its level, unless it is info, and its message.
 struct Plain;
 
 impl<S, N> FormatEvent<S, N> for Plain

@@ -1,7 +1,7 @@
-//! Progress on stderr: a bar on a terminal, a line now and then elsewhere, nothing where info is not shown.
+//! Progress on stderr: a bar on a terminal, a line from time to time elsewhere, nothing where info is not shown.
 //!
-//! Whatever else goes to the terminal goes through [`above_bars`], which takes the bars away, writes, and draws them
-//! again: a line from any thread is whole, and stands above the bar.
+//! All other output to the terminal goes through [`above_bars`], which removes the bars, writes, and draws them again: a
+//! line from any thread is whole, and is above the bar.
 
 mod lines;
 
@@ -16,12 +16,12 @@ use crate::console::terminal::{Motion, Stderr};
 /// The bars that are on the screen.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Runs `write`, which may write to the terminal, while no bar is there. It must not log.
+/// Runs `write`, which may write to the terminal, while no bar is shown. It must not log.
 pub(crate) fn above_bars<R>(write: impl FnOnce() -> R) -> R {
     BARS.suspend(write)
 }
 
-/// Who reads what a rank says.
+/// The readers of a rank's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// People at the terminal.
@@ -54,7 +54,7 @@ impl Progress {
         Self { shown }
     }
 
-    /// What stands ahead of the bar.
+    /// Sets the text before the bar.
     pub(crate) fn prefix(&self, text: String) {
         match &self.shown {
             Shown::Bar(bar) => bar.set_prefix(text),
@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// Moves on to `images`, with `text` behind the bar.
+    /// Advances to `images`, with `text` after the bar.
     pub(crate) fn update(&self, images: u64, text: String) {
         match &self.shown {
             Shown::Bar(bar) => {
@@ -73,7 +73,7 @@ impl Progress {
                 bar.set_message(text);
                 bar.set_position(images);
                 if first {
-                    // A run that goes on in the middle has not just done half of its work.
+                    // A resumed run has not just done the first part of its work.
                     bar.reset_eta();
                 }
             }
@@ -87,7 +87,7 @@ impl Progress {
         }
     }
 
-    /// A line that stays, above the bar or in the log.
+    /// Prints a line that stays, above the bar or in the log.
     pub(crate) fn line(&self, text: &str) {
         tracing::info!("{text}");
     }

@@ -1,10 +1,10 @@
-//! What stderr can show: colours and a bar that moves on a terminal, lines that stay anywhere else.
+//! The abilities of stderr: colours and a moving bar on a terminal, plain lines elsewhere.
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
-/// Whether what is worth noticing is coloured.
+/// Whether warnings and errors are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
     /// ANSI escape sequences.
@@ -13,26 +13,26 @@ pub(crate) enum Colour {
     Plain,
 }
 
-/// How progress is told.
+/// The form of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Motion {
-    /// A bar that is drawn over and over.
+    /// A bar that is redrawn.
     Bar,
-    /// A line now and then.
+    /// A line from time to time.
     Lines,
 }
 
-/// What stderr can show and what the user wants to see.
+/// The form of output on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stderr {
     /// For log lines.
     pub(crate) colour: Colour,
-    /// For whatever takes long.
+    /// For progress.
     pub(crate) motion: Motion,
 }
 
 impl Stderr {
-    /// This process's.
+    /// The form for this process.
     pub(crate) fn of_this_process() -> Self {
         Self::decide(io::stderr().is_terminal(), |name| env::var_os(name))
     }

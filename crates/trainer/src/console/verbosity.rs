@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args};
 
-/// How much goes to stderr.
+/// The amount of output on stderr.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Verbosity {
     /// Say less: warnings, errors and results only

@@ -17,7 +17,7 @@ pub enum Error {
          synthetic"
     )]
     Unknown {
-        /// What was typed.
+        /// The text that was typed.
         text: String,
         /// ` (did you mean …?)`, or nothing.
         hint: String,

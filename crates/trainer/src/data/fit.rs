@@ -1,9 +1,9 @@
-//! How images come to the size that a network takes.
+//! Images of any size are fitted to the size that a network takes.
 
 use datasets::Fit;
 use xception::weights::Interpolation;
 
-/// How images come to `side` by `side` pixels.
+/// The resize and crop that fits images to `side` by `side` pixels.
 pub(crate) fn fit(side: usize, crop_fraction: f64, interpolation: Interpolation) -> Fit {
     let interpolation = match interpolation {
         Interpolation::Bilinear => datasets::Interpolation::Bilinear,

@@ -1,4 +1,4 @@
-//! Images that could not be read: each is named once in a run, and written down with its results.
+//! Images that could not be read: a run warns of each once, and lists them in its results.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::ranks::{self, World};
 
-/// Those of one set, with the reason of each.
+/// The images of one set that could not be read, by index, with the reasons.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOut(BTreeMap<u32, String>);
 
 impl LeftOut {
-    /// Takes down those of a batch.
+    /// Adds those of a batch.
     pub(crate) fn add(&mut self, batch: &Batch) {
         for BrokenImage { index, error } in &batch.left_out {
             self.0.entry(*index).or_insert_with(|| in_full(error));
         }
     }
 
-    /// Takes down those of a batch, and names the ones that are new.
-    pub(crate) fn tell(&mut self, batch: &Batch) {
+    /// Adds those of a batch, and warns of new ones.
+    pub(crate) fn report(&mut self, batch: &Batch) {
         let mut found = Self::default();
         found.add(batch);
-        self.tell_all(&found);
+        self.report_all(&found);
     }
 
-    /// Takes down those of another pass over the set, and names the ones that are new.
-    pub(crate) fn tell_all(&mut self, found: &Self) {
+    /// Adds those of another pass over the set, and warns of new ones.
+    pub(crate) fn report_all(&mut self, found: &Self) {
         for (index, reason) in &found.0 {
             if self.0.insert(*index, reason.clone()).is_none() {
                 tracing::warn!("left out: {reason}");
@@ -35,13 +35,13 @@ impl LeftOut {
         }
     }
 
-    /// Those of all ranks, on each of them.
+    /// The union over all ranks, on each of them.
     pub(crate) fn of_all_ranks(self, world: &World) -> Result<Self, ranks::Error> {
         let lists = world.gather("broken images", self)?;
         Ok(Self(lists.into_iter().flat_map(|list| list.0).collect()))
     }
 
-    /// What people know them by; `images` is their set.
+    /// Their names in the set `images`.
     pub(crate) fn names(&self, images: &dyn Source) -> Vec<String> {
         self.0.keys().map(|&index| images.name(index as usize)).collect()
     }
@@ -50,13 +50,13 @@ impl LeftOut {
 /// Images that could not be read since this process began.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOutOfRun {
-    /// Of those to train on.
+    /// Of the training set.
     pub(crate) train: LeftOut,
-    /// Of those to measure on.
+    /// Of the test set.
     pub(crate) test: LeftOut,
 }
 
-/// With the system's own reason, where it has one.
+/// The message of an error, with the system's reason where it has one.
 fn in_full(error: &datasets::Error) -> String {
     match std::error::Error::source(error) {
         Some(reason) => format!("{error}: {reason}"),
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn every_image_is_taken_down_once() {
         let mut left_out = LeftOut::default();
-        [[2, 0], [1, 2]].iter().for_each(|broken| left_out.tell(&batch(broken)));
+        [[2, 0], [1, 2]].iter().for_each(|broken| left_out.report(&batch(broken)));
         let names = vec!["any".to_string()];
         let images = Images::new(vec![0; 4 * 3], vec![0; 4], 1, 1, names).unwrap();
         assert_eq!(left_out.names(&images), ["0", "1", "2"]);

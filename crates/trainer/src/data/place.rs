@@ -1,11 +1,11 @@
-//! Where data sets lie: `data/` under the working folder, then the user's cache, which `cargo xtask fetch` fills.
+//! The folders of data sets: `data/` in the working folder, then the user's cache, which `cargo xtask fetch` fills.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use datasets::Cifar;
 
-/// The folders that are looked into, in order.
+/// The folders that are searched, in order.
 pub(crate) fn searched(set: Cifar) -> Vec<PathBuf> {
     let local = Path::new("data").join(set.folder());
     std::iter::once(local).chain(cache().map(|cache| cache.join(set.folder()))).collect()

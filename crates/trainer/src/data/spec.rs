@@ -1,4 +1,4 @@
-//! What `--data` may say, read from text.
+//! The values of `--data`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use datasets::Cifar;
 use crate::data::Error;
 use crate::did_you_mean;
 
-/// What `--data` may say.
+/// A value of `--data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DataSpec {
     /// CIFAR-10 if it can be found, else synthetic.
     Auto,
     /// A CIFAR set, in a folder or wherever it is found.
     Cifar(Cifar, Option<PathBuf>),
-    /// Drawn on the spot.
+    /// Shapes that this program draws.
     Synthetic,
     /// A folder of images for each class.
     Folder(PathBuf),
@@ -24,7 +24,7 @@ pub(crate) enum DataSpec {
 }
 
 impl DataSpec {
-    /// Whether images lie in files that are read when their turn comes.
+    /// Whether the images are files, which are read when they are needed.
     pub(crate) fn is_files(&self) -> bool {
         matches!(self, Self::Folder(_) | Self::Shards(_))
     }
@@ -50,7 +50,7 @@ impl FromStr for DataSpec {
     }
 }
 
-/// What was likely meant by an unknown data set: a folder is one, whose kind was not said.
+/// ` (did you mean …?)` for an unknown data set. A path of a folder lacks the kind before it.
 fn meant(text: &str, name: &str) -> String {
     if Path::new(text).is_dir() {
         return format!(" (did you mean 'folder:{text}'?)");

@@ -1,29 +1,30 @@
-//! Whether a network that says "90 %" is right nine times in ten (Guo et al. 2017, section 2).
+//! Calibration: whether a network that predicts with 90 % confidence is correct in 90 % of the cases (Guo et al. 2017,
+//! section 2).
 
 use serde::{Deserialize, Serialize};
 
-/// Bins of equal width; 15 as in the paper, since the error depends on how many there are.
+/// The number of bins, of equal width: 15 as in the paper, because the error depends on it.
 const BINS: usize = 15;
 
 /// The images whose confidence fell into one interval `((m − 1) / 15, m / 15]`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Bin {
-    /// How many.
+    /// Images in the bin.
     pub(crate) count: u64,
     /// Mean probability of the predicted class; `None` for an empty bin.
     pub(crate) confidence: Option<f64>,
-    /// Part of them that is right; `None` for an empty bin.
+    /// Part of them that was classified correctly; `None` for an empty bin.
     pub(crate) accuracy: Option<f64>,
 }
 
-/// Sums up one prediction after another.
+/// Sums over predictions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Calibration {
     sums: [(u64, f64, u64); BINS],
 }
 
 impl Calibration {
-    /// A prediction made with `confidence`. One that is not a number counts nowhere: it has no bin.
+    /// Adds a prediction with `confidence`. A confidence of NaN is not counted, since it is in no bin.
     pub(crate) fn add(&mut self, confidence: f64, right: bool) {
         if confidence.is_nan() {
             return;
@@ -35,12 +36,13 @@ impl Calibration {
         *hits += u64::from(right);
     }
 
-    /// Of each bin the images, their confidence and those that are right, to be added to those of other ranks.
+    /// For each bin the number of images, the sum of their confidence and the number of correct ones, to be summed over
+    /// ranks.
     pub(crate) fn sums(&self) -> [[f64; 3]; BINS] {
         self.sums.map(|(count, sum, hits)| [count as f64, sum, hits as f64])
     }
 
-    /// From [`Calibration::sums`], one after the other.
+    /// The calibration that [`Calibration::sums`] was called on, from its sums one after the other.
     pub(crate) fn from_sums(sums: &[f64]) -> Self {
         let mut own = Self::default();
         for (bin, sums) in own.sums.iter_mut().zip(sums.chunks(3)) {

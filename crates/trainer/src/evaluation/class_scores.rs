@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How well one class is told from the others. A quotient without a denominator is `None`, not zero.
+/// Precision, recall and other scores of one class. A quotient without a denominator is `None`, not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClassScores {
     /// Part of the images taken for this class that are of it.

@@ -1,4 +1,4 @@
-//! What a pass over a set counts, on one rank or on all.
+//! The counts of a pass over a set, on one rank or on all.
 
 use datasets::{Batches, Loader};
 use tch::{Kind, Tensor};
@@ -26,7 +26,8 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Runs `model` over one epoch of `loader`. `after` hears how many images are done, and its error ends it.
+    /// Runs `model` over one epoch of `loader`. Calls `after` with the number of images so far after each batch, and
+    /// stops at its first error.
     pub(super) fn of<E: From<Error>>(
         model: &Xception,
         loader: &Loader,
@@ -83,7 +84,7 @@ impl Counts {
         self.images += indices.len() as u64;
     }
 
-    /// The counts of all ranks together, on each of them.
+    /// The sums over all ranks, on each of them.
     pub(super) fn of_all_ranks(mut self, world: &World) -> Result<Self, Error> {
         let (bins, classes) = (self.calibration.sums(), self.confusion.len());
         let cells = self.confusion.iter().flatten().map(|&count| count as f64);
@@ -110,7 +111,7 @@ impl Counts {
         Ok(self)
     }
 
-    /// The figures that follow.
+    /// The figures that follow from the counts.
     pub(super) fn evaluation(self) -> Evaluation {
         let Self { images, in_top5, loss, confusion, calibration, mistakes, left_out } = self;
         let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();

@@ -1,4 +1,4 @@
-//! `evaluation.json`: the final evaluation to the last image, so that a report needs neither data set nor network.
+//! `evaluation.json`: the final evaluation in full, so that a report needs neither the data set nor the network.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::run::run_folder::RunFolder;
 /// The file's name in a run's folder.
 pub(crate) const FILE: &str = "evaluation.json";
 
-/// What the file holds. A figure that was not finite is null there and NaN here.
+/// The content of the file. A figure that was not finite is null there and NaN here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Details {
     /// `cifar10`, `cifar100` or `synthetic`.
@@ -39,37 +39,37 @@ pub(crate) struct Details {
     /// Expected calibration error.
     #[serde(deserialize_with = "null_is_nan")]
     pub(crate) ece: f64,
-    /// Images of class `row` that were taken for class `column`.
+    /// Images of class `row` that were classified as class `column`.
     pub(crate) confusion: Vec<Vec<u64>>,
     /// By label.
     pub(crate) classes: Vec<ClassScores>,
     /// Least confident first.
     pub(crate) calibration: Vec<Bin>,
-    /// Surest first.
+    /// The most confident first.
     pub(crate) mistakes: Vec<ShownMistake>,
-    /// Images that could not be read and are in none of the figures.
+    /// Images that could not be read. They are in none of the figures.
     #[serde(default)]
     pub(crate) left_out: LeftOutNames,
-    /// The filters of the first layer, if it looks at colours.
+    /// The filters of the first layer, if its input has three colours.
     pub(crate) first_layer: Option<FirstLayer>,
 }
 
-/// What people know images by that could not be read.
+/// The names of images that could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOutNames {
-    /// Of those to train on.
+    /// Images of the training set.
     pub(crate) train: Vec<String>,
-    /// Of those to measure on.
+    /// Images of the test set.
     pub(crate) test: Vec<String>,
 }
 
-/// A mistake and what the network was looking at.
+/// A mistake and its image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ShownMistake {
-    /// Which.
+    /// The mistake.
     #[serde(flatten)]
     pub(crate) mistake: Mistake,
-    /// The file, of a set of files.
+    /// The name of the file, where the set consists of files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     /// The image of the test set, before any augmentation, as PNG in base64.
@@ -77,7 +77,7 @@ pub(crate) struct ShownMistake {
 }
 
 impl Details {
-    /// Of an evaluation on the test set of `data`, which `test` loads, under the weights in `weights_file`.
+    /// The details of `evaluation` on the test set of `data`, which `test` loads, with the weights in `weights_file`.
     pub(crate) fn of(
         evaluation: &Evaluation,
         data: &Data,
@@ -115,7 +115,7 @@ impl Details {
         Ok(crate::whole_file::write(&folder.file(FILE), &format!("{text}\n"))?)
     }
 
-    /// Whether every list has the length that the others imply, so that nothing has to be checked again.
+    /// Whether the lengths of all lists agree.
     pub(crate) fn is_consistent(&self) -> bool {
         let classes = self.class_names.len();
         self.confusion.len() == classes

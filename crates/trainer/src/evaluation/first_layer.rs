@@ -1,4 +1,4 @@
-//! The filters that look at the pixels themselves: the only ones that can be shown as images.
+//! The filters of the first layer: its input is pixels, so only these filters can be shown as images.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(crate) struct FirstLayer {
 }
 
 impl FirstLayer {
-    /// Reads them from a weights file; `None` where the first layer does not look at three colours.
+    /// Reads them from a weights file; `None` where the input of the first layer does not have three colours.
     pub(crate) fn read(weights_file: &Path) -> Result<Option<Self>, Error> {
         let (tensors, _) = weights::read(weights_file)?;
         Ok(tensors.get("conv1.weight").and_then(Self::of))
@@ -33,8 +33,8 @@ impl FirstLayer {
         })
     }
 
-    /// Each filter as pixels `[rows, columns]` of RGB: grey is zero, and one scale fits all filters, so that a weak
-    /// filter looks weak. `None` for a shape that does not fit the weights.
+    /// Each filter as RGB pixels `[rows, columns]`. Grey is zero, and all filters share one scale, so that weak filters
+    /// are pale. `None` for a shape that does not fit the weights.
     pub(crate) fn images(&self) -> Option<Vec<Vec<[u8; 3]>>> {
         let [filters, channels, rows, columns] = self.shape;
         let area = rows.checked_mul(columns).filter(|area| *area > 0)?;

@@ -1,24 +1,24 @@
-//! The mistakes a network is surest of: where labels are wrong, classes overlap, or it looks at the wrong thing.
+//! The most confident mistakes of a network: they show wrong labels, classes that overlap, and misleading features.
 
 use serde::{Deserialize, Serialize};
 
-/// How many are kept.
+/// The number of mistakes that are kept.
 pub(crate) const KEPT: usize = 32;
 
-/// An image that was taken for something else.
+/// An image that was classified wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mistake {
-    /// Its place in the test set, from 0.
+    /// Its index in the test set, from 0.
     pub(crate) index: u32,
-    /// Its class.
+    /// Its true class.
     pub(crate) label: usize,
-    /// What it was taken for.
+    /// The predicted class.
     pub(crate) predicted: usize,
-    /// The probability of that.
+    /// The probability of the predicted class.
     pub(crate) probability: f64,
 }
 
-/// The [`KEPT`] most confident of `mistakes`, surest first; of equals the one that comes first in the set.
+/// The [`KEPT`] most confident of `mistakes`, sorted by falling probability; equal ones in the order of the set.
 pub(crate) fn most_confident(mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
     mistakes.retain(|mistake| mistake.probability.is_finite());
     mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.index.cmp(&b.index)));

@@ -14,7 +14,7 @@ use crate::network::forward::Forward;
 
 const IMAGES: usize = 70;
 
-/// A network that nobody trained, on drawn shapes, in batches that do not divide the set.
+/// A network with random weights, on drawn shapes, in batches that do not divide the set.
 fn untrained() -> (VarStore, Xception, Loader, Data) {
     tch::manual_seed(3);
     let store = VarStore::new(Device::Cpu);

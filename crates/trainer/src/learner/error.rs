@@ -38,7 +38,7 @@ pub enum Error {
     Torch(#[from] TorchError),
 }
 
-/// What helps against a loss that is not finite.
+/// Advice for a loss that is not finite.
 pub(crate) const LOWER_RATE: &str = "try a lower learning rate (--set schedule.peak=… or --set \
                                      schedule.learning_rate=…), or let such batches pass (--set non_finite.action=…)";
 

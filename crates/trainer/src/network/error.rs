@@ -24,9 +24,9 @@ pub enum Error {
     OtherPreset {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The preset in its metadata.
         own: Preset,
-        /// What was typed.
+        /// The text that was typed.
         asked: Preset,
     },
     /// A name that belongs to no file and to no fetched weights.
@@ -40,7 +40,7 @@ pub enum Error {
         }
     )]
     NoWeights {
-        /// What was typed.
+        /// The text that was typed.
         name: String,
         /// The folder of fetched weights.
         folder: Option<PathBuf>,
@@ -66,7 +66,7 @@ pub enum Error {
         weights: String,
         /// The preset.
         preset: Preset,
-        /// What does not fit. No source: the message has it all.
+        /// The mismatch. No source: the message has it all.
         problem: Box<xception::Error>,
     },
     /// Weights of another network than was typed.

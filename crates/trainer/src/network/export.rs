@@ -1,4 +1,4 @@
-//! Trained networks for other programs: ONNX and TorchScript.
+//! Exports trained networks to other programs: ONNX and TorchScript.
 
 mod onnx;
 
@@ -13,7 +13,7 @@ use crate::file_error::FileError;
 use crate::network::Error;
 use crate::network::model_file::Loaded;
 
-/// How other programs read it.
+/// A file format of other programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// ONNX, operator set 17: any number of images, of any size that the network takes
@@ -44,7 +44,7 @@ pub(crate) fn write(loaded: &Loaded, format: Format, path: &Path) -> Result<(), 
     Ok(crate::whole_file::write_bytes(path, &bytes)?)
 }
 
-/// A trace over an image. libtorch writes files only, so it goes by way of one.
+/// A trace over one image. libtorch only writes to files, so the bytes are read back from one.
 fn torchscript(graph: &Graph, description: &Description) -> Result<Vec<u8>, Error> {
     let side = description.input;
     let image = Tensor::zeros([1, graph.c_in, side, side], (Kind::Float, tch::Device::Cpu));

@@ -1,4 +1,4 @@
-//! A trained network's logits, the fastest way that the device has: packed weights on a CPU, a CUDA graph on a GPU.
+//! The logits of a trained network, the fastest way for its device: packed weights on a CPU, a CUDA graph on a GPU.
 
 use std::borrow::Borrow;
 
@@ -9,10 +9,10 @@ use crate::network::Error;
 use crate::network::captured::Captured;
 use crate::precision::Precision;
 
-/// Whether each image is looked at once, or its mirror image too.
+/// Test-time augmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Views {
-    /// As it is.
+    /// The logits of the image.
     One,
     /// The logits of the image and of its mirror image, averaged.
     Mirrored,
@@ -90,7 +90,7 @@ mod tests {
     use tch::nn::VarStore;
     use xception::{ModelSpec, Preset};
 
-    /// Six batches, so that three are replayed, and a smaller one, under weights that nobody trained.
+    /// Six batches, so that three are replayed, and a smaller one, with random weights.
     #[test]
     #[ignore = "needs a CUDA device and the feature `cuda`"]
     fn a_captured_forward_is_the_eager_one() {

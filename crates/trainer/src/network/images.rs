@@ -1,4 +1,4 @@
-//! From image files to the tensor that a network looks at, and from pixels to PNG.
+//! Image files as input tensors, and pixels as PNG.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -13,8 +13,8 @@ use xception::weights::Description;
 use crate::data::fit::fit;
 use crate::network::Error;
 
-/// An image as a network sees it.
-pub(crate) struct Seen {
+/// An image that was prepared for a network.
+pub(crate) struct Prepared {
     /// `[side, side]` of RGB.
     pub(crate) pixels: Vec<[u8; 3]>,
     /// In pixels.
@@ -23,9 +23,9 @@ pub(crate) struct Seen {
     pub(crate) image: Tensor,
 }
 
-/// Decodes the image at `path` and makes of it what the network of `description` was trained on: the middle of it, as
-/// large as the shorter side allows but for what is cut off around it, resized, normalised.
-pub(crate) fn see(path: &Path, description: &Description) -> Result<Seen, Error> {
+/// Decodes the image at `path` and prepares it as the images were that the network of `description` was trained on:
+/// centre crop, resize, normalisation.
+pub(crate) fn prepare(path: &Path, description: &Description) -> Result<Prepared, Error> {
     let mut room = Decoded::default();
     let image = decode_file(path, &mut room)?;
     let side = description.input as usize;
@@ -36,7 +36,7 @@ pub(crate) fn see(path: &Path, description: &Description) -> Result<Seen, Error>
         pixels.iter().flat_map(|pixel| normalization.apply(*pixel)).collect();
     let shape = [1, description.input, description.input, 3];
     let image = Tensor::from_slice(&normalized).view(shape).permute([0, 3, 1, 2]);
-    Ok(Seen { pixels, side, image })
+    Ok(Prepared { pixels, side, image })
 }
 
 /// [`png`] in base64.
@@ -44,7 +44,10 @@ pub(crate) fn png_base64(pixels: &[[u8; 3]], width: usize, height: usize) -> Str
     STANDARD.encode(png(pixels, width, height))
 }
 
-/// The image of `width` by `height` `pixels`, row by row, as PNG. Panics when they are not as many.
+/// Encodes `width` by `height` `pixels`, row by row, as PNG.
+///
+/// # Panics
+/// For another number of pixels.
 pub(crate) fn png(pixels: &[[u8; 3]], width: usize, height: usize) -> Vec<u8> {
     let image = RgbImage::from_raw(width as u32, height as u32, pixels.as_flattened().to_vec())
         .filter(|_| pixels.len() == width * height)

@@ -1,4 +1,4 @@
-//! From a weights file to a network that is ready to look at images.
+//! Reads weights files and builds their networks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::data::cache;
 use crate::network::Error;
 use crate::network::weights_name::WeightsArgs;
 
-/// The 1000 classes of ImageNet, in the order of all published weights: the first word that WordNet 3.0 has for each.
+/// The 1000 classes of ImageNet, in the order of all published weights: the first word of WordNet 3.0 for each.
 const IMAGENET: &str = include_str!("imagenet_names.txt");
 
-/// What a file holds: tensors under our names, and what it says of itself or else its preset's conventions.
+/// The content of a weights file: tensors under our names, and its metadata or else the conventions of its preset.
 pub(crate) struct WeightsFile {
     pub(crate) tensors: Tensors,
     pub(crate) description: Description,
@@ -22,8 +22,7 @@ pub(crate) struct WeightsFile {
 }
 
 impl WeightsFile {
-    /// Reads a file, the last weights of a run, or fetched ones by name; `preset` is what a file that says nothing
-    /// belongs to.
+    /// Reads a file, the last weights of a run, or fetched ones by name. A file without metadata belongs to `preset`.
     pub(crate) fn read(weights: &str, preset: Option<Preset>) -> Result<Self, Error> {
         let path = find(weights)?;
         let (tensors, metadata) = weights::read(&path)?;
@@ -37,18 +36,18 @@ impl WeightsFile {
     }
 }
 
-/// The preset that published weights are called after: theirs is the part of the name ahead of a dot.
+/// The preset of published weights: the part of their name before a dot.
 pub(crate) fn named(weights: &str) -> Option<Preset> {
     weights.split('.').next()?.parse().ok()
 }
 
-/// A network with its weights, and what it is for.
+/// A network with its weights.
 pub(crate) struct Loaded {
     /// Owns the variables.
     _store: VarStore,
     /// The network.
     pub(crate) model: Xception,
-    /// What the file says of itself, or the preset's conventions for a foreign file.
+    /// The metadata of the file, or the conventions of its preset for a foreign file.
     pub(crate) description: Description,
     /// The file that was read.
     pub(crate) path: PathBuf,
@@ -76,7 +75,7 @@ impl Loaded {
     }
 }
 
-/// The tensors of a file that does not say whose names it uses: ours, or the original's.
+/// The tensors of a foreign file under our names; the file has these already, or those of the original.
 fn named_as_ours(
     spec: &ModelSpec,
     tensors: Tensors,
@@ -89,15 +88,15 @@ fn named_as_ours(
     Ok(xception::import::import(spec, &tensors, metadata)?)
 }
 
-/// A file or run as it is; else the weights of this name in the cache.
+/// The path of a file or of a run's weights; else of fetched weights with this name.
 fn find(weights: &str) -> Result<PathBuf, Error> {
     let path = Path::new(weights);
-    // What is written as a path is one, and reading it says what is wrong.
+    // A name with the form of a path is a path, also where nothing is there: reading it fails with the reason.
     if path.exists() || path.extension().is_some() || path.components().count() > 1 {
         return weights_file(path);
     }
     let fetched = cache().map(|cache| cache.join("weights"));
-    // Beside the file lies a word on where it came from.
+    // A JSON file beside the weights says where they came from.
     let is_file = |path: &PathBuf| path.extension().is_some_and(|ending| ending != "json");
     let found = fetched.as_ref().and_then(|folder| {
         let entries = std::fs::read_dir(folder.join(weights)).ok()?;
@@ -110,7 +109,7 @@ fn find(weights: &str) -> Result<PathBuf, Error> {
     })
 }
 
-/// A file as it is; of a run's folder, the last weights.
+/// The path of a file; for the folder of a run, of its last weights.
 fn weights_file(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
@@ -122,7 +121,7 @@ fn weights_file(path: &Path) -> Result<PathBuf, Error> {
     Err(Error::NoLastWeights { folder: path.to_path_buf() })
 }
 
-/// What is known of a file that says nothing: its preset's conventions.
+/// The description of a file without metadata: the conventions of its preset.
 pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
     let spec = ModelSpec { classes: classes.unwrap_or(preset.classes()), ..ModelSpec::new(preset) };
     let set = match preset.classes() {

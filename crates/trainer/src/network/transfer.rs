@@ -19,7 +19,7 @@ pub(crate) struct Pretrained {
     pub(crate) preset: Preset,
     /// The file.
     pub(crate) path: PathBuf,
-    /// What the file says about its weights.
+    /// The metadata of the weights, or the conventions of their preset.
     pub(crate) description: Description,
 }
 

@@ -1,4 +1,4 @@
-//! Which weights a command is to take, as typed.
+//! The flags that name weights.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -8,7 +8,7 @@
 
 use clap::Args;
 
-/// Which weights.
+/// The weights of a command.
 #[derive(Debug, Args)]
 pub struct WeightsArgs {
     /// A file (safetensors, PyTorch's .pth, Keras's .h5), the folder of a run (its last weights), or the name of

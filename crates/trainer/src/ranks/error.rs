@@ -85,7 +85,7 @@ pub enum Error {
     /// A rank sent something that cannot be read.
     #[error("cannot read {what} of rank {rank}: {reason}; start all ranks with the same version")]
     Unreadable {
-        /// What was sent.
+        /// The value that was sent.
         what: String,
         /// The sender.
         rank: usize,

@@ -1,5 +1,5 @@
-//! The random changes to images as a recipe writes them: what every recipe says, and a table for each family that only
-//! some have. A table that is absent is a change that is not made; one that is there says every number.
+//! The table `[augmentation]`: keys that every recipe has, and tables that only some have. An absent table means that its
+//! change is not made; a table that is there has every number.
 
 use std::fmt;
 
@@ -13,17 +13,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::error::Problem;
 use crate::invalid_value::InvalidValue;
 
-/// Which images are changed.
+/// The images that are augmented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AppliesTo {
-    /// Those that are trained on.
+    /// The training images.
     Training,
-    /// The test set too, as the notebook of seeds/000 did. It lowers what is measured.
+    /// The test images, too, as in the notebook of seeds/000. This lowers the accuracy.
     TrainingAndTest,
 }
 
-/// What fills the border that a crop cuts into.
+/// The padding of a random crop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CropMode {
@@ -37,22 +37,22 @@ pub enum CropMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentationRecipe {
-    /// Which images.
+    /// The images that are augmented.
     pub applies_to: AppliesTo,
-    /// Pixels by which an image is widened before a window of the old size is cut out; 0 is no crop.
+    /// Pixels of padding on each side before a random window of the old size is cropped; 0 for no crop.
     pub crop_padding: usize,
-    /// What fills them.
+    /// The padding.
     pub crop_mode: CropMode,
     /// Probability, or `"alternating"`.
     pub horizontal_flip: HorizontalFlip,
     /// Probability.
     pub vertical_flip: f64,
-    /// Side of a square that is blanked; 0 is none.
+    /// Side of a square that is blanked; 0 for none.
     pub cutout: usize,
     /// A window of random size, in place of the crop with padding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<ResizedCropRecipe>,
-    /// Operations drawn from a table.
+    /// Random operations from a table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecipe>,
     /// Changes of colour.
@@ -61,17 +61,17 @@ pub struct AugmentationRecipe {
     /// A rectangle that is blanked or made noise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasing: Option<ErasingRecipe>,
-    /// Images of a batch in each other; never in the test set.
+    /// Mixing of the images of a batch; never in the test set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mix: Option<MixRecipe>,
 }
 
-/// When an image is flipped left to right.
+/// Horizontal flips.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum HorizontalFlip {
-    /// With this probability, each time.
+    /// Each time with this probability.
     Probability(f64),
-    /// In every second epoch, from the first or from the second on.
+    /// In every second epoch: some images in odd ones, the others in even ones.
     Alternating,
 }
 
@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for HorizontalFlip {
     }
 }
 
-/// A window of random area and aspect ratio, brought to the image's size.
+/// A window of random area and aspect ratio, resized to the size of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResizedCropRecipe {
@@ -132,32 +132,32 @@ pub struct ResizedCropRecipe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PolicyRecipe {
-    /// Some in a row, of one strength. torchvision: `RandAugment`.
+    /// Several operations of one magnitude. torchvision: `RandAugment`.
     RandAugment {
-        /// How many.
+        /// Number of operations.
         operations: usize,
-        /// How strong, 0 to 30.
+        /// Magnitude, 0 to 30.
         magnitude: usize,
     },
-    /// One of any strength. torchvision: `TrivialAugmentWide`.
+    /// One operation of random magnitude. torchvision: `TrivialAugmentWide`.
     TrivialAugment {},
 }
 
-/// Changes of colour, each up to so much; 0 is none. torchvision: `ColorJitter`.
+/// Changes of colour, with the largest of each; 0 for none. torchvision: `ColorJitter`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JitterRecipe {
-    /// Farthest that the factor lies from 1.
+    /// Largest distance of the factor from 1.
     pub brightness: f64,
-    /// Farthest that the factor lies from 1.
+    /// Largest distance of the factor from 1.
     pub contrast: f64,
-    /// Farthest that the factor lies from 1.
+    /// Largest distance of the factor from 1.
     pub saturation: f64,
-    /// Farthest turn of the colour circle, 0.5 at most.
+    /// Largest turn of the colour circle, 0.5 at most.
     pub hue: f64,
 }
 
-/// A rectangle that is taken away. torchvision: `RandomErasing`.
+/// Random erasing of a rectangle. torchvision: `RandomErasing`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErasingRecipe {
@@ -167,11 +167,11 @@ pub struct ErasingRecipe {
     pub scale: [f64; 2],
     /// Least and largest ratio of height to width.
     pub ratio: [f64; 2],
-    /// What is left there.
+    /// The fill of the rectangle.
     pub value: ErasingValueRecipe,
 }
 
-/// What is left where an image was erased.
+/// The fill of an erased rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErasingValueRecipe {
@@ -181,18 +181,18 @@ pub enum ErasingValueRecipe {
     Noise,
 }
 
-/// Images of a batch in each other.
+/// Mixing of the images of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum MixRecipe {
     /// Weighted means of two images.
     Mixup {
-        /// Of Beta(alpha, alpha), which the weight is drawn from.
+        /// The weight is drawn from Beta(alpha, alpha).
         alpha: f64,
     },
-    /// A box of one image in the other.
+    /// A box of one image pasted into the other.
     CutMix {
-        /// Of Beta(alpha, alpha), which the area outside the box is drawn from.
+        /// The area outside the box is drawn from Beta(alpha, alpha).
         alpha: f64,
     },
 }
@@ -209,7 +209,7 @@ impl AugmentationRecipe {
         self.for_training().check_options().map_err(Problem::Augmentation)
     }
 
-    /// The changes to the images that are trained on.
+    /// The augmentation of training images.
     pub(super) fn for_training(&self) -> Augmentation {
         let mode = match self.crop_mode {
             CropMode::Zero => PaddingMode::Zero,
@@ -251,8 +251,7 @@ impl AugmentationRecipe {
         }
     }
 
-    /// The changes to the images that are measured on. Those of a batch are never made there: what is in it would not
-    /// be of the class that it is counted for.
+    /// The augmentation of test images. They are never mixed: a mixed image has no single class to be counted for.
     pub(super) fn for_test(&self) -> Augmentation {
         match self.applies_to {
             AppliesTo::Training => Augmentation::default(),

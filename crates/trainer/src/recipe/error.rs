@@ -15,15 +15,15 @@ pub enum Error {
     Invalid {
         /// Its name or file.
         name: String,
-        /// What is wrong with it. No source: the message has it all.
+        /// The problem. No source: the message has it all.
         problem: Problem,
     },
     /// A `--set` that sets nothing.
     #[error("--set {change}: {problem}")]
     Change {
-        /// What was typed.
+        /// The text that was typed.
         change: String,
-        /// What is wrong with it. No source: the message has it all.
+        /// The problem. No source: the message has it all.
         problem: ChangeProblem,
     },
     /// Weights for a recipe that starts from none.
@@ -51,7 +51,7 @@ impl Error {
     }
 }
 
-/// What is wrong with a recipe.
+/// A problem of a recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// No recipe has this name.
@@ -90,7 +90,7 @@ pub enum Problem {
     ScaleUnused(Preset),
 }
 
-/// What is wrong with a change.
+/// A problem of a change.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeProblem {
     /// It has no `=`.

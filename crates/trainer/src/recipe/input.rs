@@ -1,4 +1,4 @@
-//! How image files become what a network is given: the table `[input]`.
+//! The table `[input]`: how image files are read, resized and cropped.
 
 use datasets::{Broken, Fit, Order};
 use serde::{Deserialize, Serialize};
@@ -6,33 +6,33 @@ use xception::weights::{Description, Interpolation};
 
 use crate::invalid_value::InvalidValue;
 
-/// From images of any size to squares of one, and who makes them.
+/// Reading, resizing and cropping of image files.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputRecipe {
-    /// Rows and columns that the network is given.
+    /// Rows and columns of the images that the network is given.
     pub side: usize,
-    /// What part of an image's shorter side that is; the rest around it is cut off. timm: `crop_pct`.
+    /// The part of the shorter side of an image that is kept; the border around it is cut off. timm: `crop_pct`.
     pub crop_fraction: f64,
-    /// How pixels become others.
+    /// The interpolation of resizing.
     pub interpolation: Interpolation,
-    /// What becomes of an image that cannot be read.
+    /// Handling of images that cannot be read.
     pub broken: BrokenRecipe,
-    /// Threads that decode and change images while the network is busy.
+    /// Threads that decode and augment images while the network computes.
     pub workers: usize,
-    /// Which image may follow which.
+    /// The order of the training images.
     #[serde(default)]
     pub shuffle: ShuffleRecipe,
 }
 
-/// Which image of a training set may follow which.
+/// The order of the training images in an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShuffleRecipe {
-    /// Any other, whatever file it lies in. Recipes from before there was a choice mean this.
+    /// A random order of all images. Recipes without the key mean this.
     #[default]
     Everywhere,
-    /// Each place of a batch goes through archives one by one, so that a rank reads its part of them.
+    /// Each position in a batch reads archives one by one, so that a rank reads its part of them.
     ByFile,
 }
 
@@ -45,13 +45,13 @@ impl From<ShuffleRecipe> for Order {
     }
 }
 
-/// What becomes of an image that cannot be read.
+/// Handling of images that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrokenRecipe {
-    /// The run ends and names it.
+    /// The run ends with an error that names the image.
     Refuse,
-    /// It is named and left out.
+    /// The run warns and leaves the image out.
     LeaveOut,
 }
 
@@ -65,7 +65,7 @@ impl From<BrokenRecipe> for Broken {
 }
 
 impl InputRecipe {
-    /// What a recipe that says nothing of files means by them: images as the weights know them.
+    /// The table for a recipe that has none: images as `weights` were trained on.
     pub(crate) fn of(weights: &Description) -> Self {
         Self {
             side: weights.input as usize,
@@ -87,7 +87,7 @@ impl InputRecipe {
         InvalidValue::unless((1..=256).contains(&workers), "input.workers", "1 to 256", workers)
     }
 
-    /// How images are fitted.
+    /// The resize and crop.
     pub(crate) fn fit(self) -> Fit {
         crate::data::fit::fit(self.side, self.crop_fraction, self.interpolation)
     }

@@ -5,14 +5,14 @@ use xception::{ModelSpec, summary::Summary};
 
 use crate::invalid_value::InvalidValue;
 
-/// Some epochs in a row in which images are of one size.
+/// Consecutive epochs whose images have one size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Where in the run it ends, as a part of all epochs: above 0, and 1 for the last stage. It is the last epoch of the
-    /// stage whose end is the nearest.
+    /// The end of the stage as a part of all epochs: above 0, and 1 for the last stage. It is rounded to the nearest
+    /// epoch.
     pub until: f64,
-    /// Rows and columns of the images that are trained on; the test set keeps its own.
+    /// Rows and columns of the training images; test images keep their own size.
     pub size: usize,
 }
 

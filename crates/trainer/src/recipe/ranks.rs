@@ -1,44 +1,44 @@
-//! How several ranks train together: the table `[ranks]` of a recipe, which changes nothing for one rank.
+//! The table `[ranks]` of a recipe: training on several ranks. It changes nothing for one rank.
 
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_value::InvalidValue;
 
-/// What changes with the number of ranks.
+/// Settings for training on several ranks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RanksRecipe {
-    /// What becomes of the learning rate, as batches grow with the ranks.
+    /// Scaling of the learning rate, as batches grow with the number of ranks.
     pub learning_rate: RankLearningRate,
-    /// What batch norms normalise by.
+    /// The statistics that batch norms normalise by.
     pub batch_norm: RankStatistics,
 }
 
-/// What becomes of the learning rate with several ranks.
+/// Scaling of the learning rate with several ranks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RankLearningRate {
-    /// It is multiplied by their number (Goyal et al. 2017, section 2.1).
+    /// It is multiplied by the number of ranks (Goyal et al. 2017, section 2.1).
     #[default]
     Linear,
-    /// It stays what the recipe says.
+    /// It is that of the recipe.
     Unscaled,
 }
 
-/// What batch norms of several ranks normalise by in training.
+/// The statistics that batch norms normalise by in training on several ranks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RankStatistics {
-    /// By each rank's share of the batch; where running statistics are used, they are rank 0's. PyTorch:
+    /// Those of each rank's share of the batch; running statistics are rank 0's. PyTorch:
     /// `DistributedDataParallel` with `broadcast_buffers`.
     #[default]
     Broadcast,
-    /// By the batch of all ranks. PyTorch: `SyncBatchNorm`.
+    /// Those of the batch of all ranks. PyTorch: `SyncBatchNorm`.
     Synchronised,
 }
 
 impl RanksRecipe {
-    /// What the learning rate of a run that begins on `world_size` ranks is multiplied by.
+    /// The factor of the learning rate for a run that begins on `world_size` ranks.
     pub(crate) fn learning_rate_factor(self, world_size: usize) -> f64 {
         match self.learning_rate {
             RankLearningRate::Linear => world_size as f64,

@@ -1,6 +1,6 @@
-//! What somebody asks of a recipe, however it was asked: the command line, a study, a test.
+//! A request for a recipe: from the command line, a study or a test.
 
-/// A recipe by name, and what is to be different from it.
+/// A recipe by name, with changes.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// A recipe by name or the path of a TOML file; the default recipe where it is `None`.
@@ -16,7 +16,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The recipe that is taken where none is named.
+    /// The default recipe.
     pub const DEFAULT_RECIPE: &'static str = "quick";
 
     /// The recipe that is asked for.

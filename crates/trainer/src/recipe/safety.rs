@@ -1,36 +1,36 @@
-//! What a run does for the case that something fails: how often it is saved, and how it meets a loss that is no number.
+//! Failures: how often a run is saved, and how it handles a loss that is not finite.
 
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_value::InvalidValue;
 
-/// How often a run is saved. It always is at the end of an epoch and when it is asked to stop.
+/// The interval of checkpoints. A run is also saved at the end of every epoch and when it is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointRecipe {
     /// Minutes between two checkpoints; 0 saves after every step.
     pub every_minutes: f64,
-    /// Good checkpoints that are kept, the newest ones.
+    /// The number of good checkpoints that are kept.
     pub keep: usize,
 }
 
-/// What becomes of a loss that is not finite.
+/// Handling of a loss that is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum NonFinite {
-    /// The run ends ahead of the update.
+    /// The run ends before the update.
     Stop,
-    /// The batch is left out.
+    /// The batch is skipped.
     Skip {
         /// Times in a run; the next one ends it.
         limit: u64,
     },
-    /// The run goes back to its last checkpoint, and leaves out the batches that led to the loss
+    /// The run rolls back to its last checkpoint, and skips the batches that led to the loss
     /// (PaLM, Chowdhery et al. 2022, section 5.1).
     RollBack {
         /// Times in a run; the next one ends it.
         limit: u64,
-        /// Steps that are left out, the one with the loss being the last of them.
+        /// Steps that are skipped; the step of the loss is the last of them.
         leave_out: u64,
     },
 }

@@ -1,15 +1,15 @@
-//! What a recipe says of a single training step.
+//! The values of a recipe that belong to a single training step.
 
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_value::InvalidValue;
 
-/// The table `[clipping]` of a recipe: what becomes of gradients that are too long.
+/// The table `[clipping]` of a recipe: clipping by the norm of all gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clipping {
-    /// The most that the norm of all gradients together may be; longer ones are scaled down to it, all by
-    /// one factor. PyTorch: `clip_grad_norm_`.
+    /// The largest norm of all gradients together. Larger ones are scaled down to it by one factor. PyTorch:
+    /// `clip_grad_norm_`.
     pub max_norm: f64,
 }
 
@@ -24,14 +24,13 @@ impl Clipping {
 /// Step options: label smoothing, clipping, accumulation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StepOptions {
-    /// Part of each label that is spread over all classes.
+    /// Label smoothing, 0 to 1. PyTorch: `label_smoothing`.
     pub(crate) label_smoothing: f64,
-    /// What becomes of gradients that are too long.
+    /// Gradient clipping; `None` for none.
     pub(crate) clipping: Option<Clipping>,
-    /// Micro-batches that a batch is passed in, so that fewer feature maps are in memory at a time.
+    /// Micro-batches that a batch is split into, so that fewer feature maps are in memory at a time.
     ///
-    /// Each counts by its part of the batch, so loss and gradients are those of the whole batch as far as images do
-    /// not see each other. In batch norm they do: it normalises by the statistics of a micro-batch, and moves its
-    /// running ones once for each.
+    /// Each is weighted by its part of the batch, so loss and gradients are those of the whole batch. Batch norm is the
+    /// exception: it normalises by the statistics of a micro-batch, and updates its running ones once for each.
     pub(crate) accumulation: usize,
 }

@@ -1,40 +1,40 @@
-//! Starting from weights that were trained before: the table `[transfer]`.
+//! The table `[transfer]`: training that starts from weights that were trained before.
 
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_value::InvalidValue;
 
-/// What is taken over, and what becomes of it.
+/// Transfer from pretrained weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransferRecipe {
     /// A file, the folder of a run, or a name that `cargo xtask fetch weights` knows.
     pub weights: String,
-    /// Where the head starts.
+    /// The initial weights of the head.
     pub head: HeadStart,
     /// Epochs at the start in which the head alone is trained.
     pub frozen_epochs: u64,
-    /// What becomes of the statistics that batch norms bring along.
+    /// Handling of the running statistics of the pretrained batch norms.
     pub statistics: Statistics,
 }
 
-/// Where the head starts.
+/// The initial weights of the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadStart {
-    /// Drawn anew, for the classes of the data.
+    /// Random, for the classes of the data.
     New,
-    /// Where the weights have it, for the same classes.
+    /// Those of the pretrained weights, for the same classes.
     Kept,
 }
 
-/// What becomes of the statistics that batch norms bring along.
+/// Handling of the running statistics of the pretrained batch norms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Statistics {
-    /// They stay, and are what is normalised by: best where batches are small or images few.
+    /// They stay as they are, and batch norms normalise by them: best where batches are small or images few.
     Frozen,
-    /// Batches are normalised by their own and move them, as in any training.
+    /// Batch norms normalise by the batch and update them, as in any training.
     Trained,
 }
 

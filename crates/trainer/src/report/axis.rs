@@ -1,19 +1,19 @@
-//! Ticks at numbers that people count in: one, two or five times a power of ten.
+//! Axis ticks at round numbers: one, two or five times a power of ten.
 
-/// A range of numbers and where it is marked.
+/// A range of numbers and its ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
-    /// At the left or at the bottom.
+    /// The number at the left or at the bottom.
     pub(super) low: f64,
-    /// At the right or on top.
+    /// The number at the right or on top.
     pub(super) high: f64,
-    /// Within.
+    /// The ticks.
     pub(super) ticks: Vec<f64>,
     step: f64,
 }
 
 impl Axis {
-    /// From tick to tick, around all finite `values`, with about `ticks` of them; 0 to 1 around nothing.
+    /// An axis from tick to tick around all finite `values`, with about `ticks` ticks; 0 to 1 without values.
     pub(super) fn around(values: impl Iterator<Item = f64>, ticks: usize) -> Self {
         let (low, high) = match extent(values) {
             None => (0.0, 1.0),
@@ -28,7 +28,7 @@ impl Axis {
         Self::between(first * step, last * step, step)
     }
 
-    /// Exactly from `low` to `high`, with about `ticks` ticks, none closer than `least` to the next.
+    /// An axis exactly from `low` to `high`, with about `ticks` ticks, none closer than `least` to the next.
     pub(super) fn exactly(low: f64, high: f64, ticks: usize, least: f64) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         Self::between(low, high, round_step((high - low) / ticks.max(1) as f64, least))
@@ -41,17 +41,17 @@ impl Axis {
         Self { low, high, ticks: ticks.collect(), step }
     }
 
-    /// The same from its other end.
+    /// The same axis in the opposite direction.
     pub(super) fn reversed(self) -> Self {
         Self { low: self.high, high: self.low, ..self }
     }
 
-    /// Where `value` lies, from 0 at `low` to 1 at `high`.
+    /// The position of `value`, from 0 at `low` to 1 at `high`.
     pub(super) fn part(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 
-    /// What stands beside a tick, with as many digits as tell it from its neighbours.
+    /// The label of a tick, with enough digits to tell it from its neighbours.
     pub(super) fn label(&self, tick: f64) -> String {
         let largest = self.ticks.iter().fold(0.0_f64, |largest, tick| largest.max(tick.abs()));
         if tick == 0.0 {

@@ -1,5 +1,5 @@
-//! Curves on a frame. The drawing stretches to whatever width it is given; its words are text of the page beside it,
-//! so that they keep their size on a phone and can be selected.
+//! Charts of curves. The drawing stretches to the width that it is given; its labels are text of the page, so that they
+//! keep their size on a phone and can be selected.
 
 use std::fmt::Write;
 
@@ -9,30 +9,30 @@ use super::axis::Axis;
 
 /// Length of the drawing's sides in its own units.
 const SIDE: f64 = 1000.0;
-/// Most points that are marked by dots: beyond, dots run together.
+/// Most points that are marked by dots; more would run together.
 const MOST_DOTS: usize = 40;
-/// Colours and dashes that the style sheet knows.
+/// The number of colours and dashes in the style sheet.
 const STYLES: usize = 8;
 
 /// One curve.
 pub(super) struct Line {
-    /// What it is.
+    /// The label.
     pub(super) label: String,
     /// `(x, y)`, by rising x; a y that is not finite is a gap.
     pub(super) points: Vec<(f64, f64)>,
-    /// Its number among the lines that one looks at together, which gives it its colour and dash.
+    /// Its number among the lines of the chart, which gives it its colour and dash.
     pub(super) style: usize,
 }
 
-/// Some curves over one axis.
+/// Curves over one axis.
 pub(super) struct Chart {
-    /// What is drawn.
+    /// The title.
     pub(super) title: String,
-    /// What runs to the right.
+    /// The label of the horizontal axis.
     pub(super) x_label: &'static str,
-    /// Behind every number on the left, such as ` %`.
+    /// The unit after every number on the left, such as ` %`.
     pub(super) unit: &'static str,
-    /// From left to right.
+    /// The horizontal axis.
     pub(super) x: Axis,
     /// The curves.
     pub(super) lines: Vec<Line>,
@@ -69,7 +69,7 @@ impl Chart {
         }
     }
 
-    /// What the curves show, for those who cannot see them.
+    /// A description of the curves for screen readers.
     fn description(&self, drawn: &[&Line]) -> String {
         let mut text = format!("{} by {}.", self.title, self.x_label);
         for line in drawn {
@@ -128,7 +128,7 @@ pub(super) fn style(number: usize) -> String {
     format!("s{}", number % STYLES)
 }
 
-/// Which line is which.
+/// The legend.
 fn legend(lines: &[&Line]) -> Markup {
     html! {
         ul.legend {

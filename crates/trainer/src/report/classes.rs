@@ -8,14 +8,14 @@ use crate::evaluation::{ClassScores, Details};
 
 /// Classes beyond which only the weakest are shown at once.
 const MANY: usize = 20;
-/// How many those are.
+/// The number of classes that are shown then.
 const WEAKEST: usize = 10;
 
 /// A table, weakest class first.
 pub(super) fn markup(details: &Details) -> Markup {
     let mut rows: Vec<(&str, &ClassScores)> =
         details.class_names.iter().map(String::as_str).zip(&details.classes).collect();
-    // A class that nothing can be said of comes last.
+    // A class without scores comes last.
     let f1 = |scores: &ClassScores| scores.f1.unwrap_or(f64::INFINITY);
     rows.sort_by(|a, b| f1(a.1).total_cmp(&f1(b.1)));
     let intro = html! {

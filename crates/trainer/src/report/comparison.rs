@@ -1,4 +1,4 @@
-//! Runs side by side: what came out, how it went, and only what was done differently.
+//! Runs side by side: results, curves, and the keys in which the recipes differ.
 
 use std::collections::BTreeSet;
 

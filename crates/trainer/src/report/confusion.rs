@@ -1,4 +1,4 @@
-//! Which classes are taken for which: numbers where there is room for them, shades where there is not.
+//! The confusion matrix: as numbers where there is room for them, else as shades.
 
 use std::fmt::Write;
 
@@ -12,14 +12,14 @@ use crate::evaluation::Details;
 
 /// Most classes whose numbers fit a page.
 const NUMBERED: usize = 20;
-/// Pairs that are listed where they do not.
+/// Pairs of classes that are listed for larger matrices.
 const LISTED: usize = 20;
 /// Upper ends of the shades, as parts of a class's images.
 const SHADES: [f64; 6] = [0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 /// The matrix, and for many classes the pairs that are mixed up most.
 pub(super) fn markup(details: &Details) -> Markup {
-    let intro = "A row is a true class, a column what its images were taken for. Blue is right and orange wrong; the \
+    let intro = "A row is a true class, a column what its images were taken for. Blue is correct and orange wrong; the \
                  deeper, the larger the part of the row.";
     let pairs = pairs(details);
     html! {
@@ -62,7 +62,7 @@ fn numbers(details: &Details) -> Markup {
     }
 }
 
-/// One path a shade: ten thousand cells stay a small file.
+/// One path per shade, so that ten thousand cells stay a small file.
 fn shades(details: &Details) -> Markup {
     let classes = details.class_names.len() as f64;
     let side = 1000.0 / classes;
@@ -136,7 +136,7 @@ fn list(details: &Details, pairs: &[(usize, usize, u64)]) -> Markup {
     }
 }
 
-/// `(true class, taken for, images)` of the mistakes made most often.
+/// `(true class, predicted class, images)` of the most frequent mistakes.
 fn pairs(details: &Details) -> Vec<(usize, usize, u64)> {
     let cells = details.confusion.iter().enumerate().flat_map(|(class, row)| {
         row.iter().enumerate().map(move |(predicted, count)| (class, predicted, *count))
@@ -156,7 +156,7 @@ fn part(count: u64, row: &[u64]) -> f64 {
     count as f64 / row.iter().sum::<u64>().max(1) as f64
 }
 
-/// How deep the colour of `part` is: by its root, since most mistakes are a few per cent and would not show.
+/// The opacity for `part`: its root, because most mistakes are a few per cent and would not show otherwise.
 fn depth(part: f64) -> String {
     format!("--part:{:.0}%", part.clamp(0.0, 1.0).sqrt() * 100.0)
 }

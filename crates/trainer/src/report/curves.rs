@@ -1,13 +1,13 @@
-//! `metrics.jsonl`, read back: forgiving, since a run that was killed leaves half a line and a resumed one says some
-//! steps twice.
+//! Reads `metrics.jsonl`. It tolerates half a line, which a killed run leaves, and steps that a resumed run logged
+//! twice.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Keys of a line that say where the run was, not what was measured.
+/// Keys of a line that are no measured values.
 const PLACE: [&str; 3] = ["time", "step", "epoch"];
-/// Most points of a curve; more are not told apart on a page.
+/// Most points of a curve; more cannot be distinguished on a page.
 const MOST_POINTS: usize = 400;
 
 /// A measured value.
@@ -17,7 +17,7 @@ pub(super) struct Point {
     pub(super) step: u64,
     /// Counted from 1.
     pub(super) epoch: u64,
-    /// NaN where the file has null: it was not finite.
+    /// NaN where the file has null, because the value was not finite.
     pub(super) value: f64,
 }
 
@@ -56,7 +56,7 @@ impl Curves {
                 value => value.as_f64()?,
             };
             let points = self.by_tag.entry(tag.clone()).or_default();
-            // A resumed run does some steps again; what it measures then is what led to its weights.
+            // A resumed run repeats some steps. The later values belong to its weights.
             while points.last().is_some_and(|last| last.step >= step) {
                 points.pop();
             }
@@ -105,7 +105,7 @@ impl Curves {
         self.times.map(|(first, last)| last - first)
     }
 
-    /// When the last line was written, in seconds since 1970.
+    /// The time of the last line, in seconds since 1970.
     pub(super) fn last_time(&self) -> Option<f64> {
         self.times.map(|(_, last)| last)
     }

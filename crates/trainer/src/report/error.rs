@@ -26,7 +26,7 @@ pub enum Error {
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it. No source: the message has it all.
+        /// The problem. No source: the message has it all.
         problem: Problem,
     },
     /// Weights that cannot be read.
@@ -48,7 +48,7 @@ impl Error {
     }
 }
 
-/// What is wrong with a file of a run.
+/// A problem of a file of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// It is no TOML.

@@ -1,10 +1,10 @@
-//! The mistakes the network is surest of, as it saw them.
+//! The most confident mistakes of the network, with their images.
 
 use maud::{Markup, html};
 
 use crate::evaluation::{Details, ShownMistake};
 
-/// The images with what they are and what they were taken for.
+/// The images with their true and their predicted classes.
 pub(super) fn markup(details: &Details) -> Markup {
     if details.mistakes.is_empty() {
         return html! { p.empty { "No image of the test set was taken for another class." } };

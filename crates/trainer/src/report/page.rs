@@ -1,12 +1,12 @@
-//! What every page shares: the head, the style, and a policy under which a browser asks the network for nothing.
+//! The frame of every page: the head, the style, and a policy under which a browser makes no request.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Colours and type.
 const STYLE: &str = include_str!("page.css");
-/// Reads values off the curves under a pointer. Without it nothing is missing: they stand in tables too.
+/// Shows the values of curves under the pointer. The page is complete without it: the values are in tables, too.
 const SCRIPT: &str = include_str!("page.js");
-/// Nothing from anywhere but this file.
+/// The policy: no content from outside this file.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
                       script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
@@ -34,7 +34,7 @@ pub(super) fn page(title: &str, body: &Markup) -> String {
     .into_string()
 }
 
-/// A section that the list of contents can lead to.
+/// A section that the table of contents links to.
 pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     html! {
         section id=(id) aria-labelledby=(format!("{id}-title")) {
@@ -44,7 +44,7 @@ pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// Something that may be wider than a phone: it scrolls by itself, and by keyboard.
+/// Content that may be wider than a phone. It scrolls by itself, also by keyboard.
 pub(super) fn scrolling(label: &str, body: &Markup) -> Markup {
     html! { div.scrolling role="region" tabindex="0" aria-label=(label) { (body) } }
 }

@@ -1,4 +1,4 @@
-//! How a run was made: its command, the versions and the machine.
+//! The provenance of a run: its command, the versions and the machine.
 
 use maud::{Markup, html};
 use serde_json::{Map, Value};
@@ -31,7 +31,7 @@ pub(super) fn markup(run: &Run) -> Markup {
     }
 }
 
-/// What `env.json` says besides the command, for people.
+/// The content of `env.json` besides the command.
 pub(super) fn facts(environment: &Map<String, Value>) -> Vec<(String, String)> {
     let named = NAMED.iter().filter_map(|(key, name)| Some((*name, environment.get(*key)?)));
     let others = environment
@@ -61,7 +61,7 @@ fn command(environment: &Map<String, Value>) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// `word` as a shell reads it back.
+/// `word`, quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_nobody_named_are_shown_too() {
+    fn keys_without_a_name_are_shown_too() {
         let environment = json!({ "zeal": 3, "command": [], "cuda": false, "commit": null });
         let facts = facts(environment.as_object().unwrap());
         let expected = [("Commit", "unknown"), ("CUDA", "no"), ("zeal", "3")]

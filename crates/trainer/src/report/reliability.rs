@@ -1,4 +1,4 @@
-//! The reliability diagram: what the network says of itself against how often it is right.
+//! The reliability diagram: confidence against accuracy.
 
 use maud::{Markup, html};
 
@@ -14,7 +14,7 @@ pub(super) fn markup(details: &Details) -> Markup {
     html! {
         p {
             "Images in " (bins.len()) " bins by the probability of the predicted class. A bar is the part of a bin \
-             that is right, the orange outline what the network claimed. Bars on the diagonal are honest; below it \
+             that is correct, the orange outline what the network claimed. Bars on the diagonal are honest; below it \
              it is overconfident. The expected calibration error, the mean distance between the two over all \
              images, is " strong { (percent(Some(details.ece))) } "."
         }

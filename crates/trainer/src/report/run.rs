@@ -1,4 +1,4 @@
-//! A run's folder, read: what must be there, and what is there only once training has ended.
+//! Reads the folder of a run: the files that every run has, and those that exist once training has ended.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::error::{Error, Problem};
 use crate::evaluation::{self, Details, FirstLayer};
 use crate::file_error::FileError;
 
-/// Files that every run has from its first second on.
+/// Files that every run has from its start.
 const NEEDED: [&str; 3] = ["config.toml", "env.json", "metrics.jsonl"];
 
-/// What a run left.
+/// The content of a run's folder.
 #[derive(Debug)]
 pub(super) struct Run {
     /// The folder's name, or its path where two runs share a name.
@@ -29,7 +29,7 @@ pub(super) struct Run {
     pub(super) curves: Curves,
     /// `evaluation.json`, of a run that ended.
     pub(super) details: Option<Details>,
-    /// The first layer's filters, from there or else from the last weights.
+    /// The filters of the first layer, from there or else from the last weights.
     pub(super) first_layer: Option<FirstLayer>,
     /// Seconds of training and evaluation, by `results.json`, of a run that ended.
     trained_seconds: Option<f64>,
@@ -72,7 +72,7 @@ impl Run {
         })
     }
 
-    /// The data set, as it is written in prose.
+    /// The name of the data set in prose.
     pub(super) fn data(&self) -> &str {
         match self.recipe.get("data").and_then(toml::Value::as_str) {
             Some("cifar10") => "CIFAR-10",
@@ -88,13 +88,13 @@ impl Run {
         self.recipe.get("data").and_then(toml::Value::as_str) == Some("synthetic")
     }
 
-    /// The network.
+    /// The preset of the network.
     pub(super) fn preset(&self) -> &str {
         let model = self.recipe.get("model");
         model.and_then(|model| model.get("preset")?.as_str()).unwrap_or("unknown")
     }
 
-    /// Whether training went on to its end, as far as the folder shows.
+    /// Whether training reached its end, as far as the folder shows.
     pub(super) fn has_ended(&self) -> bool {
         self.details.is_some() || self.trained_seconds.is_some()
     }
@@ -109,12 +109,12 @@ impl Run {
         self.curves.last("val/acc1").map_or(0, |point| point.epoch)
     }
 
-    /// Part of the test set that the last weights recognise: of the final evaluation, else of the last epoch's.
+    /// Top-1 accuracy on the test set: of the final evaluation, or else of the last epoch.
     pub(super) fn top1(&self) -> Option<f64> {
         self.final_or_last(|details| details.top1, "val/acc1")
     }
 
-    /// Part whose class is among the five most probable.
+    /// Top-5 accuracy on the test set.
     pub(super) fn top5(&self) -> Option<f64> {
         self.final_or_last(|details| details.top5, "val/acc5")
     }
@@ -131,13 +131,13 @@ impl Run {
         }
     }
 
-    /// Seconds that training took; of a run that has not ended, those between its first and its last line of metrics.
+    /// Seconds of training; for a run that has not ended, those between its first and its last line of metrics.
     pub(super) fn seconds(&self) -> Option<f64> {
         self.trained_seconds.or_else(|| self.curves.seconds())
     }
 }
 
-/// Gives runs that share a name the paths they were asked for by.
+/// Names runs that share a name by the paths that were typed.
 pub(super) fn tell_apart(runs: &mut [Run], folders: &[PathBuf]) {
     let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
     for (run, folder) in runs.iter_mut().zip(folders) {

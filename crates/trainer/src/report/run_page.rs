@@ -105,7 +105,7 @@ fn header(run: &Run) -> Markup {
     }
 }
 
-/// Which images are in none of the figures.
+/// The images that are in none of the figures.
 fn left_out(LeftOutNames { train, test }: &LeftOutNames) -> Markup {
     html! {
         @if !(train.is_empty() && test.is_empty()) {
@@ -173,7 +173,7 @@ fn epochs(run: &Run) -> Markup {
     }
 }
 
-/// What is drawn of a tag: its chart, its name there, and what its values are multiplied by.
+/// The drawing of a tag: its chart, its name there, and the factor of its values.
 type Drawn = (&'static str, &'static [(&'static str, &'static str)], &'static str, f64);
 
 const DRAWN: [Drawn; 4] = [

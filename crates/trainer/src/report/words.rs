@@ -1,11 +1,11 @@
-//! How figures are written in a report: one way each, so that they can be compared by eye.
+//! The format of figures in reports: one for each kind, so that figures can be compared by eye.
 
 use crate::duration::clock;
 
-/// What stands where nothing was measured.
+/// The sign for a figure that was not measured.
 pub(super) const NOTHING: &str = "–";
 
-/// `81.96 %` of 0.8196; a part that is not finite is said to be that.
+/// `81.96 %` for 0.8196; `not finite` for a value that is not.
 pub(super) fn percent(part: Option<f64>) -> String {
     match part {
         None => NOTHING.to_string(),
@@ -14,7 +14,7 @@ pub(super) fn percent(part: Option<f64>) -> String {
     }
 }
 
-/// Four digits behind the point.
+/// Four digits after the point.
 pub(super) fn decimal(value: Option<f64>) -> String {
     match value {
         None => NOTHING.to_string(),
@@ -39,7 +39,7 @@ pub(super) fn throughput(images_per_second: Option<f64>) -> String {
     }
 }
 
-/// The digits ahead of the point, in threes.
+/// The digits before the point, in threes.
 pub(super) fn in_threes(number: &str) -> String {
     let (whole, rest) =
         number.split_once('.').map_or((number, ""), |(whole, _)| (whole, &number[whole.len()..]));

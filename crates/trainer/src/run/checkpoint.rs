@@ -1,8 +1,8 @@
-//! Checkpoints that can be trusted: complete, verified, or not there at all.
+//! Checkpoints that can be trusted: each is complete and verified, or it is not there.
 //!
-//! Each lies in `checkpoints/step-N`. It is written beside its place, every file synced, and then renamed, so a crash at
-//! any moment leaves the ones before it as they were; sums over every byte tell later whether it is still what was
-//! written. Loading takes the newest one that is. Old ones go only after a newer one was read back from the disk.
+//! Each is a folder `checkpoints/step-N`. It is written under another name, every file synced, and then renamed, so a
+//! crash at any moment leaves earlier ones as they were. Checksums over every byte show later whether it is still what was
+//! written. Loading takes the newest valid one. Old ones are removed only after a newer one was read back from the disk.
 
 mod disk;
 mod manifest;
@@ -30,22 +30,23 @@ const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const AVERAGE: &str = "average.safetensors";
 
-/// All of a run at one moment between two steps.
+/// The complete state of a run between two steps.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    /// Where it is.
+    /// The state but for tensors.
     pub(crate) state: State,
-    /// How far its logs are.
+    /// The ends of its logs.
     pub(crate) logs: Logs,
     /// Weights and running statistics.
     pub(crate) model: Tensors,
-    /// What the optimizer remembers.
+    /// The state of the optimizer.
     pub(crate) optimizer: Tensors,
-    /// Averaged weights, where the recipe has them; else empty.
+    /// Averaged weights; empty where the recipe has none.
     pub(crate) average: Tensors,
 }
 
 impl Checkpoint {
+    /// The files of this checkpoint.
     pub(crate) fn to_files(&self) -> Result<Files, xception::Error> {
         let tensors = |name: &str, tensors| {
             let bytes = weights::serialize(Path::new(name), tensors, &Default::default())?;
@@ -63,7 +64,10 @@ impl Checkpoint {
         Ok(files)
     }
 
-    /// The checkpoint in `files`, or what is wrong with them.
+    /// The checkpoint in `files`.
+    ///
+    /// # Errors
+    /// The first problem, in words.
     pub(crate) fn from_files(files: &Files) -> Result<Self, String> {
         let tensors = |name: &str| match files.get(name) {
             Some(bytes) => weights::parse(Path::new(name), bytes)
@@ -92,22 +96,22 @@ fn parse<T: DeserializeOwned>(files: &Files, name: &str) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|error| format!("{name} is not understood: {error}"))
 }
 
-/// A checkpoint that was passed over, and why.
+/// A checkpoint that was skipped, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PassedOver {
+pub(crate) struct Skipped {
     /// Its folder.
     pub(crate) folder: PathBuf,
-    /// What is wrong with it.
+    /// The reason.
     pub(crate) reason: String,
 }
 
-/// What a run can go on from.
+/// The result of a search for a valid checkpoint.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// The newest good checkpoint and its folder.
     pub(crate) newest: Option<(PathBuf, Checkpoint)>,
-    /// Newer ones that are not good.
-    pub(crate) passed_over: Vec<PassedOver>,
+    /// Newer ones that are not valid.
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// The checkpoints of a run.
@@ -115,14 +119,15 @@ pub(crate) struct Checkpoints<D = RealDisk> {
     disk: D,
     folder: PathBuf,
     keep: usize,
-    /// Those that were read back whole.
+    /// Checkpoints that were verified.
     verified: BTreeSet<PathBuf>,
 }
 
 impl<D: Disk> Checkpoints<D> {
-    /// Those in `folder`, of which the `keep` newest good ones are kept. What a crash left half-written is removed.
+    /// Opens the checkpoints in `folder`, of which the `keep` newest valid ones are kept. Removes half-written ones that a
+    /// crash left.
     ///
-    /// Nobody else may be writing there: the run's lock sees to it.
+    /// No other process may write there; the lock of the run ensures this.
     pub(crate) fn open(disk: D, folder: PathBuf, keep: usize) -> Result<Self, Error> {
         disk.create_folder(&folder).map_err(FileError::on("create", &folder))?;
         let there = disk.list(&folder).map_err(FileError::on("read", &folder))?;
@@ -133,7 +138,7 @@ impl<D: Disk> Checkpoints<D> {
     }
 
     /// Saves `checkpoint`, reads it back, and removes those that are no longer kept. On an error nothing of it is left,
-    /// and the ones before it are as they were.
+    /// and earlier ones are as they were.
     pub(crate) fn save(&mut self, checkpoint: &Checkpoint) -> Result<PathBuf, SaveError> {
         let place = self.folder.join(format!("step-{:09}", checkpoint.state.step));
         if self.is_good(&place) {
@@ -142,7 +147,7 @@ impl<D: Disk> Checkpoints<D> {
         let files = manifest::sealed(checkpoint.to_files()?);
         let half = place.with_extension("tmp");
         if let Err(error) = self.write(&files, &half, &place) {
-            // What cannot be removed now is removed when the run is opened again.
+            // If it cannot be removed now, it is removed when the run is opened again.
             drop(self.disk.remove_folder(&half));
             return Err(self.explained(error, &files));
         }
@@ -175,7 +180,7 @@ impl<D: Disk> Checkpoints<D> {
         let sync = |folder: &Path| disk.open(folder).and_then(|folder| disk.sync(&folder));
         sync(half).map_err(failed("sync", half))?;
         if disk.list(&self.folder).is_ok_and(|there| there.iter().any(|path| path == place)) {
-            // It was not good, or it would have been kept; it is not ours to remove.
+            // A damaged checkpoint of this name. It is kept for inspection.
             let aside = place.with_extension(format!("damaged-{}", std::process::id()));
             disk.rename(place, &aside).map_err(failed("rename", place))?;
         }
@@ -183,7 +188,7 @@ impl<D: Disk> Checkpoints<D> {
         sync(&self.folder).map_err(failed("sync", &self.folder))
     }
 
-    /// A full disk says how much is missing.
+    /// Turns the error of a full disk into one that says how many bytes are missing.
     fn explained(&self, error: SaveError, files: &Files) -> SaveError {
         let full = |source: &io::Error| {
             matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
@@ -210,13 +215,13 @@ impl<D: Disk> Checkpoints<D> {
         good
     }
 
-    /// Removes what is older than the newest good ones. Those that are not good count for nothing and are left for
-    /// somebody to look at; one that cannot be removed now is tried again after the next save.
+    /// Removes valid checkpoints that are older than the newest ones. Damaged ones are not counted and are kept for
+    /// inspection. A removal that fails is tried again after the next save.
     fn remove_old(&mut self) {
         let Ok(places) = self.newest_first() else { return };
         let good: Vec<PathBuf> = places.into_iter().filter(|place| self.is_good(place)).collect();
         for old in good.iter().skip(self.keep) {
-            // Renamed first: what a crash leaves of it must not look like a damaged checkpoint.
+            // Renamed first, so that a crash does not leave something that looks like a damaged checkpoint.
             let doomed = old.with_extension("tmp");
             let removed =
                 self.disk.rename(old, &doomed).and_then(|()| self.disk.remove_folder(&doomed));
@@ -227,21 +232,21 @@ impl<D: Disk> Checkpoints<D> {
         }
     }
 
-    /// The newest good checkpoint, if there is one, and those that were passed over on the way to it.
+    /// Finds the newest valid checkpoint, and the damaged ones that are newer.
     pub(crate) fn newest(&mut self) -> Result<Found, Error> {
-        let mut passed_over = Vec::new();
+        let mut skipped = Vec::new();
         for place in self.newest_first().map_err(FileError::on("read", &self.folder))? {
             let read = manifest::verified(&self.disk, &place)
                 .and_then(|files| Checkpoint::from_files(&files));
             match read {
                 Ok(checkpoint) => {
                     self.verified.insert(place.clone());
-                    return Ok(Found { newest: Some((place, checkpoint)), passed_over });
+                    return Ok(Found { newest: Some((place, checkpoint)), skipped });
                 }
-                Err(reason) => passed_over.push(PassedOver { folder: place, reason }),
+                Err(reason) => skipped.push(Skipped { folder: place, reason }),
             }
         }
-        Ok(Found { newest: None, passed_over })
+        Ok(Found { newest: None, skipped })
     }
 
     fn newest_first(&self) -> io::Result<Vec<PathBuf>> {

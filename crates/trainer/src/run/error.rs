@@ -57,7 +57,7 @@ pub enum Error {
     Events {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: EventsProblem,
     },
     /// A checkpoint that was not saved.
@@ -132,7 +132,7 @@ pub enum SaveError {
     /// The system refused something.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

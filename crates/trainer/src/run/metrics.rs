@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one object a line, appended and flushed, so that a run can be watched and a crash loses nothing.
+//! `metrics.jsonl`: one object per line, appended and flushed, so that a run can be watched and a crash loses nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -16,7 +16,7 @@ pub(crate) struct Metrics {
     file: File,
     /// Bytes of whole lines in the file.
     length: u64,
-    /// Lines that a full disk has not taken yet.
+    /// Lines that could not be written yet, on a full disk.
     pending: Vec<u8>,
 }
 
@@ -34,9 +34,9 @@ impl Metrics {
         Ok(Self { path: path.to_path_buf(), file, length, pending: Vec::new() })
     }
 
-    /// Keeps the first `length` bytes: what came after a checkpoint is written again.
+    /// Keeps the first `length` bytes: lines after a checkpoint are written again.
     ///
-    /// A file that is gone or shorter is no reason not to go on with a run; it is said.
+    /// A file that is gone or shorter does not stop the run; this warns.
     pub(crate) fn cut_back(&mut self, length: u64) -> Result<(), Error> {
         if self.length < length {
             tracing::warn!(
@@ -50,7 +50,7 @@ impl Metrics {
         Ok(self.settle().map_err(FileError::on("write", &self.path))?)
     }
 
-    /// Bytes so far, which will survive a power cut.
+    /// The number of bytes so far, once they would survive a power cut.
     pub(crate) fn synced_length(&mut self) -> u64 {
         self.write_pending();
         if let Err(error) = self.file.sync_data() {
@@ -59,9 +59,9 @@ impl Metrics {
         self.length
     }
 
-    /// Appends a line: the time, where the run is, and `values` by tag. A number that is not finite becomes null.
+    /// Appends a line: the time, the step and epoch, and `values` by tag. A number that is not finite becomes null.
     ///
-    /// A line that cannot be written is kept for the next time: no run ends for its log.
+    /// A line that cannot be written is kept for the next time: a run does not end because of its log.
     pub(crate) fn log(&mut self, step: u64, epoch: u64, values: &[(&str, f64)]) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let mut line = Map::new();
@@ -80,7 +80,7 @@ impl Metrics {
                 "cannot write {}: {error}; its lines are kept for later",
                 self.path.display()
             );
-            // Part of a line may be there. Where even that cannot be undone, the next write begins behind it.
+            // Part of a line may be there. If it cannot be removed, the next write begins after it.
             drop(self.settle());
             return;
         }
@@ -88,7 +88,7 @@ impl Metrics {
         self.pending.clear();
     }
 
-    /// Ends the file where its whole lines end.
+    /// Cuts the file off after its last whole line.
     fn settle(&mut self) -> io::Result<()> {
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length)).map(drop)

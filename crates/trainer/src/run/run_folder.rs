@@ -1,4 +1,4 @@
-//! The folder that a run leaves: how it was made, what was measured, and the weights.
+//! The folder of a run: how it was made, what was measured, and the weights.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -18,20 +18,20 @@ use crate::whole_file;
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// The lock goes when it is closed, however the process ends. Rank 0 has it for all.
+    /// The lock is released when the file is closed, however the process ends. Rank 0 holds it for all.
     _lock: Option<File>,
 }
 
-/// The file that is locked. It holds the number of the process that has it.
+/// The file that is locked. It contains the number of the process that holds the lock.
 const LOCK: &str = ".lock";
-/// How long the lock of a run that a launcher starts again may outlive its process.
+/// The time that a restarted run waits for the lock of its previous process.
 const LOCK_GOES: Duration = Duration::from_secs(120);
 /// The resolved recipe.
 pub(crate) const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "env.json";
 
 impl RunFolder {
-    /// Makes `asked`, which must be new or empty, or else `runs/<name>`, numbered if that is taken.
+    /// Creates `asked`, which must be new or empty, or else `runs/<name>`, numbered if that is taken.
     pub(crate) fn create(asked: Option<&Path>, name: &str) -> Result<Self, Error> {
         let path = match asked {
             Some(path) if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) => {
@@ -50,13 +50,13 @@ impl RunFolder {
         Self::locked(path, Duration::ZERO)
     }
 
-    /// The folder that rank 0 keeps, for the log of another rank. On another machine it holds nothing else.
+    /// The folder of rank 0, for the log of another rank. On another machine it contains nothing else.
     pub(crate) fn of_rank_0(path: &Path) -> Result<Self, Error> {
         fs::create_dir_all(path).map_err(FileError::on("create", path))?;
         Ok(Self { path: path.to_path_buf(), _lock: None })
     }
 
-    /// The folder of a run that was begun.
+    /// Opens and locks the folder of a run that was begun.
     pub(crate) fn reopen(path: &Path, world: &World) -> Result<Self, Error> {
         if !world.leads() {
             return Self::of_rank_0(path);
@@ -64,7 +64,7 @@ impl RunFolder {
         if !path.join(CONFIG).is_file() {
             return Err(Error::NotARun { path: path.to_path_buf(), config: CONFIG });
         }
-        // A file server may take a while to notice that a machine is gone, and its lock with it.
+        // A file server may take a while to notice that a machine is gone, and to release its lock.
         let patience = if world.restarts() { LOCK_GOES } else { Duration::ZERO };
         Self::locked(path.to_path_buf(), patience)
     }
@@ -114,38 +114,38 @@ impl RunFolder {
         unreachable!("numbers do not end")
     }
 
-    /// Takes back a new folder of a run that came to nothing; one with a checkpoint in it stays.
-    pub(crate) fn take_back(&self) {
+    /// Removes the new folder of a run that failed at once. A folder with a checkpoint stays.
+    pub(crate) fn discard(&self) {
         let checkpoints = self.file("checkpoints");
         let has_some = |mut entries: fs::ReadDir| entries.next().is_some();
         if fs::read_dir(&checkpoints).is_ok_and(has_some) {
             return;
         }
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            // What is not ours to remove keeps the folder, and that is all.
+            // A file that cannot be removed keeps the folder; that is no error of the run.
             drop(fs::remove_file(entry.path()).or_else(|_| fs::remove_dir(entry.path())));
         }
         drop(fs::remove_dir(&self.path));
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file of the run.
+    /// The path of a file of the run.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes the recipe with everything resolved.
+    /// Writes the resolved recipe.
     pub(crate) fn write_config(&self, recipe: &Recipe) -> Result<(), Error> {
         let text = toml::to_string(recipe).expect("a recipe is a table of plain values");
         let path = self.file(CONFIG);
         Ok(whole_file::write(&path, &text)?)
     }
 
-    /// What [`RunFolder::write_config`] wrote, as rank 0 has it.
+    /// Reads the recipe that [`RunFolder::write_config`] wrote, on rank 0 for all ranks.
     pub(crate) fn read_config(&self, world: &World) -> Result<Text, Error> {
         let path = self.file(CONFIG);
         let text = if world.leads() {
@@ -157,19 +157,19 @@ impl RunFolder {
         Ok(Text { name: path.display().to_string(), text })
     }
 
-    /// Writes what the run is made with.
+    /// Writes how the run is made.
     pub(crate) fn write_environment(&self, seed: u64, ranks: usize) -> Result<(), Error> {
         self.write_json(ENVIRONMENT, &environment(seed, ranks))
     }
 
-    /// How many ranks the run was begun on.
+    /// The number of ranks that the run was begun on.
     pub(crate) fn ranks(&self) -> usize {
         let text = fs::read_to_string(self.file(ENVIRONMENT)).unwrap_or_default();
         let document: Value = serde_json::from_str(&text).unwrap_or_default();
         document["ranks"].as_u64().map_or(1, |ranks| ranks as usize)
     }
 
-    /// Adds what the run goes on with from `step` to what it was begun with.
+    /// Adds how the run is made from `step` on to how it was begun.
     pub(crate) fn extend_environment(
         &self,
         seed: u64,
@@ -194,7 +194,7 @@ impl RunFolder {
     }
 }
 
-/// What a run was made with: versions, threads, CPU, the command.
+/// The environment of a run: versions, threads, CPU, the command.
 fn environment(seed: u64, ranks: usize) -> Value {
     let command: Vec<String> = std::env::args().collect();
     json!({
@@ -212,7 +212,7 @@ fn environment(seed: u64, ranks: usize) -> Value {
     })
 }
 
-/// The commit of the checkout that the program was built in, as it is now, if it is still there.
+/// The present commit of the checkout in which the program was built, if it is still there.
 fn commit() -> Option<String> {
     let output = std::process::Command::new("git")
         .args(["-C", env!("CARGO_MANIFEST_DIR")])

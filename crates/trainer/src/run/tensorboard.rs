@@ -1,8 +1,8 @@
 //! Event files, which TensorBoard shows: scalars, images and histograms of a run.
 //!
-//! A writer of our own, for it is three small formats and the crates for it are no longer looked after:
+//! The writer is our own, because the formats are three small ones and the crates for them are no longer maintained:
 //! [`record`](self::record) frames and checksums, [`event`](self::event) is the schema, [`protobuf`](crate::protobuf)
-//! the encoding. `cargo xtask check-tensorboard` reads what a run wrote by TensorBoard's own reader.
+//! the encoding. `cargo xtask check-tensorboard` checks the files of a run with TensorBoard's own reader.
 
 mod buckets;
 mod event;
@@ -24,10 +24,10 @@ use crate::run::{Error, EventsProblem};
 
 pub(crate) use self::event::Stamp;
 
-/// What TensorBoard knows event files by.
+/// The prefix by which TensorBoard recognises event files.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// An event file that grows. Every event is with the operating system when the call that wrote it returns.
+/// An event file that grows. Every event has reached the operating system when the call that wrote it returns.
 #[derive(Debug)]
 pub(crate) struct EventWriter {
     path: PathBuf,
@@ -48,14 +48,14 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// The file `name` of `folder` as it was when `position` was its [`position`](Self::position): what came after is
-    /// cut off, so that no step is in it twice when a run goes on from there.
+    /// Opens the file `name` of `folder` as it was when `position` was its [`position`](Self::position): later events are
+    /// cut off, so that no step is in it twice when a run resumes.
     ///
-    /// A TensorBoard that is looking at the file has to be started again.
+    /// A TensorBoard that is reading the file has to be started again.
     ///
     /// # Errors
     ///
-    /// When the file is missing, shorter than `position`, or was never `position` bytes long; it is left as it was.
+    /// A file that is missing, shorter than `position`, or was never `position` bytes long; it is left as it was.
     pub(crate) fn reopen(folder: &Path, name: &str, position: u64) -> Result<Self, Error> {
         let path = folder.join(name);
         let refuse = |problem| Error::Events { path: path.clone(), problem };
@@ -107,7 +107,7 @@ impl EventWriter {
         self.append(&event::image(stamp, tag, image.dimensions().into(), png.get_ref()))
     }
 
-    /// How `values` are spread. Those that are not finite are left out; if none is left, nothing is written.
+    /// A histogram of `values`. Values that are not finite are left out; if none is left, nothing is written.
     pub(crate) fn histogram(
         &mut self,
         stamp: Stamp,
@@ -125,12 +125,13 @@ impl EventWriter {
         self.path.file_name().and_then(|name| name.to_str()).expect("made of text in `create`")
     }
 
-    /// Bytes written, all of which the operating system has.
+    /// Bytes written.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Waits until the disk has them: a [`position`](Self::position) that is written down must outlast a power cut.
+    /// Waits until the bytes are on the disk: the file must not be shorter after a power cut than a
+    /// [`position`](Self::position) that was saved.
     pub(crate) fn sync(&self) -> Result<(), Error> {
         Ok(self.file.sync_data().map_err(FileError::on("write", &self.path))?)
     }
@@ -138,7 +139,7 @@ impl EventWriter {
     fn append(&mut self, event: &[u8]) -> Result<(), Error> {
         let record = record(event);
         if let Err(error) = self.file.write_all(&record) {
-            // TensorBoard reads nothing behind half an event. Where it cannot be undone the first error says enough.
+            // TensorBoard reads nothing after half an event. If it cannot be removed, the first error says enough.
             drop(self.file.set_len(self.position));
             drop(self.file.seek(SeekFrom::Start(self.position)));
             return Err(FileError::on("write", &self.path)(error).into());

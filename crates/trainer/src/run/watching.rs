@@ -1,6 +1,6 @@
-//! What a run shows of itself while it goes on: `metrics.jsonl` for programs, `tb/` for TensorBoard.
+//! The logs of a run: `metrics.jsonl` for programs, `tb/` for TensorBoard.
 //!
-//! One place, so that the two always say the same.
+//! Both are written here, so that they always agree.
 
 mod grid;
 
@@ -18,16 +18,16 @@ use crate::run::tensorboard::{EventWriter, Stamp, now};
 /// The folder of a run that TensorBoard is pointed at.
 const TENSORBOARD: &str = "tb";
 
-/// The open files. A run does not end for what it shows: what cannot be written is said, and training goes on.
+/// The open logs. Training continues, with a warning, where a log cannot be written.
 pub(crate) struct Watch {
-    /// Absent where nothing is shown.
+    /// Absent on ranks that write no logs.
     metrics: Option<Metrics>,
     folder: PathBuf,
-    /// Begun with the first event.
+    /// Created with the first event.
     events: Option<EventWriter>,
 }
 
-/// How far the event file was; a checkpoint keeps it, and the run goes on from it.
+/// The end of the event file at a checkpoint, from which a resumed run continues it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventsMark {
@@ -36,18 +36,18 @@ pub(crate) struct EventsMark {
 }
 
 impl Watch {
-    /// The files of the run in `folder`, new or as they are.
+    /// Opens the logs of the run in `folder`, new or existing.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         let metrics = Metrics::open(&folder.join("metrics.jsonl"))?;
         Ok(Self { metrics: Some(metrics), folder: folder.join(TENSORBOARD), events: None })
     }
 
-    /// Shows nothing: what a run shows, one of its ranks does.
+    /// No logs, for ranks other than 0.
     pub(crate) fn nothing() -> Self {
         Self { metrics: None, folder: PathBuf::new(), events: None }
     }
 
-    /// Numbers by tag.
+    /// Logs numbers by tag.
     pub(crate) fn log(&mut self, step: u64, epoch: u64, values: &[(&str, f64)]) {
         if let Some(metrics) = &mut self.metrics {
             metrics.log(step, epoch, values);
@@ -55,15 +55,15 @@ impl Watch {
         self.event(|events| events.scalars(stamp(step), values));
     }
 
-    /// What the network sees: `images`, `[N, 3, H, W]` and normalised, as one image of many.
+    /// Logs normalised training `images`, `[N, 3, H, W]`, as one image.
     pub(crate) fn samples(&mut self, step: u64, images: &Tensor, normalization: &Normalization) {
         let image = tch::no_grad(|| grid::grid(images, normalization));
         self.event(|events| events.image(stamp(step), "samples/train", &image));
     }
 
-    /// A histogram of every trainable variable of `store`, as `weights/<name>`.
+    /// Logs a histogram of every trainable variable of `store`, as `weights/<name>`.
     ///
-    /// Brings them all to the CPU: once an epoch, not more often.
+    /// Copies them all to the CPU, so it is called once an epoch.
     pub(crate) fn weights(&mut self, step: u64, store: &VarStore) {
         let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
         variables.retain(|(_, variable)| variable.requires_grad());
@@ -79,7 +79,7 @@ impl Watch {
         });
     }
 
-    /// How far both files are, once the disk has them: bytes of `metrics.jsonl`, and the events.
+    /// The ends of both files, once they are on the disk: bytes of `metrics.jsonl`, and the mark in the events.
     pub(crate) fn mark(&mut self) -> (u64, Option<EventsMark>) {
         self.event(|events| events.sync());
         let mark = self
@@ -89,7 +89,7 @@ impl Watch {
         (self.metrics.as_mut().map_or(0, Metrics::synced_length), mark)
     }
 
-    /// Takes both files back to where [`Watch::mark`] saw them, so that no step stands in them twice.
+    /// Cuts both files back to their [`Watch::mark`], so that no step is in them twice.
     pub(crate) fn cut_back(
         &mut self,
         metrics: u64,
@@ -101,7 +101,7 @@ impl Watch {
             Some(EventsMark { file, bytes }) => {
                 EventWriter::reopen(&self.folder, file, *bytes).map_or_else(lost, Some)
             }
-            // What is there is of a run that came to no checkpoint and begins anew.
+            // The events are those of a run without a checkpoint, which starts from the beginning.
             None => EventWriter::remove_all(&self.folder).map_or_else(lost, |()| None),
         };
         Ok(())
@@ -125,9 +125,9 @@ impl Watch {
     }
 }
 
-/// Says what TensorBoard will not show.
+/// Warns that TensorBoard will lack an event.
 fn lost<T>(error: Error) -> Option<T> {
-    tracing::warn!("TensorBoard will miss something: {:#}", anyhow::Error::from(error));
+    tracing::warn!("TensorBoard will lack events: {:#}", anyhow::Error::from(error));
     None
 }
 
@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// How often `text` stands in the event file.
+    /// The number of times that `text` is in the event file.
     fn mentions(folder: &Path, mark: &EventsMark, text: &str) -> usize {
         let bytes = fs::read(folder.join("tb").join(&mark.file)).unwrap();
         bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count()

@@ -203,7 +203,7 @@ pub struct BadBatch {
     pub rest: Rest,
 }
 
-/// What a rank knows about a batch beside its own images.
+/// The knowledge of a rank about a batch beside its own images.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Other ranks had other images, and rank 0 has the checkpoints.

@@ -13,7 +13,7 @@ impl Training<'_> {
         let step = self.course.state.step;
         self.model.compare_parameters(&self.world, step)?;
         let (evaluation, is_best) = self.measure_weights()?;
-        self.sets.left_out.test.tell_all(&evaluation.left_out);
+        self.sets.left_out.test.report_all(&evaluation.left_out);
         let measured = [
             ("val/loss", evaluation.loss),
             ("val/acc1", evaluation.top1),

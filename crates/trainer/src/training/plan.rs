@@ -18,7 +18,7 @@ use crate::ranks::World;
 use crate::recipe::{Recipe, Request};
 use crate::run::run_folder::RunFolder;
 
-/// What was typed: a recipe with its changes, and the folder of the run.
+/// The command as it was typed: a recipe with its changes, and the folder of the run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunRequest {
     /// The recipe and its changes.
@@ -160,9 +160,9 @@ impl Resolved {
 impl RunPlan {
     /// Removes the folder of a new run that was refused: nothing may be left that looks like a run. A folder with a
     /// checkpoint stays.
-    pub(crate) fn take_back(&self, world: &World) {
+    pub(crate) fn discard(&self, world: &World) {
         if world.leads() && matches!(self.start, Start::New { .. }) {
-            self.folder.take_back();
+            self.folder.discard();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::ranks::World;
 use crate::recipe::CheckpointRecipe;
 use crate::run;
-use crate::run::checkpoint::{Checkpoint, Checkpoints, Files, Found, PassedOver};
+use crate::run::checkpoint::{Checkpoint, Checkpoints, Files, Found, Skipped};
 use crate::training::Error;
 
 /// Attempts that may fail one after the other while training continues: a disk that is full now may not be later.
@@ -62,12 +62,12 @@ impl Saver {
 
     fn read_own(&mut self) -> Result<Option<Checkpoint>, Error> {
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(None) };
-        let Found { newest, passed_over } = checkpoints.newest()?;
-        for PassedOver { folder, reason } in &passed_over {
+        let Found { newest, skipped } = checkpoints.newest()?;
+        for Skipped { folder, reason } in &skipped {
             tracing::warn!("skipped {}: {reason}", folder.display());
         }
-        if newest.is_none() && !passed_over.is_empty() {
-            let folders = passed_over.into_iter().map(|passed| passed.folder).collect();
+        if newest.is_none() && !skipped.is_empty() {
+            let folders = skipped.into_iter().map(|skipped| skipped.folder).collect();
             return Err(Error::NoCheckpoint { folders });
         }
         Ok(newest.map(|(place, checkpoint)| {

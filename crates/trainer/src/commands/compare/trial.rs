@@ -112,7 +112,7 @@ impl Trial<'_> {
             };
             for batch in batches {
                 let batch = batch?;
-                left_out.tell(&batch);
+                left_out.report(&batch);
                 if batch.indices.is_empty() {
                     continue;
                 }
@@ -150,7 +150,7 @@ impl Trial<'_> {
         let mut left_out = LeftOut::default();
         for batch in batches {
             let batch = batch?;
-            left_out.tell(&batch);
+            left_out.report(&batch);
             let Batch { images: batch_images, labels, indices, .. } = batch;
             if indices.is_empty() {
                 continue;

@@ -7,16 +7,16 @@ use crate::duration::clock;
 /// Lines come no closer than this, so that what takes seconds says nothing.
 const SHORTEST: Duration = Duration::from_secs(5);
 
-/// Nobody waits longer than this for a sign of life.
+/// Longest time between two lines.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What was said so far.
+/// The lines so far.
 #[derive(Debug)]
 pub(super) struct Lines {
-    /// What stands ahead of each line.
+    /// The text before each line.
     pub(super) prefix: String,
     total: u64,
-    /// Where and when the first update was: a run that goes on does not begin at 0.
+    /// Position and time of the first update: a resumed run does not begin at 0.
     first: Option<(u64, Duration)>,
     /// Tenths and time of the last line.
     said: (u64, Duration),

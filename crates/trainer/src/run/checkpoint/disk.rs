@@ -1,14 +1,14 @@
-//! The disk as checkpoints need it, call by call, so that a test can make any one of them fail.
+//! The disk operations of checkpoints, as a trait, so that a test can make any one of them fail.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// What is asked of a disk.
+/// The operations of a disk.
 pub(crate) trait Disk {
-    /// Makes `path` and the folders above it, unless they are there.
+    /// Creates `path` and the folders above it, unless they are there.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
-    /// Makes a new, empty file.
+    /// Creates a new, empty file.
     fn create_file(&self, path: &Path) -> io::Result<File>;
     /// Writes all of `bytes`.
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
@@ -20,7 +20,7 @@ pub(crate) trait Disk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a folder and what is in it.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
-    /// What is in a folder, in any order.
+    /// The entries of a folder, in any order.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
     /// All bytes of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
@@ -28,7 +28,7 @@ pub(crate) trait Disk {
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
-/// The one of this machine.
+/// The disk of this machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RealDisk;
 

@@ -1,7 +1,7 @@
-//! What a checkpoint's folder holds, to the last bit: a file that is cut short, altered, missing or in excess is found.
+//! The manifest of a checkpoint: it reveals every file that is cut short, altered, missing or added.
 //!
-//! `manifest.json` has the size and sha256 of every other file, and `manifest.json.sha256` is what `sha256sum` would
-//! write of `manifest.json`. No byte of the folder is outside of it.
+//! `manifest.json` has the size and sha256 of every other file, and `manifest.json.sha256` is the output of `sha256sum
+//! manifest.json`. Together they cover every byte of the folder.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 
 use super::Disk;
 
-/// The list.
+/// The manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
-/// Its own sum.
+/// The checksum of the manifest.
 pub(super) const MANIFEST_SUM: &str = "manifest.json.sha256";
 
-/// How checkpoints are written; a reader that knows another one keeps away.
+/// The format of checkpoints. Other versions are refused.
 const FORMAT: u32 = 1;
 
 /// The files of a checkpoint, by name.
@@ -44,7 +44,7 @@ impl Entry {
     }
 }
 
-/// `files`, the list of them, and its sum.
+/// `files` with their manifest and its checksum.
 pub(super) fn sealed(mut files: Files) -> Files {
     let manifest = Manifest {
         format: FORMAT,
@@ -58,7 +58,10 @@ pub(super) fn sealed(mut files: Files) -> Files {
     files
 }
 
-/// Reads the files in `folder`, all of them and all as they were written, or says what is wrong.
+/// Reads all files in `folder` and verifies them.
+///
+/// # Errors
+/// The first difference from what was written, in words.
 pub(super) fn verified(disk: &dyn Disk, folder: &Path) -> Result<Files, String> {
     let read = |name: &str| {
         disk.read(&folder.join(name)).map_err(|error| format!("{name} cannot be read: {error}"))
@@ -101,7 +104,7 @@ pub(super) fn verified(disk: &dyn Disk, folder: &Path) -> Result<Files, String> 
     Ok(files)
 }
 
-/// As `sha256sum manifest.json` prints it.
+/// The output of `sha256sum manifest.json`.
 fn sum_line(manifest: &[u8]) -> String {
     format!("{}  {MANIFEST}\n", sha256(manifest))
 }
@@ -110,7 +113,7 @@ fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// As sums are printed, in lower case.
+/// Bytes in hexadecimal, lower case.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes everything");

@@ -1,4 +1,4 @@
-//! Where a run is, but for its tensors: small enough to read, and enough to go on from.
+//! The state of a run but for its tensors: readable, and sufficient to resume from.
 
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -6,18 +6,19 @@ use toml::Value;
 use crate::recipe::Recipe;
 use crate::run::watching::EventsMark;
 
-/// What a run's numbers follow from. Two runs that agree in all of it have the same weights at every step.
+/// The origin of a run: everything that determines its numbers. Two runs of one origin have the same weights at every
+/// step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Origin {
-    /// How it trains.
+    /// The recipe.
     pub(crate) recipe: Recipe,
-    /// What it trains on.
+    /// The data set.
     pub(crate) data: Fingerprint,
-    /// How many train it together.
+    /// The number of ranks.
     #[serde(default = "alone")]
     pub(crate) ranks: usize,
-    /// What rounds its sums.
+    /// The settings that affect rounding.
     pub(crate) arithmetic: Arithmetic,
 }
 
@@ -25,43 +26,43 @@ fn alone() -> usize {
     1
 }
 
-/// A data set, as far as a run can tell one from another.
+/// A fingerprint of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fingerprint {
     /// `cifar10`, `cifar100` or `synthetic`.
     pub(crate) name: String,
-    /// Images to train on.
+    /// Training images.
     pub(crate) training: u64,
-    /// Images to measure on.
+    /// Test images.
     pub(crate) test: u64,
-    /// Of all pixels and labels.
+    /// The sha256 of all pixels and labels.
     pub(crate) sha256: String,
 }
 
-/// The order and the kind of additions. Another one goes on well, but not bit for bit as before.
+/// Everything that affects rounding. A run resumes with other settings, but not bit for bit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Arithmetic {
     /// Intra-op threads.
     pub(crate) threads: i32,
-    /// What `precision` came to.
+    /// The precision that `auto` stood for.
     pub(crate) precision: String,
     /// `Cpu` or a GPU.
     pub(crate) device: String,
-    /// Of the CPU, as our kernels use it.
+    /// The instruction set that our kernels use.
     pub(crate) instruction_set: String,
-    /// Its version.
+    /// The version of libtorch.
     pub(crate) libtorch: String,
 }
 
-/// Sums over the images of a stretch of training.
+/// Sums over the images of some steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sums {
-    /// Images.
+    /// The number of images.
     pub(crate) images: u64,
-    /// Of their losses.
+    /// The sum of their losses.
     pub(crate) loss: f64,
     /// Images that were classified correctly.
     #[serde(rename = "right")]
@@ -78,26 +79,26 @@ pub(crate) struct Best {
     pub(crate) top1: f64,
 }
 
-/// Where a run is.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
-    /// What the run follows from.
+    /// The origin of the run.
     pub(crate) origin: Origin,
-    /// Batches behind it.
+    /// Steps taken.
     pub(crate) step: u64,
     /// The best of the epochs that were measured.
     pub(crate) best: Option<Best>,
-    /// Since the epoch began.
+    /// Sums since the epoch began.
     pub(crate) epoch: Sums,
-    /// Since the last line of `metrics.jsonl`.
+    /// Sums since the last line of `metrics.jsonl`.
     pub(crate) unlogged: Sums,
     /// Steps whose batches are skipped, because their loss was not finite.
     #[serde(rename = "passed_over")]
     pub(crate) skipped: Vec<u64>,
-    /// Times that the run went back to a checkpoint.
+    /// The number of roll-backs to a checkpoint.
     pub(crate) roll_backs: u64,
-    /// What the recipe's learning rate is multiplied by, for the ranks that the run began with.
+    /// The factor of the recipe's learning rate, for the number of ranks that the run began on.
     #[serde(default = "one")]
     pub(crate) learning_rate_factor: f64,
 }
@@ -106,19 +107,19 @@ fn one() -> f64 {
     1.0
 }
 
-/// How far the logs are. It differs between runs that are otherwise the same, so it is kept apart from [`State`].
+/// The ends of the logs. They differ between runs that are otherwise the same, so they are apart from [`State`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Logs {
     /// Bytes of `metrics.jsonl`.
     pub(crate) metrics: u64,
-    /// The event file of TensorBoard.
+    /// The end of the event file of TensorBoard.
     pub(crate) events: Option<EventsMark>,
     /// Wall clock spent, all parts of the run together.
     pub(crate) seconds: f64,
 }
 
-/// One difference a line, `what: it was this, now it is that`.
+/// The differences between two values, each as `key: it was this, now it is that`.
 pub(crate) fn differences<T: Serialize>(was: &T, now: &T) -> Vec<String> {
     let table = |value| Value::try_from(value).expect("a table of plain values");
     let mut found = Vec::new();

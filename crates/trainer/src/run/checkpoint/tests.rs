@@ -1,4 +1,4 @@
-//! A checkpoint is whole or passed over, whatever happens to the disk and whenever.
+//! A checkpoint is whole or skipped, whatever happens to the disk and whenever.
 
 mod faulty_disk;
 
@@ -140,7 +140,7 @@ fn every_damage_to_any_file_is_seen_and_an_older_one_taken() {
             fs::write(&path, damaged).unwrap();
             let found = open(folder.path(), 2).newest().unwrap();
             assert_eq!(found.newest.unwrap().1.state.step, 10, "{}: {what}", path.display());
-            assert_eq!(found.passed_over[0].folder, newest);
+            assert_eq!(found.skipped[0].folder, newest);
             tried += 1;
         };
         for length in 0..whole.len() {
@@ -169,7 +169,7 @@ fn reasons_are_given_in_words() {
         let path = folder.path().join("step-000000020").join(name);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, text).unwrap();
-        let reason = open(folder.path(), 2).newest().unwrap().passed_over[0].reason.clone();
+        let reason = open(folder.path(), 2).newest().unwrap().skipped[0].reason.clone();
         fs::write(&path, whole).unwrap();
         reason
     };

@@ -1,9 +1,9 @@
 //! Values counted in buckets of equal width, as TensorBoard's own histogram op has them.
 
-/// As many as TensorBoard draws; it would only merge more.
+/// The number of buckets that TensorBoard draws; it would merge more.
 const BUCKETS: usize = 30;
 
-/// What is known of a set of values. Those that are not finite count nowhere.
+/// A summary of a set of values, without those that are not finite.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Buckets {
     pub(super) min: f64,

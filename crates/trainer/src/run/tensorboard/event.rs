@@ -3,13 +3,13 @@
 use super::buckets::Buckets;
 use crate::protobuf::Message;
 
-/// What the first event of a file must say.
+/// The required content of the first event of a file.
 const FILE_VERSION: &str = "brain.Event:2";
 
 /// `Summary.Image.colorspace` of RGB.
 const RGB: u64 = 3;
 
-/// Where in a run, and when, something was measured.
+/// The step and the time of an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stamp {
     /// Counted from 1 over the whole run.
@@ -38,7 +38,7 @@ pub(super) fn image(stamp: Stamp, tag: &str, [width, height]: [u32; 2], png: &[u
     summary(stamp, [named(tag).message(4, image)])
 }
 
-/// How many values fell where.
+/// A histogram.
 pub(super) fn histogram(stamp: Stamp, tag: &str, buckets: &Buckets) -> Vec<u8> {
     let histogram = Message::default()
         .double(1, buckets.min)

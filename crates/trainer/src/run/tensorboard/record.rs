@@ -3,10 +3,10 @@
 //! A record is the length as 8 bytes, the masked CRC32C of these, the data, and the masked CRC32C of the data, all
 //! little-endian.
 
-/// Bytes ahead of the data: the length and its checksum.
+/// Bytes before the data: the length and its checksum.
 const HEADER: usize = 12;
 
-/// Bytes behind the data: its checksum.
+/// Bytes after the data: its checksum.
 const FOOTER: usize = 4;
 
 /// Castagnoli's polynomial, lowest power last, as CRC32C takes bits.

@@ -1,4 +1,4 @@
-//! A batch as one image, so that what augmentation does can be looked at.
+//! A batch as one image, which shows the effect of augmentation.
 
 use datasets::Normalization;
 use image::{Rgb, RgbImage};
@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 /// Most images in a row, and most rows.
 const SIDE: u32 = 8;
 
-/// About as many pixels a side as a screen has.
+/// Largest side in pixels, about that of a screen.
 const WIDEST: u32 = 1024;
 
 /// Pixels between images.

@@ -98,10 +98,10 @@ fn files_that_were_moved_are_those_of_the_run() {
 fn a_refused_run_leaves_no_folder_and_a_resumed_one_stays() {
     let place = TempDir::new().unwrap();
     let run = place.path().join("run");
-    begun(&request("synthetic", &[]), &run).take_back(&World::single());
+    begun(&request("synthetic", &[]), &run).discard(&World::single());
     assert!(!run.exists());
     drop(begun(&request("synthetic", &[]), &run));
-    resumed(&run, Request::default()).unwrap().take_back(&World::single());
+    resumed(&run, Request::default()).unwrap().discard(&World::single());
     assert!(run.join("config.toml").is_file());
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::{Disk, RealDisk};
 
-/// How a call fails.
+/// The failure of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// With an error of the device.
@@ -25,7 +25,7 @@ pub(super) struct FaultyDisk {
     at: u64,
     fault: Fault,
     failed: Cell<bool>,
-    /// What was called, in order.
+    /// The calls, in order.
     pub(super) calls: RefCell<Vec<&'static str>>,
     /// Bytes that are free, if it is to say otherwise than the real one.
     pub(super) free: Option<u64>,
