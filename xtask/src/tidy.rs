@@ -1,13 +1,18 @@
 //! `cargo xtask tidy`: the rules of this project that a program can check.
 //!
-//! Each message tells the fix. What needs judgement is left to the reader of a change.
+//! Each message says what to do. Rules that need judgement are left to the reader of a change.
 
 mod arrows;
 mod docs;
+mod glossary;
 mod lexer;
+mod markdown;
+mod modules;
+mod prose;
 mod recipes;
 mod sources;
 mod tree;
+mod unchecked;
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +27,7 @@ pub struct Problem {
     pub path: PathBuf,
     /// The line, counted from 1; 0 for the whole file.
     pub line: usize,
-    /// What is wrong and what to do.
+    /// Says what is wrong and what to do.
     pub message: String,
 }
 
@@ -67,6 +72,8 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 pub fn check(root: &Path) -> Result<Vec<Problem>> {
     let files = tree::files(root)?;
     let mut problems = tree::check(&files);
+    modules::check(&files, &mut problems);
+    glossary::check(&files, &mut problems);
     for file in &files {
         match file.extension() {
             "rs" => sources::check(file, &mut problems),

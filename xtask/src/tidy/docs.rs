@@ -6,6 +6,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::Problem;
+use super::markdown::code_spans;
 use super::tree::SourceFile;
 use crate::cli::Cli;
 
@@ -56,11 +57,6 @@ pub(super) fn check(root: &Path, file: &SourceFile, problems: &mut Vec<Problem>)
             }
         }
     }
-}
-
-/// The text between single backticks.
-fn code_spans(line: &str) -> impl Iterator<Item = &str> {
-    line.split('`').skip(1).step_by(2)
 }
 
 fn check_command(command: &str, problem: &mut impl FnMut(String)) {

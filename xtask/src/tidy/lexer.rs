@@ -1,36 +1,38 @@
-//! Tells code from comments and strings, so that a rule on code does not trip over prose.
+//! Tells code from comments and strings, so that a rule on code does not read prose.
 
 /// A Rust source, split.
+#[derive(Default)]
 pub(super) struct Lexed {
     /// The source with comments and the inside of strings replaced by spaces; lines stay in place.
     pub(super) code: String,
-    /// String literals: the line where each starts, and what is between the quotes.
+    /// String literals: the line where each starts, and the text between the quotes.
     pub(super) strings: Vec<(usize, String)>,
+    /// Comments with their markers: the line where each starts, and its text.
+    pub(super) comments: Vec<(usize, String)>,
 }
 
-/// Splits `source`. What does not lex is code: the compiler will complain about it.
+/// Splits `source`. Text that does not lex counts as code: the compiler will complain about it.
 pub(super) fn lex(source: &str) -> Lexed {
-    let mut lexer = Lexer { rest: source, code: String::new(), line: 1, strings: Vec::new() };
+    let mut lexer = Lexer { rest: source, line: 1, lexed: Lexed::default() };
     while let Some(c) = lexer.rest.chars().next() {
         lexer.step(c);
     }
-    Lexed { code: lexer.code, strings: lexer.strings }
+    lexer.lexed
 }
 
 struct Lexer<'a> {
     rest: &'a str,
-    code: String,
     line: usize,
-    strings: Vec<(usize, String)>,
+    lexed: Lexed,
 }
 
 impl Lexer<'_> {
     fn step(&mut self, c: char) {
-        let after_word = self.code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let after_word = self.lexed.code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
         if self.rest.starts_with("//") {
-            self.blank(self.rest.find('\n').unwrap_or(self.rest.len()));
+            self.comment(self.rest.find('\n').unwrap_or(self.rest.len()));
         } else if self.rest.starts_with("/*") {
-            self.blank(block_comment(self.rest));
+            self.comment(block_comment(self.rest));
         } else if let Some(hashes) = raw_string(self.rest).filter(|_| !after_word) {
             let open = self.rest.find('"').unwrap_or(0) + 1;
             let close = format!("\"{}", "#".repeat(hashes));
@@ -52,19 +54,24 @@ impl Lexer<'_> {
     fn keep(&mut self, bytes: usize) {
         let (text, rest) = self.rest.split_at(bytes.min(self.rest.len()));
         self.line += text.matches('\n').count();
-        self.code.push_str(text);
+        self.lexed.code.push_str(text);
         self.rest = rest;
     }
 
     fn blank(&mut self, bytes: usize) {
         let (text, rest) = self.rest.split_at(bytes.min(self.rest.len()));
         self.line += text.matches('\n').count();
-        self.code.extend(text.chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+        self.lexed.code.extend(text.chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
         self.rest = rest;
     }
 
+    fn comment(&mut self, bytes: usize) {
+        self.lexed.comments.push((self.line, self.rest[..bytes].to_owned()));
+        self.blank(bytes);
+    }
+
     fn string(&mut self, open: usize, end: usize, close: usize) {
-        self.strings.push((self.line, self.rest[open..end].to_owned()));
+        self.lexed.strings.push((self.line, self.rest[open..end].to_owned()));
         self.keep(open);
         self.blank(end - open);
         self.keep(close);
@@ -100,7 +107,7 @@ fn raw_string(text: &str) -> Option<usize> {
     inner.starts_with('"').then(|| rest.len() - inner.len())
 }
 
-/// Where the string that starts `text` ends, at its closing quote.
+/// The offset of the quote that closes the string which starts `text`.
 fn string_end(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -156,6 +163,8 @@ mod tests {
             lexed.strings,
             [(2, "unsafe \\\" q".to_owned()), (3, "un\"safe".into()), (3, "x".into())]
         );
+        let comments = [(1, "// unsafe".to_owned()), (2, "/* x /* unsafe */ y */".into())];
+        assert_eq!(lexed.comments, comments);
         assert_eq!(lexed.code.matches('\n').count(), 2);
     }
 

@@ -3,7 +3,7 @@
 use super::Problem;
 use super::tree::SourceFile;
 
-/// What the first lines of comment must say.
+/// Lines that the first comment must have.
 const HEADER: &[&str] = &["# Command:", "# Hardware:", "# Time:", "# Result:"];
 
 /// Checks one recipe.

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use super::Problem;
 
 /// Folders that are not the project's own text.
-const PASSED_OVER: &[&str] = &["target", "libtorch", "data", "runs"];
+const SKIPPED: &[&str] = &["target", "libtorch", "data", "runs"];
 
-/// What a fuzzer leaves in its crate.
+/// Folders that a fuzzer leaves in its crate.
 const LEFT_BY_FUZZING: &[&str] =
     &["tests/fuzz/target", "tests/fuzz/corpus", "tests/fuzz/artifacts", "tests/fuzz/coverage"];
 
@@ -51,11 +51,11 @@ pub(super) fn files(root: &Path) -> Result<Vec<SourceFile>> {
             let path = folder.join(entry.file_name());
             let name = entry.file_name().to_string_lossy().into_owned();
             let at_root = folder.as_os_str().is_empty();
-            let passed_over = (at_root && PASSED_OVER.contains(&name.as_str()))
+            let skipped = (at_root && SKIPPED.contains(&name.as_str()))
                 || (name.starts_with('.') && !HIDDEN.contains(&name.as_str()))
                 || LEFT_BY_FUZZING.iter().any(|left| path == Path::new(left))
                 || name == "__pycache__";
-            if kind.is_dir() && !passed_over {
+            if kind.is_dir() && !skipped {
                 folders.push(path);
             } else if kind.is_file() && is_text(&path) {
                 let text = fs::read_to_string(entry.path())

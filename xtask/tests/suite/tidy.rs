@@ -1,5 +1,8 @@
 //! Each rule of tidy, on a small checkout that keeps it and on one that breaks it.
 
+mod glossary;
+mod modules;
+
 use std::fs;
 use std::path::Path;
 
@@ -37,11 +40,11 @@ const GOOD: &[(&str, &str)] = &[
     (".venv/utils.py", ""),
 ];
 
-fn problems_with(path: &str, text: &str) -> Vec<String> {
+/// The problems of a checkout that has these files beside those of `GOOD`, or instead of them.
+fn problems_with(changed: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    let changed = (path, text);
-    let files = GOOD.iter().filter(|(name, _)| *name != path).chain([&changed]);
-    for (name, text) in files.filter(|(name, _)| !name.is_empty()) {
+    let is_changed = |name: &str| changed.iter().any(|(changed, _)| *changed == name);
+    for (name, text) in GOOD.iter().filter(|(name, _)| !is_changed(name)).chain(changed) {
         let file = folder.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
@@ -49,116 +52,254 @@ fn problems_with(path: &str, text: &str) -> Vec<String> {
     check(folder.path()).unwrap().iter().map(ToString::to_string).collect()
 }
 
-#[test]
-fn a_good_checkout_has_no_problems() {
-    assert_eq!(problems_with("", ""), Vec::<String>::new());
+/// The file `path` with `text` is the only problem, and the message holds `expected`.
+#[track_caller]
+fn breaks(path: &str, text: &str, expected: &str) {
+    let problems = problems_with(&[(path, text)]);
+    assert_eq!(problems.len(), 1, "{path}: {text}\n{problems:#?}");
+    assert!(problems[0].contains(expected), "{problems:#?}");
 }
 
 #[test]
-fn each_rule_finds_what_breaks_it_and_nothing_else() {
-    let long_map = "line\n".repeat(201);
-    for (path, text, expected) in [
-        (
-            "crates/torch-ext/Cargo.toml",
-            "[package]\nname = \"torch-ext\"\n[dependencies]\nsepconv = { path = \"../sepconv\" }\n",
-            "`torch-ext` must not depend on `sepconv` (of this workspace it may use: none)",
-        ),
-        (
-            "crates/sepconv/Cargo.toml",
-            "[package]\nname = \"sepconv\"\n[dev-dependencies]\ndatasets.workspace = true\n",
-            "`sepconv` must not depend on `datasets` (of this workspace it may use: torch-ext)",
-        ),
-        (
-            "crates/datasets/Cargo.toml",
-            "[package]\nname = \"datasets\"\n[target.'cfg(unix)'.build-dependencies]\nx = { package = \"xception\" }\n",
-            "`datasets` must not depend on `xception`",
-        ),
-        (
-            "xtask/Cargo.toml",
-            "[package]\nname = \"xtask\"\n[dependencies]\ntch.workspace = true\n",
-            "xtask must not depend on `tch`",
-        ),
-        (
-            "crates/new/Cargo.toml",
-            "[package]\nname = \"new\"\n",
-            "crate `new` has no place in the arrows",
-        ),
-        ("crates/new/Cargo.toml", "[package", "crates/new/Cargo.toml: not TOML"),
-        (
-            "crates/trainer/src/x.rs",
-            "//! X.\n\nfn f() { unsafe { g() } }\n",
-            "crates/trainer/src/x.rs:3: `unsafe` outside torch-ext",
-        ),
-        (
-            "crates/xception/src/x.rs",
-            "//! X.\nconst A: &str =\n    \"bn1.weight__2\";\n",
-            "crates/xception/src/x.rs:3: a name with `__`",
-        ),
-        (
-            "crates/datasets/src/x.rs",
-            "//! X.\nuse std::{env, fs};\n",
-            "crates/datasets/src/x.rs:2: `env` reads the environment",
-        ),
-        (
-            "crates/sepconv/src/x.rs",
-            "//! X.\nuse std::time::Instant;\n",
-            "crates/sepconv/src/x.rs:2: `Instant` reads a clock or the network",
-        ),
-        ("recipes/x.toml", "# Command: a\n# Hardware: b\n# Time: c\n", "no line `# Result: ...`"),
-        (
-            "recipes/x.toml",
-            "# Command: a\n# Hardware: b\n# Time:\n# Result: d\n",
-            "no line `# Time: ...`",
-        ),
-        (
-            "recipes/x.toml",
-            "# Command: a\n# Hardware: b\n# Time: c\n# Result: d\na = \n",
-            "recipes/x.toml: not TOML",
-        ),
-        ("docs/x.md", "Run `cargo xtask fly`.\n", "docs/x.md:1: there is no `cargo xtask fly`"),
-        (
-            "docs/x.md",
-            "```console\n$ cargo xtask fly\n```\n",
-            "docs/x.md:2: there is no `cargo xtask fly`",
-        ),
-        (
-            "docs/x.md",
-            "`cargo xtask doctor && cargo xtask fly`\n",
-            "docs/x.md:1: there is no `cargo xtask fly`",
-        ),
-        (
-            "docs/x.md",
-            "`cargo xtask fetch cifar10 --form DIR`\n",
-            "docs/x.md:1: `cargo xtask fetch cifar10 --form DIR`: error: unexpected argument '--form' found",
-        ),
-        (
-            "docs/x.md",
-            "```sh\nRUST_LOG=debug target/release/xception fly\n```\n",
-            "docs/x.md:2: there is no `xception fly`: its commands are train, eval",
-        ),
-        ("docs/x.md", "a `xception fly x`\n", "docs/x.md:1: there is no `xception fly`"),
-        ("docs/x.md", "\n[a](b.md)\n", "docs/x.md:2: the link leads to b.md, which does not exist"),
-        ("docs/x.md", "![a](../b.png \"t\")\n", "the link leads to ../b.png"),
-        ("xtask/src/x.rs", "\nfn f() {}\n", "xtask/src/x.rs:1: does not open with `//!`"),
-        ("xtask/src/x.rs", "//!\nfn f() {}\n", "xtask/src/x.rs:1: does not open with `//!`"),
-        ("ARCHITECTURE.md", long_map.as_str(), "ARCHITECTURE.md:201: 201 lines: shorten it to 200"),
-        (
-            "xtask/src/x.rs",
-            "//! X.\n#![allow(dead_code)]\n",
-            "xtask/src/x.rs:2: `allow` without `reason",
-        ),
-        (
-            "xtask/src/x.rs",
-            "//! X.\n\n#[cfg_attr(test, allow(dead_code))]\nfn f() { a.expect(\"b\"); }\n",
-            "xtask/src/x.rs:3: `allow` without `reason",
-        ),
-        ("crates/trainer/src/utils.rs", "//! X.\n", "`utils` says nothing"),
-        ("crates/trainer/src/common/x.rs", "//! X.\n", "`common` says nothing"),
-    ] {
-        let problems = problems_with(path, text);
-        assert_eq!(problems.len(), 1, "{path}: {text}\n{problems:#?}");
-        assert!(problems[0].contains(expected), "{problems:#?}");
+fn a_good_checkout_has_no_problems() {
+    assert_eq!(problems_with(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_crate_depends_along_the_arrows() {
+    breaks(
+        "crates/torch-ext/Cargo.toml",
+        "[package]\nname = \"torch-ext\"\n[dependencies]\nsepconv = { path = \"../sepconv\" }\n",
+        "`torch-ext` must not depend on `sepconv` (of this workspace it may use: none)",
+    );
+}
+
+#[test]
+fn a_dev_dependency_follows_the_arrows() {
+    breaks(
+        "crates/sepconv/Cargo.toml",
+        "[package]\nname = \"sepconv\"\n[dev-dependencies]\ndatasets.workspace = true\n",
+        "`sepconv` must not depend on `datasets` (of this workspace it may use: torch-ext)",
+    );
+}
+
+#[test]
+fn a_renamed_dependency_for_one_target_follows_the_arrows() {
+    breaks(
+        "crates/datasets/Cargo.toml",
+        "[package]\nname = \"datasets\"\n[target.'cfg(unix)'.build-dependencies]\nx = { package = \"xception\" }\n",
+        "`datasets` must not depend on `xception`",
+    );
+}
+
+#[test]
+fn xtask_does_not_depend_on_tch() {
+    breaks(
+        "xtask/Cargo.toml",
+        "[package]\nname = \"xtask\"\n[dependencies]\ntch.workspace = true\n",
+        "xtask must not depend on `tch`",
+    );
+}
+
+#[test]
+fn a_new_crate_needs_a_place_in_the_arrows() {
+    breaks(
+        "crates/new/Cargo.toml",
+        "[package]\nname = \"new\"\n",
+        "crate `new` has no place in the arrows",
+    );
+}
+
+#[test]
+fn a_manifest_must_parse() {
+    breaks("crates/new/Cargo.toml", "[package", "crates/new/Cargo.toml: not TOML");
+}
+
+#[test]
+fn unsafe_stands_in_torch_ext_only() {
+    breaks(
+        "crates/trainer/src/x.rs",
+        "//! X.\n\nfn f() { unsafe { g() } }\n",
+        "crates/trainer/src/x.rs:3: `unsafe` outside torch-ext",
+    );
+}
+
+#[test]
+fn no_string_is_named_as_tch_names_a_duplicate() {
+    breaks(
+        "crates/xception/src/x.rs",
+        "//! X.\nconst A: &str =\n    \"bn1.weight__2\";\n",
+        "crates/xception/src/x.rs:3: a name with `__`",
+    );
+}
+
+#[test]
+fn datasets_reads_no_environment() {
+    breaks(
+        "crates/datasets/src/x.rs",
+        "//! X.\nuse std::{env, fs};\n",
+        "crates/datasets/src/x.rs:2: `env` reads the environment",
+    );
+}
+
+#[test]
+fn sepconv_reads_no_clock() {
+    breaks(
+        "crates/sepconv/src/x.rs",
+        "//! X.\nuse std::time::Instant;\n",
+        "crates/sepconv/src/x.rs:2: `Instant` reads a clock or the network",
+    );
+}
+
+#[test]
+fn no_world_is_asked_for_its_size() {
+    for asks in ["world.size()", "self.world\n.size() > 1", "own_world().size()", "World::size"] {
+        let text = format!("//! X.\nfn f() {{ {asks} }}\n");
+        breaks("crates/trainer/src/x.rs", &text, "crates/trainer/src/x.rs:");
+        breaks("crates/trainer/src/x.rs", &text, "asks a `World` for its size");
     }
+}
+
+#[test]
+fn ranks_and_tests_may_ask_for_the_size_and_anything_else_has_one() {
+    let asks = "//! X.\nfn f() { world.size() }\n";
+    let tests = "//! X.\nfn f() { tensor.size(); world_size() }\n#[cfg(test)]\nmod tests { fn f() { world.size() } }\n";
+    let files = [
+        ("crates/trainer/src/ranks.rs", asks),
+        ("crates/trainer/src/ranks/x.rs", asks),
+        ("crates/trainer/src/x.rs", tests),
+    ];
+    assert_eq!(problems_with(&files), Vec::<String>::new());
+}
+
+#[test]
+fn a_recipe_has_a_line_for_each_claim() {
+    breaks("recipes/x.toml", "# Command: a\n# Hardware: b\n# Time: c\n", "no line `# Result: ...`");
+}
+
+#[test]
+fn a_line_of_a_recipe_is_not_empty() {
+    breaks(
+        "recipes/x.toml",
+        "# Command: a\n# Hardware: b\n# Time:\n# Result: d\n",
+        "no line `# Time: ...`",
+    );
+}
+
+#[test]
+fn a_recipe_must_parse() {
+    breaks(
+        "recipes/x.toml",
+        "# Command: a\n# Hardware: b\n# Time: c\n# Result: d\na = \n",
+        "recipes/x.toml: not TOML",
+    );
+}
+
+#[test]
+fn a_command_in_a_code_span_exists() {
+    breaks("docs/x.md", "Run `cargo xtask fly`.\n", "docs/x.md:1: there is no `cargo xtask fly`");
+}
+
+#[test]
+fn a_command_in_a_console_block_exists() {
+    breaks(
+        "docs/x.md",
+        "```console\n$ cargo xtask fly\n```\n",
+        "docs/x.md:2: there is no `cargo xtask fly`",
+    );
+}
+
+#[test]
+fn each_command_of_a_chain_exists() {
+    breaks(
+        "docs/x.md",
+        "`cargo xtask doctor && cargo xtask fly`\n",
+        "docs/x.md:1: there is no `cargo xtask fly`",
+    );
+}
+
+#[test]
+fn the_options_of_a_command_exist() {
+    breaks(
+        "docs/x.md",
+        "`cargo xtask fetch cifar10 --form DIR`\n",
+        "docs/x.md:1: `cargo xtask fetch cifar10 --form DIR`: error: unexpected argument '--form' found",
+    );
+}
+
+#[test]
+fn a_command_of_the_binary_exists_in_a_block() {
+    breaks(
+        "docs/x.md",
+        "```sh\nRUST_LOG=debug target/release/xception fly\n```\n",
+        "docs/x.md:2: there is no `xception fly`: its commands are train, eval",
+    );
+}
+
+#[test]
+fn a_command_of_the_binary_exists_in_a_code_span() {
+    breaks("docs/x.md", "a `xception fly x`\n", "docs/x.md:1: there is no `xception fly`");
+}
+
+#[test]
+fn a_link_leads_somewhere() {
+    breaks(
+        "docs/x.md",
+        "\n[a](b.md)\n",
+        "docs/x.md:2: the link leads to b.md, which does not exist",
+    );
+}
+
+#[test]
+fn an_image_leads_somewhere() {
+    breaks("docs/x.md", "![a](../b.png \"t\")\n", "the link leads to ../b.png");
+}
+
+#[test]
+fn a_source_opens_with_its_reason() {
+    breaks("xtask/src/x.rs", "\nfn f() {}\n", "xtask/src/x.rs:1: does not open with `//!`");
+}
+
+#[test]
+fn the_reason_is_not_empty() {
+    breaks("xtask/src/x.rs", "//!\nfn f() {}\n", "xtask/src/x.rs:1: does not open with `//!`");
+}
+
+#[test]
+fn the_map_is_short() {
+    breaks(
+        "ARCHITECTURE.md",
+        &"line\n".repeat(201),
+        "ARCHITECTURE.md:201: 201 lines: shorten it to 200",
+    );
+}
+
+#[test]
+fn an_allow_has_its_reason() {
+    breaks(
+        "xtask/src/x.rs",
+        "//! X.\n#![allow(dead_code)]\n",
+        "xtask/src/x.rs:2: `allow` without `reason",
+    );
+}
+
+#[test]
+fn an_allow_for_tests_has_its_reason() {
+    breaks(
+        "xtask/src/x.rs",
+        "//! X.\n\n#[cfg_attr(test, allow(dead_code))]\nfn f() { a.expect(\"b\"); }\n",
+        "xtask/src/x.rs:3: `allow` without `reason",
+    );
+}
+
+#[test]
+fn a_file_is_not_called_utils() {
+    breaks("crates/trainer/src/utils.rs", "//! X.\n", "`utils` says nothing");
+}
+
+#[test]
+fn a_folder_is_not_called_common() {
+    breaks("crates/trainer/src/common/x.rs", "//! X.\n", "`common` says nothing");
 }
 
 #[test]

@@ -1,0 +1,88 @@
+//! The English of a file: comments, strings, Markdown.
+
+use super::lexer::{Lexed, lex};
+use super::tree::SourceFile;
+
+/// A piece of English; its line breaks are those of the file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Prose {
+    /// The line of its first character, counted from 1.
+    pub(super) line: usize,
+    /// With comment markers; code in backticks is blanked.
+    pub(super) text: String,
+}
+
+/// The English of a file. Of a language that the lexer does not know, the comments after `#`.
+pub(super) fn prose(file: &SourceFile) -> Vec<Prose> {
+    let mut pieces = match file.extension() {
+        "md" => vec![Prose { line: 1, text: file.text.clone() }],
+        "rs" | "cpp" | "h" => of_rust(lex(&file.text)),
+        _ => joined(file.text.lines().enumerate().filter_map(|(index, line)| {
+            let at = (line.starts_with('#')).then_some(0).or_else(|| Some(line.find(" #")? + 1))?;
+            Some((index + 1, line[at..].to_owned()))
+        })),
+    };
+    for piece in &mut pieces {
+        piece.text = without_code(&piece.text);
+    }
+    pieces
+}
+
+fn of_rust(lexed: Lexed) -> Vec<Prose> {
+    let strings = lexed.strings.into_iter().map(|(line, text)| Prose { line, text });
+    joined(lexed.comments.into_iter()).into_iter().chain(strings).collect()
+}
+
+/// Comments on consecutive lines become one piece.
+fn joined(comments: impl Iterator<Item = (usize, String)>) -> Vec<Prose> {
+    let mut pieces: Vec<Prose> = Vec::new();
+    for (line, text) in comments {
+        match pieces.last_mut() {
+            Some(last)
+                if last.line + last.text.matches('\n').count() + 1 == line
+                    && marker(&last.text) == marker(&text) =>
+            {
+                last.text.push('\n');
+                last.text.push_str(&text);
+            }
+            _ => pieces.push(Prose { line, text }),
+        }
+    }
+    pieces
+}
+
+/// The signs that a comment starts with: `//`, `///`, `//!`, `#`.
+fn marker(comment: &str) -> &str {
+    let end = comment.find(|c| !"/!*#".contains(c)).unwrap_or(comment.len());
+    &comment[..end]
+}
+
+/// `text` with fenced blocks and spans in backticks replaced by backticks, byte for byte.
+fn without_code(text: &str) -> String {
+    let mut fenced = false;
+    let mut blanked = String::new();
+    for line in text.split_inclusive('\n') {
+        let is_fence = line.trim_start_matches(is_marker).starts_with("```");
+        fenced ^= is_fence;
+        for (index, part) in line.split('`').enumerate() {
+            let is_code =
+                fenced || is_fence || (index % 2 == 1 && line.matches('`').count() > index);
+            if index > 0 {
+                blanked.push('`');
+            }
+            if is_code {
+                let blank =
+                    |c: char| if c == '\n' { "\n".to_owned() } else { "`".repeat(c.len_utf8()) };
+                blanked.extend(part.chars().map(blank));
+            } else {
+                blanked.push_str(part);
+            }
+        }
+    }
+    blanked
+}
+
+/// Whether a character at the start of a line belongs to a comment, a list or a quotation.
+pub(super) fn is_marker(c: char) -> bool {
+    c.is_whitespace() || "/!*#>".contains(c)
+}
