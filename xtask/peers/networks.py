@@ -23,7 +23,7 @@ def separable(c_in: int, c_out: int) -> nn.Sequential:
 class ResidualModule(nn.Module):
     """Separable convolutions with ReLU between them, and a shortcut around them.
 
-    The shortcut branches off behind the opening ReLU, which works in place. Where the shape
+    The shortcut branches off after the opening ReLU, which works in place. Where the shape
     changes it is a biased 1x1 convolution without normalisation, and a 3x3 max-pool of stride 2
     closes the other branch.
     """

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 WARM_UP = 3
-"""Fewest steps ahead of the first round: the first ones compile, allocate and choose kernels."""
+"""Fewest steps before the first round: the first ones compile, allocate and choose kernels."""
 
 
 def parse() -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """Ranks are killed, stopped and cut off at random moments: the others name them in time, and nothing is lost.
 
 Every fifth fault comes while the ranks start. Who waits then for somebody that did not come yet may do so; with the fault
-mended the run goes on.
+mended the run continues.
 """
 
 import argparse
@@ -47,9 +47,9 @@ def goes_on(pair, run, logged):
     patience = time.monotonic() + 60
     while ranks.lines(run / "metrics.jsonl") <= logged:
         if time.monotonic() > patience or any(rank.process.poll() is not None for rank in pair):
-            raise SystemExit(f"the run does not go on:\n{pair[0].said()}\n{pair[1].said()}")
+            raise SystemExit(f"the run does not continue:\n{pair[0].said()}\n{pair[1].said()}")
         time.sleep(0.005)
-        # A run that goes on cuts its log back to its checkpoint first.
+        # A run that resumes cuts its log back to its checkpoint first.
         logged = min(logged, ranks.lines(run / "metrics.jsonl"))
 
 
@@ -89,7 +89,7 @@ def trial(xception, folder, arguments, fault, gone, pause):
 
 
 def trial_at_start(xception, folder, arguments, fault, gone, pause):
-    """A fault while the ranks start; how long it took the others to leave, or None if they wait and the run goes on."""
+    """A fault while the ranks start; how long it took the others to leave, or None if they wait and the run continues."""
     run = folder / "run"
     logged = ranks.lines(run / "metrics.jsonl")
     port = ranks.free_port()

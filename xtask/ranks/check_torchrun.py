@@ -53,7 +53,7 @@ def rank_of(launchers, rank):
 def wait_for(launchers, metrics, count):
     while ranks.lines(metrics) < count:
         if any(launcher.poll() is not None for launcher in launchers):
-            raise SystemExit("torchrun ended ahead of time:\n" + "".join(texts(launchers)))
+            raise SystemExit("torchrun ended early:\n" + "".join(texts(launchers)))
         time.sleep(0.02)
 
 
@@ -77,7 +77,7 @@ def disturb(launch, xception, folder, arguments, straight, kills):
     for number, rank in enumerate(kills):
         wait_for(launchers, folder / out / "metrics.jsonl", 10 * (number + 1))
         os.kill(rank_of(launchers, rank), signal.SIGKILL)
-        # Cut back when the run goes on.
+        # Cut back when the run resumes.
         time.sleep(1)
     said = finish(launchers)
     same = ranks.weights(folder / out) == straight and "of them done" in said

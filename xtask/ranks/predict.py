@@ -11,7 +11,7 @@ import sys
 
 # Fitted by `cargo xtask check-ranks scaling`: the part of a link's speed that all-reduce gets.
 SHARE_OF_LINK = 0.96
-# Seconds ahead of the first byte of an all-reduce, software on both sides: the measured one of 4 bytes.
+# Seconds before the first byte of an all-reduce, software on both sides: the measured one of 4 bytes.
 OVERHEAD = 150e-6
 # One way from machine to machine.
 DELAY = 10e-6

@@ -67,6 +67,6 @@ def weights(folder):
 
 
 def newest_checkpoint(folder):
-    """The steps behind the newest checkpoint that is in its place; 0 without one."""
+    """The step of the newest complete checkpoint; 0 without one."""
     names = [path.name for path in pathlib.Path(folder, "checkpoints").glob("step-*")]
     return max((int(name[5:]) for name in names if re.fullmatch(r"step-\d+", name)), default=0)

@@ -1,4 +1,4 @@
-//! Where fetched things live: one folder per user, shared by all checkouts.
+//! The cache of fetched files: one folder per user, shared by all checkouts.
 
 use std::env;
 use std::path::{Path, PathBuf};

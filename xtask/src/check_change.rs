@@ -1,4 +1,4 @@
-//! `cargo xtask check-change`: that a change which should alter no number altered none, and cost no time.
+//! `cargo xtask check-change`: a change that should alter no number must alter none, and cost no time.
 //!
 //! A seeded run of `quick` on the synthetic set must end with the same bits before and after the change, and a training
 //! step must take as long. Bits depend on the machine, so both programs run on the same one.

@@ -1,4 +1,4 @@
-//! `cargo xtask check-ranks`: several ranks under the real torchrun, disturbed ranks, and what their talk costs.
+//! `cargo xtask check-ranks`: several ranks under the real torchrun, disturbed ranks, and the cost of communication.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,6 +1,6 @@
-//! `cargo xtask check-tensorboard`: that TensorBoard's own reader finds in `tb/` what a run wrote.
+//! `cargo xtask check-tensorboard`: TensorBoard's own reader must find in `tb/` the values that a run wrote.
 //!
-//! The trainer writes event files by code of its own; its reference is the reader that people look through.
+//! The trainer writes event files by code of its own; TensorBoard's reader is the reference for it.
 
 pub mod compare;
 pub mod run_files;
@@ -52,7 +52,7 @@ pub fn run(workspace: &Workspace, args: &CheckTensorboardArgs) -> Result<()> {
         bail!("TensorBoard's reader failed ({}), see its messages above", output.status);
     }
     let read: Value = serde_json::from_slice(&output.stdout)
-        .context("TensorBoard's reader printed something else than JSON")?;
+        .context("TensorBoard's reader did not print JSON")?;
 
     let report = compare::compare(&read, &scalars, weights.as_ref());
     io::stdout().write_all(report.compared.as_bytes())?;

@@ -1,4 +1,4 @@
-//! `cargo xtask check-weights`: that weights come from timm and Keras unharmed, and go to timm, `torch.jit` and ONNX
+//! `cargo xtask check-weights`: weights must come from timm and Keras unharmed, and go to timm, `torch.jit` and ONNX
 //! Runtime.
 
 use std::path::Path;

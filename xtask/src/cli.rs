@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -18,32 +18,32 @@ pub struct Cli {
 pub enum Command {
     /// Download libtorch or a data set into the cache, checked against pinned hashes
     Fetch(FetchArgs),
-    /// Tell what is installed, what is missing, and the command that mends it
+    /// Show what is installed, what is missing, and the command that mends it
     Doctor,
     /// Format check, tidy, clippy, docs and all tests; fetches libtorch first if it is missing
     Test(TestArgs),
     /// Run the tests of torch-ext under AddressSanitizer (x86-64 Linux; builds torch-sys once more)
     Sanitize(SanitizeArgs),
-    /// Check the workspace's own rules: crate arrows, `unsafe`, recipes, links in the docs
+    /// Check the workspace's own rules: arrows of crates and modules, `unsafe`, words, recipes, links in the docs
     Tidy,
     /// Fetch what is missing, then run `xception train --recipe quick` with the given arguments
     #[command(disable_help_flag = true)]
     Train(TrainArgs),
-    /// Write the golden parity values anew from the original Python code
+    /// Write the golden parity values again from the original Python code
     Golden(GoldenArgs),
     /// Time this project, PyTorch, torch.compile, ONNX Runtime and OpenVINO in turns
     Peers(PeersArgs),
     /// Compare a run's TensorBoard events, as TensorBoard's own reader has them, with its metrics.jsonl
     CheckTensorboard(CheckTensorboardArgs),
-    /// Take weights from timm and Keras, and back to timm, to TorchScript and to ONNX, and compare the answers
+    /// Import weights from timm and Keras, export them to timm, TorchScript and ONNX, and compare the logits
     CheckWeights(CheckWeightsArgs),
     /// Show that a change altered no weights of a seeded run and made no training step slower
     CheckChange(CheckChangeArgs),
-    /// Launch ranks by the real torchrun, disturb them at random, and time what they tell each other
+    /// Launch ranks by the real torchrun, disturb them at random, and time their communication
     CheckRanks(CheckRanksArgs),
 }
 
-/// What `fetch` can get.
+/// The artefacts that `fetch` can get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
     /// The C++ library under PyTorch, linked at `<workspace>/libtorch`
@@ -83,12 +83,12 @@ impl Variant {
 /// Arguments of `fetch`.
 #[derive(Args, Debug)]
 pub struct FetchArgs {
-    /// What to fetch
+    /// The artefact to fetch
     #[arg(value_enum)]
     pub target: Target,
-    /// Which weights; without one, the names that are known
+    /// Name of the weights; without one, the known names are listed
     pub name: Option<String>,
-    /// Take it from here instead: a folder, a file, or a URL of either (a folder may vouch for its
+    /// Source to use instead: a folder, a file, or a URL of either (a folder may vouch for its
     /// files with a SHA256SUMS)
     #[arg(long, value_name = "PATH_OR_URL")]
     pub from: Option<String>,
@@ -203,10 +203,10 @@ pub struct CheckChangeArgs {
 /// Arguments of `check-ranks`.
 #[derive(Args, Debug)]
 pub struct CheckRanksArgs {
-    /// What to check
+    /// The check to run
     #[arg(value_enum, value_name = "WHAT")]
     pub what: RanksCheck,
-    /// How often `faults` disturbs a run
+    /// Number of times that `faults` disturbs a run
     #[arg(long, value_name = "N", default_value = "50", value_parser = positive)]
     pub trials: usize,
     /// Python to make the virtual environment with
@@ -214,7 +214,7 @@ pub struct CheckRanksArgs {
     pub python: PathBuf,
 }
 
-/// What `check-ranks` checks.
+/// The checks of `check-ranks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RanksCheck {
     /// torchrun launches, restarts after a killed rank, and shows our errors

@@ -10,12 +10,12 @@ use anyhow::{Result, bail};
 use crate::cache::Cache;
 use crate::workspace::Workspace;
 
-/// How a finding weighs.
+/// The weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
     /// All is well, or it is only for information.
     Fine,
-    /// Something is missing that not everybody needs.
+    /// Something is missing that only some uses need.
     Note,
     /// A build cannot work.
     Broken,

@@ -7,7 +7,11 @@ use std::{io, thread};
 
 use anyhow::{Context, Result};
 
-/// Creates a folder and its parents; the error names the folder.
+/// Creates a folder and its parents.
+///
+/// # Errors
+///
+/// Names the folder when it cannot be created.
 pub fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| {
         format!(
@@ -17,7 +21,7 @@ pub fn create_folder(path: &Path) -> Result<()> {
     })
 }
 
-/// Writes a file beside `path` and then gives it its name, so that no reader sees half of it.
+/// Writes a file beside `path` and then renames it to `path`, so that no reader sees half of it.
 ///
 /// # Errors
 ///
@@ -56,7 +60,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Syncs every file and folder under `folder`, and returns the files with their lengths.
 ///
-/// Many at a time: a file system commits what waits together, and libtorch has 9,000 headers.
+/// Many at a time: a file system commits together what waits, and libtorch has 9,000 headers.
 ///
 /// # Errors
 ///

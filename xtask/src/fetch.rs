@@ -28,7 +28,7 @@ use source::{Context, Source};
 ///
 /// # Errors
 ///
-/// When something cannot be had. `all` goes on after a failure and reports all of them.
+/// When something cannot be fetched. `all` continues after a failure and reports all of them.
 pub fn run(workspace: &Workspace, args: &FetchArgs) -> Result<()> {
     let context = Context {
         cache: Cache::from_env()?,

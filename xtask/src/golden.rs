@@ -1,4 +1,4 @@
-//! `cargo xtask golden`: writes the golden parity values anew from the original Python code.
+//! `cargo xtask golden`: writes the golden parity values again from the original Python code.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use crate::cli::GoldenArgs;
 use crate::failure::usage;
 use crate::workspace::Workspace;
 
-/// What the script imports.
+/// Packages that the script imports.
 const PACKAGES: &[&str] = &["torch", "timm", "keras"];
 
 /// Runs `tests/golden/make_golden.py`.
@@ -28,7 +28,7 @@ pub fn run(workspace: &Workspace, args: &GoldenArgs) -> Result<()> {
         let code = format!("import importlib.util as u; exit(u.find_spec('{package}') is None)");
         let status = probe.args(["-c", &code]).stderr(Stdio::null()).status();
         let status =
-            status.with_context(|| format!("cannot run {python}: name one by --python"))?;
+            status.with_context(|| format!("cannot run {python}: name one with --python"))?;
         if !status.success() {
             bail!(
                 "{python} has no {package}: run `{python} -m pip install {}`, or name another \

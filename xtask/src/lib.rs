@@ -1,4 +1,4 @@
-//! What stands between a fresh clone and a trained network: fetching, checking, building, testing.
+//! Everything between a fresh clone and a trained network: fetching, checking, building, testing.
 //!
 //! A library so that `tests/` can drive the parts that must never go wrong (downloads, archives,
 //! locks) without starting a process for each case. It never depends on tch: it has to run before

@@ -1,4 +1,4 @@
-//! `cargo xtask peers`: times this project and its peers in turns, and writes down the ratios.
+//! `cargo xtask peers`: times this project and its peers in turns, and records the ratios.
 //!
 //! The peers' side is `xtask/peers/worker.py`; ours is `xception bench --on-request`. Both are
 //! workers that time a round when they are told to; this module decides whose turn it is.
@@ -30,16 +30,16 @@ use crate::fetch::libtorch;
 use crate::python::{self, Environment};
 use crate::workspace::Workspace;
 
-/// Between two turns: longer than OpenMP's threads and ours spin for more work.
+/// The pause between two turns: longer than OpenMP's threads and ours spin for more work.
 const REST: Duration = Duration::from_millis(200);
 
-/// `torch.compile` takes minutes for a whole network.
+/// The longest start; `torch.compile` takes minutes for a whole network.
 const START_LIMIT: Duration = Duration::from_secs(1800);
 
-/// Ten times what the slowest contender takes for a step.
+/// The longest round: ten times a step of the slowest contender.
 const ROUND_LIMIT: Duration = Duration::from_secs(600);
 
-/// `--quick`: enough to see that everything runs, and nothing to quote.
+/// Rounds and seconds per round of `--quick`: enough to see that everything runs, too few to quote.
 const QUICK: (usize, f64) = (1, 0.05);
 
 /// Makes the environment, builds ours, runs the workloads, and prints and saves the result.
@@ -118,7 +118,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     executables.next_back().with_context(|| format!("`{shown}` did not say where the binary is"))
 }
 
-/// What it takes to start a worker of any kind.
+/// The means to start a worker of any kind.
 struct Workers<'a> {
     workspace: &'a Workspace,
     xception: PathBuf,

@@ -1,4 +1,4 @@
-//! Virtual environments of what is compared with in Python, each made once and kept in the cache.
+//! Virtual environments with the Python software that we compare with, each made once and kept in the cache.
 
 use std::fs;
 use std::io::stderr;
@@ -17,7 +17,7 @@ use crate::fetch::lock::Lock;
 pub struct Environment<'a> {
     /// Its folder in the cache, and its lock.
     pub name: &'a str,
-    /// What it costs, for whoever waits.
+    /// Its size, and time where that is long, for the user who waits.
     pub size: &'a str,
     /// The pinned packages.
     pub requirements: &'a Path,
@@ -25,8 +25,8 @@ pub struct Environment<'a> {
 
 /// The Python of an environment that holds exactly its requirements; makes it by `python` if it is not there.
 ///
-/// It is whole when it has a copy of the requirements, written last. An environment of other
-/// requirements, or one that was interrupted, is made anew.
+/// An environment is complete when it has a copy of its requirements, which is written last. One with other
+/// requirements, or one that was interrupted, is made again.
 ///
 /// # Errors
 ///
@@ -49,10 +49,10 @@ pub fn ensure(cache: &Cache, python: &Path, environment: Environment) -> Result<
     venv.args(["-m", "venv"]).arg(&folder).stdin(Stdio::null()).stdout(stderr());
     let shown = python.display();
     let status =
-        venv.status().with_context(|| format!("cannot run {shown}: name one by --python"))?;
+        venv.status().with_context(|| format!("cannot run {shown}: name one with --python"))?;
     if !status.success() {
         bail!(
-            "`{shown} -m venv` failed ({status}): install Python with venv, or name another by --python"
+            "`{shown} -m venv` failed ({status}): install Python with venv, or name another with --python"
         );
     }
     let mut pip = Command::new(&interpreter);
@@ -63,7 +63,7 @@ pub fn ensure(cache: &Cache, python: &Path, environment: Environment) -> Result<
     if !status.success() {
         return Err(integrity(format!(
             "pip install of {} failed ({status}), see its messages above; without these packages \
-             there is nothing to compare with",
+             the comparison cannot run",
             requirements.display()
         )));
     }

@@ -16,7 +16,7 @@ enum Step {
     Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
     /// `cargo xtask tidy`.
     Tidy,
-    /// libtorch is there, or is fetched.
+    /// Fetches libtorch if it is missing.
     Libtorch,
 }
 

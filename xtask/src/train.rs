@@ -21,12 +21,12 @@ Fetches libtorch if it is missing, tries once to fetch CIFAR-10 if the run wants
 missing, and runs `cargo run --release --package trainer --bin xception -- train ARGS`, with
 `--recipe quick` unless ARGS hold --recipe or --resume.
 
-  --offline  first of all: fetch nothing
+  --offline  fetch nothing (must come first)
 
 Everything else is the trainer's:
 ";
 
-/// Fetches what is missing, and becomes the trainer.
+/// Fetches what is missing, and replaces this process by the trainer.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ fn get_cifar10(workspace: &Workspace, offline: bool) {
     let patience = Patience::one_attempt();
     let context = Context { cache, source: Source::Official, offline, patience };
     if let Err(err) = cifar::fetch(&CIFAR10, &context) {
-        eprintln!("CIFAR-10 cannot be had: {err:#}");
+        eprintln!("CIFAR-10 could not be fetched: {err:#}");
     }
 }
 

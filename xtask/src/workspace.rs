@@ -29,7 +29,7 @@ impl Workspace {
         &self.root
     }
 
-    /// Where the build looks for libtorch unless the user's own `LIBTORCH` says otherwise.
+    /// The path at which the build looks for libtorch, unless the user sets `LIBTORCH`.
     pub fn libtorch_link(&self) -> PathBuf {
         self.root.join("libtorch")
     }
@@ -40,7 +40,7 @@ impl Workspace {
         (!value.as_os_str().is_empty() && value != self.libtorch_link()).then_some(value)
     }
 
-    /// A child that starts in the workspace root, without what cargo told only xtask.
+    /// A child that starts in the workspace root, without the variables that cargo set for xtask alone.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
@@ -49,7 +49,7 @@ impl Workspace {
                 command.env_remove(name);
             }
         }
-        // Seen by build scripts as a change of environment: cargo would build torch-sys again.
+        // A build script takes it for a change of environment, and cargo would build torch-sys again.
         if self.libtorch_of_the_user().is_none() {
             command.env_remove("LIBTORCH");
         }

@@ -1,4 +1,4 @@
-//! What TensorBoard read against what the run wrote, both ways.
+//! Compares the values that TensorBoard read with those that the run wrote, both ways.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,15 +10,15 @@ use super::run_files::Scalar;
 /// Seconds between the clock readings for the two files.
 const SAME_TIME: f64 = 1.0;
 
-/// What the tags of histograms begin with, ahead of the name of a tensor.
+/// The prefix of a histogram's tag, before the name of a tensor.
 const WEIGHTS: &str = "weights/";
 
 /// The result.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What was looked at, a line a kind.
+    /// The values that were compared, one line per kind.
     pub compared: String,
-    /// What does not agree.
+    /// The values that differ.
     pub differences: Vec<String>,
 }
 
@@ -122,7 +122,7 @@ fn scalars(read: &Value, written: &[Scalar], report: &mut Report) {
                 }
             }
             (Some(found), Some(expected)) => report.differ(format!(
-                "{place} is {} time(s) in tb/ and {} time(s) in metrics.jsonl, where once is right",
+                "{place} is {} time(s) in tb/ and {} time(s) in metrics.jsonl, where 1 is expected",
                 found.len(),
                 expected.len()
             )),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_agrees_is_said() {
+    fn equal_values_are_counted() {
         let report = compare(&read(), &written(), Some(&weights()));
         assert_eq!(report.differences, Vec::<String>::new());
         assert_eq!(
@@ -272,7 +272,7 @@ mod tests {
         let moved = ["lr at step 78 is in tb/ only", "lr at step 79 is in metrics.jsonl only"];
         check("/scalars/0/step", json!(78), &moved);
         let twice =
-            "lr at step 79 is 2 time(s) in tb/ and 1 time(s) in metrics.jsonl, where once is right";
+            "lr at step 79 is 2 time(s) in tb/ and 1 time(s) in metrics.jsonl, where 1 is expected";
         check(
             "/scalars/1/tag",
             json!("lr"),

@@ -1,4 +1,4 @@
-//! What a run wrote beside its events: the numbers of `metrics.jsonl`, and how many weights each layer has.
+//! A run's files other than its events: the numbers of `metrics.jsonl`, and how many weights each layer has.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,17 +8,17 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
-/// Keys of a line that say where and when, and are no measurement.
+/// Keys of a line that are no measurement.
 const PLACES: &[&str] = &["time", "step", "epoch"];
 
 /// A number of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scalar {
-    /// What was measured.
+    /// The name of the measurement.
     pub tag: String,
-    /// When, in steps.
+    /// The step.
     pub step: u64,
-    /// When, in seconds since 1970.
+    /// Seconds since 1970.
     pub time: f64,
     /// In the precision of TensorBoard; `None` for what is not finite.
     pub value: Option<f32>,

@@ -1,4 +1,4 @@
-//! What a build needs: libtorch of the right version, a C++ compiler, and pip to fetch the former.
+//! Findings about what a build needs: libtorch of the correct version, a C++ compiler, and pip to fetch libtorch.
 
 use std::env;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What the machine has: data sets, processor features, a GPU, disk space.
+//! Findings about the machine: data sets, processor features, a GPU, disk space.
 
 use std::path::Path;
 use std::process::Command;
@@ -31,10 +31,8 @@ fn data_set(set: &DataSet<'_>, workspace: &Workspace, cache: &Cache) -> Finding 
     let folder = cache.root().join(set.folder);
     match install::state(&folder) {
         State::Whole => {
-            let whose = match install::is_official(&folder) {
-                true => "",
-                false => " (from a mirror, not the official archive)",
-            };
+            let official = install::is_official(&folder);
+            let whose = if official { "" } else { " (from a mirror, not the official archive)" };
             Finding::fine(subject, format!("in {}{whose}", folder.display()))
         }
         State::Absent => {

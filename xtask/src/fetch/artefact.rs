@@ -1,4 +1,4 @@
-//! What is downloaded, pinned by size and SHA-256.
+//! Downloaded files, pinned by size and SHA-256.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub fn is_sum(sha256: &str, pinned: &str) -> bool {
     !pinned.is_empty() && sha256.starts_with(pinned)
 }
 
-/// How long a file may be.
+/// The permitted length of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Pinned.

@@ -20,7 +20,7 @@ pub struct DataSet<'a> {
     pub folder: &'a str,
     /// The official archive.
     pub archive: Artefact<'a>,
-    /// What it may hold.
+    /// The files that it may hold.
     pub files: &'a [Wanted<'a>],
 }
 
@@ -108,7 +108,7 @@ pub const CIFAR100: DataSet<'static> = DataSet {
 ///
 /// # Errors
 ///
-/// When it cannot be had, or is not what it should be; the message says what to do.
+/// When it cannot be fetched, or has the wrong content; the message says what to do.
 pub fn fetch(set: &DataSet<'_>, context: &Context) -> Result<PathBuf> {
     let target = context.cache.root().join(set.folder);
     if is_there(set, &target)? {

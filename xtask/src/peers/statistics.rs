@@ -29,7 +29,7 @@ impl Spread {
         f64::from(batch_size) * 1e3 / self.median
     }
 
-    /// How many times as fast this is as `other`, by the medians.
+    /// The speed relative to `other`, by the medians: 2 is twice as fast.
     pub fn speed_over(&self, other: &Spread) -> f64 {
         other.median / self.median
     }

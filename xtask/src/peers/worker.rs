@@ -32,8 +32,8 @@ impl Worker {
     pub fn start(mut command: Command, log: &Path) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
-        // Alone in its process group: should this process be killed while the worker is stopped, the kernel
-        // ends such an orphaned group by SIGHUP, and no stopped process is left behind.
+        // Alone in its process group: if this process is killed while the worker is stopped, the kernel ends the
+        // orphaned group by SIGHUP, and no stopped process remains.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let program = command.get_program().to_string_lossy().into_owned();
@@ -71,7 +71,7 @@ impl Worker {
     /// When the worker ends, says something else, or takes longer than `limit`.
     pub fn round(&mut self, limit: Duration) -> Result<f64> {
         if let Some(requests) = &mut self.requests {
-            // A worker that is gone is noticed by the missing answer, which knows the reason.
+            // The missing answer of a worker that is gone tells the reason.
             requests.write_all(b"round\n").ok();
         }
         let line = self.line(limit)?;
@@ -92,13 +92,13 @@ impl Worker {
                 let text = String::from_utf8_lossy(&text).into_owned();
                 match text.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
                     Some(reason) => bail!("{reason} ({status})"),
-                    None => bail!("ended without a word ({status})"),
+                    None => bail!("ended without a message ({status})"),
                 }
             }
         }
     }
 
-    /// Takes all cores away from it, until [`Worker::resume`].
+    /// Stops the process, until [`Worker::resume`].
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Worker {
         self.signal("STOP")
     }
 
-    /// Lets it go on.
+    /// Continues the process.
     ///
     /// # Errors
     ///

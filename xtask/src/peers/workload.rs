@@ -1,4 +1,4 @@
-//! What is timed, and who competes: two tables and the command line of each worker.
+//! The workloads and the contenders: two tables, and the command line of each worker.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::failure::usage;
 
-/// What a step is.
+/// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Forward, backward, Adam.
@@ -31,7 +31,7 @@ impl Mode {
 pub struct Workload {
     /// As `--only` takes it.
     pub name: &'static str,
-    /// What a step is.
+    /// The kind of a step.
     pub mode: Mode,
     /// The preset; the Python worker knows its networks by the same names.
     pub network: &'static str,
@@ -59,7 +59,7 @@ pub const WORKLOADS: [Workload; 7] = [
     workload("infer-notebook-128", Mode::Infer, "notebook-cifar10", 128),
 ];
 
-/// The software behind a contender.
+/// The software that a contender runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
     /// This project.
@@ -87,7 +87,7 @@ impl Runtime {
     }
 }
 
-/// What a contender was asked to compute in.
+/// The precision that a contender is asked to compute in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// Single precision throughout.
@@ -116,11 +116,11 @@ pub struct Contender {
     pub name: &'static str,
     /// The software.
     pub runtime: Runtime,
-    /// What it computes in.
+    /// The precision that it computes in.
     pub precision: Precision,
-    /// How PyTorch lays its tensors out; the others choose by themselves.
+    /// The memory format of PyTorch's tensors; other software chooses its own.
     layout: &'static str,
-    /// What it is timed at.
+    /// The kinds of step that it is timed at.
     modes: &'static [Mode],
 }
 
@@ -156,7 +156,7 @@ const CONTENDERS: [Contender; 11] = [
 ];
 
 impl Workload {
-    /// Who competes in it.
+    /// The contenders of this workload.
     pub fn contenders(&self) -> impl Iterator<Item = Contender> {
         let mode = self.mode;
         CONTENDERS.into_iter().filter(move |contender| contender.modes.contains(&mode))
@@ -180,7 +180,7 @@ pub fn select(only: Option<&str>) -> Result<Vec<Workload>> {
     Ok(WORKLOADS.into_iter().filter(|workload| wanted.contains(&workload.name)).collect())
 }
 
-/// What every worker of a run is told.
+/// Settings that all workers of a run share.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Threads of each contender.

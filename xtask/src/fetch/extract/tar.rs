@@ -16,7 +16,7 @@ use crate::fetch::progress::Progress;
 /// A PAX header is a few dozen bytes; this much is still harmless.
 const LONGEST_PAX_HEADER: u64 = 64 << 10;
 
-/// What may come out of an archive.
+/// The files that may come out of an archive.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
     /// The only folder in the archive.
@@ -53,7 +53,7 @@ impl<R: Read> Read for Capped<R> {
 pub fn extract(archive: File, contents: &Contents<'_>, into: &Path) -> Result<()> {
     let bytes: u64 = contents.files.iter().map(|file| file.size.cap()).sum();
     let progress = Progress::extraction(contents.folder, bytes);
-    // Headers and padding are small beside this; a stream that goes on is a bomb.
+    // Headers and padding are small beside this; a stream without end is a bomb.
     let cap = bytes + (16 << 20);
     let stream = GzDecoder::new(BufReader::with_capacity(1 << 20, archive));
     let stream = Capped { stream, cap, left: cap };

@@ -16,7 +16,7 @@ use crate::fetch::progress::Progress;
 /// A file to take out of a zip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pick {
-    /// Where it goes, inside the target folder.
+    /// Its path inside the target folder.
     pub to: PathBuf,
     /// The size it must have, where that is known.
     pub size: Option<u64>,

@@ -13,7 +13,7 @@ use super::table::Wheel;
 use crate::durable;
 use crate::failure::integrity;
 
-/// How pip may be called, in this order.
+/// Ways to call pip, in the order of trying.
 const CALLS: &[&[&str]] = &[&["python3", "-m", "pip"], &["pip3"], &["pip"]];
 
 /// The wheels are for these platforms; pip would otherwise ask for that of the Python it runs in.

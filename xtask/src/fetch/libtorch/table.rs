@@ -95,7 +95,7 @@ const fn zip(
     Zip { platform, variant, archive: Artefact { name, url: Some(url), size, sha256 } }
 }
 
-/// The wheels for a build on Linux x86-64, where the zip cannot be had: the torch wheel is the CUDA
+/// The wheels for a build on Linux x86-64, where the zip cannot be fetched: the torch wheel is the CUDA
 /// one, of which the CPU build takes the part that needs no GPU.
 ///
 /// `None` where there is no such route.
@@ -148,7 +148,7 @@ const CPU_WHEELS: &[Wheel] = &[
     },
 ];
 
-/// What the torch wheel's metadata asks for beyond [`CPU_WHEELS`].
+/// The wheels that the torch wheel's metadata asks for beyond [`CPU_WHEELS`].
 const CUDA_WHEELS: &[Wheel] = &[
     nvidia(
         "nvidia-cublas==13.1.1.3",

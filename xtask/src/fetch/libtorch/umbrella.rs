@@ -1,6 +1,6 @@
 //! `libtorch.so`, the library that tch links by name.
 //!
-//! In the zip it is there, empty but for what it needs. The CUDA wheel's own one needs the GPU
+//! The zip has one, which is empty but for its dependencies. That of the CUDA wheel depends on the GPU
 //! libraries, so a CPU build gets a new one.
 
 use std::env;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// How to get a compiler.
+/// The advice that gets a compiler.
 pub const INSTALL_ONE: &str = "install one (Debian, Ubuntu: `apt install g++`; Fedora: `dnf install \
                                gcc-c++`; macOS: `xcode-select --install`)";
 

@@ -1,4 +1,4 @@
-//! libtorch out of the Python wheel, where the official zip cannot be had.
+//! libtorch out of the Python wheel, where the official zip cannot be fetched.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::fetch::source::{Context, Obtained, Source};
 ///
 /// # Errors
 ///
-/// When they cannot be had, are not what they should be, or there is no compiler for the umbrella.
+/// When they cannot be fetched, have the wrong content, or there is no compiler for the umbrella.
 pub fn install_from(
     wheels: &[Wheel],
     variant: Variant,
