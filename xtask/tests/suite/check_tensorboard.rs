@@ -33,7 +33,7 @@ fn home_with_a_run() -> Home {
     home
 }
 
-/// What the reader prints where it finds `value` at each of `steps`.
+/// The output of a reader that finds `value` at each of `steps`.
 fn finds(home: &Home, value: f64, steps: std::ops::RangeInclusive<u64>) {
     let scalars: Vec<_> = steps
         .map(|step| serde_json::json!({ "tag": "lr", "step": step, "time": 7.25, "value": value }))
@@ -82,8 +82,7 @@ fn it_passes_where_both_say_the_same_and_fails_where_not() {
 fn what_it_refuses() {
     let home = home_with_a_run();
     fs::write(home.path("read"), "Traceback").unwrap();
-    outcome(&mut check(&home))
-        .expect(1, &["TensorBoard's reader printed something else than JSON"]);
+    outcome(&mut check(&home)).expect(1, &["TensorBoard's reader did not print JSON"]);
     fs::remove_file(home.path("read")).unwrap();
     outcome(&mut check(&home)).expect(1, &["TensorBoard's reader failed (exit status: 1)"]);
     fs::write(home.path("run/metrics.jsonl"), "{").unwrap();

@@ -14,7 +14,7 @@ pub(crate) struct Home {
     folder: TempDir,
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -231,7 +231,7 @@ fn what_the_user_put_there_is_left_alone() {
     fs::create_dir_all(own.parent().unwrap()).unwrap();
     fs::write(&own, "mine").unwrap();
     let fetch = ["fetch", "cifar10", "--from", "mirror"];
-    home.run(&fetch).expect(1, &["`cargo xtask fetch` did not put it there: move it away"]);
+    home.run(&fetch).expect(1, &["`cargo xtask fetch` did not put it there: move it elsewhere"]);
     assert_eq!(home.cached(), ["cifar-10-batches-bin/mine.txt"]);
 }
 
@@ -249,7 +249,7 @@ fn offline_says_what_is_missing_and_how_to_get_it() {
 }
 
 #[test]
-fn all_goes_on_after_a_failure() {
+fn all_continues_after_a_failure() {
     let home = Home::new();
     mirror(&home.path("mirror"));
     let outcome = home.run(&["fetch", "all", "--from", "mirror"]);
@@ -259,20 +259,24 @@ fn all_goes_on_after_a_failure() {
     home.has_cifar10();
 }
 
-#[test]
-fn a_command_line_that_cannot_be_is_exit_code_2() {
-    let home = Home::new();
-    for (arguments, expected) in [
-        (&["fetch", "imagenet"][..], "invalid value 'imagenet'"),
-        (&["fetch", "cifar10", "--from", "nowhere"], "--from nowhere: No such file"),
-        (&["fetch", "cifar10", "--from", "ftp://a/b"], "only http and https URLs"),
-        (&["fetch", "cifar10", "--offline", "--from", "https://a.invalid/b"], "--from names a URL"),
-        (&["fetch", "cifar10", "--variant", "cpu"], "--variant is for libtorch only"),
-        (&["golden", "--seeds", "nowhere"], "no such folder"),
-        (&["fly"], "unrecognized subcommand 'fly'"),
-    ] {
-        home.run(arguments).expect(2, &[expected]);
-    }
+/// One test for each command line that ends with exit code 2 and a message.
+macro_rules! usage_errors {
+    ($($name:ident: $arguments:expr => $expected:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            Home::new().run(&$arguments).expect(2, &[$expected]);
+        }
+    )*};
+}
+
+usage_errors! {
+    an_unknown_artefact: ["fetch", "imagenet"] => "invalid value 'imagenet'";
+    a_source_that_is_not_there: ["fetch", "cifar10", "--from", "nowhere"] => "--from nowhere: No such file";
+    a_source_by_ftp: ["fetch", "cifar10", "--from", "ftp://a/b"] => "only http and https URLs";
+    a_url_while_offline: ["fetch", "cifar10", "--offline", "--from", "https://a.invalid/b"] => "--from names a URL";
+    a_variant_of_a_data_set: ["fetch", "cifar10", "--variant", "cpu"] => "--variant is for libtorch only";
+    seeds_that_are_not_there: ["golden", "--seeds", "nowhere"] => "no such folder";
+    an_unknown_command: ["fly"] => "unrecognized subcommand 'fly'";
 }
 
 #[test]

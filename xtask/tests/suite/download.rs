@@ -221,7 +221,7 @@ fn a_wrong_partial_file_is_found_out_and_downloaded_again() {
 }
 
 #[test]
-fn goes_on_after_each_broken_connection() {
+fn resumes_after_each_broken_connection() {
     let case = Case::new(|request, stream, body| {
         let rest = head(request, stream, body, "\"v1\"")?;
         stream.write_all(&rest[..rest.len().min(100_000)])
@@ -238,10 +238,10 @@ fn a_server_that_always_breaks_off_is_given_up_and_the_bytes_are_kept() {
         stream.write_all(&rest[..10_000])
     });
     let err =
-        case.fails("the connection ended too early (4 attempts); the 40 kB that came are kept");
+        case.fails("the connection ended too early (4 attempts); the 40 kB that arrived are kept");
     assert!(matches!(err, DownloadError::Network(_)));
     assert_eq!((case.kept(), case.server.offsets("/file").len()), (40_000, 4));
-    case.fails("the 80 kB that came are kept, and the same command goes on from there");
+    case.fails("the 80 kB that arrived are kept, and the same command resumes from there");
 }
 
 #[test]
@@ -297,15 +297,13 @@ fn wrong_bytes_of_the_right_length_are_deleted() {
 #[test]
 fn without_a_pinned_length_the_end_is_the_servers() {
     for announce in [true, false] {
-        let mut case = Case::new(move |_, stream, body| match announce {
-            true => whole(stream, body),
-            false => respond(stream, "200 OK", &[], body),
+        let mut case = Case::new(move |_, stream, body| {
+            if announce { whole(stream, body) } else { respond(stream, "200 OK", &[], body) }
         });
         case.size = Size::AtMost(LENGTH as u64);
         case.succeeds(&[0]);
-        let mut case = Case::new(move |_, stream, body| match announce {
-            true => whole(stream, body),
-            false => respond(stream, "200 OK", &[], body),
+        let mut case = Case::new(move |_, stream, body| {
+            if announce { whole(stream, body) } else { respond(stream, "200 OK", &[], body) }
         });
         case.size = Size::AtMost(LENGTH as u64 - 1);
         case.fails("at most 299999 bytes");

@@ -74,50 +74,51 @@ fn a_pax_header_changes_neither_name_nor_size() {
     assert_eq!(names, ["a.bin", "provenance.json"]);
 }
 
-#[test]
-fn hostile_entries_are_refused_by_name() {
-    let good = || file("set/a.bin", A);
-    for (hostile, expected) in [
-        (file("/etc/evil", A), "entry \"/etc/evil\" leads out of the folder"),
-        (file("set/../../evil", A), "entry \"set/../../evil\" leads out of the folder"),
-        (entry("../", b'5', 0, b""), "entry \"../\" leads out of the folder"),
-        (
-            entry("set/notes.txt", b'2', 0, b""),
-            "entry \"set/notes.txt\" is a symbolic link, not a regular file",
-        ),
-        (
-            entry("set/notes.txt", b'1', 0, b""),
-            "entry \"set/notes.txt\" is a hard link, not a regular file",
-        ),
-        (entry("set/notes.txt", b'3', 0, b""), "is a device, not a regular file"),
-        (entry("set/notes.txt", b'4', 0, b""), "is a device, not a regular file"),
-        (entry("set/notes.txt", b'6', 0, b""), "is a pipe, not a regular file"),
-        (entry("set/notes.txt", b'S', 0, b""), "is a sparse file, not a regular file"),
-        (entry("x", b'L', 10 << 30, b"long"), "is an overlong name, not a regular file"),
-        (entry("x", b'x', 10 << 30, b"long"), "is an overlong PAX header, not a regular file"),
-        (entry("set/notes.txt", b'Z', 0, b""), "is of type 'Z', not a regular file"),
-        (file("set/a.bin", A), "entry \"a.bin\" comes twice"),
-        (file("set/b.bin", A), "entry \"set/b.bin\" is not one of the known files of set"),
-        (file("a.bin", A), "entry \"a.bin\" is not one of the known files of set"),
-        (file("set/x/a.bin", A), "entry \"set/x/a.bin\" is not one of the known files"),
-        (file("set/notes.txt", &[0; 101]), "has 101 bytes, expected at most 100 bytes"),
-    ] {
-        let err = install_entries(&[good(), hostile]).unwrap_err();
-        assert!(err.contains(expected), "{err}");
-    }
+/// One test for each archive that must be refused with a message.
+macro_rules! refused {
+    ($($name:ident: $entries:expr => $expected:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let err = install_entries(&$entries).unwrap_err();
+            assert!(err.contains($expected), "{err}");
+        }
+    )*};
 }
 
-#[test]
-fn wrong_sizes_and_missing_files_are_refused() {
-    for (entries, expected) in [
-        (vec![file("set/a.bin", &[0; 999])], "has 999 bytes, expected 1000 bytes"),
-        (vec![file("set/a.bin", &[0; 1001])], "has 1001 bytes, expected 1000 bytes"),
-        (vec![file("set/notes.txt", b"")], "\"a.bin\" is not in the archive"),
-        (vec![], "\"a.bin\" is not in the archive"),
-    ] {
-        let err = install_entries(&entries).unwrap_err();
-        assert!(err.contains(expected), "{err}");
-    }
+/// An entry for `notes.txt` that is no regular file, after the file that must be there.
+fn special(kind: u8) -> [Vec<u8>; 2] {
+    [file("set/a.bin", A), entry("set/notes.txt", kind, 0, b"")]
+}
+
+/// A file after the one that must be there.
+fn beside(name: &str, data: &[u8]) -> [Vec<u8>; 2] {
+    [file("set/a.bin", A), file(name, data)]
+}
+
+refused! {
+    an_absolute_path: beside("/etc/evil", A) => "entry \"/etc/evil\" leads out of the folder";
+    a_path_that_climbs_out: beside("set/../../evil", A) => "entry \"set/../../evil\" leads out of the folder";
+    a_folder_above: [file("set/a.bin", A), entry("../", b'5', 0, b"")] => "entry \"../\" leads out of the folder";
+    a_symbolic_link: special(b'2') => "entry \"set/notes.txt\" is a symbolic link, not a regular file";
+    a_hard_link: special(b'1') => "entry \"set/notes.txt\" is a hard link, not a regular file";
+    a_character_device: special(b'3') => "is a device, not a regular file";
+    a_block_device: special(b'4') => "is a device, not a regular file";
+    a_pipe: special(b'6') => "is a pipe, not a regular file";
+    a_sparse_file: special(b'S') => "is a sparse file, not a regular file";
+    an_unknown_type: special(b'Z') => "is of type 'Z', not a regular file";
+    an_overlong_name: [file("set/a.bin", A), entry("x", b'L', 10 << 30, b"long")]
+        => "is an overlong name, not a regular file";
+    an_overlong_pax_header: [file("set/a.bin", A), entry("x", b'x', 10 << 30, b"long")]
+        => "is an overlong PAX header, not a regular file";
+    a_file_that_comes_twice: beside("set/a.bin", A) => "entry \"a.bin\" comes twice";
+    an_unknown_file: beside("set/b.bin", A) => "entry \"set/b.bin\" is not one of the known files of set";
+    a_file_outside_the_folder: beside("a.bin", A) => "entry \"a.bin\" is not one of the known files of set";
+    a_file_in_a_deeper_folder: beside("set/x/a.bin", A) => "entry \"set/x/a.bin\" is not one of the known files";
+    a_file_over_its_cap: beside("set/notes.txt", &[0; 101]) => "has 101 bytes, expected at most 100 bytes";
+    a_file_that_is_too_short: [file("set/a.bin", &[0; 999])] => "has 999 bytes, expected 1000 bytes";
+    a_file_that_is_too_long: [file("set/a.bin", &[0; 1001])] => "has 1001 bytes, expected 1000 bytes";
+    an_archive_without_the_file: [file("set/notes.txt", b"")] => "\"a.bin\" is not in the archive";
+    an_empty_archive: [] => "\"a.bin\" is not in the archive";
 }
 
 #[test]

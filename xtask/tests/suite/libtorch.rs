@@ -187,9 +187,9 @@ fn when_nothing_can_be_reached_both_reasons_are_told() {
     unreachable(&["fetch", "libtorch"]).expect(
         3,
         &[
-            "the official zip cannot be had: https://download.pytorch.org/",
+            "the official zip cannot be fetched: https://download.pytorch.org/",
             "no index",
-            "error: libtorch 2.13.0+cpu cannot be had: https://download.pytorch.org/",
+            "error: libtorch 2.13.0+cpu cannot be fetched: https://download.pytorch.org/",
             "python3 -m pip download failed (exit status: 1), see its messages above",
             "give a copy of the zip or a folder of the wheels with --from PATH_OR_URL",
         ],

@@ -116,7 +116,7 @@ fn sanitize_fails_where_a_test_does() {
 }
 
 #[test]
-fn test_without_cargo_deny_says_so_and_goes_on() {
+fn test_without_cargo_deny_says_so_and_continues() {
     let home = home_with_cargo();
     add_libtorch(&home);
     outcome(command(&home, &["test"]).env("FAIL", "deny"))
@@ -153,11 +153,11 @@ fn train_passes_everything_on_and_returns_the_trainers_exit_code() {
 }
 
 #[test]
-fn train_tries_once_for_cifar10_and_goes_on_without() {
+fn train_tries_once_for_cifar10_and_continues_without() {
     let home = home_with_cargo();
     add_libtorch(&home);
     let reason =
-        "CIFAR-10 cannot be had: https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz: ";
+        "CIFAR-10 could not be fetched: https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz: ";
     outcome(&mut command(&home, &["train"])).expect(0, &[reason]);
     outcome(&mut command(&home, &["train", "--data=cifar10"])).expect(0, &[reason]);
     mirror(&home.path("mirror"));
@@ -216,5 +216,5 @@ fn golden_names_the_missing_package() {
         format!("tests/golden/make_golden.py --seeds {} --out tests/golden", mirror.display());
     assert_eq!(calls(&home), [expected]);
     outcome(&mut command(&home, &["golden", "--seeds", "mirror", "--python", "/no/py"]))
-        .expect(1, &["cannot run /no/py: name one by --python"]);
+        .expect(1, &["cannot run /no/py: name one with --python"]);
 }

@@ -58,7 +58,7 @@ fn contenders_take_turns_and_only_one_runs() {
 }
 
 #[test]
-fn one_that_fails_is_reported_with_its_last_line_and_the_others_go_on() {
+fn one_that_fails_is_reported_with_its_last_line_and_the_others_continue() {
     let folder = tempfile::tempdir().unwrap();
     let good = script("echo '{\"ms_per_step\": 1}'");
     let dies = script("echo first >&2; printf 'last words\\n\\n' >&2; exit 3");
@@ -77,10 +77,10 @@ fn one_that_fails_is_reported_with_its_last_line_and_the_others_go_on() {
     );
     for (outcome, expected) in outcomes.iter().zip([
         "ImportError: no x (exit status: 1)",
-        "ended without a word (exit status: 0)",
+        "ended without a message (exit status: 0)",
         "said \"hello\" where {\"ready\": true} was due",
         "last words (exit status: 3)",
-        "ended without a word (signal: 9 (SIGKILL))",
+        "ended without a message (signal: 9 (SIGKILL))",
         "said \"{\\\"ms_per_step\\\": null}\" where a positive \"ms_per_step\" was due",
         "none",
     ]) {
@@ -216,25 +216,45 @@ fn a_run_makes_the_environment_once_builds_and_writes_tables() {
     outcome(&mut peers(&home, &arguments)).expect(0, &["makes a virtual environment in"]);
 }
 
-#[test]
-fn what_it_refuses() {
+#[track_caller]
+fn usage_error(arguments: &[&str], expected: &str) {
     let home = home_with_contenders();
-    let check = |arguments: &[&str], code, expected| {
-        outcome(&mut peers(&home, arguments)).expect(code, &[expected]);
-    };
-    check(
-        &["--only", "train-all"],
-        2,
-        "--only: no workload `train-all`; there are train-notebook-128,",
-    );
-    check(&["--rounds", "0"], 2, "expected a whole number between 1 and 4096");
-    check(&["--seconds-per-round", "61"], 2, "expected seconds between 0 and 60");
-    check(&["--quick", "--rounds", "3"], 2, "cannot be used with");
+    outcome(&mut peers(&home, arguments)).expect(2, &[expected]);
     assert_eq!(log(&home), Vec::<String>::new());
+}
 
+#[test]
+fn an_unknown_workload_is_a_usage_error() {
+    let expected = "--only: no workload `train-all`; there are train-notebook-128,";
+    usage_error(&["--only", "train-all"], expected);
+}
+
+#[test]
+fn no_rounds_are_a_usage_error() {
+    usage_error(&["--rounds", "0"], "expected a whole number between 1 and 4096");
+}
+
+#[test]
+fn a_round_of_more_than_a_minute_is_a_usage_error() {
+    usage_error(&["--seconds-per-round", "61"], "expected seconds between 0 and 60");
+}
+
+#[test]
+fn quick_has_rounds_of_its_own() {
+    usage_error(&["--quick", "--rounds", "3"], "cannot be used with");
+}
+
+#[test]
+fn a_python_that_is_not_there_is_named() {
+    let home = home_with_contenders();
     let mut missing = home.command(&["peers", "--python", "/no/py"]);
     outcome(missing.env("CARGO", home.path("cargo")))
-        .expect(1, &["cannot run /no/py: name one by --python"]);
+        .expect(1, &["cannot run /no/py: name one with --python"]);
+}
+
+#[test]
+fn an_environment_that_pip_did_not_finish_is_not_whole() {
+    let home = home_with_contenders();
     let mut broken = peers(&home, &[]);
     outcome(broken.env("PIP_FAILS", "9"))
         .expect(3, &["pip install of ", "failed (exit status: 9)"]);

@@ -1,8 +1,8 @@
 //! The error that a command ends with: the sum of the errors of all modules, which `main` prints.
 
-use crate::model_errors::from_model_errors;
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
+use crate::model_errors::from_model_errors;
 use crate::ranks::Failure;
 use crate::stop::ListenError;
 use crate::torch_error::TorchError;

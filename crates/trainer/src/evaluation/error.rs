@@ -1,8 +1,8 @@
 //! Errors of measuring a network on a set.
 
-use crate::model_errors::from_model_errors;
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
+use crate::model_errors::from_model_errors;
 use crate::torch_error::TorchError;
 use crate::{network, ranks};
 
