@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 /// Names under which distributions install it.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-/// How long an answer may take on a machine that is busy with other tests.
+/// The longest that an answer may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What a page looked like.
+/// A page as the browser shows it.
 pub(crate) struct Seen {
     /// Errors and warnings of scripts, styles and the page's own policy, and requests that left the page's file.
     pub(crate) complaints: Vec<String>,
@@ -29,12 +29,12 @@ pub(crate) struct Browser {
     to: ChildStdin,
     from: Receiver<Value>,
     asked: u64,
-    /// Events that came ahead of the answer to a question.
+    /// Events that came before the answer to a question.
     events: Vec<Value>,
     _profile: tempfile::TempDir,
 }
 
-/// Where Chromium is, if anywhere in `PATH`. With `XCEPTION_REQUIRE_BROWSER=1` it must be somewhere.
+/// The path of Chromium, if it is in `PATH`. With `XCEPTION_REQUIRE_BROWSER=1` it must be there.
 pub(crate) fn find() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -108,7 +108,7 @@ impl Browser {
         let url = format!("file://{}", page.canonicalize().expect("the page exists").display());
         self.ask(session, "Page.navigate", json!({ "url": url }));
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
-            let event = self.hear();
+            let event = self.receive();
             self.events.push(event);
         }
         let question = json!({ "expression": expression, "returnByValue": true });
@@ -127,7 +127,7 @@ impl Browser {
         }
         self.to.write_all(format!("{question}\0").as_bytes()).expect("the browser listens");
         loop {
-            let message = self.hear();
+            let message = self.receive();
             if message["id"] == self.asked {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].clone();
@@ -136,7 +136,7 @@ impl Browser {
         }
     }
 
-    fn hear(&mut self) -> Value {
+    fn receive(&mut self) -> Value {
         self.from.recv_timeout(PATIENCE).expect("the browser answers")
     }
 }
@@ -148,7 +148,7 @@ impl Drop for Browser {
     }
 }
 
-/// What `event` says that a page at `url` must never make a browser say.
+/// The complaint in `event`, which a page at `url` must never cause.
 fn complaint(event: &Value, url: &str) -> Option<String> {
     let parameters = &event["params"];
     match event["method"].as_str()? {

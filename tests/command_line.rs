@@ -12,6 +12,7 @@ mod resuming;
 mod terminal;
 mod training;
 
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -47,7 +48,29 @@ fn train_on_one_thread(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a command printed and how it ended.
+/// A folder that the first test that needs it fills, for all tests of this process.
+struct Shared {
+    path: PathBuf,
+    /// Another process that wants the folder waits until this one has ended.
+    _lock: File,
+}
+
+impl Shared {
+    fn new(name: &str, fill: impl FnOnce(&Path)) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let lock = File::create(folder.join(format!("{name}.lock"))).expect("a lock file");
+        lock.lock().expect("a lock");
+        let path = folder.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).expect("the folder of an earlier process goes");
+        }
+        fs::create_dir(&path).expect("a new folder");
+        fill(&path);
+        Self { path, _lock: lock }
+    }
+}
+
+/// The output of a command and its exit code.
 struct Ended {
     code: Option<i32>,
     stdout: String,

@@ -2,7 +2,7 @@
 //!
 //! The golden values are the original's in float64. In float64, in the layout that training uses, we must agree to
 //! nearly the last digit, which leaves no room for another network; in float32, in the original's layout, to the
-//! tolerance that the project promises, but for what lies behind a kink.
+//! tolerance that the project promises, except for values across a kink.
 
 use std::collections::BTreeMap;
 
@@ -77,35 +77,35 @@ impl Subject {
 struct Tolerance {
     /// Of logits, loss and running statistics.
     forward: f64,
-    /// Of gradients, but for those behind a kink.
+    /// Of gradients, except those across a kink.
     gradients: f64,
-    /// What part of the gradients' numbers may lie behind a kink.
-    behind_kinks: f64,
+    /// The part of the gradients' numbers that may lie across a kink.
+    across_kinks: f64,
 }
 
-/// How far a gradient may be off behind a kink: a value that float32 rounding carries to the other side of a ReLU or a
-/// max-pool sends its gradient elsewhere, and the tensors that it came from move by a thousandth with nothing wrong.
+/// The permitted error of a gradient across a kink: a value that float32 rounding carries to the other side of a ReLU or
+/// a max-pool sends its gradient elsewhere, and the tensors that it came from change by a thousandth, correctly.
 /// Which values those are is a matter of the processor; float64, which rounds a billion times finer, knows of none.
-const BEHIND_A_KINK: f64 = 5e-3;
-/// The same behind many.
-const BEHIND_KINKS: f64 = 5e-2;
+const ACROSS_A_KINK: f64 = 5e-3;
+/// The same across many kinks.
+const ACROSS_KINKS: f64 = 5e-2;
 
 /// Nearly the last digit of float64.
-const EXACT: Tolerance = Tolerance { forward: 1e-9, gradients: 1e-9, behind_kinks: 0.0 };
-/// What the project promises in float32.
-const PROMISED: Tolerance = Tolerance { forward: 1e-5, gradients: 1e-5, behind_kinks: 0.05 };
-/// Where norm follows norm, the original's own float32 gradients are up to 1.1e-5 away from its float64 ones when it
-/// computes channels-last, as our kernels always do, and 1.6e-5 with depthwise kernels between the norms
+const EXACT: Tolerance = Tolerance { forward: 1e-9, gradients: 1e-9, across_kinks: 0.0 };
+/// The promise of this project in float32.
+const PROMISED: Tolerance = Tolerance { forward: 1e-5, gradients: 1e-5, across_kinks: 0.05 };
+/// For a norm after a norm: the original's own float32 gradients differ by up to 1.1e-5 from its float64 ones when it
+/// computes channels-last, as our kernels always do, and by 1.6e-5 with depthwise kernels between the norms
 /// (`make_golden.py --conditioning`): no implementation can promise less than that.
 const NORM_AFTER_NORM: Tolerance = Tolerance { gradients: 5e-5, ..PROMISED };
 /// The aligned networks have too many ReLUs for any draw of the images to stay clear of all their kinks in float32 (of
 /// twelve, `make_golden.py --search` finds none that does): gradients there are held to what kinks do, and to the last
 /// digit in float64.
-const DEEP: Tolerance = Tolerance { gradients: BEHIND_KINKS, behind_kinks: 0.0, ..PROMISED };
+const DEEP: Tolerance = Tolerance { gradients: ACROSS_KINKS, across_kinks: 0.0, ..PROMISED };
 /// Told float64, Keras agrees to seven digits only; which of its operations is less exact we have not traced.
-const KERAS_EXACT: Tolerance = Tolerance { forward: 3e-6, gradients: 1e-5, behind_kinks: 0.0 };
-/// What the project promises for it.
-const KERAS: Tolerance = Tolerance { forward: 1e-4, gradients: 1e-4, behind_kinks: 0.05 };
+const KERAS_EXACT: Tolerance = Tolerance { forward: 3e-6, gradients: 1e-5, across_kinks: 0.0 };
+/// The promise of this project for Keras.
+const KERAS: Tolerance = Tolerance { forward: 1e-4, gradients: 1e-4, across_kinks: 0.05 };
 
 /// Checks one preset within the first tolerance in float64, within the second in float32.
 #[track_caller]
@@ -183,15 +183,15 @@ fn check_case(
     }
     assert_eq!(compared, case.gradients.len(), "every gradient of the original is compared");
     let part = errors.found.len() as f64 / errors.compared as f64;
-    if part > tolerance.behind_kinks || (part > 0.0 && errors.largest > BEHIND_A_KINK) {
+    if part > tolerance.across_kinks || (part > 0.0 && errors.largest > ACROSS_A_KINK) {
         found.extend(errors.found);
     } else if !errors.found.is_empty() {
-        eprintln!("taken to lie behind a kink, {:?}:\n{}", case.input, errors.found.join("\n"));
+        eprintln!("taken to lie across a kink, {:?}:\n{}", case.input, errors.found.join("\n"));
     }
     found
 }
 
-/// What is too far from the original.
+/// Values that are too far from the original.
 #[derive(Default)]
 struct Errors {
     tolerance: f64,

@@ -1,4 +1,4 @@
-//! What a golden file holds; `golden/README.md` says what it means.
+//! The contents of a golden file; `golden/README.md` says what they mean.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What `xception bench` says, for people, for programs and for programs that time it in turns.
+//! The output of `xception bench`, for people, for programs and for programs that time it in turns.
 
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{SMALL, binary};
 
-/// Starts both ranks as Slurm's does: who is who in the environment, and nothing about a meeting place.
+/// Starts both ranks as Slurm's does: their numbers in the environment, and no meeting place.
 const SRUN: &str = r#"#!/bin/bash
 export SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=localhost SLURM_STEP_TASKS_PER_NODE=2
 SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & other=$!
@@ -18,7 +18,7 @@ wait "$other"
 exit "$code"
 "#;
 
-/// Notes what it was asked.
+/// Records its arguments.
 const SCONTROL: &str = "#!/bin/bash\necho \"$@\" >>asked\n";
 
 fn deploy(name: &str) -> PathBuf {
@@ -55,7 +55,7 @@ fn submit(folder: &Path, srun: &str, restarts: &str, arguments: &[&str]) -> (Opt
 }
 
 #[test]
-fn a_job_trains_goes_on_and_knows_when_to_begin_again() {
+fn a_job_trains_resumes_and_knows_when_to_begin_again() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let train =

@@ -1,4 +1,4 @@
-//! What a distribution packs beside the binary: completions and manual pages.
+//! Files that a distribution packs beside the binary: completions and manual pages.
 
 use std::fs;
 use std::io::Write;

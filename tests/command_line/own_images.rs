@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use datasets::{Split, synthetic};
 use image::RgbImage;
 use serde_json::Value;
 use tch::{CModule, Kind, Tensor};
+use tempfile::TempDir;
 use xception::weights::{self, Description};
 
-use super::{SMALL, json, xception};
+use super::{SMALL, Shared, json, xception};
 
 /// `count` drawn shapes as PNG files under `root`, a folder for each of their ten classes.
 pub(super) fn write_images(root: &Path, count: usize) {
@@ -25,7 +27,7 @@ pub(super) fn write_images(root: &Path, count: usize) {
     }
 }
 
-/// Runs a command that must end well; what it printed on stderr.
+/// Runs a command that must end well; returns its stderr.
 #[track_caller]
 fn run(folder: &Path, arguments: &[&str]) -> String {
     let ended = xception(folder, arguments);
@@ -33,34 +35,95 @@ fn run(folder: &Path, arguments: &[&str]) -> String {
     ended.stderr
 }
 
-#[test]
-fn a_folder_of_images_becomes_a_classifier() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    write_images(&folder.join("shapes"), 100);
-    fs::write(folder.join("shapes/notes.txt"), "not an image").unwrap();
+const DATA: [&str; 2] = ["--data", "folder:shapes"];
+const TUNE: [&str; 8] =
+    ["--recipe", "finetune", "--weights", "first", "--set", "epochs=3", "--set", "log_every=1"];
 
-    let small = ["--set", SMALL, "--set", "epochs=1", "--set", "batch_size=16"];
-    let data = ["--data", "folder:shapes"];
-    let said = run(folder, &[&["train", "--out", "first"][..], &data, &small].concat());
+/// Images in `shapes`, a run on them in `first`, and in `tuned` one that continues from its weights.
+struct Classifier {
+    folder: Shared,
+    said_by_first: String,
+    said_by_tuned: String,
+}
+
+impl Classifier {
+    fn get() -> &'static Self {
+        static CLASSIFIER: OnceLock<Classifier> = OnceLock::new();
+        CLASSIFIER.get_or_init(|| {
+            let (mut first, mut tuned) = (String::new(), String::new());
+            let folder = Shared::new("classifier", |folder| {
+                write_images(&folder.join("shapes"), 100);
+                fs::write(folder.join("shapes/notes.txt"), "not an image").unwrap();
+                let small = ["--set", SMALL, "--set", "epochs=1", "--set", "batch_size=16"];
+                first = run(folder, &[&["train", "--out", "first"][..], &DATA, &small].concat());
+                // Other images of the same classes, one of them broken.
+                fs::write(folder.join("shapes/disc/broken.png"), "not an image").unwrap();
+                tuned = run(folder, &[&["train", "--out", "tuned"][..], &DATA, &TUNE].concat());
+            });
+            Self { folder, said_by_first: first, said_by_tuned: tuned }
+        })
+    }
+
+    fn path(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// A copy that a test may change.
+    fn copied() -> TempDir {
+        let folder = TempDir::new().unwrap();
+        copy(Self::get().path(), folder.path());
+        folder
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_images_is_split_and_its_images_set_the_size() {
+    let said = &Classifier::get().said_by_first;
     for expected in
         ["no test set there: 20 % of every class are held back", "squares of 32 pixels", "1 files"]
     {
         assert!(said.contains(expected), "{said}");
     }
+}
 
-    // Other images of the same classes, one of them broken, and the network of before.
-    fs::write(folder.join("shapes/disc/broken.png"), "not an image").unwrap();
-    let tuned = ["train", "--recipe", "finetune", "--weights", "first", "--out", "tuned"];
-    let brief = ["--set", "epochs=3", "--set", "log_every=1"];
-    let said = run(folder, &[&tuned[..], &data, &brief].concat());
-    assert!(said.contains("broken.png cannot be decoded"), "{said}");
+#[test]
+fn fine_tuning_takes_network_and_size_from_the_weights() {
+    let folder = Classifier::get().path();
     let config = fs::read_to_string(folder.join("tuned/config.toml")).unwrap();
     assert!(config.contains("width = 0.05"), "the network is the weights': {config}");
     assert!(config.contains("side = 32"), "so is the size of the images: {config}");
-    frozen_parts_stay(folder);
+}
 
+/// Fine-tuning leaves the statistics as they came, and changes the kernels below the head in its last epoch.
+#[test]
+fn fine_tuning_leaves_frozen_parts_alone() {
+    let read = |run: &str| {
+        weights::read(&Classifier::get().path().join(run).join("last.safetensors")).unwrap().0
+    };
+    let (before, after) = (read("first"), read("tuned"));
+    for (name, tensor) in &before {
+        let same = tensor.equal(&after[name]);
+        assert_eq!(same, name.contains("running_"), "{name}");
+    }
+}
+
+#[test]
+fn a_broken_image_is_named_once_and_left_out() {
+    let Classifier { said_by_tuned: said, .. } = Classifier::get();
     assert_eq!(said.matches("broken.png cannot be decoded").count(), 1, "once is enough: {said}");
+    let folder = Classifier::get().path();
     let results: Value =
         serde_json::from_slice(&fs::read(folder.join("tuned/results.json")).unwrap()).unwrap();
     let left_out = results["left_out"]["train"].as_array().unwrap().iter();
@@ -69,36 +132,57 @@ fn a_folder_of_images_becomes_a_classifier() {
     assert!(left_out[0].as_str().unwrap().ends_with("disc/broken.png") && left_out.len() == 1);
     let report = fs::read_to_string(folder.join("tuned/report.html")).unwrap();
     assert!(report.contains("Images that cannot be read.") && report.contains("disc/broken.png"));
-
-    check_refusals(folder, &[&tuned[1..5], &data, &brief].concat());
-    check_measuring(folder);
-    check_exports(folder);
-    check_explanation(folder);
 }
 
-/// What cannot be meant is refused, and leaves no folder that looks like a run.
-fn check_refusals(folder: &Path, tune: &[&str]) {
-    let refused = |arguments: &[&str], code: i32, expected: &str| {
-        let ended = xception(folder, &[&["train", "--out", "refused"], tune, arguments].concat());
-        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
-        assert!(ended.stderr.contains(expected), "{expected:?}: {}", ended.stderr);
-        assert!(!folder.join("refused").exists(), "{arguments:?} leaves a folder");
-    };
-    refused(&["--set", "input.broken=refuse"], 3, "broken.png cannot be decoded");
-    refused(&["--preset", "xception"], 2, "holds weights of preset 'cifar'");
-    fs::create_dir(folder.join("shapes/zebra")).unwrap();
-    fs::write(folder.join("shapes/zebra/1.png"), "no").unwrap();
-    fs::write(folder.join("shapes/zebra/2.png"), "").unwrap();
-    refused(&[], 3, "not one of the 1 training images of class 'zebra' can be read");
+/// Fine-tuning with `arguments` is refused, and leaves no folder that looks like a run.
+#[track_caller]
+fn refused(folder: &Path, arguments: &[&str], code: i32, expected: &str) {
+    let tune = [&["train", "--out", "refused"], &DATA[..], &TUNE, arguments].concat();
+    let ended = xception(folder, &tune);
+    assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
+    assert!(ended.stderr.contains(expected), "{expected:?}: {}", ended.stderr);
+    assert!(!folder.join("refused").exists(), "{arguments:?} leaves a folder");
+}
+
+#[test]
+fn a_broken_image_may_be_refused() {
+    let broken = ["--set", "input.broken=refuse"];
+    refused(Classifier::get().path(), &broken, 3, "broken.png cannot be decoded");
+}
+
+#[test]
+fn another_preset_than_that_of_the_weights_is_refused() {
+    let other = ["--preset", "xception"];
+    refused(Classifier::get().path(), &other, 2, "holds weights of preset 'cifar'");
+}
+
+#[test]
+fn a_class_without_a_readable_image_is_refused() {
+    let folder = Classifier::copied();
+    let zebra = folder.path().join("shapes/zebra");
+    fs::create_dir(&zebra).unwrap();
+    fs::write(zebra.join("1.png"), "no").unwrap();
+    fs::write(zebra.join("2.png"), "").unwrap();
+    let expected = "not one of the 1 training images of class 'zebra' can be read";
+    refused(folder.path(), &[], 3, expected);
+}
+
+#[test]
+fn a_head_of_other_classes_cannot_be_kept() {
+    let folder = Classifier::copied();
+    let zebra = folder.path().join("shapes/zebra");
+    fs::create_dir(&zebra).unwrap();
     for number in [1, 2] {
-        RgbImage::new(3, 3).save(folder.join(format!("shapes/zebra/{number}.png"))).unwrap();
+        RgbImage::new(3, 3).save(zebra.join(format!("{number}.png"))).unwrap();
     }
-    refused(&["--set", "transfer.head=kept"], 2, "tells other classes apart");
-    fs::remove_dir_all(folder.join("shapes/zebra")).unwrap();
+    refused(folder.path(), &["--set", "transfer.head=kept"], 2, "tells other classes apart");
 }
 
-/// Classes go by their names, whatever else a folder holds or lacks.
-fn check_measuring(folder: &Path) {
+/// Whatever else a folder holds or lacks.
+#[test]
+fn eval_goes_by_the_names_of_classes() {
+    let folder = Classifier::copied();
+    let folder = folder.path();
     let measure = |more: &[&str]| {
         xception(folder, &[&["eval", "--weights", "tuned", "--json"], more].concat())
     };
@@ -139,18 +223,10 @@ fn check_measuring(folder: &Path) {
     fs::rename(folder.join("some").join(other), folder.join("shapes").join(other)).unwrap();
 }
 
-/// Fine-tuning leaves the statistics as they came, and moves the kernels behind the head in the end.
-fn frozen_parts_stay(folder: &Path) {
-    let read = |run: &str| weights::read(&folder.join(run).join("last.safetensors")).unwrap().0;
-    let (before, after) = (read("first"), read("tuned"));
-    for (name, tensor) in &before {
-        let same = tensor.equal(&after[name]);
-        assert_eq!(same, name.contains("running_"), "{name}");
-    }
-}
-
-/// TorchScript answers in libtorch as `predict` does; ONNX says what it takes (`cargo xtask check-weights` runs it).
-fn check_exports(folder: &Path) {
+#[test]
+fn torch_script_answers_in_libtorch_as_predict_does() {
+    let folder = Classifier::copied();
+    let folder = folder.path();
     let image = some_image(folder);
     run(folder, &["export", "--weights", "tuned", "--out", "tuned.pt"]);
     let predicted = json(&xception(
@@ -174,18 +250,32 @@ fn check_exports(folder: &Path) {
         let found = probabilities.double_value(&[0, class]);
         assert!((found - expected).abs() < 1e-5, "class {class}: {found}, predicted {expected}");
     }
+}
 
+/// `cargo xtask check-weights` runs it.
+#[test]
+fn onnx_says_what_it_takes() {
+    let folder = Classifier::copied();
+    let folder = folder.path();
     run(folder, &["export", "--weights", "tuned", "--out", "tuned.onnx"]);
     let onnx = fs::read(folder.join("tuned.onnx")).unwrap();
     for word in ["images", "logits", "class_names", "GlobalAveragePool"] {
         assert!(onnx.windows(word.len()).any(|bytes| bytes == word.as_bytes()), "no {word}");
     }
-    let refused = xception(folder, &["export", "--weights", "tuned", "--out", "tuned.bin"]);
+}
+
+#[test]
+fn an_unknown_format_is_not_exported() {
+    let export = ["export", "--weights", "tuned", "--out", "tuned.bin"];
+    let refused = xception(Classifier::get().path(), &export);
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("end it in .onnx or .pt"), "{}", refused.stderr);
 }
 
-fn check_explanation(folder: &Path) {
+#[test]
+fn an_explanation_is_drawn_over_the_image() {
+    let folder = Classifier::copied();
+    let folder = folder.path();
     let image = some_image(folder);
     let explain = ["explain", "--weights", "tuned", "--out", "maps", "--json", &image];
     let document: Value = json(&xception(folder, &explain));
@@ -209,7 +299,7 @@ fn some_image(folder: &Path) -> String {
 }
 
 #[test]
-fn a_study_trains_every_variant_and_goes_on_where_it_stopped() {
+fn a_study_trains_every_variant_and_resumes_where_it_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_images(&folder.join("shapes"), 60);

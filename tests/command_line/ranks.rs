@@ -29,7 +29,7 @@ const RUN: [&str; 10] = [
     "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 1, 1] }",
 ];
 
-/// Nobody may wait longer for somebody who is gone.
+/// The longest that a rank may wait for one that is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `xception train` as `rank` of two, with `changes` to the environment that a launcher makes.
@@ -62,7 +62,7 @@ fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// How it ended, and what it said on stdout and stderr.
+/// Its exit code, stdout and stderr.
 fn ended(child: Child) -> (Option<i32>, String, String) {
     let output = child.wait_with_output().unwrap();
     let [stdout, stderr] =
@@ -70,7 +70,7 @@ fn ended(child: Child) -> (Option<i32>, String, String) {
     (output.status.code(), stdout, stderr)
 }
 
-/// Waits for `child` no longer than is allowed; how it ended, and what it said on stderr.
+/// Waits for `child` no longer than is allowed; returns its exit code and stderr.
 fn ended_in_time(child: &mut Child) -> (Option<i32>, String) {
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -104,7 +104,7 @@ fn weights(run: &Path) -> Vec<u8> {
     fs::read(run.join("last.safetensors")).unwrap()
 }
 
-/// Trains to the end; what rank 0 said on stderr.
+/// Trains to the end; returns rank 0's stderr.
 #[track_caller]
 fn train(folder: &Path, arguments: &[&str]) -> String {
     let [leader, other] = ranks(folder, arguments);
@@ -147,10 +147,10 @@ fn statistics_may_be_those_of_all_ranks_and_the_rate_its_own() {
     assert!(said.contains("2 ranks, learning rate as it is (ranks.learning_rate)"), "{said}");
 }
 
-/// A killed rank and a stopped one, each of the two: the other leaves and says who it was, and the run goes on from its
-/// last checkpoint to the weights of a run that nobody disturbed.
+/// A killed rank and a stopped one, each of the two: the other leaves and names it, and the run resumes from its last
+/// checkpoint to the weights of an undisturbed run.
 #[test]
-fn who_is_gone_is_named_and_the_run_goes_on() {
+fn a_rank_that_is_gone_is_named_and_the_run_resumes() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     train(folder, &[RUN.as_slice(), &["--out", "straight"]].concat());
@@ -168,7 +168,7 @@ fn who_is_gone_is_named_and_the_run_goes_on() {
         assert_eq!(code, Some(7), "{said}");
         assert!(said.contains(&format!("rank {gone} of 2")), "{name} {gone}: {said}");
         assert!(
-            said.contains("resume from the last checkpoint with `xception train --resume run`"),
+            said.contains("go on from the last checkpoint with `xception train --resume run`"),
             "{said}"
         );
         pair = ranks(folder, &["--resume", "run", "--set", "checkpoints.every_minutes=0"]);
@@ -181,7 +181,7 @@ fn who_is_gone_is_named_and_the_run_goes_on() {
 }
 
 #[test]
-fn asked_to_stop_all_ranks_stop_after_the_same_step_and_one_can_go_on_alone() {
+fn asked_to_stop_all_ranks_stop_after_the_same_step_and_one_can_resume_alone() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let [mut leader, mut other] = ranks(folder, &[RUN.as_slice(), &["--out", "run"]].concat());
@@ -202,9 +202,9 @@ fn asked_to_stop_all_ranks_stop_after_the_same_step_and_one_can_go_on_alone() {
         "{}",
         refused.stderr
     );
-    let went_on = alone(&["--set", "batch_size=128"]);
-    assert_eq!(went_on.code, Some(0), "{}", went_on.stderr);
-    assert!(went_on.stderr.contains("in batches of 128 · 158 steps"), "{}", went_on.stderr);
+    let resumed = alone(&["--set", "batch_size=128"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("in batches of 128 · 158 steps"), "{}", resumed.stderr);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn ranks_that_differ_are_refused_and_leave_no_folder() {
 }
 
 #[test]
-fn a_launcher_hears_what_went_wrong() {
+fn a_launcher_is_told_the_error() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let port = port();

@@ -29,32 +29,32 @@ fn check(arguments: &[&str], code: i32, expected: &[&str]) {
     check_in(|_| {}, arguments, code, expected);
 }
 
-#[test]
-fn usage_is_code_2() {
-    check(&["trian"], 2, &["unrecognized subcommand 'trian'", "similar", "train"]);
-    check(&["train", "--epochs", "3"], 2, &["unexpected argument '--epochs'"]);
-    check(
-        &["train", "--recipe", "quik"],
-        2,
-        &["recipe quik: unknown (did you mean 'quick'?); known are quick, notebook"],
-    );
-    check(&["train", "--set", "schedule.peek=1"], 2, &["recipe quick: unknown field `peek`"]);
-    check(&["train", "--preset", "resnet"], 2, &["unknown preset 'resnet'; known are xception"]);
-    check(
-        &["train", "--data", "imagenet"],
-        2,
-        &["unknown data set 'imagenet'; known are auto, cifar10[:DIR]"],
-    );
-    check(
-        &["summary", "--preset", "xception", "--input", "5"],
-        2,
-        &["input of 5 pixels is too small"],
-    );
-    check(&["bench", "--batch-size", "0"], 2, &["invalid value '0' for '--batch-size"]);
-    check(&["bench", "--threads", "0"], 2, &["invalid value '0' for '--threads"]);
-    check(&["bench", "--on-request", "3601"], 2, &["expected seconds between 0 and 3600"]);
-    check(&["bench", "--on-request", "1", "--json"], 2, &["cannot be used with '--json'"]);
-    check(&["eval", "--weights", "."], 2, &["is a folder without last.safetensors"]);
+/// One test for each command line that ends with exit code 2.
+macro_rules! usage_errors {
+    ($($name:ident: $arguments:expr => $expected:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            check(&$arguments, 2, &$expected);
+        }
+    )*};
+}
+
+usage_errors! {
+    an_unknown_command: ["trian"] => ["unrecognized subcommand 'trian'", "similar", "train"];
+    an_unknown_flag: ["train", "--epochs", "3"] => ["unexpected argument '--epochs'"];
+    an_unknown_recipe: ["train", "--recipe", "quik"]
+        => ["recipe quik: unknown (did you mean 'quick'?); known are quick, notebook"];
+    an_unknown_key: ["train", "--set", "schedule.peek=1"] => ["recipe quick: unknown field `peek`"];
+    an_unknown_preset: ["train", "--preset", "resnet"] => ["unknown preset 'resnet'; known are xception"];
+    an_unknown_data_set: ["train", "--data", "imagenet"]
+        => ["unknown data set 'imagenet'; known are auto, cifar10[:DIR]"];
+    an_input_that_is_too_small: ["summary", "--preset", "xception", "--input", "5"]
+        => ["input of 5 pixels is too small"];
+    an_empty_batch: ["bench", "--batch-size", "0"] => ["invalid value '0' for '--batch-size"];
+    no_threads: ["bench", "--threads", "0"] => ["invalid value '0' for '--threads"];
+    a_round_of_more_than_an_hour: ["bench", "--on-request", "3601"] => ["expected seconds between 0 and 3600"];
+    rounds_as_one_document: ["bench", "--on-request", "1", "--json"] => ["cannot be used with '--json'"];
+    a_folder_without_weights: ["eval", "--weights", "."] => ["is a folder without last.safetensors"];
 }
 
 #[test]
@@ -105,42 +105,24 @@ fn weights(folder: &Path, alter: impl Fn(&mut Vec<u8>)) {
     fs::write(&path, bytes).unwrap();
 }
 
+const EVAL: [&str; 5] = ["eval", "--weights", "w.safetensors", "--data", "synthetic"];
+const EVAL_AS_XCEPTION: [&str; 7] =
+    ["eval", "--weights", "w.safetensors", "--data", "synthetic", "--preset", "xception"];
+
 #[test]
-fn weights_that_cannot_be_used_are_named() {
-    let eval = ["eval", "--weights", "w.safetensors", "--data", "synthetic"];
-    let as_xception = [&eval[..], &["--preset", "xception"]].concat();
-    check(&eval, 3, &["cannot read w.safetensors: No such file"]);
+fn weights_that_are_not_there_are_named() {
+    check(&EVAL, 3, &["cannot read w.safetensors: No such file"]);
     check(&["eval", "--weights", "nope"], 3, &["`cargo xtask fetch weights` names the published"]);
-    check_in(
-        |folder| weights(folder, |_| {}),
-        &eval,
-        2,
-        &["w.safetensors does not say which network it belongs to; add --preset"],
-    );
-    check_in(
-        |folder| weights(folder, |_| {}),
-        &as_xception,
-        3,
-        &["do not fit the model in", "of another shape", "… and"],
-    );
-    check_in(
-        |folder| weights(folder, |bytes| bytes.truncate(1000)),
-        &as_xception,
-        3,
-        &["w.safetensors is not a valid safetensors file: it is cut off"],
-    );
-    for (text, expected) in [
-        (
-            "hello",
-            "w.safetensors holds no weights (safetensors, PyTorch's .pth or Keras's .h5): it begins with",
-        ),
-        ("", "it is empty"),
-        ("<!DOCTYPE html>\n<html>404</html>", "it is a web page"),
-        ("version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "`git lfs pull`"),
-    ] {
-        let prepare = |folder: &Path| fs::write(folder.join("w.safetensors"), text).unwrap();
-        check_in(prepare, &eval, 3, &[expected]);
-    }
+}
+
+#[test]
+fn weights_of_an_unknown_network_need_a_preset() {
+    let expected = ["w.safetensors does not say which network it belongs to; add --preset"];
+    check_in(|folder| weights(folder, |_| {}), &EVAL, 2, &expected);
+}
+
+#[test]
+fn fine_tuning_weights_of_an_unknown_network_needs_a_preset() {
     let tune =
         ["train", "--recipe", "finetune", "--weights", "w.safetensors", "--data", "synthetic"];
     let expected = ["does not say which network it belongs to", "taken; add --preset"];
@@ -148,39 +130,75 @@ fn weights_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn images_that_cannot_be_read_are_named() {
+fn weights_of_another_network_do_not_fit() {
+    let expected = ["do not fit the model in", "of another shape", "… and"];
+    check_in(|folder| weights(folder, |_| {}), &EVAL_AS_XCEPTION, 3, &expected);
+}
+
+#[test]
+fn weights_that_are_cut_off_are_named() {
+    let expected = ["w.safetensors is not a valid safetensors file: it is cut off"];
+    let prepare = |folder: &Path| weights(folder, |bytes| bytes.truncate(1000));
+    check_in(prepare, &EVAL_AS_XCEPTION, 3, &expected);
+}
+
+/// One test for each file that holds no weights.
+macro_rules! no_weights {
+    ($($name:ident: $text:expr => $expected:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let prepare = |folder: &Path| fs::write(folder.join("w.safetensors"), $text).unwrap();
+            check_in(prepare, &EVAL, 3, &[$expected]);
+        }
+    )*};
+}
+
+no_weights! {
+    a_text: "hello"
+        => "w.safetensors holds no weights (safetensors, PyTorch's .pth or Keras's .h5): it begins with";
+    an_empty_file: "" => "it is empty";
+    a_web_page: "<!DOCTYPE html>\n<html>404</html>" => "it is a web page";
+    a_pointer_of_git_lfs: "version https://git-lfs.github.com/spec/v1\noid sha256:1\n" => "`git lfs pull`";
+}
+
+/// Predicts for `input` beside usable weights, a text that is called an image, and a tensor without four dimensions.
+#[track_caller]
+fn check_input(input: &str, expected: &[&str]) {
     let prepare = |folder: &Path| {
         let golden = crate::golden_file::Golden::open("plain-shared");
         let spec = crate::golden::spec(&golden);
-        let tensors = xception::import::import(
-            &spec,
-            &crate::golden::state_dict(&golden),
-            &Default::default(),
-        )
-        .unwrap();
-        xception::weights::write(&folder.join("w.safetensors"), &tensors, &Default::default())
-            .unwrap();
-        fs::write(folder.join("text.png"), "not an image").unwrap();
+        let state = crate::golden::state_dict(&golden);
+        let tensors = xception::import::import(&spec, &state, &Default::default()).unwrap();
         let flat = [("input".to_string(), tch::Tensor::from_slice(&[1.0_f32, 2.0]))].into();
-        xception::weights::write(&folder.join("flat.safetensors"), &flat, &Default::default())
-            .unwrap();
+        for (name, tensors) in [("w.safetensors", tensors), ("flat.safetensors", flat)] {
+            xception::weights::write(&folder.join(name), &tensors, &Default::default()).unwrap();
+        }
+        fs::write(folder.join("text.png"), "not an image").unwrap();
     };
-    let predict =
-        |input| ["predict", "--weights", "w.safetensors", "--preset", "plain-shared", input];
-    check_in(
-        prepare,
-        &predict("text.png"),
-        3,
-        &["text.png cannot be decoded: ", "JPEG, PNG, WebP and BMP are read"],
-    );
-    check_in(prepare, &predict("absent.png"), 3, &["cannot read absent.png: No such file"]);
-    check_in(
-        prepare,
-        &predict("flat.safetensors"),
-        3,
-        &["input must be [N, 3, H, W] of float32, is [2] of Float"],
-    );
-    check_in(prepare, &predict("w.safetensors"), 3, &["it holds no tensor named input"]);
+    let predict = ["predict", "--weights", "w.safetensors", "--preset", "plain-shared", input];
+    check_in(prepare, &predict, 3, expected);
+}
+
+#[test]
+fn an_image_that_cannot_be_decoded_is_named() {
+    let expected = ["text.png cannot be decoded: ", "JPEG, PNG, WebP and BMP are read"];
+    check_input("text.png", &expected);
+}
+
+#[test]
+fn an_image_that_is_not_there_is_named() {
+    check_input("absent.png", &["cannot read absent.png: No such file"]);
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_named() {
+    let expected = ["input must be [N, 3, H, W] of float32, is [2] of Float"];
+    check_input("flat.safetensors", &expected);
+}
+
+#[test]
+fn a_file_without_the_tensor_is_named() {
+    check_input("w.safetensors", &["it holds no tensor named input"]);
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn an_interrupted_run_shows_what_there_is() {
         assert!(!page.contains(&format!("id=\"{section}\"")), "{section}");
     }
 
-    // Killed ahead of the first line.
+    // Killed before the first line.
     leave(&folder.join("new"), &Left { evaluated: false, epochs: 0, ..FINISHED });
     let page = self::page(folder, &xception(folder, &["report", "new"]), "new/report.html");
     has(

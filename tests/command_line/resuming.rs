@@ -57,7 +57,7 @@ const NETWORK: [&str; 4] = [
     "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 1, 1] }",
 ];
 
-/// How a process is ended.
+/// The signal that ends a process.
 #[derive(Debug, Clone, Copy)]
 enum Signal {
     Kill,
@@ -74,7 +74,7 @@ fn start(folder: &Path, arguments: &[&str]) -> Child {
         .expect("the binary starts")
 }
 
-/// Waits until `ready` and sends `signal`; how the process ended, and what it said.
+/// Waits until `ready` and sends `signal`; returns the exit code and stderr.
 fn end(mut child: Child, signal: Signal, ready: impl Fn() -> bool) -> (Option<i32>, String) {
     let patience = Instant::now() + Duration::from_secs(120);
     while !ready() && child.try_wait().unwrap().is_none() {
@@ -94,7 +94,7 @@ fn end(mut child: Child, signal: Signal, ready: impl Fn() -> bool) -> (Option<i3
     (status.code(), said)
 }
 
-/// Lines of `metrics.jsonl`, but for what a clock has to do with.
+/// Lines of `metrics.jsonl`, without the values that depend on a clock.
 fn metrics(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
     // The last line may be on its way.
@@ -117,7 +117,7 @@ fn measured(run: &Path) -> usize {
     metrics(run).iter().filter(|line| line.get("val/loss").is_some()).count()
 }
 
-/// How often the run was gone on with.
+/// The times that the run was resumed.
 fn resumed(run: &Path) -> Vec<Value> {
     let text = fs::read(run.join("env.json")).unwrap_or_default();
     let document = serde_json::from_slice::<Value>(&text).unwrap_or_default();
@@ -136,7 +136,7 @@ fn saving(run: &Path) -> bool {
     checkpoints(run).iter().any(|path| path.extension().is_some_and(|end| end == "tmp"))
 }
 
-/// The files of the last checkpoint that tell nothing of the clock: position, weights, optimizer, average.
+/// The files of the last checkpoint that do not depend on a clock: position, weights, optimizer, average.
 fn last_checkpoint(run: &Path) -> Vec<Option<Vec<u8>>> {
     let last = checkpoints(run).pop().expect("a checkpoint");
     assert!(last.join("manifest.json.sha256").is_file());
@@ -156,7 +156,7 @@ fn interrupted_runs_end_as_straight_ones_to_the_bit() {
         let resume = ["--resume", "run"];
         let often = ["--resume", "run", "--set", "checkpoints.every_minutes=0"];
 
-        // Ahead of the first checkpoint: nothing is saved, and the run begins anew.
+        // Before the first checkpoint: nothing is saved, and the run starts again.
         let (code, _) = end(child, Signal::Kill, || step(&run) >= 10);
         assert_eq!((code, checkpoints(&run).len()), (None, 0));
         // Inside an epoch, asked to.
@@ -252,7 +252,7 @@ fn a_killed_run_always_has_its_last_step_or_the_one_before() {
 }
 
 #[test]
-fn a_run_does_not_go_on_as_another_one() {
+fn a_run_does_not_resume_as_another_one() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let begin: Vec<&str> = RECIPES[0].iter().chain(&NETWORK).copied().collect();
@@ -292,10 +292,10 @@ fn a_run_does_not_go_on_as_another_one() {
     let only = checkpoints(&run).pop().unwrap();
     let state = fs::read(only.join("state.json")).unwrap();
     fs::write(only.join("state.json"), &state[1..]).unwrap();
-    refused(&[], 4, &["skipped", "state.json has", "no valid checkpoint"]);
+    refused(&[], 4, &["passed over", "state.json has", "no valid checkpoint"]);
     fs::write(only.join("state.json"), state).unwrap();
 
-    // Ahead of its first checkpoint a run is begun again as it was meant to be, or not at all.
+    // Before its first checkpoint a run starts again with the same settings, or not at all.
     let log = fs::read(run.join("metrics.jsonl")).unwrap();
     fs::rename(run.join("checkpoints"), folder.join("aside")).unwrap();
     refused(

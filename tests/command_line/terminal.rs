@@ -1,4 +1,4 @@
-//! What a person sees: colours and a bar on a terminal, neither in a pipe.
+//! Colours and a bar on a terminal, neither in a pipe.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ const VARIABLES: [&str; 5] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM", 
 
 const RED_ERROR: &str = "\x1b[1;31merror: ";
 
-/// What a command that cannot find its weights says on stderr into a pipe, with these variables set.
+/// The stderr, in a pipe, of a command that cannot find its weights, with these variables set.
 fn complaint(variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(binary());
     VARIABLES.iter().for_each(|name| {
@@ -19,7 +19,7 @@ fn complaint(variables: &[(&str, &str)]) -> String {
     String::from_utf8(command.output().unwrap().stderr).unwrap()
 }
 
-/// What `xception` with `arguments`, in words, sends to a terminal of 100 columns; `None` where no `script` can make one.
+/// The output of `xception` with `arguments`, in words, to a terminal of 100 columns; `None` without the program `script`.
 fn on_a_terminal(variables: &[(&str, &str)], arguments: &str) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let shell = format!("stty cols 100 rows 30; exec '{}' {arguments}", binary().display());

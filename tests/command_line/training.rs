@@ -1,11 +1,13 @@
-//! A whole small run on the synthetic set, and what can be done with what it leaves.
+//! A whole small run on the synthetic set: its output, its files, and the uses of its weights.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
-use super::{json, xception};
+use super::{Ended, Shared, json, xception};
 
 /// The smallest network, one epoch.
 const SMALL: [&str; 10] = [
@@ -21,32 +23,55 @@ const SMALL: [&str; 10] = [
     "--quiet",
 ];
 
+/// A run that every test here reads.
+struct Finished {
+    folder: Shared,
+    ended: Ended,
+}
+
+impl Finished {
+    fn get() -> &'static Self {
+        static FINISHED: OnceLock<Finished> = OnceLock::new();
+        FINISHED.get_or_init(|| {
+            let mut ended = None;
+            let folder = Shared::new("finished", |folder| ended = Some(xception(folder, &SMALL)));
+            let ended = ended.expect("it was run");
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            Self { folder, ended }
+        })
+    }
+
+    fn run(&self) -> PathBuf {
+        self.folder.path.join("run")
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.run().join(name)).unwrap()
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_str(&self.text(name)).unwrap()
+    }
+}
+
+/// Nobody may take the synthetic set for CIFAR-10.
 #[test]
-fn a_run_leaves_what_it_promises_and_its_weights_can_be_used() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let run = xception(folder, &SMALL);
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
+fn a_run_says_that_its_images_are_synthetic() {
+    let Ended { stdout, stderr, .. } = &Finished::get().ended;
+    let warning = "CIFAR-10 WAS NOT FOUND: training on the SYNTHETIC set";
+    assert!(stderr.contains(warning), "{stderr}");
+    let result = "synthetic test accuracy (synthetic images, NOT CIFAR-10): ";
+    assert!(stdout.contains(result), "{stdout}");
+    assert!(stdout.contains("Rows are the true classes"), "{stdout}");
+}
 
-    // Nobody may take this for CIFAR-10.
-    assert!(
-        run.stderr.contains("CIFAR-10 WAS NOT FOUND: training on the SYNTHETIC set"),
-        "{}",
-        run.stderr
-    );
-    assert!(
-        run.stdout.contains("synthetic test accuracy (synthetic images, NOT CIFAR-10): "),
-        "{}",
-        run.stdout
-    );
-    assert!(run.stdout.contains("Rows are the true classes"), "{}", run.stdout);
-
-    let results = read(&folder.join("run/results.json"));
-    let config = fs::read_to_string(folder.join("run/config.toml")).unwrap();
+#[test]
+fn a_run_leaves_all_its_files() {
+    let run = Finished::get();
+    let config = run.text("config.toml");
     assert!(config.contains("data = \"synthetic\"") && config.contains("epochs = 1\n"), "{config}");
-    assert_eq!(read(&folder.join("run/env.json"))["seed"], 0);
-    check_metrics(&fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap(), &results);
-    let mut names: Vec<String> = fs::read_dir(folder.join("run"))
+    assert_eq!(run.json("env.json")["seed"], 0);
+    let mut names: Vec<String> = fs::read_dir(run.run())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -67,45 +92,25 @@ fn a_run_leaves_what_it_promises_and_its_weights_can_be_used() {
             "tb"
         ]
     );
+}
 
-    // What is in it is for `cargo xtask check-tensorboard` to say.
-    let [events] = &fs::read_dir(folder.join("run/tb")).unwrap().collect::<Vec<_>>()[..] else {
+/// `cargo xtask check-tensorboard` checks the values.
+#[test]
+fn a_run_leaves_one_event_file_with_every_kind_of_event() {
+    let [events] = &fs::read_dir(Finished::get().run().join("tb")).unwrap().collect::<Vec<_>>()[..]
+    else {
         panic!("a run has one event file");
     };
     let events = fs::read(events.as_ref().unwrap().path()).unwrap();
     for tag in ["train/loss", "val/acc1", "samples/train", "weights/conv1.weight"] {
         assert!(events.windows(tag.len()).any(|window| window == tag.as_bytes()), "no {tag}");
     }
-
-    // The saved weights measure as the run did, in fp32 and through any batch size.
-    let evaluated = json(&xception(
-        folder,
-        &["eval", "--weights", "run", "--precision", "fp32", "--batch-size", "33", "--json"],
-    ));
-    assert_eq!(evaluated["images"], 2000);
-    assert_eq!(evaluated["top1"], results["last"]["top1"]);
-    let (ours, theirs) =
-        (evaluated["loss"].as_f64().unwrap(), results["last"]["loss"].as_f64().unwrap());
-    assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
-    assert!(evaluated["top5"].as_f64() >= evaluated["top1"].as_f64());
-
-    check_details(folder, &results, &evaluated);
-    check_predictions(folder);
-
-    let again = xception(folder, &SMALL);
-    assert_eq!(again.code, Some(2));
-    assert!(
-        again.stderr.contains("--out run: the folder is not empty; give a new one"),
-        "{}",
-        again.stderr
-    );
 }
 
-fn read(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-fn check_metrics(text: &str, results: &Value) {
+#[test]
+fn a_run_logs_every_tenth_step_and_the_last_and_learns() {
+    let run = Finished::get();
+    let text = run.text("metrics.jsonl");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let training: Vec<&Value> =
         lines.iter().filter(|line| line.get("train/loss").is_some()).collect();
@@ -118,23 +123,40 @@ fn check_metrics(text: &str, results: &Value) {
     );
     assert!(training.iter().all(|line| line["perf/images_per_s"].as_f64() > Some(0.0)), "{text}");
     let measured = lines.last().unwrap();
-    assert_eq!(measured["val/acc1"], results["last"]["top1"]);
+    assert_eq!(measured["val/acc1"], run.json("results.json")["last"]["top1"]);
     let (first, last) =
         (training[0]["train/loss"].as_f64().unwrap(), training[7]["train/loss"].as_f64().unwrap());
     assert!(last < first, "a network that does not learn: {first} to {last}");
 }
 
-/// The final evaluation is whole, and the page shows it.
-fn check_details(folder: &Path, results: &Value, evaluated: &Value) {
-    let details = read(&folder.join("run/evaluation.json"));
-    for key in ["top1", "top5", "images"] {
-        assert_eq!(details[key], results["last"][key], "{key}");
-    }
-    assert_eq!(details["confusion"], results["confusion"]);
+/// In fp32 and with another batch size.
+#[test]
+fn eval_of_the_saved_weights_measures_the_values_of_the_run() {
+    let run = Finished::get();
+    let precise = ["--precision", "fp32", "--batch-size", "33", "--json"];
+    let arguments = [&["eval", "--weights", "run"][..], &precise].concat();
+    let evaluated = json(&xception(&run.folder.path, &arguments));
+    let (results, details) = (run.json("results.json"), run.json("evaluation.json"));
+    assert_eq!(evaluated["images"], 2000);
+    assert_eq!(evaluated["top1"], results["last"]["top1"]);
+    let (ours, theirs) =
+        (evaluated["loss"].as_f64().unwrap(), results["last"]["loss"].as_f64().unwrap());
+    assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
+    assert!(evaluated["top5"].as_f64() >= evaluated["top1"].as_f64());
     let (ours, theirs) = (evaluated["ece"].as_f64().unwrap(), details["ece"].as_f64().unwrap());
     assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
     assert_eq!(evaluated["classes"][9]["name"], "checkerboard");
     assert_eq!(evaluated["classes"][9]["recall"], results["per_class"]["checkerboard"]);
+}
+
+#[test]
+fn the_final_evaluation_is_whole_and_the_page_shows_it() {
+    let run = Finished::get();
+    let (results, details) = (run.json("results.json"), run.json("evaluation.json"));
+    for key in ["top1", "top5", "images"] {
+        assert_eq!(details[key], results["last"][key], "{key}");
+    }
+    assert_eq!(details["confusion"], results["confusion"]);
     let mistakes = details["mistakes"].as_array().unwrap();
     assert_eq!(mistakes.len(), 32);
     // Number i of the synthetic set is of class i % 10.
@@ -142,19 +164,28 @@ fn check_details(folder: &Path, results: &Value, evaluated: &Value) {
         mistake["index"].as_u64().unwrap() % 10 == mistake["label"].as_u64().unwrap()
             && mistake["label"] != mistake["predicted"]
     }));
-    let page = fs::read_to_string(folder.join("run/report.html")).unwrap();
+    let page = run.text("report.html");
     let accuracy = results["last"]["top1"].as_f64().unwrap() * 100.0;
     assert!(page.contains(&format!("<h1>{accuracy:.2} % test accuracy</h1>")));
     assert!(page.contains("Drawn shapes, not CIFAR-10."));
     assert_eq!(page.matches("taken for ").count(), 32 + 2, "each mistake says what it is");
 }
 
-/// An image file and a tensor of the same pixels are one thing to the network.
-fn check_predictions(folder: &Path) {
+#[test]
+fn a_folder_with_a_run_takes_no_other() {
+    let again = xception(&Finished::get().folder.path, &SMALL);
+    assert_eq!(again.code, Some(2));
+    let expected = "--out run: the folder is not empty; give a new one";
+    assert!(again.stderr.contains(expected), "{}", again.stderr);
+}
+
+/// An image file and a tensor of the same pixels, normalised, in a folder of their own.
+fn inputs() -> TempDir {
+    let folder = TempDir::new().unwrap();
     let pixels: Vec<u8> = (0..32 * 32 * 3).map(|index| (index * 7 % 256) as u8).collect();
     image::RgbImage::from_raw(32, 32, pixels.clone())
         .unwrap()
-        .save(folder.join("image.png"))
+        .save(folder.path().join("image.png"))
         .unwrap();
     let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.247, 0.243, 0.261]);
     let normalized: Vec<f32> = pixels
@@ -166,23 +197,23 @@ fn check_predictions(folder: &Path) {
         .view([1, 32, 32, 3])
         .permute([0, 3, 1, 2])
         .repeat([2, 1, 1, 1]);
-    let tensors = [("input".to_string(), images)].into();
-    xception::weights::write(&folder.join("input.safetensors"), &tensors, &Default::default())
-        .unwrap();
+    write(&folder.path().join("input.safetensors"), "input", images);
+    folder
+}
 
-    let arguments = [
-        "predict",
-        "--weights",
-        "run",
-        "--json",
-        "--top",
-        "3",
-        "--logits",
-        "logits.safetensors",
-        "image.png",
-        "input.safetensors",
-    ];
-    let predicted = json(&xception(folder, &arguments));
+fn write(path: &Path, name: &str, tensor: tch::Tensor) {
+    let tensors = [(name.to_string(), tensor)].into();
+    xception::weights::write(path, &tensors, &Default::default()).unwrap();
+}
+
+#[test]
+fn an_image_and_a_tensor_of_the_same_pixels_are_classified_alike() {
+    let (run, folder) = (Finished::get().run().display().to_string(), inputs());
+    let folder = folder.path();
+    let options = ["--json", "--top", "3", "--logits", "logits.safetensors"];
+    let images = ["image.png", "input.safetensors"];
+    let predict = [&["predict", "--weights", &run][..], &options, &images].concat();
+    let predicted = json(&xception(folder, &predict));
     let inputs: Vec<&str> = predicted
         .as_array()
         .unwrap()
@@ -203,8 +234,13 @@ fn check_predictions(folder: &Path) {
     assert!(logits["logits"].get(0).allclose(&logits["logits"].get(2), 1e-4, 1e-4, false));
     let best = logits["logits"].get(0).argmax(0, false).int64_value(&[]);
     assert_eq!(top[0]["class"], best);
+}
 
-    let plain = xception(folder, &["predict", "--weights", "run/best.safetensors", "image.png"]);
+#[test]
+fn predictions_are_lines_for_people() {
+    let (run, folder) = (Finished::get().run().join("best.safetensors"), inputs());
+    let weights = run.display().to_string();
+    let plain = xception(folder.path(), &["predict", "--weights", &weights, "image.png"]);
     assert_eq!(plain.stdout.lines().count(), 6, "{}", plain.stdout);
 }
 
@@ -233,13 +269,7 @@ fn an_imported_state_dict_can_be_used_at_once() {
     // The golden file's first case, through the command line.
     let case = &golden.cases[0];
     let images = crate::fill::images(&case.input_name, &case.input).to_kind(tch::Kind::Float);
-    let tensors = [("input".to_string(), images)].into();
-    xception::weights::write(
-        &folder.path().join("input.safetensors"),
-        &tensors,
-        &Default::default(),
-    )
-    .unwrap();
+    write(&folder.path().join("input.safetensors"), "input", images);
     let arguments = [
         "predict",
         "--weights",
@@ -269,7 +299,7 @@ fn an_imported_state_dict_can_be_used_at_once() {
 }
 
 #[test]
-fn a_summary_counts_what_the_design_counts() {
+fn a_summary_counts_parameters_and_operations() {
     let folder = tempfile::tempdir().unwrap();
     let summary = json(&xception(folder.path(), &["summary", "--preset", "xception", "--json"]));
     assert_eq!(summary["params_trainable"], 22_855_952);

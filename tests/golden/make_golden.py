@@ -11,7 +11,7 @@ import argparse
 import pathlib
 import sys
 
-sys.dont_write_bytecode = True  # a run leaves nothing behind but what --out names
+sys.dont_write_bytecode = True  # a run writes nothing but the files that --out names
 
 import torch
 

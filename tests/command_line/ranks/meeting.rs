@@ -1,4 +1,4 @@
-//! What goes wrong while ranks meet, or with one of them alone, is heard by all.
+//! An error while ranks meet, or in one of them alone, is reported by all.
 
 use std::fs;
 

@@ -19,7 +19,7 @@ fn train_again(folder: &Path, arguments: &[&str]) -> String {
     said
 }
 
-/// What follows from images and weights is not said again, and a run that has it is the same run.
+/// Settings that follow from images and weights are not given again, and a run that has them is the same run.
 #[test]
 fn runs_on_images_and_from_weights_are_found_by_the_same_command() {
     let folder = TempDir::new().unwrap();

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// A class name that is markup, and would be heard of if it were taken for that.
+/// A class name that is markup; a page that took it for markup would report an error.
 pub(super) const HOSTILE: &str = "<img src=x onerror=\"console.error('markup from a file')\">";
 
 /// One pixel.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-/// What a run left.
+/// The files that a run left.
 pub(super) struct Left {
     pub(super) classes: usize,
     /// Epochs that were measured, and those that the recipe asks for.

@@ -9,8 +9,8 @@ use super::fixture::{FINISHED, HOSTILE, Left, leave};
 use crate::browser::{Browser, find};
 use crate::command_line::xception;
 
-/// What a page is asked in the browser: how far it sticks out sideways, what sticks out of the tables that should fit,
-/// texts whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3), images that do not show, and whether it is dark.
+/// The questions to a page: how far it sticks out sideways, which cells stick out of the tables that should fit, texts
+/// whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3), images that do not show, and whether it is dark.
 const PROBE: &str = r#"(() => {
   const pixel = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const rgba = (color) => {
@@ -97,7 +97,7 @@ fn pages_fit_and_are_quiet_at_every_width_and_in_light_and_dark() {
     }
 }
 
-/// What the page's script shows half-way along the first chart.
+/// The text that the page's script shows half-way along the first chart.
 const POINT: &str = r#"(() => {
   const plot = document.querySelector('.chart .plot'), box = plot.getBoundingClientRect();
   plot.dispatchEvent(new PointerEvent('pointermove', { clientX: box.left + box.width / 2, clientY: box.top + 9 }));
@@ -113,7 +113,7 @@ fn values_can_be_read_off_under_a_pointer() {
     assert_eq!(xception(folder, &["report", "run"]).code, Some(0));
     let mut browser = Browser::start(&program);
     let seen = browser.see(&folder.join("run/report.html"), 1280, "light", POINT);
-    // Half of three epochs of ten steps is step 15, whose loss is 2 / 15; the test set was last measured ahead of it.
+    // Half of three epochs of ten steps is step 15, whose loss is 2 / 15; the test set was last measured before it.
     let read_out = seen.value.as_str().unwrap();
     assert!(read_out.starts_with("training 0.133") && read_out.ends_with("at 1.5"), "{read_out}");
     assert!(read_out.contains("\ntest 1 (at 1)\n"), "{read_out}");
