@@ -52,6 +52,8 @@ fn follow(document: &str, folder: &Path, at_least: usize) {
             command.push_str(BRIEF);
         } else if command.starts_with("xception train") && !command.contains("--resume") {
             command.push_str(SMALL);
+        } else if command.starts_with("xception bench") {
+            command.push_str(" --steps 1");
         }
         let output = Command::new("sh")
             .args(["-c", &command])
