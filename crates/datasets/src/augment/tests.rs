@@ -137,7 +137,7 @@ fn options_of_every_family_are_checked() {
     }
     refused(
         Augmentation { crop: Augmentation::NOTEBOOK.crop, ..resized(window) },
-        "crop with padding 4 and resized_crop both cut the image; take one of them",
+        "crop with padding 4 and resized_crop both cut the image; use one of them",
     );
     let policy = |operations, magnitude| Augmentation {
         policy: Some(Policy::RandAugment { operations, magnitude }),

@@ -50,7 +50,7 @@ fn any_size_from_the_smallest_is_drawn() {
     }
     assert_eq!(
         images(Split::Train, 3, 15, 0).unwrap_err().to_string(),
-        "synthetic images of 15x15 pixels are too small to tell the shapes apart; take 16 or more"
+        "synthetic images of 15x15 pixels are too small to tell the shapes apart; use 16 or more"
     );
 }
 

@@ -74,6 +74,6 @@ fn too_few_images_for_the_ranks_are_refused() {
         assert!(error.to_string().contains(expected), "{error}");
     };
     check(2, 6, 1, "rank 1 of 3 ranks");
-    check(9, 2, 0, "a batch has 2; take larger batches");
+    check(9, 2, 0, "a batch has 2; use larger batches");
     check(9, 6, 3, "rank 3 of 3 ranks");
 }
