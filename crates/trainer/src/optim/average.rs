@@ -24,11 +24,11 @@ pub enum AverageConfig {
     /// `tf.train.ExponentialMovingAverage(0.9999)`; the paper itself does not say. PyTorch: `AveragedModel(multi_avg_fn=
     /// get_ema_multi_avg_fn(decay), use_buffers=True)`.
     Ema {
-        /// What the average keeps from update to update.
+        /// Decay of the average from update to update.
         decay: f64,
         /// Steps between two updates.
         every: u64,
-        /// What becomes of the decay at the start.
+        /// The decay at the start.
         warmup: DecayWarmup,
     },
     /// The mean of all weights from some point on, each counting alike: averaging as Polyak and Juditsky 1992 state it.
@@ -43,18 +43,18 @@ pub enum AverageConfig {
     },
 }
 
-/// What becomes of an exponential average's decay at the start, when there is little to keep.
+/// The decay of an exponential average at the start, when it has seen few weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DecayWarmup {
-    /// Nothing: the first weights are forgotten at the decay's pace.
+    /// The same as later: the first weights are forgotten slowly.
     None,
     /// After `n` updates it is at most `(1 + n) / (10 + n)`. TensorFlow: `ExponentialMovingAverage(num_updates=n)`.
     Ramp,
 }
 
 impl AverageConfig {
-    /// How far the average moves to the weights, after `updates` moves. The first one always goes all the way.
+    /// The fraction of the way that the average moves to the weights, after `updates` moves. The first goes all the way.
     fn weight(self, updates: u64) -> f64 {
         let taken = updates as f64;
         match self {
@@ -110,6 +110,7 @@ pub(crate) struct Average {
     averages: Vec<Tensor>,
     updates: u64,
 }
+
 impl Average {
     /// The average of the variables of `store`, none of which has counted yet.
     pub(crate) fn new(store: &VarStore, config: AverageConfig) -> Self {
@@ -124,7 +125,7 @@ impl Average {
         state::bytes(&self.averages)
     }
 
-    /// Takes in the weights after the step at `position`, if they count: one pass over them, in place.
+    /// Adds the weights after the step at `position` to the average, if they count: one pass over them, in place.
     pub(crate) fn update(&mut self, position: &Position) -> Result<(), Error> {
         if self.config.counts(position) {
             let weight = self.config.weight(self.updates);
@@ -163,13 +164,13 @@ impl Average {
         })
     }
 
-    /// Detached copies of everything that the average goes on from: `average.VARIABLE`, and `updates`, an int64 scalar.
+    /// Detached copies of everything that the average resumes from: `average.VARIABLE`, and `updates`, an int64 scalar.
     pub(crate) fn tensors(&self) -> Tensors {
         let copies = self.own().into_iter().map(|(name, tensor)| (name, tensor.copy()));
         copies.chain([self.count()]).collect()
     }
 
-    /// Goes on from `tensors`, which [`Average::tensors`] made.
+    /// Resumes from `tensors`, which [`Average::tensors`] made.
     ///
     /// Names, shapes and kinds must be exactly this network's; otherwise nothing is copied and the error lists every
     /// problem.
@@ -182,7 +183,7 @@ impl Average {
         Ok(())
     }
 
-    /// The averages by name: themselves, not copies.
+    /// The averages by name, not copied.
     fn own(&self) -> Vec<(String, Tensor)> {
         let named = |(name, average): (&String, &Tensor)| {
             (format!("average.{name}"), average.shallow_clone())

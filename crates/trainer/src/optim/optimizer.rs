@@ -1,4 +1,4 @@
-//! Optimizers on tensors of our own, by libtorch's fused kernels: what they remember can be looked at and kept.
+//! Optimizers on tensors of our own, by libtorch's fused kernels: their state can be read and saved.
 
 mod config;
 mod layer_groups;
@@ -19,33 +19,33 @@ pub(crate) use self::layer_groups::{LayerGroup, check_numbers as check_groups};
 
 use self::rule::Rule;
 
-/// Parameters that are treated alike.
+/// Parameters that are moved alike.
 struct Group {
     names: Vec<String>,
     parameters: Vec<Tensor>,
     rule: Rule,
     learning_rate_factor: f64,
-    /// Whether these are the head's.
+    /// Whether these are the parameters of the head.
     is_head: bool,
 }
 
-/// In what parameters are treated alike, in the order of the optimizer's groups.
+/// The properties that the parameters of a group share. Groups are in this order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Treatment {
-    /// Not one of those that Muon is for.
+    /// Not moved by Muon.
     other: bool,
-    /// Weight decay spares them.
+    /// Without weight decay.
     spared: bool,
-    /// The recipe's group, or as many as it has for none.
+    /// The index of the layer group; the number of layer groups for none.
     layer_group: usize,
-    /// The head's, where it is trained alone for a while.
+    /// Of the head, where it is trained alone for a while.
     is_head: bool,
 }
 
-/// The parameters of a network, in order of creation, and the optimizer's memory of them.
+/// The parameters of a network, in order of creation, and the optimizer's state.
 pub(crate) struct Optimizer {
     groups: Vec<Group>,
-    /// What is moved.
+    /// The parameters that are moved.
     reach: Reach,
 }
 
@@ -65,16 +65,16 @@ impl Reach {
 }
 
 impl Optimizer {
-    /// An optimizer ahead of its first step, for every trainable variable of `store`.
+    /// An optimizer before its first step, for every trainable variable of `store`.
     pub(crate) fn new(store: &VarStore, config: OptimizerConfig) -> Self {
         Self::with_groups(store, &config, &[], None).expect("only a group can fail")
     }
 
-    /// The same with `layer_groups` treated apart, and the parameters under the name `head` such that they can be moved
+    /// The same with `layer_groups` of their own, and the parameters under the name `head` such that they can be moved
     /// alone.
     ///
     /// # Errors
-    /// A group that is left with no parameter.
+    /// A layer group without a parameter.
     pub(crate) fn with_groups(
         store: &VarStore,
         config: &OptimizerConfig,
@@ -125,7 +125,7 @@ impl Optimizer {
         Ok(Self { groups: groups.collect(), reach: Reach::Everything })
     }
 
-    /// From now on moves those parameters alone; what is remembered of the others stays.
+    /// Moves only these parameters from now on; the state of the others stays.
     pub(crate) fn reach(&mut self, reach: Reach) {
         self.reach = reach;
     }
@@ -173,7 +173,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Detached copies of everything that the next step depends on, beside the parameters and the learning rate:
+    /// Detached copies of the state, everything that the next step depends on beside parameters and learning rate:
     /// `mean.PARAMETER`, `variance.PARAMETER`, `steps` and, for a head that is trained alone for a while, `steps.head` of
     /// Adam and AdamW, `velocity.PARAMETER` of SGD with momentum and of RMSprop, `mean_square.PARAMETER` of the latter,
     /// `momentum.PARAMETER` of Muon.
@@ -183,13 +183,13 @@ impl Optimizer {
         self.remembered().into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect()
     }
 
-    /// Bytes that [`Optimizer::state`] has, without copying them.
+    /// The bytes of [`Optimizer::state`], without a copy.
     pub(crate) fn bytes(&self) -> u64 {
         state::bytes(self.remembered().iter().map(|(_, tensor)| tensor))
     }
 
-    /// Goes on from `tensors`, which [`Optimizer::state`] made of an optimizer with the same configuration over the
-    /// same parameters. They are copied into the tensors that are there, which a recorded CUDA graph points at.
+    /// Resumes from `tensors`, which [`Optimizer::state`] made of an optimizer with the same configuration over the same
+    /// parameters. They are copied into the existing tensors, which a recorded CUDA graph points at.
     ///
     /// Names, shapes and kinds must be exactly this optimizer's; otherwise nothing is copied and the error lists every
     /// problem.
@@ -197,8 +197,8 @@ impl Optimizer {
         state::restore("optimizer", &self.remembered(), tensors)
     }
 
-    /// What is remembered, by name. The count of steps is there once a group; that of a head which is trained alone for a
-    /// while runs ahead of the others, which all agree.
+    /// The tensors of the state by name. Every group has a count of steps. All counts agree, but that of a head that is
+    /// trained alone for a while is higher.
     fn remembered(&self) -> Vec<(String, Tensor)> {
         let of_group = |group: &Group| {
             let steps = if group.is_head { "steps.head" } else { "steps" };

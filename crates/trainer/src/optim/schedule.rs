@@ -1,4 +1,4 @@
-//! The learning rate as a function of how far a run is.
+//! The learning rate as a function of the position in the run.
 
 mod position;
 mod warmup;
@@ -27,31 +27,31 @@ pub enum Schedule {
     OneCycle {
         /// The highest learning rate.
         peak: f64,
-        /// The part of the run until then, 0 to 1.
+        /// The fraction of the run until then, 0 to 1.
         warmup: f64,
-        /// The first learning rate, as a part of the peak.
+        /// The first learning rate, as a fraction of the peak.
         start: f64,
-        /// The last learning rate, as a part of the peak.
+        /// The last learning rate, as a fraction of the peak.
         end: f64,
     },
     /// Down at given epochs, each time by the same factor. PyTorch: `MultiStepLR(gamma=factor)`.
     Step {
         /// The first learning rate.
         learning_rate: f64,
-        /// Epochs done when the learning rate goes down, in ascending order.
+        /// Epochs after which the learning rate goes down, in ascending order.
         milestones: Vec<f64>,
-        /// What it is multiplied with.
+        /// The factor, each time.
         factor: f64,
     },
     /// Down by the same factor every so often.
     ///
-    /// Of the paper, section 4.3: `factor = 0.94, every = { epochs = 2 }` on ImageNet, and `factor = 0.9,
+    /// The paper, section 4.3: `factor = 0.94, every = { epochs = 2 }` on ImageNet, and `factor = 0.9,
     /// every = { samples = 3_000_000 }` on JFT. PyTorch: `StepLR` in a staircase, `ExponentialLR` smoothly.
     /// TensorFlow: `tf.train.exponential_decay(staircase=…)`.
     Exponential {
         /// The first learning rate.
         learning_rate: f64,
-        /// What is left of it after each stretch.
+        /// The factor after each stretch.
         factor: f64,
         /// The stretch.
         every: Span,
@@ -62,14 +62,14 @@ pub enum Schedule {
     Cosine {
         /// The first learning rate.
         learning_rate: f64,
-        /// That of the last step, as a part of the first.
+        /// The last learning rate, as a fraction of the first.
         end: f64,
     },
     /// Down along a line. PyTorch: `LinearLR(start_factor=1, end_factor=end, total_iters=steps - 1)`.
     Linear {
         /// The first learning rate.
         learning_rate: f64,
-        /// That of the last step, as a part of the first.
+        /// The last learning rate, as a fraction of the first.
         end: f64,
     },
 }
@@ -113,10 +113,10 @@ impl Schedule {
                     })
             }
             Schedule::Cosine { learning_rate, end } => {
-                cosine(learning_rate, learning_rate * end, position.part())
+                cosine(learning_rate, learning_rate * end, position.fraction())
             }
             Schedule::Linear { learning_rate, end } => {
-                learning_rate * (1.0 + (end - 1.0) * position.part().min(1.0))
+                learning_rate * (1.0 + (end - 1.0) * position.fraction().min(1.0))
             }
         }
     }
@@ -164,9 +164,9 @@ impl Schedule {
     }
 }
 
-/// From `from` to `to` along half a cosine, `part` of the way.
-fn cosine(from: f64, to: f64, part: f64) -> f64 {
-    to + (from - to) * (1.0 + (PI * part.min(1.0)).cos()) / 2.0
+/// The value at `fraction` of the way from `from` to `to`, along half a cosine.
+fn cosine(from: f64, to: f64, fraction: f64) -> f64 {
+    to + (from - to) * (1.0 + (PI * fraction.min(1.0)).cos()) / 2.0
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! What a run remembers in tensors: how much it is, and how named ones are put back where a run left them, all of them or
-//! none and a list of what does not fit.
+//! The state of optimizers and averages: its bytes, and how it is restored, completely or with a list of what does not fit.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ pub(crate) fn bytes<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> u64 {
 /// Copies `tensors` into those of the same names in `own`, in place and across devices. A name may be in `own` more
 /// than once. `what` the tensors belong to goes into the error.
 ///
-/// Names, shapes and kinds must agree exactly: a cast would lose bits, and a run that goes on with other bits is
+/// Names, shapes and kinds must agree exactly: a cast would lose bits, and a run that resumes with other bits is
 /// another run. Otherwise nothing is copied and the error lists every problem.
 pub(crate) fn restore(
     what: &'static str,

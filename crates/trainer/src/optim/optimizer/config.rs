@@ -1,4 +1,4 @@
-//! What a recipe says about the optimizer: which one, and every number of it.
+//! The configuration of an optimizer: which one, and every number of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum OptimizerConfig {
         eps: f64,
         /// Strength of the decay.
         weight_decay: f64,
-        /// What decays.
+        /// The parameters that decay.
         decays: Decays,
     },
     /// Decay apart from the gradient. PyTorch: `torch.optim.AdamW`.
@@ -32,18 +32,18 @@ pub enum OptimizerConfig {
         eps: f64,
         /// Strength of the decay.
         weight_decay: f64,
-        /// What decays.
+        /// The parameters that decay.
         decays: Decays,
     },
     /// Decay as part of the gradient. PyTorch: `torch.optim.SGD`.
     Sgd {
-        /// What is left of the velocity from step to step; 0 for none.
+        /// Decay of the velocity from step to step; 0 for no velocity.
         momentum: f64,
         /// Whether the step looks ahead along the velocity.
         nesterov: bool,
         /// Strength of the decay.
         weight_decay: f64,
-        /// What decays.
+        /// The parameters that decay.
         decays: Decays,
     },
     /// Decay as part of the gradient. TensorFlow: `tf.compat.v1.train.RMSPropOptimizer`, which PyTorch's is not
@@ -51,15 +51,15 @@ pub enum OptimizerConfig {
     RmsProp {
         /// Decay of the mean of the squared gradients.
         rho: f64,
-        /// What is left of the velocity from step to step; 0 for none.
+        /// Decay of the velocity from step to step; 0 for no velocity.
         momentum: f64,
         /// Added under the root of the mean.
         eps: f64,
-        /// The mean ahead of the first step: 1 in TensorFlow 1, 0 in Keras.
+        /// The mean before the first step: 1 in TensorFlow 1, 0 in Keras.
         initial_mean_square: f64,
         /// Strength of the decay.
         weight_decay: f64,
-        /// What decays.
+        /// The parameters that decay.
         decays: Decays,
     },
     /// Orthogonalised momentum for the kernels of dense convolutions, 1×1 ones above all, and another optimizer for
@@ -67,17 +67,17 @@ pub enum OptimizerConfig {
     ///
     /// Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". PyTorch: `torch.optim.Muon`.
     Muon {
-        /// What the mean of the gradients keeps from step to step.
+        /// Decay of the mean of the gradients.
         momentum: f64,
         /// Whether the step looks ahead along the mean.
         nesterov: bool,
         /// Newton–Schulz iterations; five in the original.
         iterations: u32,
-        /// What they compute in; bf16 in the original.
+        /// The precision of the iterations; bf16 in the original.
         precision: Precision,
         /// Strength of the decay of the kernels.
         weight_decay: f64,
-        /// From the learning rate of the schedule, which is the kernels', to that of everything else.
+        /// Factor from the learning rate of the schedule, which the kernels have, to that of everything else.
         others_learning_rate_factor: f64,
         /// The optimizer of everything else.
         others: Box<OptimizerConfig>,

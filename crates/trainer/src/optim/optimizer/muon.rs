@@ -17,13 +17,13 @@ const SMALLEST_NORM: f64 = 1e-7;
 /// The numbers of a step, but for the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct MuonStep {
-    /// What the running mean of the gradients keeps from step to step.
+    /// The decay of the running mean of the gradients.
     pub(super) momentum: f64,
     /// Whether the step looks ahead along the mean.
     pub(super) nesterov: bool,
     /// Newton–Schulz iterations.
     pub(super) iterations: u32,
-    /// What they compute in; `fp32` means the parameters' kind.
+    /// The precision of the iterations; `fp32` means the parameters' kind.
     pub(super) precision: Precision,
     /// Strength of the decay, which is apart from the gradient.
     pub(super) weight_decay: f64,
@@ -31,13 +31,13 @@ pub(super) struct MuonStep {
 
 /// Kernels that are matrices of one shape, so that one batched product serves them all.
 struct Stack {
-    /// Which parameters.
+    /// The indices of the parameters.
     members: Vec<usize>,
     /// Running means of their gradients, `[members, c_out, c_in · k · k]`.
     momenta: Tensor,
 }
 
-/// What is remembered of a list of parameters.
+/// The state for a list of parameters.
 pub(super) struct MuonMemory {
     stacks: Vec<Stack>,
     /// Each parameter's part of the stacks, in its shape.
@@ -53,7 +53,7 @@ pub(super) fn moves(parameter: &Tensor) -> bool {
 }
 
 impl MuonMemory {
-    /// The memory ahead of the first step of `parameters`, each of at least two dimensions.
+    /// The state before the first step of `parameters`, each of at least two dimensions.
     pub(super) fn new(parameters: &[Tensor]) -> Self {
         let mut shapes: BTreeMap<(i64, i64), Vec<usize>> = BTreeMap::new();
         for (index, parameter) in parameters.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The numbers of an optimizer's step joined with what it remembers of a list of parameters.
+//! The numbers of an optimizer's step, together with its state for a list of parameters.
 
 use tch::Tensor;
 use torch_ext::{
@@ -10,7 +10,7 @@ use super::OptimizerConfig;
 use super::muon::{self, MuonMemory, MuonStep};
 use crate::optim::Error;
 
-/// How a list of parameters moves.
+/// The rule by which a list of parameters moves.
 pub(super) enum Rule {
     Adam(AdamStep, AdamMemory),
     Sgd(SgdStep, SgdMemory),
@@ -19,7 +19,7 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// The rule of `config` for `parameters`, with its weight decay times `decay_factor`, ahead of the first step.
+    /// The rule of `config` for `parameters`, with its weight decay times `decay_factor`, before the first step.
     pub(super) fn new(config: &OptimizerConfig, parameters: &[Tensor], decay_factor: f64) -> Self {
         match *config {
             OptimizerConfig::Adam { beta1, beta2, eps, weight_decay, .. }
@@ -88,8 +88,7 @@ impl Rule {
         Ok(())
     }
 
-    /// The tensors that this remembers of the parameters called `names`, by name: themselves, not copies. A count of
-    /// steps is called `count`.
+    /// The tensors of the state for the parameters called `names`, by name, not copied. A count of steps is called `count`.
     pub(super) fn remembered(&self, names: &[String], count: &str) -> Vec<(String, Tensor)> {
         let (lists, steps): (Vec<(&str, &[Tensor])>, Option<&Tensor>) = match self {
             Rule::Adam(_, memory) => (

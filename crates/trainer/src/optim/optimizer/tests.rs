@@ -282,10 +282,8 @@ fn layer_groups_have_their_own_rate_and_decay() {
             parameters.iter().map(|parameter| parameter.sum(Kind::Float)).reduce(|a, b| a + b);
         let gradients = optimizer.gradients(&sum.unwrap()).unwrap();
         let rate = Tensor::from(0.1_f32);
-        match as_tensor {
-            true => optimizer.step(&gradients, LearningRate::Tensor(&rate)).unwrap(),
-            false => optimizer.step(&gradients, 0.1).unwrap(),
-        }
+        let rate = if as_tensor { LearningRate::Tensor(&rate) } else { 0.1.into() };
+        optimizer.step(&gradients, rate).unwrap();
         parameters.map(|parameter| parameter.sum(Kind::Double).double_value(&[]))
     };
     // conv1: 0.1 · (1 + 0.5 · 2); fc: 0.2 · (1 + 0.25 · 2); bn: 0.05 · 1

@@ -1,4 +1,4 @@
-//! Where in a run a step is, and stretches of a run in the units that papers give them in.
+//! The position of a step in its run, and stretches of a run in the units that papers use.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::invalid_value::InvalidValue;
 /// Where in a run a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Steps ahead of this one.
+    /// Steps before this one.
     pub(crate) step: u64,
     /// Steps of the whole run.
     pub(crate) steps: u64,
@@ -18,8 +18,8 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// How much of the run is over, from 0 at the first step to 1 at the last.
-    pub(super) fn part(&self) -> f64 {
+    /// The fraction of the run that is over, from 0 at the first step to 1 at the last.
+    pub(super) fn fraction(&self) -> f64 {
         self.step as f64 / self.steps.saturating_sub(1).max(1) as f64
     }
 }
@@ -46,7 +46,7 @@ impl Span {
         }
     }
 
-    /// How often this stretch fits between the start of the run and `position`.
+    /// The number of times that this stretch fits between the start of the run and `position`.
     pub(super) fn times(self, position: &Position) -> f64 {
         position.step as f64 / self.steps(position)
     }

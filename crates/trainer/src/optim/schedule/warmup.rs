@@ -1,4 +1,4 @@
-//! The gentle start of a run: a factor to the learning rate that grows to one, whatever the schedule.
+//! Warm-up: a factor to the learning rate that grows to one at the start of a run, with any schedule.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,17 +12,17 @@ use crate::invalid_value::InvalidValue;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warmup {
-    /// When the schedule's learning rate is reached.
+    /// The stretch after which the schedule's learning rate is reached.
     pub length: Span,
-    /// The first learning rate, as a part of the schedule's.
+    /// The first learning rate, as a fraction of the schedule's.
     pub start: f64,
 }
 
 impl Warmup {
-    /// What the schedule's learning rate is to be multiplied with.
+    /// The factor of the schedule's learning rate.
     pub(crate) fn factor(&self, position: &Position) -> f64 {
-        let part = self.length.times(position).min(1.0);
-        self.start + (1.0 - self.start) * part
+        let fraction = self.length.times(position).min(1.0);
+        self.start + (1.0 - self.start) * fraction
     }
 
     /// Refuses numbers that are out of range.
