@@ -20,6 +20,11 @@ pub(crate) fn number_kind(values: &Tensor) -> Kind {
 /// # Panics
 /// Where the tensor is undefined or on another device.
 pub(crate) fn read<N: Number>(tensor: &Tensor) -> Vec<N> {
+    assert!(
+        tensor.defined() && tensor.device() == Device::Cpu,
+        "expected a tensor in the memory of the CPU, got {}",
+        described(tensor)
+    );
     if !is_plain(tensor) {
         let tensor = densified(&tensor.detach());
         let kind = if tensor.kind() == Kind::Double { Kind::Double } else { Kind::Float };

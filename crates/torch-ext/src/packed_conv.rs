@@ -156,6 +156,9 @@ impl PackedConv {
     /// [`Self::output_size`].
     pub fn run(&self, xs: &Tensor, ops: FusedOps) -> Tensor {
         let c_in = self.c_in;
+        // The view of an imaginary part is negated when it is read.
+        let resolved = (xs.defined() && xs.is_neg()).then(|| xs.resolve_neg());
+        let xs = resolved.as_ref().unwrap_or(xs);
         assert!(
             covers(xs)
                 && xs.kind() != Kind::Double

@@ -36,17 +36,17 @@ pub enum Error {
     },
     /// A preset that is none.
     #[error(transparent)]
-    Preset(#[from] xception::Error),
+    Preset(#[from] xception::UnknownPreset),
 }
 
 impl Error {
     /// The exit code of this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Error::Invalid { .. } | Error::Change { .. } | Error::NoTransfer { .. } => {
-                ExitCode::Usage
-            }
-            Error::Preset(error) => ExitCode::of_model(error),
+            Error::Invalid { .. }
+            | Error::Change { .. }
+            | Error::NoTransfer { .. }
+            | Error::Preset(_) => ExitCode::Usage,
         }
     }
 }
@@ -76,10 +76,10 @@ pub enum Problem {
     Augmentation(datasets::Error),
     /// The network cannot be built.
     #[error("model: {0}")]
-    Model(xception::Error),
+    Model(xception::OutOfRange),
     /// The preset is none.
     #[error(transparent)]
-    Preset(xception::Error),
+    Preset(xception::UnknownPreset),
     /// Preset `cifar` without its scale.
     #[error(
         "model.scale is missing: preset cifar needs width, middle_modules, stem_stride and entry_strides"

@@ -108,11 +108,6 @@ impl<'a> Plan<'a> {
             (Op::Conv(conv), None) => conv.packed(self.factors),
             (Op::Conv(pointwise), Some((spatial, between))) => {
                 let depthwise = shallow_clone(self.fusion.conv(spatial));
-                let size = depthwise.weight.size();
-                // The packed kernel has one kernel for each channel, not several.
-                if size[1] == 1 && size[0] != depthwise.config.groups {
-                    return Err(unsupported(node, PackError::Shape(size)));
-                }
                 let pointwise = shallow_clone(pointwise);
                 FoldedSeparable { depthwise, between, pointwise }.packed(self.factors)
             }

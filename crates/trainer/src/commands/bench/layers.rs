@@ -81,7 +81,7 @@ fn inference(
     let log = Log::default();
     let part = |images: &Tensor| {
         let started = Instant::now();
-        drop(packed.logits_watched(images, &log.watcher()));
+        drop(packed.logits_with_hook(images, &log.hook()));
         log.times(started, Instant::now())
     };
     let pass = || Ok(sums(packed.parts(images).iter().map(part)));
