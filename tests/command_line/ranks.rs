@@ -168,7 +168,7 @@ fn a_rank_that_is_gone_is_named_and_the_run_resumes() {
         assert_eq!(code, Some(7), "{said}");
         assert!(said.contains(&format!("rank {gone} of 2")), "{name} {gone}: {said}");
         assert!(
-            said.contains("go on from the last checkpoint with `xception train --resume run`"),
+            said.contains("resume from the last checkpoint with `xception train --resume run`"),
             "{said}"
         );
         pair = ranks(folder, &["--resume", "run", "--set", "checkpoints.every_minutes=0"]);

@@ -292,7 +292,7 @@ fn a_run_does_not_resume_as_another_one() {
     let only = checkpoints(&run).pop().unwrap();
     let state = fs::read(only.join("state.json")).unwrap();
     fs::write(only.join("state.json"), &state[1..]).unwrap();
-    refused(&[], 4, &["passed over", "state.json has", "no valid checkpoint"]);
+    refused(&[], 4, &["skipped", "state.json has", "no valid checkpoint"]);
     fs::write(only.join("state.json"), state).unwrap();
 
     // Before its first checkpoint a run starts again with the same settings, or not at all.

@@ -12,7 +12,6 @@ mod prose;
 mod recipes;
 mod sources;
 mod tree;
-mod unchecked;
 
 use std::path::{Path, PathBuf};
 

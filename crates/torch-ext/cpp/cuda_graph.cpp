@@ -1,4 +1,4 @@
-// at::cuda::CUDAGraph behind plain functions. Compiled with the feature `cuda` only: it needs CUDA's own headers.
+// at::cuda::CUDAGraph as plain functions. Compiled with the feature `cuda` only: it needs CUDA's own headers.
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>

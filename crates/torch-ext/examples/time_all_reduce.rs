@@ -19,7 +19,7 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Bounds the meeting and every operation.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Rounds ahead of those that are timed.
+/// Rounds before those that are timed.
 const WARM_UP: usize = 3;
 
 fn main() -> Result<(), Failure> {

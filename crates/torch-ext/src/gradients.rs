@@ -105,7 +105,7 @@ unsafe extern "C" fn announce<F: FnMut(usize, &Tensor) + Send>(
     gradient: *mut C_tensor,
 ) -> ErrorText {
     // SAFETY: the reference that C++ holds keeps the listener alive. Threads share it, and it is `Sync`, for the closure
-    // is `Send` and behind a lock. The clone of the tensor is shallow and ours.
+    // is `Send` and guarded by a lock. The clone of the tensor is shallow and ours.
     let (listener, gradient) =
         unsafe { (&*context.cast::<Listener<F>>(), Tensor::clone_from_ptr(gradient)) };
     match listener.announce(index, &gradient) {

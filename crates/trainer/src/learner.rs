@@ -29,7 +29,7 @@ pub(crate) use self::votes::Votes;
 use self::exchange::{Alone, Share};
 use self::step::Step;
 
-/// How the kernels of a step are launched.
+/// The way in which the kernels of a step are launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Launch {
     /// The CPU launches every kernel of every step.

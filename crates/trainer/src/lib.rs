@@ -1,4 +1,4 @@
-//! Trains, evaluates and explains Xception: the library behind the binary `xception`.
+//! Trains, evaluates and explains Xception: the library of the binary `xception`.
 //!
 //! Start at [`commands`], one module a subcommand. A run is described by a [`recipe::Recipe`] in which every number
 //! is written, and leaves a folder that says how it was made.

@@ -1,4 +1,4 @@
-//! How weights move: optimizers, learning-rate schedules and averages of the weights.
+//! The movement of weights: optimizers, learning-rate schedules and averages of the weights.
 
 pub(crate) mod average;
 mod error;

@@ -75,7 +75,7 @@ impl World {
     }
 
     /// The number of ranks, to be written down or printed. Code that behaves differently for several ranks belongs into
-    /// this module, or behind [`World::peers`].
+    /// this module, or in what [`World::peers`] returns.
     pub(crate) fn ranks(&self) -> usize {
         self.links.as_ref().map_or(1, |links| links.launch.world_size)
     }

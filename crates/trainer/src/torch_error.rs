@@ -25,7 +25,7 @@ pub enum TorchError {
 }
 
 impl TorchError {
-    /// The error behind a panic: tch's operators panic where libtorch throws.
+    /// The error that caused a panic: tch's operators panic where libtorch throws.
     pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         Self::from_text(

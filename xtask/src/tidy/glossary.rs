@@ -11,7 +11,6 @@ use super::lexer::words;
 use super::markdown::{self, code_spans};
 use super::prose::{Prose, is_marker, prose};
 use super::tree::SourceFile;
-use super::unchecked::is_worded;
 
 const DOCUMENT: &str = "CONTRIBUTING.md";
 
@@ -41,7 +40,7 @@ struct Word<'a> {
 pub(super) fn check(files: &[SourceFile], problems: &mut Vec<Problem>) {
     let Some(document) = files.iter().find(|file| file.path == Path::new(DOCUMENT)) else { return };
     let entries = entries(&document.text);
-    for file in files.iter().filter(|file| !is_worded(&file.path)) {
+    for file in files {
         for piece in prose(file) {
             for (line, phrase, instead) in found(&piece, &entries) {
                 let message =

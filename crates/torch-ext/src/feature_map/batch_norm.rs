@@ -58,7 +58,7 @@ pub(super) struct Normalization {
     /// Mean, inverse deviation, scale and shift, in the type that the kernels compute in.
     channels: ChannelRows,
     pub(super) statistics: Statistics,
-    /// Where the statistics are of several processes: what adds up, and over how many pixels.
+    /// For statistics of several processes: the sum over them, and its number of pixels.
     together: Together,
     /// The kinds of weight and bias.
     kinds: [Kind; 2],

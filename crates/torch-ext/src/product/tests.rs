@@ -6,7 +6,7 @@ use super::*;
 use crate::nhwc::Nhwc;
 use crate::simd::tests::on_every_set;
 
-/// How far `got` lies from `expected`, in units of the largest number there.
+/// The distance of `got` from `expected`, in units of the largest number there.
 fn off(got: &Tensor, expected: &Tensor) -> f64 {
     assert_eq!(got.size(), expected.size());
     let scale = expected.abs().max().double_value(&[]).max(1.0);

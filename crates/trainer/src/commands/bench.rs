@@ -44,7 +44,7 @@ pub struct BenchArgs {
     /// The network
     #[arg(long, default_value = "notebook-cifar10", value_name = "PRESET")]
     pub preset: String,
-    /// What to time
+    /// The pass to time
     #[arg(long, value_enum, default_value_t = BenchMode::Train)]
     pub mode: BenchMode,
     /// Images at a time

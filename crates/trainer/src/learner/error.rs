@@ -71,7 +71,7 @@ impl Error {
         }
     }
 
-    /// The error of libtorch behind this one, if that is what it is.
+    /// The error of libtorch that caused this one, if one did.
     pub(crate) fn as_torch(&self) -> Option<&TorchError> {
         match self {
             Error::Torch(error)

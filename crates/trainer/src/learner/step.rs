@@ -12,7 +12,7 @@ use crate::learner::Error;
 use crate::optim::optimizer::Optimizer;
 use crate::recipe::{Clipping, StepOptions};
 
-/// What a step reads and changes.
+/// The state that a step reads and changes.
 pub(super) struct Step<N> {
     pub(super) network: N,
     pub(super) optimizer: Optimizer,

@@ -5,7 +5,7 @@ use tch::Tensor;
 use crate::learner::Error;
 use crate::signal::Signal;
 
-/// What a rank votes to do after a step, or what all ranks decided.
+/// The requests of a rank for the time after a step, or the decision of all ranks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Votes {
     /// To stop, because of this signal.

@@ -35,7 +35,7 @@ pub enum AverageConfig {
     ///
     /// PyTorch: `AveragedModel(multi_avg_fn=get_swa_multi_avg_fn(), use_buffers=True)`.
     Polyak {
-        /// Where the mean begins: the first step that completes this stretch counts. Until then the weights themselves
+        /// The start of the mean: the first step that completes this stretch counts. Until then the weights themselves
         /// stand in for it.
         from: Span,
         /// Steps between two weights that count.

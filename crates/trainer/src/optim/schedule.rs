@@ -74,7 +74,7 @@ pub enum Schedule {
     },
 }
 
-/// How an exponential schedule goes down.
+/// The form of an exponential decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {

@@ -11,7 +11,7 @@ use super::attendee::Attendee;
 use crate::console::log;
 use crate::ranks::Error;
 
-/// How long a machine may take to accept a connection.
+/// The longest time for a machine to accept a connection.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! What a rank writes down about itself for the others when it joins them.
+//! The facts about a rank that it writes down for the others when it joins them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

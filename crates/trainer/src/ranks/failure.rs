@@ -17,14 +17,14 @@ use crate::exit_code::ExitCode;
 
 /// The variable that names the file from which torchrun reads an error.
 const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
-/// How long a failed operation waits for the verdict on which rank is gone: a little longer than that takes.
+/// The time that a failed operation waits for the verdict on which rank is gone: a little longer than that takes.
 const VERDICT: Duration = Duration::from_secs(8);
-/// How long the others need to read a verdict in the store, which this process may hold: some beats.
+/// The time that the others need to read a verdict in the store, which this process may hold: some beats.
 const READING: Duration = Duration::from_millis(1500);
-/// How long rank 0 may continue to write a checkpoint when another rank is gone.
+/// The time for which rank 0 may continue to write a checkpoint when another rank is gone.
 const SAVING: Duration = Duration::from_secs(60);
 
-/// What a rank that leaves has to know about the run.
+/// The facts about the run that a leaving rank needs.
 #[derive(Debug, Default)]
 pub(super) struct Run {
     /// Its folder, once there is one, to be named in messages.

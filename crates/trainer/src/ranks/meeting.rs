@@ -21,14 +21,14 @@ use super::{Links, World};
 use crate::console::log;
 use crate::ranks::Error;
 
-/// How long ranks wait for each other at the start: a queue hands out machines one after the other.
+/// The time that ranks wait for each other at the start: a queue hands out machines one after the other.
 const GATHERING: Duration = Duration::from_secs(600);
 /// After this long a store that rank 0 holds is gone, if rank 0 is about to start again because a rank is missing.
 const STORE_GOES: Duration = Duration::from_secs(15);
-/// How long an operation may take. The heartbeat detects a dead rank within seconds; this bounds a rank that lives and
+/// The longest time for an operation. The heartbeat detects a dead rank within seconds; this bounds a rank that lives and
 /// hangs, and must be longer than rank 0 needs to write a checkpoint.
 pub(super) const OPERATION: Duration = Duration::from_secs(1800);
-/// How long the machines may take to connect to each other once all have come.
+/// The longest time for the machines to connect to each other once all have come.
 const CONNECTING: Duration = Duration::from_secs(60);
 
 impl World {

@@ -127,7 +127,7 @@ impl Rendezvous<'_> {
         Ok(Meeting { store: of_round, round, attendees })
     }
 
-    /// What `rank`, which came, has written about itself.
+    /// The facts that `rank`, which came, has written about itself.
     fn read(self, of_round: &Store, rank: usize) -> Result<Attendee, Error> {
         let attendee: Attendee = serde_json::from_slice(&of_round.get(&came(rank))?)
             .map_err(|_| self.refused(format!("rank {rank} runs another version")))?;

@@ -94,7 +94,7 @@ fn a_whole_table_can_be_replaced() {
 }
 
 /// Every optional table, and every optimizer and schedule with a table inside: they parse, and the recipe that a run
-/// leaves behind says the same again.
+/// keeps says the same again.
 #[test]
 fn optional_tables_survive_being_written_out() {
     let adamw =

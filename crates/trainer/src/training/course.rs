@@ -15,7 +15,7 @@ pub(super) struct Course<'a> {
     steps_per_epoch: u64,
     /// Images of a step, of all ranks together.
     batch_size: u64,
-    /// How far the run is. Its sums are as of the last [`Course::read_sums`].
+    /// The progress of the run. Its sums are as of the last [`Course::read_sums`].
     pub(super) state: State,
     /// Sums since the epoch began, up to date.
     epoch: Totals,
@@ -168,7 +168,7 @@ impl<'a> Course<'a> {
         self.state.best = Some(Best { epoch: self.epochs_done(), top1 });
     }
 
-    /// How several ranks train together, for people.
+    /// The way in which several ranks train together, for people.
     pub(super) fn scaling(&self) -> String {
         let statistics = match self.recipe.ranks.unwrap_or_default().batch_norm {
             RankStatistics::Broadcast => "",

@@ -255,7 +255,7 @@ pub enum DeadData {
         images: u64,
         /// The class.
         class: String,
-        /// What is wrong with its first image. No source: the message has it all.
+        /// The problem of its first image. No source: the message has it all.
         first: Box<datasets::Error>,
     },
 }

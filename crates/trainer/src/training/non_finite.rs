@@ -18,7 +18,7 @@ pub(super) struct NonFinitePolicy {
     statistics: Vec<(Tensor, Tensor)>,
 }
 
-/// How a run continues after a loss that is not finite.
+/// The way in which a run continues after a loss that is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recovery {
     /// Without this batch.
@@ -53,7 +53,7 @@ impl NonFinitePolicy {
         }
     }
 
-    /// How the run at `state` continues; `None` if it stops.
+    /// The recovery of the run at `state`; `None` if it stops.
     fn recovery(&self, state: &State) -> Option<Recovery> {
         match self.action {
             NonFinite::Stop => None,

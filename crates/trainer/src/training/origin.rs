@@ -106,7 +106,7 @@ pub(super) fn check_unsaved(
     refuse(if then == now { Vec::new() } else { vec![text] })
 }
 
-/// How a run of `was` can be resumed on `ranks`.
+/// The command that resumes a run of `was` on `ranks`.
 fn cure(was: &Origin, ranks: usize) -> String {
     let whole = was.recipe.batch_size * was.ranks;
     let as_before = match was.ranks {

@@ -252,7 +252,7 @@ fn a_rank_whose_images_are_all_broken_takes_the_step_all_the_same() {
     }
 }
 
-/// Where nothing can be learned all ranks report it, and none waits: no rank has an image, or one has none and statistics
+/// If nothing can be learned, all ranks report it, and none waits: no rank has an image, or one has none and statistics
 /// are synchronised.
 #[test]
 fn shares_from_which_nothing_can_be_learned_are_refused_by_all() {

@@ -101,7 +101,7 @@ impl OptimizerConfig {
         Self::Adam { beta1, beta2, eps, weight_decay: 0.0, decays: Decays::All }
     }
 
-    /// What the decay pulls on.
+    /// The parameters that the decay applies to.
     pub(super) fn decays(&self) -> Decays {
         match *self {
             OptimizerConfig::Adam { decays, .. }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::invalid_value::InvalidValue;
 
-/// Where in a run a step is.
+/// The place of a step in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     /// Steps before this one.

@@ -27,7 +27,7 @@ pub(super) struct FaultyDisk {
     failed: Cell<bool>,
     /// The calls, in order.
     pub(super) calls: RefCell<Vec<&'static str>>,
-    /// Bytes that are free, if it is to say otherwise than the real one.
+    /// The free bytes that it reports, if not those of the real disk.
     pub(super) free: Option<u64>,
 }
 
