@@ -46,7 +46,7 @@ impl Subject {
             .expect("the original's own state dict");
         let mut store = VarStore::new(Device::Cpu);
         let model =
-            Xception::new(&store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
+            Xception::new(store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
         store.set_kind(kind);
         Self { store, model, weights, sources: import::sources(&spec).unwrap(), kind }
     }

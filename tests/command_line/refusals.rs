@@ -97,7 +97,7 @@ fn weights(folder: &Path, alter: impl Fn(&mut Vec<u8>)) {
     let scale = CifarScale { width: 0.05, middle_modules: 0, ..Default::default() };
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let store = tch::nn::VarStore::new(tch::Device::Cpu);
-    Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
+    Xception::new(store.root(), &spec.architecture().unwrap(), 10).unwrap();
     let path = folder.join("w.safetensors");
     weights::write(&path, &weights::snapshot(&store), &Default::default()).unwrap();
     let mut bytes = fs::read(&path).unwrap();

@@ -118,7 +118,6 @@ impl DepthwiseConv2d {
     }
 
     /// The kernels, `[c_in * depth_multiplier, c_in / groups, kh, kw]`.
-    #[must_use]
     pub fn weight(&self) -> &Tensor {
         &self.conv.weight
     }

@@ -27,7 +27,6 @@ impl Init {
     ///
     /// # Panics
     /// A shape of fewer than two axes.
-    #[must_use]
     pub fn weight<'a>(self, path: impl Borrow<nn::Path<'a>>, name: &str, shape: &[i64]) -> Tensor {
         assert!(shape.len() >= 2, "expected a weight [c_out, c_in, …], got the shape {shape:?}");
         let taps: i64 = shape[2..].iter().product();
@@ -42,7 +41,6 @@ impl Init {
     }
 
     /// Creates the bias `[c_out]` of a layer whose outputs each read `fan_in` inputs, as the variable `name` at `path`.
-    #[must_use]
     pub fn bias<'a>(
         self,
         path: impl Borrow<nn::Path<'a>>,

@@ -13,7 +13,6 @@ use crate::Padding;
 ///
 /// # Panics
 /// A map that is not `[N, C, H, W]`, a kernel or stride below 1, or a window that covers no pixel of the image.
-#[must_use]
 pub fn max_pool2d(xs: &FeatureMap, kernel: i64, stride: i64, padding: Padding) -> Tensor {
     let size = xs.size();
     assert!(size.len() == 4, "expected images [N, C, H, W], got {size:?}");

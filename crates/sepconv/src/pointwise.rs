@@ -65,7 +65,6 @@ impl PointwiseConv2d {
     }
 
     /// The mixing matrix, `[c_out, c_in, 1, 1]`.
-    #[must_use]
     pub fn weight(&self) -> &Tensor {
         &self.conv.weight
     }

@@ -75,7 +75,6 @@ impl Inference {
     /// # Panics
     /// Images of another kind, that have other channels, are too small, or are not on a CPU; the message says what was
     /// expected.
-    #[must_use]
     pub fn logits(&self, images: &Tensor) -> Tensor {
         let parts = self.parts(images);
         let hook = Hook::default();
@@ -104,7 +103,6 @@ impl Inference {
     ///
     /// # Panics
     /// As [`Self::logits`].
-    #[must_use]
     pub fn logits_with_hook(&self, images: &Tensor, hook: &Hook) -> Tensor {
         self.check(images);
         if images.size()[0] == 0 {

@@ -94,7 +94,6 @@ impl Xception {
     ///
     /// # Panics
     /// As [`Self::features_t`].
-    #[must_use]
     pub fn logits(&self, images: &Tensor) -> Tensor {
         tch::no_grad(|| self.forward_t(images, false))
     }
@@ -107,7 +106,6 @@ impl Xception {
     /// # Panics
     /// Images that are not floating-point numbers, have other channels, are too small, or are on another device than the
     /// weights; the message says what was expected.
-    #[must_use]
     pub fn features_t(&self, images: &Tensor, train: bool) -> Tensor {
         self.features_with_hook(images, train, &Hook::default())
     }
@@ -116,7 +114,6 @@ impl Xception {
     ///
     /// # Panics
     /// As [`Self::features_t`].
-    #[must_use]
     pub fn features_with_hook(&self, images: &Tensor, train: bool, hook: &Hook) -> Tensor {
         let features = self.unclosed_features(images, train, hook, &mut |_| {});
         self.table.exit_separables.closes_with.on(features).resolve()
@@ -166,7 +163,6 @@ impl Xception {
     ///
     /// # Panics
     /// As [`Self::pooled`].
-    #[must_use]
     pub fn head(&self, features: &Tensor) -> Tensor {
         self.head_t(features, false)
     }
@@ -175,7 +171,6 @@ impl Xception {
     ///
     /// # Panics
     /// As [`Self::pooled`].
-    #[must_use]
     pub fn head_t(&self, features: &Tensor, train: bool) -> Tensor {
         let pooled = self.pooled(features);
         let kept = if self.dropout > 0.0 { pooled.dropout(self.dropout, train) } else { pooled };
@@ -189,7 +184,6 @@ impl Xception {
     /// # Panics
     /// Features that are not floating-point numbers, have other channels than the last layer gives or no pixels, or are
     /// on another device than the weights.
-    #[must_use]
     pub fn pooled(&self, features: &Tensor) -> Tensor {
         let channels = self.fully_connected.first().unwrap_or(&self.head).ws.size()[1];
         check_maps(features, "features", channels, self.device());

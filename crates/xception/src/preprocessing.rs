@@ -54,7 +54,6 @@ impl Preprocessing {
     ///
     /// # Panics
     /// Images of other shapes, or of another kind than `Uint8` and the floating-point ones.
-    #[must_use]
     pub fn normalize(&self, images: &Tensor) -> Tensor {
         let (size, kind) = (images.size(), images.kind());
         assert!(

@@ -156,7 +156,7 @@ impl SeparableStep {
                 return Ok(None);
             }
             let name = table.names.separable_norm(module, row.opens_with, index, place);
-            BatchNorm2d::new(&at(path, &name), channels, table.batch_norm).map(Some)
+            BatchNorm2d::new(at(path, &name), channels, table.batch_norm).map(Some)
         };
         let config = row.separable(index, table);
         let norm_before = norm(NormPlace::Before, c_in)?;

@@ -105,7 +105,7 @@ fn rows_come_back_from_pairs_in_order() {
             if !pairs::available() {
                 continue;
             }
-            let mut got = vec![Bf16(7); ROW];
+            let mut got = [Bf16(7); ROW];
             Bf16::run_pairs(ThroughPairs::new(&numbers[..count], &mut got[..count]));
             for (index, (got, number)) in got.iter().zip(&numbers).enumerate() {
                 let (got, number) = (got.widen(), number.widen());

@@ -190,7 +190,7 @@ mod tests {
         let store = VarStore::new(Device::Cpu);
         let scale = CifarScale { width: 0.05, middle_modules: 0, ..CifarScale::default() };
         let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
-        let model = Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
+        let model = Xception::new(store.root(), &spec.architecture().unwrap(), 10).unwrap();
         let image = Tensor::randn([1, 3, 64, 64], (Kind::Float, Device::Cpu));
         let features = tch::no_grad(|| model.features_t(&image, false));
         let means = features.mean_dim([2_i64, 3].as_slice(), false, Kind::Float);

@@ -38,7 +38,7 @@ fn learner(
     let store = VarStore::new(device);
     let spec = ModelSpec::new(preset);
     let table = spec.architecture().unwrap();
-    let network = Xception::new(&store.root(), &table, spec.classes).unwrap();
+    let network = Xception::new(store.root(), &table, spec.classes).unwrap();
     let optimizer = Optimizer::new(&store, optimizer);
     (store, Learner::new(network, optimizer, options, precision))
 }

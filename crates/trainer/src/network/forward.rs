@@ -99,7 +99,7 @@ mod tests {
         let store = VarStore::new(device);
         let spec = ModelSpec::new(Preset::NotebookCifar10);
         let table = spec.architecture().unwrap();
-        let model = Xception::new(&store.root(), &table, spec.classes).unwrap();
+        let model = Xception::new(store.root(), &table, spec.classes).unwrap();
         for (precision, views) in
             [(Precision::Fp32, Views::One), (Precision::Bf16, Views::Mirrored)]
         {

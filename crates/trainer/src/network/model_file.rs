@@ -66,7 +66,7 @@ impl Loaded {
         }
         let store = VarStore::new(Device::cuda_if_available());
         let model = Xception::new(
-            &store.root(),
+            store.root(),
             &description.spec.architecture()?,
             description.spec.classes,
         )?;

@@ -37,6 +37,7 @@ pub(crate) struct Resolved {
 }
 
 /// The run that a plan belongs to.
+#[expect(clippy::large_enum_variant, reason = "a run has one such value")]
 enum Origin {
     /// A new one.
     New {
@@ -63,6 +64,7 @@ pub(crate) struct RunPlan {
 }
 
 /// The state that a run starts from.
+#[expect(clippy::large_enum_variant, reason = "a run has one such value")]
 pub(crate) enum Start {
     /// Initial weights, or weights that were trained before.
     New {

@@ -104,7 +104,7 @@ fn learner(
 ) -> Result<Learner<Xception>, Error> {
     tch::manual_seed(recipe.seed as i64);
     let architecture = spec.architecture()?;
-    let network = Xception::new(&store.root(), &architecture, spec.classes)?
+    let network = Xception::new(store.root(), &architecture, spec.classes)?
         .with_dropout(recipe.model.dropout.unwrap_or(0.0))?
         .with_drop_path(recipe.model.drop_path.unwrap_or(0.0))?;
     // A head that is trained alone for a while has groups of its own.

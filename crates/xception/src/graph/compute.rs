@@ -15,7 +15,6 @@ impl Graph {
     /// # Panics
     /// Images that are not floating-point numbers, have other channels, are too small, or are on another device or of
     /// another kind than the weights.
-    #[must_use]
     pub fn logits(&self, images: &Tensor) -> Tensor {
         if let Some(weight) = self.weight() {
             self.images.check(images, weight.device());

@@ -34,7 +34,6 @@ impl Source {
     ///
     /// # Panics
     /// A tensor with another number of axes than [`Self::shape`].
-    #[must_use]
     pub fn permuted(&self, tensor: &Tensor) -> Tensor {
         tensor.permute(&self.axes).contiguous()
     }
@@ -43,7 +42,6 @@ impl Source {
     ///
     /// # Panics
     /// A tensor with another number of axes than [`Self::shape`].
-    #[must_use]
     pub fn restored(&self, tensor: &Tensor) -> Tensor {
         let mut axes = vec![0; self.axes.len()];
         for (ours, &theirs) in (0..).zip(&self.axes) {

@@ -101,7 +101,7 @@ fn stem(path: &nn::Path, table: &Architecture) -> Result<Vec<Stage<Conv2d>>, sep
     let mut c_in = table.c_in;
     let stages = table.stem.iter().enumerate().map(|(index, row)| {
         let name = table.names.stem_conv(index, row.norm);
-        let conv = Conv2d::new(&at(path, &name), c_in, row.c_out, row.config(table.init))?;
+        let conv = Conv2d::new(at(path, &name), c_in, row.c_out, row.config(table.init))?;
         let norm = norm(path, &table.names.stem_norm(index), row.norm, row.c_out, table)?;
         c_in = row.c_out;
         let (opens_with, closes_with) = (Activation::None, row.activation);
@@ -118,7 +118,7 @@ fn exit_separables(
     let exit = &table.exit_separables;
     let stages = exit.widths.iter().enumerate().map(|(index, &c_out)| {
         let name = table.names.exit_separable(index);
-        let conv = SeparableConv2d::new(&at(path, &name), c_in, c_out, table.separable)?;
+        let conv = SeparableConv2d::new(at(path, &name), c_in, c_out, table.separable)?;
         let norm = norm(path, &table.names.exit_norm(index), exit.norm, c_out, table)?;
         c_in = c_out;
         let (opens_with, closes_with) = (exit.opening(index), Activation::None);
@@ -135,7 +135,7 @@ fn norm(
     table: &Architecture,
 ) -> Result<Option<BatchNorm2d>, sepconv::Error> {
     match norm {
-        Norm::Batch => BatchNorm2d::new(&at(path, name), channels, table.batch_norm).map(Some),
+        Norm::Batch => BatchNorm2d::new(at(path, name), channels, table.batch_norm).map(Some),
         Norm::None => Ok(None),
     }
 }

@@ -47,7 +47,7 @@ mod tests {
         let options = ModelOptions { c_in: Some(c_in), ..ModelOptions::default() };
         let spec = ModelSpec { scale, options, ..ModelSpec::new(preset) };
         let store = VarStore::new(Device::Cpu);
-        let model = Xception::new(&store.root(), &spec.architecture().unwrap(), 10).unwrap();
+        let model = Xception::new(store.root(), &spec.architecture().unwrap(), 10).unwrap();
         (store, model, spec)
     }
 

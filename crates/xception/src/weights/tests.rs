@@ -10,7 +10,7 @@ fn small() -> (VarStore, ModelSpec) {
     let scale = CifarScale { width: 0.05, middle_modules: 1, ..Default::default() };
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let store = VarStore::new(Device::Cpu);
-    Xception::new(&store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
+    Xception::new(store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
     (store, spec)
 }
 

@@ -111,7 +111,7 @@ impl<N: Network> Training<N> {
 /// The network of `spec` on `device`, and its variables.
 pub(super) fn network(spec: &ModelSpec, device: Device) -> Result<(VarStore, Xception), Error> {
     let store = VarStore::new(device);
-    let network = Xception::new(&store.root(), &spec.architecture()?, spec.classes)?;
+    let network = Xception::new(store.root(), &spec.architecture()?, spec.classes)?;
     Ok((store, network))
 }
 

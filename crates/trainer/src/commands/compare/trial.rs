@@ -43,7 +43,7 @@ pub(super) fn run(contender: Contender, recipe: &Recipe, data: &Data) -> Result<
     match contender {
         Contender::Xception => {
             let architecture = recipe.spec(classes)?.architecture()?;
-            let network = Xception::new(&store.root(), &architecture, classes)?;
+            let network = Xception::new(store.root(), &architecture, classes)?;
             trial.run(network.with_dropout(recipe.model.dropout.unwrap_or(0.0))?)
         }
         Contender::InceptionV3 => trial.run(InceptionV3::new(&store, classes)),

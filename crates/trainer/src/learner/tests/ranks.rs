@@ -52,8 +52,7 @@ fn learner_of_waves(
 ) -> (VarStore, Learner<Xception>) {
     let mut store = VarStore::new(Device::Cpu);
     let spec = ModelSpec::new(Preset::NotebookCifar10);
-    let network =
-        Xception::new(&store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
+    let network = Xception::new(store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
     store.double();
     let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
     for (number, (name, mut variable)) in variables.into_iter().enumerate() {
