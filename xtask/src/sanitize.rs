@@ -6,7 +6,7 @@
 //! interface. libtorch itself is not instrumented, but its memory comes from the runtime's `malloc`, so that a kernel
 //! which reads beyond a tensor is seen.
 //!
-//! Everything is built once more in `target/sanitize`, with torch-sys in about ten minutes the first time.
+//! Everything is built once more in `target/sanitize`, torch-sys included. No run has come to its end yet.
 
 use std::env;
 
@@ -17,7 +17,7 @@ use crate::failure::usage;
 use crate::fetch::libtorch;
 use crate::workspace::Workspace;
 
-/// The platform whose runtime comes with Rust and is tried out here. Naming it keeps build scripts uninstrumented.
+/// The platform whose runtime comes with Rust. Naming it keeps build scripts uninstrumented.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Settings of the runtime, before those in the user's `ASAN_OPTIONS`.
