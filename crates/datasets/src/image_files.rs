@@ -4,6 +4,7 @@ mod archives;
 mod folder_set;
 mod names;
 mod shard_set;
+mod test_split;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use self::folder_set::folder;
 pub use self::shard_set::{ShardIndex, Shards, shards};
+pub use self::test_split::Held;
 
 use self::archives::Archives;
 use self::names::Names;
@@ -27,25 +29,6 @@ const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 fn is_image(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-}
-
-/// The part of a set that is held back as its test set, where it has none of its own.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Held {
-    /// The fraction of every class, at least 0 and below 1; with 0 the test set is empty.
-    pub fraction: f64,
-    /// The seed that chooses the images.
-    pub seed: u64,
-}
-
-impl Held {
-    fn check(self) -> Result<(), Error> {
-        if (0. ..1.).contains(&self.fraction) {
-            Ok(())
-        } else {
-            Err(Error::HeldFraction(self.fraction))
-        }
-    }
 }
 
 /// The training set and the test set of a folder.

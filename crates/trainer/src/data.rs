@@ -1,10 +1,10 @@
 //! Finds and loads the data set that `--data` names, and warns where another one stands in for it.
 
 mod error;
-pub(crate) mod fit;
-pub(crate) mod left_out;
 mod place;
+pub(crate) mod resize;
 mod spec;
+pub(crate) mod unreadable_images;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

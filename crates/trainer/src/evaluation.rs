@@ -20,7 +20,7 @@ pub(crate) use self::error::Error;
 pub(crate) use self::first_layer::FirstLayer;
 pub(crate) use self::mistake::Mistake;
 
-use crate::data::left_out::LeftOut;
+use crate::data::unreadable_images::LeftOut;
 use crate::network::forward::Views;
 use crate::precision::Precision;
 use crate::ranks::World;

@@ -5,9 +5,9 @@
 
 mod address;
 mod attendee;
-mod buckets;
 mod error;
 mod failure;
+mod gradient_sum;
 mod heartbeat;
 mod launch;
 mod meeting;
@@ -23,9 +23,9 @@ use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 use torch_ext::distributed::{DistributedError, GlooAddress, ProcessGroup, Store, Work};
 
-pub(crate) use self::buckets::Buckets;
 pub(crate) use self::error::Error;
 pub(crate) use self::failure::Failure;
+pub(crate) use self::gradient_sum::Buckets;
 pub(crate) use self::peers::Peers;
 
 use self::failure::Exit;

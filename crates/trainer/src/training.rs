@@ -9,8 +9,8 @@ mod memory;
 mod model;
 mod non_finite;
 mod origin;
-pub(crate) mod plan;
 mod resuming;
+pub(crate) mod run_plan;
 mod saving;
 mod sets;
 mod setup;
@@ -22,7 +22,7 @@ use datasets::{Batch, Loader};
 
 use crate::console::log;
 use crate::console::progress::Progress;
-use crate::data::left_out::LeftOutOfRun;
+use crate::data::unreadable_images::LeftOutOfRun;
 use crate::evaluation::Evaluation;
 use crate::learner::{self, StepContext, Votes};
 use crate::ranks::World;

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Found, Held, ImageFiles, Places, is_image};
+use super::test_split::{Classes, Held, split};
+use super::{Found, ImageFiles, Places, is_image};
 use crate::Error;
-use crate::random::permutation;
 
 /// The names of a folder with a test set, beside one called `train`.
 const TESTS: [&str; 4] = ["val", "valid", "validation", "test"];
@@ -15,9 +15,6 @@ const TRAIN: &str = "train";
 const LEFT_BY_MACOS: &str = "__MACOSX";
 /// The deepest nesting of folders in a class: a link may lead to a folder above.
 const DEEPEST: usize = 16;
-
-/// The images of a class by their names relative to the root.
-type Classes = Vec<(String, Vec<String>)>;
 
 /// The images `root/CLASS/…/NAME.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), or the same below `root/train` and
 /// `root/val` (or `valid`, `validation`, `test`). Classes are numbered in the order of their names. Without a test set
@@ -43,32 +40,6 @@ pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     let (train, test) = split(all, held, root)?;
     let (train, test) = (files(root, &names, train), files(root, &names, test));
     Ok(Found { train, test, held: held.fraction > 0., ignored })
-}
-
-/// Splits every class at random; both parts get at least one image of it.
-fn split(all: Classes, held: Held, root: &Path) -> Result<(Classes, Classes), Error> {
-    held.check()?;
-    if held.fraction == 0. {
-        return Ok((all, Classes::new()));
-    }
-    let (mut train, mut test) = (Classes::new(), Classes::new());
-    for (number, (class, images)) in (0..).zip(all) {
-        if images.len() < 2 {
-            return Err(Error::OneImage { class, root: root.into() });
-        }
-        let count = (images.len() as f64 * held.fraction).round() as usize;
-        let count = count.clamp(1, images.len() - 1);
-        let order = permutation(images.len() as u32, held.seed, number);
-        let mut is_held = vec![false; images.len()];
-        order[..count].iter().for_each(|&index| is_held[index as usize] = true);
-        let part = |wanted: bool| {
-            let images = images.iter().zip(&is_held).filter(|(_, held)| **held == wanted);
-            images.map(|(image, _)| image.clone()).collect()
-        };
-        train.push((class.clone(), part(false)));
-        test.push((class, part(true)));
-    }
-    Ok((train, test))
 }
 
 fn files(root: &Path, names: &Arc<[String]>, classes: Classes) -> Arc<ImageFiles> {

@@ -21,7 +21,7 @@ use crate::ranks::World;
 use crate::recipe::Request;
 use crate::stop::StopRequest;
 use crate::torch_error::TorchError;
-use crate::training::plan::{RunPlan, RunRequest};
+use crate::training::run_plan::{RunPlan, RunRequest};
 use crate::training::{Outcome, Training};
 
 /// Flags of `xception train`.

@@ -7,7 +7,7 @@ use xception::Xception;
 use super::Evaluation;
 use super::calibration::Calibration;
 use super::mistake::{self, Mistake};
-use crate::data::left_out::LeftOut;
+use crate::data::unreadable_images::LeftOut;
 use crate::evaluation::Error;
 use crate::network::forward::{Forward, Views};
 use crate::precision::Precision;

@@ -2,8 +2,8 @@
 //!
 //! A learner has one from the start, [`Alone`] or [`Together`], and does not ask how many ranks there are.
 
-mod alone;
-mod together;
+mod one_rank;
+mod several_ranks;
 
 use tch::Tensor;
 use torch_ext::SumOverProcesses;
@@ -14,8 +14,8 @@ use crate::ranks::World;
 use crate::recipe::RankStatistics;
 use crate::signal::Signal;
 
-pub(super) use self::alone::Alone;
-use self::together::Together;
+pub(super) use self::one_rank::Alone;
+use self::several_ranks::Together;
 
 /// The exchange with the other ranks of `world`, whose batch norms normalise as `batch_norm` says. All ranks call it.
 pub(crate) fn exchange_among(
@@ -77,6 +77,9 @@ pub(crate) trait Exchange {
 
     /// Forgets the votes of the last step.
     fn forget_votes(&mut self);
+
+    /// Whether gradients are exchanged while others are still being computed.
+    fn overlaps(&self) -> bool;
 
     /// Whether a CUDA graph can record the step.
     fn can_be_recorded(&self) -> bool;

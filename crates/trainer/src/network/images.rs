@@ -10,7 +10,7 @@ use image::{ImageFormat, RgbImage};
 use tch::Tensor;
 use xception::weights::Description;
 
-use crate::data::fit::fit;
+use crate::data::resize::fit;
 use crate::network::Error;
 
 /// An image that was prepared for a network.

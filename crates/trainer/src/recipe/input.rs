@@ -89,6 +89,6 @@ impl InputRecipe {
 
     /// The resize and crop.
     pub(crate) fn fit(self) -> Fit {
-        crate::data::fit::fit(self.side, self.crop_fraction, self.interpolation)
+        crate::data::resize::fit(self.side, self.crop_fraction, self.interpolation)
     }
 }

@@ -1,6 +1,6 @@
 //! From a run to a checkpoint and back: an interrupted run ends as one that was not, to the last bit.
 
-use super::plan::Start;
+use super::run_plan::Start;
 use super::saving::Need;
 use super::timing::Timing;
 use super::{Training, origin};

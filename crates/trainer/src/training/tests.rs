@@ -6,7 +6,7 @@ use datasets::{Split, synthetic};
 use tch::Tensor;
 use tempfile::TempDir;
 
-use super::plan::{RunPlan, Start};
+use super::run_plan::{RunPlan, Start};
 use super::*;
 use crate::data::Data;
 use crate::exit_code::ExitCode;

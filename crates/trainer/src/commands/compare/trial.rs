@@ -13,7 +13,7 @@ use crate::commands::Error;
 use crate::console::log;
 use crate::console::progress::Progress;
 use crate::data::Data;
-use crate::data::left_out::LeftOut;
+use crate::data::unreadable_images::LeftOut;
 use crate::duration::clock;
 use crate::learner::{Learner, Network, StepContext, Votes};
 use crate::optim::optimizer::Optimizer;

@@ -54,6 +54,10 @@ impl Exchange for Alone {
         self.votes = Votes::default();
     }
 
+    fn overlaps(&self) -> bool {
+        false
+    }
+
     fn can_be_recorded(&self) -> bool {
         true
     }

@@ -131,6 +131,10 @@ impl Exchange for Together {
     }
 
     /// A graph cannot hold what ranks exchange on the CPU.
+    fn overlaps(&self) -> bool {
+        true
+    }
+
     fn can_be_recorded(&self) -> bool {
         false
     }
