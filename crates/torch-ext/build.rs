@@ -23,6 +23,7 @@ fn main() {
         .include(empty_headers())
         .define("USE_C10D_GLOO", None)
         .file("cpp/torch_ext.cpp")
+        .file("cpp/cuda_math.cpp")
         .file("cpp/dense.cpp")
         .file("cpp/distributed.cpp")
         .file("cpp/foreach.cpp")
@@ -41,13 +42,16 @@ fn main() {
     if cuda {
         match cuda_includes(&lib) {
             Ok(folders) => {
-                glue.includes(folders).define("USE_C10D_NCCL", None).file("cpp/cuda_graph.cpp")
+                glue.includes(folders).define("USE_C10D_NCCL", None);
+                for source in ["cuda_graph", "cuda_kernels", "cuda_upload"] {
+                    glue.file(format!("cpp/{source}.cpp"));
+                }
             }
             Err(problem) => {
                 println!("cargo::error={problem}");
                 return;
             }
-        };
+        }
     }
     glue.compile("torch_ext");
     if cuda {

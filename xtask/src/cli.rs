@@ -31,6 +31,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Write the golden parity values again from the original Python code
     Golden(GoldenArgs),
+    /// Compile the kernels for a GPU into the image that torch-ext embeds
+    CudaKernels(CudaKernelsArgs),
     /// Time this project, PyTorch, torch.compile, ONNX Runtime and OpenVINO in turns
     Peers(PeersArgs),
     /// Compare a run's TensorBoard events, as TensorBoard's own reader has them, with its metrics.jsonl
@@ -137,6 +139,14 @@ pub struct GoldenArgs {
     #[arg(long, value_name = "DIR")]
     pub seeds: PathBuf,
     /// Python that has torch, timm and keras
+    #[arg(long, value_name = "PY", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+/// Arguments of `cuda-kernels`.
+#[derive(Args, Debug)]
+pub struct CudaKernelsArgs {
+    /// Python to make the virtual environment with, which holds the compiler
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,
 }

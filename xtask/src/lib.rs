@@ -10,6 +10,7 @@ pub mod check_ranks;
 pub mod check_tensorboard;
 pub mod check_weights;
 pub mod cli;
+pub mod cuda_kernels;
 pub mod doctor;
 pub mod durable;
 pub mod failure;

@@ -6,8 +6,8 @@ use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
 use xtask::{
-    check_change, check_ranks, check_tensorboard, check_weights, doctor, failure, fetch, golden,
-    peers, sanitize, test, tidy, train,
+    check_change, check_ranks, check_tensorboard, check_weights, cuda_kernels, doctor, failure,
+    fetch, golden, peers, sanitize, test, tidy, train,
 };
 
 fn main() -> ExitCode {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&workspace),
         Command::Train(args) => train::run(&workspace, &args),
         Command::Golden(args) => golden::run(&workspace, &args),
+        Command::CudaKernels(args) => cuda_kernels::run(&workspace, &args),
         Command::Peers(args) => peers::run(&workspace, &args),
         Command::CheckTensorboard(args) => check_tensorboard::run(&workspace, &args),
         Command::CheckChange(args) => check_change::run(&workspace, &args),

@@ -5,6 +5,7 @@
 mod arrows;
 mod docs;
 mod glossary;
+mod kernels;
 mod lexer;
 mod markdown;
 mod modules;
@@ -73,6 +74,7 @@ pub fn check(root: &Path) -> Result<Vec<Problem>> {
     let mut problems = tree::check(&files);
     modules::check(&files, &mut problems);
     glossary::check(&files, &mut problems);
+    kernels::check(root, &mut problems)?;
     for file in &files {
         match file.extension() {
             "rs" => sources::check(file, &mut problems),

@@ -7,12 +7,14 @@
 mod backward;
 mod forward;
 mod geometry;
+mod on_gpu;
 mod outputs;
 mod paired;
 
 use tch::Tensor;
 
 use crate::FeatureMap;
+use crate::cast::in_kind;
 use crate::feature_map::{backward_of_masked, record_on};
 use crate::nhwc::{covers, with_element};
 use crate::numbers::{self, number_kind};
@@ -42,10 +44,13 @@ pub fn depthwise_conv2d(
 ) -> Tensor {
     let plan = geometry.plan(xs.values(), ws, bs);
     let (c_in, c_out) = (xs.size()[1], ws.size()[0]);
+    if let Some(ys) = on_gpu::depthwise_conv2d(xs, ws, bs, geometry) {
+        return ys;
+    }
     if !(geometry.groups == c_in && covers(xs.values()) && covers(ws)) {
         let xs = xs.resolve();
-        let ws = ws.to_kind(xs.kind());
-        let bs = bs.map(|bs| bs.to_kind(xs.kind()));
+        let ws = in_kind(ws, xs.kind());
+        let bs = bs.map(|bs| in_kind(bs, xs.kind()));
         let DepthwiseGeometry { stride, padding, dilation, groups } = geometry;
         return xs.conv2d(&ws, bs.as_ref(), stride, padding, dilation, groups);
     }

@@ -7,6 +7,7 @@
 mod batch_norm;
 mod moments;
 mod normalize;
+mod on_gpu;
 mod pending;
 mod prologue;
 mod reduce;
@@ -23,6 +24,7 @@ use tch::{Device, Kind, Tensor};
 use batch_norm::Normalization;
 
 use crate::autograd::{Incoming, record};
+use crate::cuda_kernels;
 use crate::dense::expect_floating;
 use crate::nhwc::{covers, laid_out, with_element};
 use crate::simd::Element;
@@ -60,8 +62,8 @@ impl From<Tensor> for FeatureMap {
 }
 
 impl FeatureMap {
-    /// `values: [N, C, H, W]`, batch-normalised; `None` where our kernels do not compute on such a tensor, such as one on
-    /// a GPU.
+    /// `values: [N, C, H, W]`, batch-normalised; `None` where our kernels do not compute on such a tensor, such as one of
+    /// fp32 on a GPU.
     ///
     /// With [`Statistics::OfBatch`] statistics are measured in one pass and enter the running ones. An empty batch has no
     /// statistics and leaves the running ones alone.
@@ -76,6 +78,12 @@ impl FeatureMap {
         statistics: Statistics,
     ) -> Option<Self> {
         expect_floating(&values);
+        if statistics == Statistics::OfBatch
+            && cuda_kernels::covers(&values)
+            && SumOverProcesses::current().is_none()
+        {
+            return on_gpu::batch_norm(&values, norm).map(Self::from);
+        }
         covers(&values).then(|| {
             let normalization = Normalization::new(&values, norm, statistics);
             let affine = [norm.weight, norm.bias].map(Tensor::shallow_clone);
@@ -84,9 +92,15 @@ impl FeatureMap {
         })
     }
 
-    /// The same map with a ReLU at its end.
+    /// The same map with a ReLU at its end. It stays pending for our kernels; for libtorch's it is applied here, once for
+    /// all readers.
     pub fn relu(mut self) -> Self {
-        self.pending.relu = true;
+        let ours = || covers(&self.values) || cuda_kernels::covers(&self.values);
+        if self.pending.norm.is_none() && self.values.defined() && !ours() {
+            self.values = self.values.relu();
+        } else {
+            self.pending.relu = true;
+        }
         self
     }
 
@@ -143,6 +157,11 @@ impl FeatureMap {
     /// The values as stored, for operators that apply the rest themselves.
     pub(crate) fn values(&self) -> &Tensor {
         &self.values
+    }
+
+    /// The values and whether a ReLU is pending, where nothing else is.
+    pub(crate) fn values_and_relu(&self) -> Option<(&Tensor, bool)> {
+        self.pending.norm.is_none().then_some((&self.values, self.pending.relu))
     }
 
     /// The tensors that a gradient flows to: the values, then weight and bias of the normalisation.

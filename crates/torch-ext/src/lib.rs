@@ -14,8 +14,11 @@
 #![allow(unsafe_code, reason = "kernels read memory by address, and libtorch speaks C++")]
 
 mod autograd;
+mod cast;
 mod cpu;
 mod cuda_graph;
+mod cuda_kernels;
+mod cuda_math;
 // The build script's, here for its tests.
 #[cfg(test)]
 #[path = "../cuda_headers.rs"]
@@ -44,10 +47,14 @@ mod product;
 mod shapes;
 mod simd;
 mod subsample;
+mod upload;
 mod view;
 
+pub use cast::{in_kind, with_casts};
 pub use cpu::{has_bf16_matrix_unit, multiplies_bf16_faster, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
+pub use cuda_kernels::covers as gpu_kernels_cover;
+pub use cuda_math::{Float32Products, set_deterministic, set_float32_products};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
 pub use feature_map::{
@@ -65,3 +72,4 @@ pub use memory_format::{channels_last, is_channels_last};
 pub use packed_conv::{DepthwiseHalf, Factors, FusedOps, PackedConv, PackedConvConfig};
 pub use pointwise::pointwise_conv2d;
 pub use simd::InstructionSet;
+pub use upload::Upload;

@@ -5,14 +5,16 @@
 
 mod backward;
 mod forward;
+mod on_gpu;
 
 use tch::Tensor;
 
 use crate::FeatureMap;
+use crate::cuda_kernels;
 use crate::feature_map::record_on;
 use crate::nhwc::{Nhwc, covers, with_element};
 
-/// The largest window whose taps bf16 can number.
+/// The largest window whose taps bf16 can number, and a byte.
 const LARGEST: i64 = 15;
 
 /// The movement of a square window over the image.
@@ -37,11 +39,14 @@ pub struct PoolGeometry {
 /// # Panics
 /// Where a window would lie outside the image.
 pub fn max_pool2d(xs: &FeatureMap, geometry: PoolGeometry) -> Option<Tensor> {
-    let kernel = geometry.kernel;
-    if !covers(xs.values()) || !(1..=LARGEST).contains(&kernel) {
+    let on_gpu = cuda_kernels::covers(xs.values());
+    if !(on_gpu || covers(xs.values())) || !(1..=LARGEST).contains(&geometry.kernel) {
         return None;
     }
     let plan = Plan::new(Nhwc::of(xs.values()), geometry);
+    if on_gpu {
+        return Some(on_gpu::max_pool2d(xs, geometry));
+    }
     let learns = xs.inputs().iter().any(|input| input.requires_grad());
     let (ys, winners) = tch::no_grad(|| {
         let xs = xs.laid_out();

@@ -1,0 +1,4 @@
+// All kernels, as one image.
+#include "depthwise.cu"
+#include "max_pool.cu"
+#include "norm.cu"
