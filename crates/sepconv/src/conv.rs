@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use tch::{Tensor, nn};
-use torch_ext::{DepthwiseGeometry, FeatureMap, depthwise_conv2d, pointwise_conv2d};
+use torch_ext::{DepthwiseGeometry, FeatureMap, depthwise_conv2d, in_kind, pointwise_conv2d};
 
 use crate::error::{free, positive};
 use crate::layer::{Layer, alone, expect_images};
@@ -135,8 +135,9 @@ impl Layer for Conv2d {
             pointwise_conv2d(&xs, weight, bias, stride)
         } else {
             let xs = xs.resolve();
-            let bias = bias.map(|bias| in_kind_of(&xs, bias));
-            xs.conv2d(&in_kind_of(&xs, weight), bias.as_ref(), stride, padding, dilation, groups)
+            let bias = bias.map(|bias| in_kind(bias, xs.kind()));
+            let weight = in_kind(weight, xs.kind());
+            xs.conv2d(&weight, bias.as_ref(), stride, padding, dilation, groups)
         };
         ys.into()
     }
@@ -150,9 +151,4 @@ impl nn::Module for Conv2d {
     fn forward(&self, xs: &Tensor) -> Tensor {
         alone(self, xs, false)
     }
-}
-
-/// `weight` cast to the kind of `xs`, differentiably, or itself where the kinds agree.
-fn in_kind_of(xs: &Tensor, weight: &Tensor) -> Tensor {
-    if xs.kind() == weight.kind() { weight.shallow_clone() } else { weight.to_kind(xs.kind()) }
 }

@@ -1,4 +1,5 @@
 // at::cuda::CUDAGraph as plain functions. Compiled with the feature `cuda` only: it needs CUDA's own headers.
+#include <ATen/cuda/CUDAGeneratorImpl.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
@@ -8,6 +9,7 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "guarded.h"
@@ -88,6 +90,15 @@ struct TorchExtCudaGraph {
   // of the allocator of pinned memory stays.
   void abandon_failed() noexcept {
     guard.reset();
+    try {
+      // Nobody told the generator of random numbers that the capture is over, and it would refuse to draw. A copy of it
+      // knows of no capture.
+      auto generator = at::cuda::detail::getDefaultCUDAGenerator(side.device_index());
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.graphsafe_set_state(generator.clone());
+    } catch (...) {
+      // Random numbers stay refused, which says so when they are drawn.
+    }
     try {
       c10::cuda::CUDACachingAllocator::endAllocateToPool(side.device_index(), pool);
       static_cast<void>(graph.release());

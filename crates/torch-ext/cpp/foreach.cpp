@@ -44,6 +44,24 @@ char* torch_ext_clip_gradients(Pointers gradients, size_t count, double max_norm
   });
 }
 
+// Copies of `tensors`, at least one, in the kind of `model`, each in the order of its own numbers.
+char* torch_ext_cast_together(Pointers tensors, size_t count, const at::Tensor* model, at::Tensor** copies) {
+  return guarded([&] {
+    c10::NoGradGuard no_grad;
+    const auto sources = list(tensors, count);
+    std::vector<at::Tensor> targets;
+    for (size_t i = 0; i < count; ++i) {
+      torch_ext::check_dense({"weight", i}, sources[i]);
+      TORCH_CHECK(sources[i].device() == sources[0].device() && sources[i].scalar_type() == sources[0].scalar_type(),
+                  "expected weights of one kind on one device, got ", torch_ext::described(sources[0]), " and ",
+                  torch_ext::described(sources[i]));
+      targets.push_back(at::empty_like(sources[i], model->options()));
+    }
+    at::_foreach_copy_(targets, sources);
+    for (size_t i = 0; i < count; ++i) copies[i] = new at::Tensor(targets[i]);
+  });
+}
+
 // Moves each of `starts` by `weight` of the way to its counterpart in `ends`.
 char* torch_ext_lerp(Pointers starts, Pointers ends, size_t count, double weight) {
   return guarded([&] {

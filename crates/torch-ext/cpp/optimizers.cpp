@@ -28,7 +28,10 @@ class Step {
       torch_ext::check_like({"gradient", i}, this->gradients[i], "parameter", parameter);
       memory_.writes({"parameter", i}, parameter);
     }
-    for (size_t i = 0; i < count; ++i) lay_out(i);
+    for (size_t i = 0; i < count; ++i) {
+      lay_out(i);
+      memory_.reads({"gradient", i}, this->gradients[i]);
+    }
   }
 
   // A list that is written beside the parameters.
@@ -71,10 +74,13 @@ class Step {
   void lay_out(size_t i) {
     auto& gradient = gradients[i];
     gradient = torch_ext::plain(gradient);
-    if (gradient.strides() != parameters[i].strides()) {
+    if (gradient.strides() == parameters[i].strides()) return;
+    // The strides of axes of one row differ without meaning, and libtorch's kernels compare them all the same.
+    if (torch_ext::same_order(gradient, parameters[i])) {
+      gradient = gradient.as_strided(parameters[i].sizes(), parameters[i].strides());
+    } else {
       gradient = at::empty_like(parameters[i]).copy_(gradient);
     }
-    memory_.reads({"gradient", i}, gradient);
   }
 
   torch_ext::Memory memory_;

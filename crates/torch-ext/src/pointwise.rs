@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::FeatureMap;
 use crate::autograd::{Incoming, record};
+use crate::cast::in_kind;
 use crate::dense::{described, expect_floating, is_floating};
 use crate::nhwc::{Nhwc, covers, laid_out};
 use crate::product::Sizes;
@@ -35,8 +36,8 @@ pub fn pointwise_conv2d(
     expect_fits(xs.values(), ws, bs, stride);
     let kind = xs.values().kind();
     if !(covers(xs.values()) && covers(ws)) {
-        let bs = bs.map(|bs| bs.to_kind(kind));
-        return xs.resolve().conv2d(&ws.to_kind(kind), bs.as_ref(), stride, [0, 0], [1, 1], 1);
+        let bs = bs.map(|bs| in_kind(bs, kind));
+        return xs.resolve().conv2d(&in_kind(ws, kind), bs.as_ref(), stride, [0, 0], [1, 1], 1);
     }
     let xs = match stride {
         [1, 1] => laid_out(&xs.resolve()),

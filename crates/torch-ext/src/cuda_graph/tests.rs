@@ -86,6 +86,8 @@ fn waiting_for_the_device_ends_the_capture_with_an_error() {
     let error = graph.capture(|| work().map_err(in_words)).unwrap_err();
     assert_eq!(error.operation, "reading", "{error}");
     assert_eq!(numbers(&(&xs * 1.0)), [1.0, 2.0, 3.0], "the device works on");
+    let drawn = Tensor::rand([3], (Kind::Float, Device::Cuda(0)));
+    assert!(numbers(&drawn).iter().all(|number| (0.0..1.0).contains(number)), "{drawn}");
 }
 
 #[test]
