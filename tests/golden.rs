@@ -37,22 +37,24 @@ struct Subject {
     weights: Tensors,
     sources: BTreeMap<String, Source>,
     kind: Kind,
+    device: Device,
 }
 
 impl Subject {
-    fn new(golden: &Golden, kind: Kind) -> Self {
+    fn new(golden: &Golden, kind: Kind, device: Device) -> Self {
         let spec = spec(golden);
         let weights = import::import(&spec, &state_dict(golden), &BTreeMap::new())
             .expect("the original's own state dict");
-        let mut store = VarStore::new(Device::Cpu);
+        let mut store = VarStore::new(device);
         let model =
             Xception::new(store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();
         store.set_kind(kind);
-        Self { store, model, weights, sources: import::sources(&spec).unwrap(), kind }
+        Self { store, model, weights, sources: import::sources(&spec).unwrap(), kind, device }
     }
 
     fn images(&self, case: &Case) -> Tensor {
         let images = fill::images(&case.input_name, &case.input).to_kind(self.kind);
+        let images = images.to_device(self.device);
         match self.kind {
             Kind::Double => torch_ext::channels_last(&images).unwrap(),
             _ => images,
@@ -67,7 +69,8 @@ impl Subject {
         let variables: BTreeMap<String, Tensor> = self.store.variables().into_iter().collect();
         variables.into_iter().filter_map(move |(ours, variable)| {
             let source = &self.sources[&ours];
-            Some((source.names[0].clone(), source.restored(&tensor(&variable)?)))
+            let tensor = tensor(&variable)?.to_device(Device::Cpu);
+            Some((source.names[0].clone(), source.restored(&tensor)))
         })
     }
 }
@@ -107,13 +110,19 @@ const KERAS_EXACT: Tolerance = Tolerance { forward: 3e-6, gradients: 1e-5, acros
 /// The promise of this project for Keras.
 const KERAS: Tolerance = Tolerance { forward: 1e-4, gradients: 1e-4, across_kinks: 0.05 };
 
-/// Checks one preset within the first tolerance in float64, within the second in float32.
+/// Checks one preset on a CPU, within the first tolerance in float64, within the second in float32.
 #[track_caller]
 fn check(network: &str, float64: Tolerance, float32: Tolerance) {
+    check_on(Device::Cpu, network, float64, float32);
+}
+
+/// The same on any device.
+#[track_caller]
+fn check_on(device: Device, network: &str, float64: Tolerance, float32: Tolerance) {
     let golden = Golden::open(network);
     assert!(golden.cases.len() >= 2, "two input sizes");
     for (kind, tolerance) in [(Kind::Double, float64), (Kind::Float, float32)] {
-        let subject = Subject::new(&golden, kind);
+        let subject = Subject::new(&golden, kind, device);
         for case in &golden.cases {
             let found = check_case(&golden, case, &subject, tolerance);
             assert!(
@@ -135,7 +144,9 @@ fn check_case(
 ) -> Vec<String> {
     let mut errors = Errors { tolerance: tolerance.forward, ..Errors::default() };
     let images = subject.images(case);
-    let stored = |logits: &Tensor| logits.narrow(1, 0, golden.logits_stored).to_kind(Kind::Double);
+    let stored = |logits: &Tensor| {
+        logits.narrow(1, 0, golden.logits_stored).to_kind(Kind::Double).to_device(Device::Cpu)
+    };
 
     weights::load(&subject.store, &subject.weights).unwrap();
     let logits = tch::no_grad(|| subject.model.forward_t(&images, false));
@@ -145,13 +156,14 @@ fn check_case(
         assert_eq!(levels.len(), case.levels.len(), "levels of the pyramid");
         for (number, (ours, theirs)) in levels.iter().zip(&case.levels).enumerate() {
             assert_eq!(ours.size(), theirs.shape, "level {number}");
-            errors.tensor(&format!("level {number}"), &ours.contiguous(), &theirs.summary, None);
+            let ours = ours.contiguous().to_device(Device::Cpu);
+            errors.tensor(&format!("level {number}"), &ours, &theirs.summary, None);
         }
     }
 
     let logits = subject.model.forward_t(&images, true);
     errors.logits("logits in training", &stored(&logits), &case.train_logits);
-    let labels = Tensor::from_slice(&case.labels);
+    let labels = Tensor::from_slice(&case.labels).to_device(subject.device);
     let loss = logits.cross_entropy_loss(&labels, None::<Tensor>, Reduction::Mean, -100, 0.0);
     errors.near("loss", loss.double_value(&[]), case.loss, case.loss);
 
@@ -352,4 +364,64 @@ fn dense_cifar100_depthwise_is_the_post_with_groups() {
 #[test]
 fn plain_shared_is_the_posts() {
     check("plain-shared", EXACT, PROMISED);
+}
+
+/// Every network on a GPU, in float64 and in fp32 without TF32.
+mod cuda {
+    use super::*;
+
+    const GPU: Device = Device::Cuda(0);
+
+    #[track_caller]
+    fn check(network: &str, float64: Tolerance, float32: Tolerance) {
+        torch_ext::set_float32_products(torch_ext::Float32Products::Exact).unwrap();
+        check_on(GPU, network, float64, float32);
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device"]
+    fn xceptions_are_timms() {
+        check("xception", EXACT, PROMISED);
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device"]
+    fn aligned_xceptions_are_timms() {
+        for network in ["xception41", "xception65", "xception71", "xception41p", "xception65p"] {
+            check(network, EXACT, DEEP);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device"]
+    fn options_are_timms() {
+        check("xception41-options", EXACT, DEEP);
+        check("xception41p-options", EXACT, DEEP);
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device"]
+    fn xception_keras_is_kerass() {
+        check("xception-keras", KERAS_EXACT, KERAS);
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device"]
+    fn notebook_cifar10_is_the_notebooks() {
+        check("notebook-cifar10", EXACT, PROMISED);
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device"]
+    fn dense_cifar100s_are_the_posts() {
+        for network in ["dense-cifar100", "dense-cifar100-first", "dense-cifar100-depthwise"] {
+            check(network, EXACT, NORM_AFTER_NORM);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA device"]
+    fn plain_shared_is_the_posts() {
+        check("plain-shared", EXACT, PROMISED);
+    }
 }

@@ -6,6 +6,7 @@
 mod context;
 mod error;
 mod exchange;
+mod launch;
 mod network;
 mod output;
 mod step;
@@ -13,8 +14,9 @@ mod votes;
 
 use datasets::Batch;
 use tch::{Device, Kind, Tensor};
+use torch_ext::Upload;
 
-use crate::network::captured::Captured;
+use crate::network::captured::{Captured, warn_of_fall_back};
 use crate::optim::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
 use crate::recipe::StepOptions;
@@ -22,6 +24,7 @@ use crate::recipe::StepOptions;
 pub(crate) use self::context::StepContext;
 pub(crate) use self::error::{Error, LOWER_RATE, NonFiniteLoss};
 pub(crate) use self::exchange::{Exchange, exchange_among};
+pub(crate) use self::launch::Launch;
 pub(crate) use self::network::{Network, Phase, Stage};
 pub(crate) use self::output::StepOutput;
 pub(crate) use self::votes::Votes;
@@ -29,28 +32,8 @@ pub(crate) use self::votes::Votes;
 use self::exchange::{Alone, Share};
 use self::step::Step;
 
-/// The way in which the kernels of a step are launched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Launch {
-    /// The CPU launches every kernel of every step.
-    Eager,
-    /// Steps over full batches of this size are recorded as a CUDA graph and replayed; smaller ones are eager.
-    Graph {
-        /// Images in a full batch.
-        batch_size: usize,
-    },
-}
-
-impl Launch {
-    /// A graph where the machine and this build have them.
-    pub(crate) fn best(batch_size: usize) -> Self {
-        if torch_ext::cuda_graphs_supported() {
-            Launch::Graph { batch_size }
-        } else {
-            Launch::Eager
-        }
-    }
-}
+/// Batches whose copies to a GPU may be under way at once.
+const UPLOADS: usize = 3;
 
 /// Trains a network, one step for each batch that a loader yields.
 pub(crate) struct Learner<N> {
@@ -61,6 +44,8 @@ pub(crate) struct Learner<N> {
     launch: Launch,
     /// The learning rate where kernels can read it, on a GPU: in a recorded step a number would never change.
     learning_rate: Option<Tensor>,
+    /// The way of batches to the device, from the first one on.
+    upload: Option<Upload>,
 }
 
 impl<N: Network> Learner<N> {
@@ -73,9 +58,10 @@ impl<N: Network> Learner<N> {
         precision: Precision,
     ) -> Self {
         let device = network.device();
+        precision.prepare(device);
         let learning_rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
         let step = Step::new(network, optimizer, options, Box::new(Alone::default()));
-        Self { captured: None, step, precision, launch: Launch::Eager, learning_rate }
+        Self { captured: None, step, precision, launch: Launch::Eager, learning_rate, upload: None }
     }
 
     /// The same learner, which exchanges gradients, statistics and votes as `exchange` says.
@@ -84,8 +70,8 @@ impl<N: Network> Learner<N> {
         self
     }
 
-    /// The same learner, whose kernels are launched as `launch` says. The network must draw no random numbers if steps
-    /// are recorded: a replay would draw the same ones.
+    /// The same learner, whose kernels are launched as `launch` says. Random numbers that a network draws are other ones in
+    /// each replay: libtorch's generator counts them.
     pub(crate) fn with_launch(self, launch: Launch) -> Self {
         Self { launch, ..self }
     }
@@ -166,37 +152,54 @@ impl<N: Network> Learner<N> {
             }
             None => batch.labels.shallow_clone(),
         };
-        let given = [&batch.images, &labels];
-        if self.captured.as_ref().is_some_and(|captured| captured.fits(given)) {
-            return self.replay(given, divisor, context);
-        }
         let device = self.device();
-        let images = batch.images.to_device(device).to_kind(self.precision.kind(device));
-        let labels = labels.to_device(device);
-        match self.launch {
-            Launch::Graph { batch_size }
-                if batch_size == batch.indices.len() && self.step.exchange.can_be_recorded() =>
-            {
-                self.captured = Some(Captured::new([&images, &labels])?);
-                self.replay([&images, &labels], divisor, context)
-            }
-            _ => self.step.take(&images, &labels, divisor, context, self.learning_rate.as_ref()),
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            None => self.upload.insert(Upload::new(device, UPLOADS)?),
+        };
+        let images = upload.to_device(&batch.images)?;
+        let labels = upload.to_device(&labels)?;
+        if self.captured.as_ref().is_some_and(|captured| captured.fits([&images, &labels])) {
+            return self.replay([&images, &labels], divisor, context);
         }
+        let images = images.to_kind(self.precision.kind(device));
+        let full = self.launch.records(batch.indices.len());
+        if full && self.step.exchange.can_be_recorded() {
+            self.captured = Some(Captured::new([&images, &labels])?);
+            return self.replay([&images, &labels], divisor, context);
+        }
+        self.step.take(&images, &labels, divisor, context, self.learning_rate.as_ref())
     }
 
+    /// Takes a step by the recording: still eagerly at first, then recorded, then replayed. Where the recording fails and
+    /// need not succeed, this step and all later ones are eager.
     fn replay(
         &mut self,
         given: [&Tensor; 2],
         divisor: i64,
         context: StepContext,
     ) -> Result<StepOutput, Error> {
-        let Self { captured, step, learning_rate, .. } = self;
-        let captured = captured.as_mut().expect("a recording fits");
-        let [loss, correct] = captured.run(given, |[images, labels]| {
+        let Self { captured, step, learning_rate, launch, precision, .. } = self;
+        let recording = captured.as_mut().expect("a recording fits");
+        let attempt = recording.is_next_recorded();
+        let taken = recording.run(given, |[images, labels]| {
             let output = step.take(images, labels, divisor, context, learning_rate.as_ref())?;
             Ok::<_, Error>([output.loss, output.correct])
-        })?;
-        Ok(StepOutput { loss, correct, images: given[0].size()[0] as usize })
+        });
+        match taken {
+            Ok([loss, correct]) => {
+                Ok(StepOutput { loss, correct, images: given[0].size()[0] as usize })
+            }
+            Err(problem) if attempt && launch.may_fall_back() => {
+                warn_of_fall_back("training steps", &problem);
+                *captured = None;
+                *launch = Launch::Eager;
+                let [images, labels] = given;
+                let images = images.to_kind(precision.kind(images.device()));
+                step.take(&images, labels, divisor, context, learning_rate.as_ref())
+            }
+            Err(problem) => Err(problem),
+        }
     }
 }
 

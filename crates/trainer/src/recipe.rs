@@ -36,8 +36,8 @@ pub use progressive::Stage;
 pub use ranks::{RankLearningRate, RankStatistics, RanksRecipe};
 pub use request::Request;
 pub use safety::{CheckpointRecipe, NonFinite};
-pub use step::Clipping;
 pub(crate) use step::StepOptions;
+pub use step::{Clipping, LaunchRecipe};
 pub use transfer::{HeadStart, Statistics, TransferRecipe};
 
 /// A training recipe.
@@ -58,6 +58,9 @@ pub struct Recipe {
     pub eval_batch_size: usize,
     /// The numbers that steps compute in.
     pub precision: Precision,
+    /// The way in which a GPU gets its kernels; absent for `auto`.
+    #[serde(default, skip_serializing_if = "LaunchRecipe::is_auto")]
+    pub launch: LaunchRecipe,
     /// Label smoothing, 0 to 1. PyTorch: `label_smoothing`.
     pub label_smoothing: f64,
     /// Steps between two lines of `metrics.jsonl`.

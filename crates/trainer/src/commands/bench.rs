@@ -16,7 +16,6 @@ mod on_request;
 mod subject;
 
 use std::io;
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -24,10 +23,12 @@ use tch::Device;
 use xception::summary::Summary;
 use xception::{ModelSpec, Preset};
 
+use self::on_request::steps_per_round;
 use self::subject::Subject;
 use super::print;
 use crate::commands::{Error, Refusal};
 use crate::precision::Precision;
+use crate::recipe::LaunchRecipe;
 
 /// The work that `xception bench` times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,7 +60,10 @@ pub struct BenchArgs {
     /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
-    /// Timed steps, of which the median counts; two more warm up
+    /// The way in which a GPU gets its kernels in training
+    #[arg(long, value_enum, default_value_t = LaunchRecipe::Auto)]
+    pub launch: LaunchRecipe,
+    /// Timed steps, of which the median counts; two more warm up. On a GPU, timed stretches of about 0.2 seconds each
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
     /// Threads of each operation [default: libtorch's choice, the physical cores]
@@ -88,6 +92,10 @@ fn round_seconds(text: &str) -> Result<f64, String> {
 
 /// Steps before the timed ones.
 const WARM_UP: u32 = 2;
+/// The same on a GPU.
+const GPU_WARM_UP: u32 = 6;
+/// Seconds of a timed stretch on a GPU.
+const GPU_STRETCH: f64 = 0.2;
 
 pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     if let Some(threads) = arguments.threads {
@@ -108,8 +116,8 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
             table.to_text()
         });
     }
-    let mut subject =
-        Subject::new(&spec, arguments.mode, device, precision, arguments.batch_size, input)?;
+    let computing = (device, precision, arguments.launch);
+    let mut subject = Subject::new(&spec, arguments.mode, computing, arguments.batch_size, input)?;
     let mode = match arguments.mode {
         BenchMode::Train => "train",
         BenchMode::Infer => "infer",
@@ -124,17 +132,19 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
         ready["ready"] = true.into();
         ready["versions"] =
             json!({ "xception": env!("CARGO_PKG_VERSION"), "libtorch": torch_ext::version() });
-        let step = || subject.step();
-        return on_request::serve(seconds, ready, io::stdin().lock(), step, print);
+        let timed = |steps| subject.timed(steps);
+        return on_request::serve(seconds, ready, io::stdin().lock(), timed, print);
     }
-    let mut seconds = Vec::new();
-    for step in 0..WARM_UP + arguments.steps {
-        let started = Instant::now();
-        subject.step()?;
-        if step >= WARM_UP {
-            seconds.push(started.elapsed().as_secs_f64());
-        }
-    }
+    let each = if device.is_cuda() {
+        // Past the recording of a graph.
+        subject.timed(GPU_WARM_UP)?;
+        steps_per_round(GPU_STRETCH, subject.timed(1)?)
+    } else {
+        subject.timed(WARM_UP)?;
+        1
+    };
+    let timed = |_| Ok(subject.timed(each)? / f64::from(each));
+    let mut seconds: Vec<f64> = (0..arguments.steps).map(timed).collect::<Result<_, Error>>()?;
     seconds.sort_by(f64::total_cmp);
     report(arguments, described, &seconds)
 }

@@ -88,7 +88,7 @@ impl<N: Network> Step<N> {
             let count = (micro_batch as i64).min(size - start);
             let (images, labels) =
                 (images.narrow(0, start, count), labels.narrow(-1, start, count));
-            let (loss, output) = self.forward(&images, &labels, divisor);
+            let (loss, output) = self.forward(&images, &labels, divisor)?;
             self.network.finished(Stage::Forward);
             match &mut total {
                 Some(total) => total.add(&output)?,
@@ -105,15 +105,22 @@ impl<N: Network> Step<N> {
     }
 
     /// Forward over a micro-batch: its part in the mean loss over `divisor` images, to compute gradients from and to read.
-    fn forward(&self, images: &Tensor, labels: &Tensor, divisor: i64) -> (Tensor, StepOutput) {
+    fn forward(
+        &self,
+        images: &Tensor,
+        labels: &Tensor,
+        divisor: i64,
+    ) -> Result<(Tensor, StepOutput), Error> {
         let network = &self.network;
         let features = match self.phase {
             Phase::Head => tch::no_grad(|| network.features(images, false)),
-            Phase::FrozenStatistics => network.features(images, false),
-            Phase::Everything => match self.exchange.statistics() {
+            Phase::FrozenStatistics => {
+                self.with_casts(images, || network.features(images, false))?
+            }
+            Phase::Everything => self.with_casts(images, || match self.exchange.statistics() {
                 Some(statistics) => statistics.during(|| network.features(images, true)),
                 None => network.features(images, true),
-            },
+            })?,
         };
         let logits = network.logits(&features);
         let own_labels = if labels.dim() == 1 { labels.shallow_clone() } else { labels.get(0) };
@@ -128,7 +135,19 @@ impl<N: Network> Step<N> {
         }
         let correct = logits.detach().argmax(1, false).eq_tensor(&own_labels).sum(Kind::Int64);
         let output = StepOutput { loss: loss.detach(), correct, images: count as usize };
-        (loss, output)
+        Ok((loss, output))
+    }
+
+    /// Does `work`, in which the kernels of all convolutions are cast to the kind of `images` already where that saves
+    /// launches: on a GPU, unless gradients are exchanged during the backward pass.
+    fn with_casts<T>(&self, images: &Tensor, work: impl FnOnce() -> T) -> Result<T, Error> {
+        let kind = images.kind();
+        if kind == Kind::Float || !images.device().is_cuda() || self.exchange.overlaps() {
+            return Ok(work());
+        }
+        let mut kernels = self.optimizer.parameters();
+        kernels.retain(|parameter| parameter.dim() == 4);
+        Ok(torch_ext::with_casts(&kernels, kind, work)?)
     }
 
     /// Mean cross-entropy, fp32. PyTorch: `F.cross_entropy(logits, labels, label_smoothing=…)`.

@@ -213,11 +213,11 @@ fn difference(precision: Precision, one: Launch, other: Launch) -> (f64, f64) {
 #[ignore = "needs a CUDA device and the feature `cuda`"]
 fn captured_steps_are_eager_steps() {
     for precision in [Precision::Fp32, Precision::Bf16] {
-        let graph = Launch::Graph { batch_size: 8 };
+        let graph = Launch::Graph { batch_size: 8, required: true };
         let eager = difference(precision, Launch::Eager, Launch::Eager);
         let captured = difference(precision, Launch::Eager, graph);
         assert!(
-            captured.0 <= 10.0 * eager.0 && captured.1 <= 10.0 * eager.1,
+            captured.0 <= (10.0 * eager.0).max(1e-3) && captured.1 <= (10.0 * eager.1).max(5e-3),
             "{precision:?}: captured {captured:?}, eager {eager:?}"
         );
     }

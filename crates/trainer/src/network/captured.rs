@@ -35,6 +35,11 @@ impl<const IN: usize, const OUT: usize> Captured<IN, OUT> {
         self.inputs.iter().zip(inputs).all(|(own, given)| own.size() == given.size())
     }
 
+    /// Whether the next run records the work. If it fails, the device has done nothing of it.
+    pub(crate) fn is_next_recorded(&self) -> bool {
+        self.warm_ups == WARM_UPS && self.outputs.is_none()
+    }
+
     /// Does `work` on `inputs`, which may be on the CPU and are cast.
     ///
     /// The first three calls run `work`, the fourth records it, and later ones do not call it. It must be the same work each
@@ -59,6 +64,14 @@ impl<const IN: usize, const OUT: usize> Captured<IN, OUT> {
         self.graph.replay()?;
         Ok(self.outputs.insert(outputs).each_ref().map(Tensor::shallow_clone))
     }
+}
+
+/// Says that `work` runs eagerly from now on.
+pub(crate) fn warn_of_fall_back(work: &str, problem: &dyn std::fmt::Display) {
+    tracing::warn!(
+        "{work} cannot be recorded as a CUDA graph, and are launched kernel by kernel from now on, which is slower for \
+         small batches: {problem}"
+    );
 }
 
 #[cfg(test)]

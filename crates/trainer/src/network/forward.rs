@@ -6,7 +6,7 @@ use tch::{Device, Tensor, nn::ModuleT};
 use xception::{Inference, Xception};
 
 use crate::network::Error;
-use crate::network::captured::Captured;
+use crate::network::captured::{Captured, warn_of_fall_back};
 use crate::precision::Precision;
 
 /// Test-time augmentation.
@@ -39,6 +39,7 @@ impl<M: Borrow<Xception>> Forward<M> {
     /// Forward passes of `model` in `precision`, most of them over `full_batch` images.
     pub(crate) fn new(model: M, precision: Precision, full_batch: usize) -> Self {
         let device = model.borrow().device();
+        precision.prepare(device);
         let network = match Inference::new(model.borrow(), precision.kind(device)) {
             Ok(inference) => Network::Packed(Box::new(inference)),
             Err(_) => Network::Model(model),
@@ -73,9 +74,16 @@ impl<M: Borrow<Xception>> Forward<M> {
         }
         let logits = match self.captured.as_mut().filter(|_| full) {
             Some(captured) => {
-                let [logits] =
-                    captured.run([images], |[images]| Ok::<_, Error>([forward(images)]))?;
-                logits
+                let recording = captured.is_next_recorded();
+                match captured.run([images], |[images]| Ok::<_, Error>([forward(images)])) {
+                    Ok([logits]) => logits,
+                    Err(problem) if recording => {
+                        warn_of_fall_back("forward passes", &problem);
+                        (self.captured, self.recorded) = (None, None);
+                        forward(images)
+                    }
+                    Err(problem) => return Err(problem),
+                }
             }
             None => forward(images),
         };

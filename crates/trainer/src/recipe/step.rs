@@ -1,5 +1,6 @@
 //! The values of a recipe that belong to a single training step.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_value::InvalidValue;
@@ -18,6 +19,26 @@ impl Clipping {
     pub(super) fn check(self) -> Result<(), InvalidValue> {
         let fits = self.max_norm.is_finite() && self.max_norm > 0.0;
         InvalidValue::unless(fits, "clipping.max_norm", "above 0", self.max_norm)
+    }
+}
+
+/// The value of `launch`: the way in which a GPU gets its kernels. It does not change what they compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LaunchRecipe {
+    /// `graph` where this program and the step allow it, else `eager`.
+    #[default]
+    Auto,
+    /// Kernel by kernel.
+    Eager,
+    /// As a CUDA graph: steps over full batches are recorded once and replayed. An error where that is impossible.
+    Graph,
+}
+
+impl LaunchRecipe {
+    /// Whether nothing in particular is asked for.
+    pub(crate) fn is_auto(&self) -> bool {
+        *self == LaunchRecipe::Auto
     }
 }
 

@@ -135,8 +135,8 @@ pub(super) fn check_recipe(was: &Recipe, now: &Recipe) -> Result<(), Error> {
 /// The differences that make two recipes different runs: everything but how often they are saved, and the batch size of a
 /// rank, which depends on the number of ranks.
 fn recipe_differences(was: &Recipe, now: &Recipe) -> Vec<String> {
-    let same = (was.checkpoints, was.batch_size);
-    let now = Recipe { checkpoints: same.0, batch_size: same.1, ..now.clone() };
+    let Recipe { checkpoints, batch_size, launch, .. } = *was;
+    let now = Recipe { checkpoints, batch_size, launch, ..now.clone() };
     differences(was, &now)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datasets::{Batches, Broken, LastBatch, Loader, LoaderConfig, Order, Share, Source};
 
 use crate::data::Data;
-use crate::data::left_out::LeftOutOfRun;
+use crate::data::unreadable_images::LeftOutOfRun;
 use crate::ranks::World;
 use crate::recipe::{InputRecipe, Recipe};
 use crate::training::Error;
@@ -24,7 +24,12 @@ impl Sets {
     /// The sets of `data`, loaded as `recipe` says.
     pub(super) fn new(recipe: &Recipe, data: &Data, world: &World) -> Result<Self, Error> {
         let loader = |images: &Arc<dyn Source>, order| -> Result<Loader, Error> {
-            let config = loader_config(recipe, &**images, order, world.share());
+            let mut config = loader_config(recipe, &**images, order, world.share());
+            if world.device().is_cuda() {
+                // The CPU has nothing else to do, and a GPU takes small images faster than one thread makes them.
+                config.workers = config.workers.max(gpu_workers());
+                config.prefetch = config.prefetch.max(2 * config.workers);
+            }
             Ok(Loader::new(Arc::clone(images), config)?)
         };
         let shuffled = recipe.input.map_or(Order::Shuffled, |input| input.shuffle.into());
@@ -53,6 +58,11 @@ impl Sets {
             None => self.train.epoch_from(epoch, first),
         }
     }
+}
+
+/// Threads that make batches for a GPU: half of this rank's, at most eight.
+fn gpu_workers() -> usize {
+    (tch::get_num_threads().max(1) as usize / 2).clamp(1, 8)
 }
 
 /// Loads `share` of `images` as the recipe says: shuffled to train on them, in order to measure on them.

@@ -9,7 +9,7 @@ use super::course::Course;
 use super::memory::{self, Needs};
 use super::model::Model;
 use super::non_finite::NonFinitePolicy;
-use super::plan::RunPlan;
+use super::run_plan::RunPlan;
 use super::saving::Saver;
 use super::sets::Sets;
 use super::timing::Timing;
@@ -111,8 +111,7 @@ fn learner(
     let head = recipe.transfer.as_ref().map(|_| architecture.names.head());
     let optimizer = Optimizer::with_groups(store, &recipe.optimizer, &recipe.groups, head)?;
     let exchange = exchange_among(world, recipe.ranks.unwrap_or_default().batch_norm)?;
-    // A recorded step would draw the same random numbers each time.
-    let launch = if recipe.model.draws() { Launch::Eager } else { Launch::best(recipe.batch_size) };
+    let launch = Launch::new(recipe.launch, recipe.batch_size);
     let precision = recipe.precision.resolved(world.device());
     let learner = Learner::new(network, optimizer, recipe.step_options(), precision);
     Ok(learner.with_exchange(exchange).with_launch(launch))

@@ -21,6 +21,7 @@ use super::subject::{Training, network, noise};
 use crate::commands::bench::{BenchArgs, BenchMode};
 use crate::commands::{Error, Refusal};
 use crate::precision::Precision;
+use crate::recipe::LaunchRecipe;
 
 /// Passes before the timed ones.
 const WARM_UP: u32 = 2;
@@ -98,7 +99,8 @@ fn training(
     let (store, network) = network(spec, Device::Cpu)?;
     let log = Log::default();
     let network = Watched::new(network, spec.architecture()?.names.head(), &log);
-    let mut training = Training::new(&store, network, spec.classes, images, precision)?;
+    let mut training =
+        Training::new(&store, network, spec.classes, images, precision, LaunchRecipe::Eager)?;
     let pass = || {
         let started = Instant::now();
         training.step()?;

@@ -4,7 +4,6 @@
 //! `cargo xtask peers` that lets a program be timed a little at a time, between the others.
 
 use std::io::BufRead;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -21,21 +20,14 @@ const WARM_UP: u32 = 3;
 ///
 /// # Errors
 ///
-/// Those of `step` and `answer`; a line that cannot be read ends the rounds like the last one.
+/// Those of `timed`, which takes so many steps and returns their seconds, and of `answer`; a line that cannot be read ends the rounds like the last one.
 pub(super) fn serve(
     seconds: f64,
     mut ready: Value,
     requests: impl BufRead,
-    mut step: impl FnMut() -> Result<(), Error>,
+    mut timed: impl FnMut(u32) -> Result<f64, Error>,
     mut answer: impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut timed = |steps: u32| -> Result<f64, Error> {
-        let started = Instant::now();
-        for _ in 0..steps {
-            step()?;
-        }
-        Ok(started.elapsed().as_secs_f64())
-    };
     let mut last = timed(WARM_UP)? / f64::from(WARM_UP);
     let mut spent = 0.0;
     while spent < seconds {
@@ -54,7 +46,7 @@ pub(super) fn serve(
 }
 
 /// The number of steps of `step` seconds nearest to `seconds`, at least one.
-fn steps_per_round(seconds: f64, step: f64) -> u32 {
+pub(super) fn steps_per_round(seconds: f64, step: f64) -> u32 {
     (seconds / step).round().clamp(1.0, 1e6) as u32
 }
 
@@ -75,15 +67,15 @@ mod tests {
     #[test]
     fn says_ready_once_and_answers_every_line() {
         let (mut taken, mut answers) = (0_u32, Vec::<Value>::new());
-        let step = || {
-            taken += 1;
-            Ok(())
+        let timed = |steps| {
+            taken += steps;
+            Ok(0.0)
         };
         let answer = |line: &str| {
             answers.push(serde_json::from_str(line).unwrap());
             Ok(())
         };
-        serve(0.0, json!({ "ready": true }), &b"round\n\nround"[..], step, answer).unwrap();
+        serve(0.0, json!({ "ready": true }), &b"round\n\nround"[..], timed, answer).unwrap();
         assert_eq!(answers.len(), 4);
         assert_eq!(answers[0], json!({ "ready": true, "steps_per_round": 1 }));
         for round in &answers[1..] {
@@ -95,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_ends_it() {
-        let fails = || Err(Refusal::NoImage { data: "any".to_string() }.into());
+        let fails = |_| Err(Refusal::NoImage { data: "any".to_string() }.into());
         let ended = serve(0.0, json!({}), &b""[..], fails, |_| panic!("nothing to say"));
         assert_eq!(
             ended.unwrap_err().to_string(),

@@ -1,5 +1,7 @@
 //! The work that a benchmark times: the step of each mode, over a batch of noise.
 
+use std::time::Instant;
+
 use datasets::Batch;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
@@ -11,7 +13,7 @@ use crate::learner::{Launch, Learner, Network, StepContext, Votes};
 use crate::network::forward::{Forward, Views};
 use crate::optim::optimizer::{Optimizer, OptimizerConfig};
 use crate::precision::Precision;
-use crate::recipe::StepOptions;
+use crate::recipe::{LaunchRecipe, StepOptions};
 
 /// The options of a benchmark's training step: none.
 const OPTIONS: StepOptions = StepOptions { label_smoothing: 0.0, clipping: None, accumulation: 1 };
@@ -34,8 +36,7 @@ impl Subject {
     pub(super) fn new(
         spec: &ModelSpec,
         mode: BenchMode,
-        device: Device,
-        precision: Precision,
+        (device, precision, launch): (Device, Precision, LaunchRecipe),
         batch_size: i64,
         input: i64,
     ) -> Result<Self, Error> {
@@ -44,7 +45,8 @@ impl Subject {
         let work = match mode {
             BenchMode::Train => {
                 let classes = spec.classes;
-                Work::Train(Box::new(Training::new(&store, network, classes, images, precision)?))
+                let training = Training::new(&store, network, classes, images, precision, launch)?;
+                Work::Train(Box::new(training))
             }
             BenchMode::Infer => Work::Infer {
                 forward: Box::new(Forward::new(network, precision, batch_size as usize)),
@@ -54,16 +56,21 @@ impl Subject {
         Ok(Self { device, work })
     }
 
-    /// Takes one step, and waits until the device has done it.
-    pub(super) fn step(&mut self) -> Result<(), Error> {
-        match &mut self.work {
-            Work::Train(training) => training.step()?,
-            Work::Infer { forward, images } => drop(forward.logits(images, Views::One)?),
+    /// Takes `steps` steps, waits until the device has done them, and returns the seconds of it all.
+    ///
+    /// A GPU's steps are not waited for one by one, and training does not, either.
+    pub(super) fn timed(&mut self, steps: u32) -> Result<f64, Error> {
+        let started = Instant::now();
+        for _ in 0..steps {
+            match &mut self.work {
+                Work::Train(training) => training.step()?,
+                Work::Infer { forward, images } => drop(forward.logits(images, Views::One)?),
+            }
         }
         if self.device.is_cuda() {
             tch::Cuda::synchronize(0);
         }
-        Ok(())
+        Ok(started.elapsed().as_secs_f64())
     }
 }
 
@@ -83,6 +90,7 @@ impl<N: Network> Training<N> {
         classes: i64,
         images: Tensor,
         precision: Precision,
+        launch: LaunchRecipe,
     ) -> Result<Self, Error> {
         let size = images.size()[0];
         let batch = Batch {
@@ -95,7 +103,7 @@ impl<N: Network> Training<N> {
         };
         let optimizer = Optimizer::new(store, OptimizerConfig::adam());
         let learner = Learner::new(network, optimizer, OPTIONS, precision)
-            .with_launch(Launch::best(size as usize));
+            .with_launch(Launch::new(launch, size as usize));
         Ok(Self { learner, batch, steps: 0 })
     }
 
