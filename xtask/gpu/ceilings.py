@@ -1,0 +1,46 @@
+"""Measures what this GPU can do at most: bytes copied a second (read and written), and bf16 products a second.
+
+Prints one line of JSON.
+"""
+
+import json
+import statistics
+
+import torch
+
+
+def milliseconds(work, times=20):
+    """The median time of `work` between CUDA events."""
+    found = []
+    for _ in range(times + 3):
+        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun.record()
+        work()
+        ended.record()
+        ended.synchronize()
+        found.append(begun.elapsed_time(ended))
+    return statistics.median(found[3:])
+
+
+def main():
+    source = torch.randn(1 << 29, device="cuda")
+    target = torch.empty_like(source)
+    copied = milliseconds(lambda: target.copy_(source))
+    del source, target
+    left, right = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    product = milliseconds(lambda: left @ right)
+    print(
+        json.dumps(
+            {
+                "device": torch.cuda.get_device_name(),
+                "torch": torch.__version__,
+                "cudnn": torch.backends.cudnn.version(),
+                "copy_tb_per_s": 2 * 4 * (1 << 29) / copied / 1e9,
+                "bf16_tflop_per_s": 2 * 8192**3 / product / 1e9,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

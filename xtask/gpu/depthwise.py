@@ -1,0 +1,67 @@
+"""Times PyTorch's 3x3 depthwise convolution in bf16, channels-last: forward, gradient of the input, gradient of the weights.
+
+For each shape a line of JSON: microseconds, and the part of the copy rate (TB/s, the argument) that the fewest bytes need.
+"""
+
+import json
+import statistics
+import sys
+
+import torch
+
+SHAPES = [
+    (128, 128, 147, 147),
+    (128, 256, 74, 74),
+    (128, 728, 37, 37),
+    (128, 728, 19, 19),
+    (128, 1536, 10, 10),
+    (128, 64, 16, 16),
+    (128, 256, 8, 8),
+    (128, 728, 2, 2),
+    (1024, 728, 2, 2),
+]
+
+
+def microseconds(work, times=10):
+    work()
+    found = []
+    for _ in range(times):
+        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun.record()
+        work()
+        ended.record()
+        ended.synchronize()
+        found.append(begun.elapsed_time(ended) * 1e3)
+    return statistics.median(found)
+
+
+def main():
+    rate = float(sys.argv[1]) if len(sys.argv) > 1 else 4.2
+    for benchmark in (False, True):
+        torch.backends.cudnn.benchmark = benchmark
+        for shape in SHAPES:
+            n, c, h, w = shape
+            xs, gradient = (
+                torch.randn(shape, device="cuda", dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+                for _ in range(2)
+            )
+            weight = torch.randn(c, 1, 3, 3, device="cuda", dtype=torch.bfloat16)
+
+            def backward(inputs, weights):
+                return torch.ops.aten.convolution_backward(
+                    gradient, xs, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], c, [inputs, weights, False]
+                )
+
+            taken = {
+                "forward": microseconds(lambda: torch.conv2d(xs, weight, None, 1, 1, 1, c)),
+                "input": microseconds(lambda: backward(True, False)),
+                "weight": microseconds(lambda: backward(False, True)),
+            }
+            least = 2 * xs.numel() * 2 / rate / 1e6
+            line = {"shape": shape, "benchmark": benchmark, "least": round(least, 1)}
+            line |= {name: [round(value, 1), round(least / value, 2)] for name, value in taken.items()}
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
