@@ -43,8 +43,9 @@ fn main() {
         match cuda_includes(&lib) {
             Ok(folders) => {
                 glue.includes(folders).define("USE_C10D_NCCL", None);
-                for source in ["cuda_graph", "cuda_kernels", "cuda_upload"] {
-                    glue.file(format!("cpp/{source}.cpp"));
+                glue.file("cpp/cuda_graph.cpp").file("cpp/cuda_upload.cpp");
+                if env::var_os("CARGO_FEATURE_GPU_KERNELS").is_some() {
+                    glue.file("cpp/cuda_kernels.cpp");
                 }
             }
             Err(problem) => {

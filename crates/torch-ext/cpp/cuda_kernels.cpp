@@ -1,4 +1,4 @@
-// The kernels of ../cuda/ on tensors of libtorch. Compiled with the feature `cuda` only.
+// The kernels of ../cuda/ on tensors of libtorch. Compiled with the feature `gpu-kernels` only.
 //
 // CUDA's runtime is the one that libtorch has loaded: its functions are looked up by name, so that a program links nothing
 // of CUDA itself.
@@ -33,8 +33,8 @@ constexpr int kRows = 40, kColumnsForward = 4, kColumnsBackward = 2;
 constexpr int kBlocks = 264;
 
 // Nothing else here needs a symbol of libtorch_cuda, and a linker leaves libraries out that nothing needs: then libtorch has
-// no GPU.
-[[maybe_unused]] auto* volatile libtorch_cuda = &at::cuda::detail::getDefaultCUDAGenerator;
+// no GPU. It is read below, or a linker would leave it out, too.
+auto* volatile libtorch_cuda = &at::cuda::detail::getDefaultCUDAGenerator;
 
 template <typename Function>
 Function* runtime(const char* name) {
@@ -165,7 +165,7 @@ void check_kernels(const at::Tensor& kernels, const at::Tensor& map) {
 
 extern "C" {
 
-bool torch_ext_cuda_covers(const at::Tensor* map) { return map->defined() && covered(*map); }
+bool torch_ext_cuda_covers(const at::Tensor* map) { return libtorch_cuda && map->defined() && covered(*map); }
 
 char* torch_ext_cuda_depthwise_forward(const void* image, const at::Tensor* map, const at::Tensor* kernels, bool relu,
                                        at::Tensor** result) {

@@ -5,14 +5,14 @@
 //! are the CUDA C++ of `cuda/`, compiled beforehand into `cuda/kernels.fatbin` by `cargo xtask cuda-kernels`, so that a
 //! build needs no CUDA compiler. Sums have one order, so that two runs give the same bits.
 
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(feature = "gpu-kernels"))]
 mod absent;
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu-kernels")]
 mod native;
 
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(feature = "gpu-kernels"))]
 use absent as kernels;
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu-kernels")]
 use native as kernels;
 
 use tch::Tensor;
@@ -22,7 +22,7 @@ pub(crate) use self::kernels::{
 };
 
 /// Whether our kernels for a GPU compute on such a map: one of bf16 on a GPU, channels-last, of a multiple of eight channels.
-/// libtorch's compute on others. Without the feature `cuda` it is none.
+/// libtorch's compute on others. Without the feature `gpu-kernels` it is none.
 #[must_use]
 pub fn covers(map: &Tensor) -> bool {
     kernels::covers(map)
@@ -30,6 +30,10 @@ pub fn covers(map: &Tensor) -> bool {
 
 /// The movement of the window of a max-pool over the image.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "gpu-kernels"),
+    expect(dead_code, reason = "the kernels read the fields, and they are absent")
+)]
 pub(crate) struct Window {
     /// Rows and columns of the window.
     pub(crate) kernel: i64,
@@ -43,6 +47,10 @@ pub(crate) struct Window {
 
 /// The running statistics of a batch norm, and how a batch enters them.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "gpu-kernels"),
+    expect(dead_code, reason = "the kernels read the fields, and they are absent")
+)]
 pub(crate) struct Running<'a> {
     /// fp32 `[C]`.
     pub(crate) mean: &'a Tensor,

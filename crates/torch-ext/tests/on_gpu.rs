@@ -42,13 +42,13 @@ const SAME: DepthwiseGeometry =
     DepthwiseGeometry { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 0 };
 
 #[test]
-#[ignore = "needs a CUDA device and the feature `cuda`"]
+#[ignore = "needs a CUDA device and the feature `gpu-kernels`"]
 fn depthwise_convolutions_are_libtorchs() {
     for shape in SHAPES {
         for relu in [false, true] {
             let c = shape[1];
             let (xs, pull) = (map(shape), Tensor::randn(shape, (Kind::Float, GPU)));
-            assert!(gpu_kernels_cover(&xs), "built without the feature `cuda`");
+            assert!(gpu_kernels_cover(&xs), "built without the feature `gpu-kernels`");
             let ws = Tensor::randn([c, 1, 3, 3], (Kind::Float, GPU)).set_requires_grad(true);
             let geometry = DepthwiseGeometry { groups: c, ..SAME };
             let given = FeatureMap::from(&xs);
@@ -79,7 +79,7 @@ fn gradients_in_double(ys: &Tensor, inputs: &[&Tensor], pull: &Tensor) -> Vec<Te
 }
 
 #[test]
-#[ignore = "needs a CUDA device and the feature `cuda`"]
+#[ignore = "needs a CUDA device and the feature `gpu-kernels`"]
 fn pools_are_libtorchs() {
     for shape in SHAPES.into_iter().filter(|shape| shape[2] > 1) {
         let xs = map(shape);
@@ -100,7 +100,7 @@ fn pools_are_libtorchs() {
 }
 
 #[test]
-#[ignore = "needs a CUDA device and the feature `cuda`"]
+#[ignore = "needs a CUDA device and the feature `gpu-kernels`"]
 fn batch_norms_are_libtorchs() {
     for shape in SHAPES {
         let c = shape[1];
@@ -149,7 +149,7 @@ fn batch_norms_are_libtorchs() {
 }
 
 #[test]
-#[ignore = "needs a CUDA device and the feature `cuda`"]
+#[ignore = "needs a CUDA device and the feature `gpu-kernels`"]
 fn two_runs_give_the_same_bits() {
     let (xs, ws) = (map([16, 128, 37, 37]), Tensor::randn([128, 1, 3, 3], (Kind::BFloat16, GPU)));
     let ws = ws.set_requires_grad(true);

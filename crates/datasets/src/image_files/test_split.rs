@@ -18,7 +18,7 @@ pub struct Held {
 }
 
 impl Held {
-    fn check(self) -> Result<(), Error> {
+    pub(super) fn check(self) -> Result<(), Error> {
         if (0. ..1.).contains(&self.fraction) {
             Ok(())
         } else {

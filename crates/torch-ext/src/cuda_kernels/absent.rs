@@ -1,4 +1,4 @@
-//! The kernels of a program that was built without the feature `cuda`: none covers any map.
+//! The kernels of a program that was built without the feature `gpu-kernels`: none covers any map.
 
 use tch::Tensor;
 
@@ -45,6 +45,6 @@ pub(crate) fn norm_statistics(
 }
 
 fn absent() -> Error {
-    let message = "this program was built without the feature `cuda`".to_string();
+    let message = "this program was built without the feature `gpu-kernels`".to_string();
     Error { operation: "a kernel for a GPU", message }
 }
