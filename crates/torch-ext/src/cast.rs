@@ -83,7 +83,6 @@ impl Drop for Leave {
 ///
 /// # Panics
 /// An undefined tensor.
-#[must_use]
 pub fn in_kind(weight: &Tensor, kind: Kind) -> Tensor {
     if weight.kind() == kind {
         return weight.shallow_clone();

@@ -48,8 +48,9 @@ pub(super) fn batch_norm(xs: &Tensor, norm: &BatchNorm) -> Option<Tensor> {
             };
             let Some(gradient) = &gradients[0] else { return vec![None, None, None] };
             let gradient = expect(channels_last(gradient));
-            let (sum, product, of_weight, of_bias) = gradient.batch_norm_backward_reduce(
-                xs,
+            // tch makes the map the receiver of both, though the gradient is libtorch's first argument.
+            let (sum, product, of_weight, of_bias) = xs.batch_norm_backward_reduce(
+                &gradient,
                 mean,
                 inverse_deviation,
                 Some(weight),
@@ -60,8 +61,8 @@ pub(super) fn batch_norm(xs: &Tensor, norm: &BatchNorm) -> Option<Tensor> {
             let size = xs.size();
             let pixels = size[0] * size[2] * size[3];
             let count = Tensor::full([1], pixels, (Kind::Int, xs.device()));
-            let of_map = gradient.batch_norm_backward_elemt(
-                xs,
+            let of_map = xs.batch_norm_backward_elemt(
+                &gradient,
                 mean,
                 inverse_deviation,
                 Some(weight),

@@ -116,11 +116,13 @@ pub enum Refusal {
     },
     /// `bench`: layers of a network that cannot be timed by layer.
     #[error(
-        "preset '{preset}' is not packed for inference, so its layers cannot be told apart; leave --layers out"
+        "preset '{preset}' is not packed for inference, so its layers cannot be told apart ({problem}); leave --layers out"
     )]
     Layers {
         /// The preset.
         preset: Preset,
+        /// Why it is not packed.
+        problem: Box<dyn std::error::Error + Send + Sync>,
     },
     /// `compare`: a folder that is not there.
     #[error("{} is no folder: create it first", folder.display())]

@@ -76,9 +76,8 @@ fn inference(
     images: &Tensor,
     steps: u32,
 ) -> Result<Vec<LayerTime>, Error> {
-    let Ok(packed) = Inference::new(network, images.kind()) else {
-        return Err(Refusal::Layers { preset: spec.preset }.into());
-    };
+    let packed = Inference::new(network, images.kind())
+        .map_err(|problem| Refusal::Layers { preset: spec.preset, problem: problem.into() })?;
     let log = Log::default();
     let part = |images: &Tensor| {
         let started = Instant::now();
