@@ -47,7 +47,9 @@ pub(super) fn serve(
 
 /// The number of steps of `step` seconds nearest to `seconds`, at least one.
 pub(super) fn steps_per_round(seconds: f64, step: f64) -> u32 {
-    (seconds / step).round().clamp(1.0, 1e6) as u32
+    let steps = (seconds / step).round();
+    // No time in no time is not a number.
+    if steps.is_nan() { 1 } else { steps.clamp(1.0, 1e6) as u32 }
 }
 
 #[cfg(test)]
@@ -57,9 +59,14 @@ mod tests {
 
     #[test]
     fn a_round_has_the_nearest_number_of_steps_and_at_least_one() {
-        for (seconds, step, expected) in
-            [(1.0, 0.1, 10), (1.0, 0.4, 3), (1.0, 5.0, 1), (0.0, 0.1, 1), (1.0, 0.0, 1_000_000)]
-        {
+        for (seconds, step, expected) in [
+            (1.0, 0.1, 10),
+            (1.0, 0.4, 3),
+            (1.0, 5.0, 1),
+            (0.0, 0.1, 1),
+            (1.0, 0.0, 1_000_000),
+            (0.0, 0.0, 1),
+        ] {
             assert_eq!(steps_per_round(seconds, step), expected, "{seconds} s of {step} s");
         }
     }
@@ -69,7 +76,7 @@ mod tests {
         let (mut taken, mut answers) = (0_u32, Vec::<Value>::new());
         let timed = |steps| {
             taken += steps;
-            Ok(0.0)
+            Ok(1e-3)
         };
         let answer = |line: &str| {
             answers.push(serde_json::from_str(line).unwrap());
