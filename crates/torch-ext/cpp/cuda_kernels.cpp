@@ -13,7 +13,6 @@
 #include <map>
 #include <mutex>
 #include <string>
-#include <tuple>
 
 #include "geometry.h"
 #include "guarded.h"
@@ -220,7 +219,8 @@ char* torch_ext_cuda_max_pool_forward(const void* image, const at::Tensor* map, 
     const Pool pool{sizes.n, sizes.h, sizes.w, sizes.c, out_h, out_w, kernel, stride, above, left};
     auto ys = like(*map, {sizes.n, sizes.c, out_h, out_w}, at::kBFloat16);
     auto taps = like(*map, {sizes.n, sizes.c, out_h, out_w}, at::kByte);
-    launch(image, pool_name("forward", pool), lines(sizes.n, out_h, out_w, sizes.c), dim3(kThreads), 0, *map, read(*map), written(ys), taps.mutable_data_ptr<uint8_t>(), pool);
+    launch(image, pool_name("forward", pool), lines(sizes.n, out_h, out_w, sizes.c), dim3(kThreads), 0, *map,
+           read(*map), written(ys), taps.mutable_data_ptr<uint8_t>(), pool);
     *result = new at::Tensor(ys);
     *winners = new at::Tensor(taps);
   });
@@ -251,7 +251,8 @@ char* torch_ext_cuda_max_pool_backward(const void* image, const at::Tensor* map,
                     left};
     const auto pulled = laid_out(*gradient, *map);
     auto inputs = like(*map, map->sizes(), at::kBFloat16);
-    launch(image, pool_name("backward", pool), lines(sizes.n, sizes.h, sizes.w, sizes.c), dim3(kThreads), 0, *map, read(pulled), winners->const_data_ptr<uint8_t>(), written(inputs), pool);
+    launch(image, pool_name("backward", pool), lines(sizes.n, sizes.h, sizes.w, sizes.c), dim3(kThreads), 0, *map,
+           read(pulled), winners->const_data_ptr<uint8_t>(), written(inputs), pool);
     *map_gradient = new at::Tensor(inputs);
   });
 }

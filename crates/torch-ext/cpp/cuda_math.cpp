@@ -16,14 +16,4 @@ char* torch_ext_set_tf32(bool allowed) {
   });
 }
 
-// Operators without a deterministic kernel refuse to run from now on.
-char* torch_ext_set_deterministic(bool wanted) {
-  return guarded([&] {
-    at::globalContext().setDeterministicAlgorithms(wanted, /*warn_only=*/false);
-    // New tensors would be filled with NaN, a kernel for each.
-    at::globalContext().setDeterministicFillUninitializedMemory(false);
-    at::globalContext().setDeterministicCuDNN(wanted);
-  });
-}
-
 }  // extern "C"

@@ -21,6 +21,20 @@ void check_written(Place place, const at::Tensor& tensor) {
               " without repetition in memory, got ", torch_ext::described_with_strides(tensor));
 }
 
+// Copies in the kind of `model`, by few kernels for all.
+void cast_together(const char* name, const std::vector<at::Tensor>& sources, const at::Tensor& model, at::Tensor** copies) {
+  c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> targets;
+  for (const auto& source : sources) {
+    TORCH_CHECK(source.device() == sources[0].device() && source.scalar_type() == sources[0].scalar_type(), "expected ", name,
+                " of one kind on one device, got ", torch_ext::described(sources[0]), " and ",
+                torch_ext::described(source));
+    targets.push_back(at::empty_like(source, model.options()));
+  }
+  at::_foreach_copy_(targets, sources);
+  for (size_t i = 0; i < targets.size(); ++i) copies[i] = new at::Tensor(targets[i]);
+}
+
 }  // namespace
 
 extern "C" {
@@ -44,21 +58,24 @@ char* torch_ext_clip_gradients(Pointers gradients, size_t count, double max_norm
   });
 }
 
-// Copies of `tensors`, at least one, in the kind of `model`, each in the order of its own numbers.
-char* torch_ext_cast_together(Pointers tensors, size_t count, const at::Tensor* model, at::Tensor** copies) {
+// Copies of `weights`, at least one, in the kind of `model`, each in the order of its own numbers.
+char* torch_ext_cast_weights(Pointers weights, size_t count, const at::Tensor* model, at::Tensor** copies) {
   return guarded([&] {
-    c10::NoGradGuard no_grad;
-    const auto sources = list(tensors, count);
-    std::vector<at::Tensor> targets;
+    const auto sources = list(weights, count);
+    for (size_t i = 0; i < count; ++i) torch_ext::check_dense({"weight", i}, sources[i]);
+    cast_together("weights", sources, *model, copies);
+  });
+}
+
+// The same of gradients, which may repeat one number: those of a sum do.
+char* torch_ext_cast_gradients(Pointers gradients, size_t count, const at::Tensor* model, at::Tensor** copies) {
+  return guarded([&] {
+    auto sources = list(gradients, count);
     for (size_t i = 0; i < count; ++i) {
-      torch_ext::check_dense({"weight", i}, sources[i]);
-      TORCH_CHECK(sources[i].device() == sources[0].device() && sources[i].scalar_type() == sources[0].scalar_type(),
-                  "expected weights of one kind on one device, got ", torch_ext::described(sources[0]), " and ",
-                  torch_ext::described(sources[i]));
-      targets.push_back(at::empty_like(sources[i], model->options()));
+      torch_ext::check_floats({"gradient", i}, sources[i]);
+      if (!sources[i].is_non_overlapping_and_dense()) sources[i] = sources[i].contiguous();
     }
-    at::_foreach_copy_(targets, sources);
-    for (size_t i = 0; i < count; ++i) copies[i] = new at::Tensor(targets[i]);
+    cast_together("gradients", sources, *model, copies);
   });
 }
 

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
+use crate::Error;
 use crate::autograd::{Incoming, record};
-use crate::{Error, ffi};
+use crate::ffi::{self, ErrorText};
 
 /// The operation that an error names.
 const OPERATION: &str = "a cast of weights";
@@ -98,7 +99,7 @@ pub fn in_kind(weight: &Tensor, kind: Kind) -> Tensor {
 
 /// `weights` in `kind`, in one node of the graph.
 fn cast_together(weights: &[&Tensor], kind: Kind) -> Result<Vec<Tensor>, Error> {
-    let casts = tch::no_grad(|| copies(weights, kind))?;
+    let casts = tch::no_grad(|| copies(ffi::torch_ext_cast_weights, weights, kind))?;
     let from = weights[0].kind();
     let outputs: Vec<&Tensor> = casts.iter().collect();
     record(weights, &outputs, &[], move |Incoming { gradients, .. }| {
@@ -106,15 +107,24 @@ fn cast_together(weights: &[&Tensor], kind: Kind) -> Result<Vec<Tensor>, Error> 
         if given.is_empty() {
             return gradients.iter().map(|_| None).collect();
         }
-        let mut cast = copies(&given, from).unwrap_or_else(|error| panic!("{error}")).into_iter();
+        let casts = copies(ffi::torch_ext_cast_gradients, &given, from);
+        let mut cast = casts.unwrap_or_else(|error| panic!("{error}")).into_iter();
         let next = |gradient: &Option<Tensor>| gradient.as_ref().and_then(|_| cast.next());
         gradients.iter().map(next).collect()
     });
     Ok(casts)
 }
 
-/// Copies of `tensors`, at least one, in `kind`, each in the order of its own numbers in memory.
-fn copies(tensors: &[&Tensor], kind: Kind) -> Result<Vec<Tensor>, Error> {
+/// A function of `cpp/foreach.cpp` that casts a list of tensors.
+type Cast = unsafe extern "C" fn(
+    *const *mut C_tensor,
+    usize,
+    *const C_tensor,
+    *mut *mut C_tensor,
+) -> ErrorText;
+
+/// The copies that `cast` makes of `tensors`, at least one, in `kind`.
+fn copies(cast: Cast, tensors: &[&Tensor], kind: Kind) -> Result<Vec<Tensor>, Error> {
     let list = ffi::pointers(tensors.iter().copied());
     let defined = tensors.iter().all(|tensor| tensor.defined());
     let device = if defined { tensors[0].device() } else { tch::Device::Cpu };
@@ -123,12 +133,7 @@ fn copies(tensors: &[&Tensor], kind: Kind) -> Result<Vec<Tensor>, Error> {
     let mut outputs: Vec<*mut C_tensor> = vec![std::ptr::null_mut(); list.len()];
     // SAFETY: the list points to live tensors, `outputs` has as many places, and `model` is a live tensor.
     ffi::check(OPERATION, unsafe {
-        ffi::torch_ext_cast_together(
-            list.as_ptr(),
-            list.len(),
-            model.as_ptr(),
-            outputs.as_mut_ptr(),
-        )
+        cast(list.as_ptr(), list.len(), model.as_ptr(), outputs.as_mut_ptr())
     })?;
     // SAFETY: on success each place has a new at::Tensor, which `from_ptr` takes over.
     Ok(outputs.into_iter().map(|tensor| unsafe { Tensor::from_ptr(tensor) }).collect())
@@ -169,6 +174,21 @@ mod tests {
             assert_eq!(gradient.kind(), Kind::Float);
             assert!(gradient.equal(other), "{gradient} {other}");
         }
+    }
+
+    /// The gradient of a sum is one number for all places, and that of every second column has gaps.
+    #[test]
+    fn gradients_need_not_be_dense() {
+        let [one, other, _] = weights();
+        let list = [&one, &other];
+        let cast = || list.map(|weight| in_kind(weight, Kind::BFloat16));
+        let [one_cast, other_cast] = with_casts(&list, Kind::BFloat16, cast).unwrap();
+        let loss =
+            one_cast.sum(Kind::BFloat16) + other_cast.slice(3, 0, None, 2).sum(Kind::BFloat16);
+        let gradients = Tensor::run_backward(&[loss], &list, false, false);
+        assert!(gradients[0].equal(&one.detach().ones_like()));
+        let columns: Vec<f32> = gradients[1].get(0).get(0).get(0).try_into().unwrap();
+        assert_eq!(columns, [1.0, 0.0, 1.0]);
     }
 
     #[test]

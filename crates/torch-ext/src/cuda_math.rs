@@ -1,6 +1,6 @@
-//! The arithmetic of libtorch on GPUs: the numbers inside of fp32 products, and repeatable kernels.
+//! The arithmetic of libtorch on GPUs: the numbers inside of fp32 products.
 //!
-//! libtorch keeps these settings for the whole process. They change nothing on a CPU.
+//! libtorch keeps this setting for the whole process. It changes nothing on a CPU.
 
 use crate::Error;
 use crate::ffi::{self, check};
@@ -26,17 +26,6 @@ pub enum Float32Products {
 pub fn set_float32_products(products: Float32Products) -> Result<(), Error> {
     // SAFETY: a number, and settings that libtorch guards itself.
     check(OPERATION, unsafe { ffi::torch_ext_set_tf32(products == Float32Products::Tf32) })
-}
-
-/// Whether kernels on GPUs must give the same bits each time. PyTorch: `torch.use_deterministic_algorithms`.
-///
-/// cuBLAS needs the environment variable `CUBLAS_WORKSPACE_CONFIG=:4096:8` for it, from before its first product.
-///
-/// # Errors
-/// Those of libtorch. Afterwards, an operator that has no such kernel returns an error.
-pub fn set_deterministic(wanted: bool) -> Result<(), Error> {
-    // SAFETY: as above.
-    check(OPERATION, unsafe { ffi::torch_ext_set_deterministic(wanted) })
 }
 
 #[cfg(test)]

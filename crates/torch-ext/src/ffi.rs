@@ -13,14 +13,19 @@ unsafe extern "C" {
     fn torch_ext_duplicate(text: *const c_char) -> ErrorText;
     pub(crate) fn torch_ext_version() -> *const c_char;
     pub(crate) fn torch_ext_init_amx() -> bool;
-    pub(crate) fn torch_ext_cast_together(
-        tensors: *const *mut C_tensor,
+    pub(crate) fn torch_ext_cast_weights(
+        weights: *const *mut C_tensor,
+        count: usize,
+        model: *const C_tensor,
+        copies: *mut *mut C_tensor,
+    ) -> ErrorText;
+    pub(crate) fn torch_ext_cast_gradients(
+        gradients: *const *mut C_tensor,
         count: usize,
         model: *const C_tensor,
         copies: *mut *mut C_tensor,
     ) -> ErrorText;
     pub(crate) fn torch_ext_set_tf32(allowed: bool) -> ErrorText;
-    pub(crate) fn torch_ext_set_deterministic(wanted: bool) -> ErrorText;
     pub(crate) fn torch_ext_keep_memory();
     pub(crate) fn torch_ext_use_large_pages(start: *mut c_void, bytes: usize);
     pub(crate) fn torch_ext_is_dense(tensor: *const C_tensor) -> bool;

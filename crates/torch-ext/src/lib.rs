@@ -54,7 +54,7 @@ pub use cast::{in_kind, with_casts};
 pub use cpu::{has_bf16_matrix_unit, multiplies_bf16_faster, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use cuda_kernels::covers as gpu_kernels_cover;
-pub use cuda_math::{Float32Products, set_deterministic, set_float32_products};
+pub use cuda_math::{Float32Products, set_float32_products};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
 pub use error::Error;
 pub use feature_map::{

@@ -197,7 +197,10 @@ fn difference(precision: Precision, one: Launch, other: Launch) -> (f64, f64) {
         (losses, variables(&store))
     };
     let (one, other) = (run(one), run(other));
-    let of_losses = one.0.iter().zip(&other.0).map(|(one, other)| (one - other).abs());
+    let of_losses = one.0.iter().zip(&other.0).map(|(one, other)| {
+        assert!(one.is_finite() && other.is_finite(), "{one} {other}");
+        (one - other).abs()
+    });
     let of_variables = one.1.iter().zip(&other.1).map(|((name, one), (_, other))| {
         let distance = (one - other).abs().max().double_value(&[]);
         assert!(distance.is_finite(), "{name}");
