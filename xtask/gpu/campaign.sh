@@ -2,10 +2,15 @@
 # Runs a stage of measurements on a machine with a GPU, a step at a time. Every step has a time limit, writes its log into
 # the results folder at once, and is skipped if it has one already.
 #
-# usage: campaign.sh STAGE… [--seconds N]
+# usage: campaign.sh STAGE…
 #
-# The folder of this script holds what it needs: the program `xception`, the test programs, the Python contenders. The
-# machine has Python with PyTorch, whose libtorch the programs use. Results go to $OUT, or to ./results.
+# This script is to be copied into a folder with what it needs, since the machine may have no compiler:
+#   xception                       the program, built with the feature `cuda` against the machine's version of libtorch
+#   tests/                         test programs: integration, on_gpu, torch_ext, trainer
+#   golden/                        tests/golden, at the path that the test program was built with
+#   gpu/, peers/                   the other files of this folder; xtask/peers/networks.py
+# The machine has Python with PyTorch and timm, whose libtorch the programs use. Results go to $OUT, or to ./results. Stage
+# `train` reads CIFAR-10 as mosaics.py packs it, from the folder $MOSAICS.
 set -u
 kit=$(cd "$(dirname "$0")" && pwd)
 results=${OUT:-$PWD/results}/results

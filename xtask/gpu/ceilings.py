@@ -4,31 +4,19 @@ Prints one line of JSON.
 """
 
 import json
-import statistics
 
 import torch
 
-
-def milliseconds(work, times=20):
-    """The median time of `work` between CUDA events."""
-    found = []
-    for _ in range(times + 3):
-        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begun.record()
-        work()
-        ended.record()
-        ended.synchronize()
-        found.append(begun.elapsed_time(ended))
-    return statistics.median(found[3:])
+from timing import median_milliseconds
 
 
 def main():
     source = torch.randn(1 << 29, device="cuda")
     target = torch.empty_like(source)
-    copied = milliseconds(lambda: target.copy_(source))
+    copied = median_milliseconds(lambda: target.copy_(source), 20)
     del source, target
     left, right = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    product = milliseconds(lambda: left @ right)
+    product = median_milliseconds(lambda: left @ right, 20)
     print(
         json.dumps(
             {

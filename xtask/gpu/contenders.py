@@ -1,4 +1,4 @@
-"""Times PyTorch's ways to take a training step or a forward pass on a CUDA device, in one process and in turns.
+"""Times PyTorch's ways to take a training step or a forward pass on a CUDA device, one way after the other.
 
 usage: contenders.py NETWORK BATCH_SIZE train|infer WAY[,WAY…] [ROUNDS]
 
@@ -17,9 +17,19 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import networks
+from timing import milliseconds
 
 # Seconds that one round should take.
 ROUND = 0.4
+
+
+def prepared(way, model):
+    """The model as `way` calls it."""
+    if way == "compile":
+        return torch.compile(model)
+    if way == "reduce-overhead":
+        return torch.compile(model, mode="reduce-overhead")
+    return model
 
 
 def training_step(way, model, images, labels):
@@ -27,11 +37,7 @@ def training_step(way, model, images, labels):
     model.train()
     captured = way == "graph"
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=captured)
-    forward = model
-    if way == "compile":
-        forward = torch.compile(model)
-    elif way == "reduce-overhead":
-        forward = torch.compile(model, mode="reduce-overhead")
+    forward = prepared(way, model)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -48,11 +54,7 @@ def inference_step(way, model, images):
     """Returns a function that computes one batch of logits, with weights and images in bf16."""
     model = model.eval().to(torch.bfloat16)
     images = images.to(torch.bfloat16)
-    forward = model
-    if way == "compile":
-        forward = torch.compile(model)
-    elif way == "reduce-overhead":
-        forward = torch.compile(model, mode="reduce-overhead")
+    forward = prepared(way, model)
 
     def step():
         with torch.no_grad():
@@ -73,17 +75,6 @@ def replayed(step):
     with torch.cuda.graph(graph):
         step()
     return graph.replay
-
-
-def milliseconds(step, steps):
-    """The mean time of `steps` steps on the device."""
-    begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begun.record()
-    for _ in range(steps):
-        step()
-    ended.record()
-    ended.synchronize()
-    return begun.elapsed_time(ended) / steps
 
 
 def main():

@@ -4,10 +4,11 @@ For each shape a line of JSON: microseconds, and the part of the copy rate (TB/s
 """
 
 import json
-import statistics
 import sys
 
 import torch
+
+from timing import median_milliseconds
 
 SHAPES = [
     (128, 128, 147, 147),
@@ -22,17 +23,8 @@ SHAPES = [
 ]
 
 
-def microseconds(work, times=10):
-    work()
-    found = []
-    for _ in range(times):
-        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begun.record()
-        work()
-        ended.record()
-        ended.synchronize()
-        found.append(begun.elapsed_time(ended) * 1e3)
-    return statistics.median(found)
+def microseconds(work):
+    return median_milliseconds(work, 10) * 1e3
 
 
 def main():

@@ -8,5 +8,4 @@ bench train xception 128
 bench infer xception 128
 step ceilings 60 python3 "$kit/gpu/ceilings.py"
 contenders train notebook-cifar10 128 eager,graph 60
-mkdir -p "$kit/unpacked"
 SHOWN=60 step tests-golden 150 "$kit/tests/integration" golden::cuda --ignored --test-threads=4
