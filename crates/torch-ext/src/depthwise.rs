@@ -15,9 +15,9 @@ use tch::Tensor;
 
 use crate::FeatureMap;
 use crate::cast::in_kind;
+use crate::channel_values::{self, number_kind};
 use crate::feature_map::{backward_of_masked, record_on};
 use crate::nhwc::{covers, with_element};
-use crate::numbers::{self, number_kind};
 use crate::simd::{Element, Number};
 
 pub(crate) use forward::pixels_of;
@@ -79,7 +79,7 @@ fn one_kernel_a_channel(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan:
 fn run<E: Element>(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan: Plan) -> Tensor {
     let taps: Vec<E::Number> = taps_by_channel(ws);
     let ys = tch::no_grad(|| {
-        let bs = bs.map(|bs| numbers::read_channels(bs, plan.output.c));
+        let bs = bs.map(|bs| channel_values::read_channels(bs, plan.output.c));
         forward::run::<E>(&xs.laid_out(), &taps, bs.as_deref(), &plan)
     });
     let more: Vec<&Tensor> = std::iter::once(ws).chain(bs).collect();
@@ -90,7 +90,7 @@ fn run<E: Element>(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan: Plan
             backward::run::<E>(xs, &taps, gradient, &plan);
         let mut gradients = backward_of_masked::<E>(xs, map, sums.as_ref());
         let taps = turned(&taps, plan.input.c);
-        gradients.push(Some(numbers::tensor(&taps, &ws.size(), ws.kind())));
+        gradients.push(Some(channel_values::tensor(&taps, &ws.size(), ws.kind())));
         if let Some(bs) = weights.get(1) {
             let asked = needed.last() == Some(&true);
             let sum =
@@ -104,7 +104,7 @@ fn run<E: Element>(xs: &FeatureMap, ws: &Tensor, bs: Option<&Tensor>, plan: Plan
 
 /// The kernels as `[kh * kw, C]`: the channels of a tap are neighbours, as they are in the map.
 fn taps_by_channel<N: Number>(ws: &Tensor) -> Vec<N> {
-    let kernels = numbers::read(ws);
+    let kernels = channel_values::read(ws);
     let taps = kernels.len() / (ws.size()[0] as usize).max(1);
     turned(&kernels, taps)
 }

@@ -8,6 +8,7 @@ mod batch_norm;
 mod moments;
 mod normalize;
 mod on_gpu;
+mod on_gradient;
 mod pending;
 mod prologue;
 mod reduce;
@@ -15,7 +16,6 @@ mod resolve;
 mod sum_over_processes;
 mod sums;
 mod synchronised;
-mod watch;
 
 use std::sync::Arc;
 

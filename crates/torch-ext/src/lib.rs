@@ -20,6 +20,7 @@ mod cuda_graph;
 mod cuda_kernels;
 mod cuda_math;
 // The build script's, here for its tests.
+mod channel_values;
 #[cfg(test)]
 #[path = "../cuda_headers.rs"]
 mod cuda_headers;
@@ -33,15 +34,14 @@ mod foreach;
 mod fused_optimizers;
 mod gradients;
 mod matrix_kernel;
+mod matrix_product;
 mod max_pool;
 mod memory;
 mod memory_format;
 mod nhwc;
-mod numbers;
 mod packed_conv;
 mod parallel;
 mod pointwise;
-mod product;
 // The example that times kernels has it, too.
 #[cfg(test)]
 mod shapes;

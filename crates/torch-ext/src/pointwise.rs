@@ -11,8 +11,8 @@ use crate::FeatureMap;
 use crate::autograd::{Incoming, record};
 use crate::cast::in_kind;
 use crate::dense::{described, expect_floating, is_floating};
+use crate::matrix_product::Sizes;
 use crate::nhwc::{Nhwc, covers, laid_out};
-use crate::product::Sizes;
 use crate::subsample::every;
 
 use multiplier::{Multiplier, pixels};

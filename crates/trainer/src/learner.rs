@@ -16,7 +16,7 @@ use datasets::Batch;
 use tch::{Device, Kind, Tensor};
 use torch_ext::Upload;
 
-use crate::network::captured::{Captured, warn_of_fall_back};
+use crate::network::graph_replay::{GraphReplay, warn_of_fall_back};
 use crate::optim::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
 use crate::recipe::StepOptions;
@@ -38,7 +38,7 @@ const UPLOADS: usize = 3;
 /// Trains a network, one step for each batch that a loader yields.
 pub(crate) struct Learner<N> {
     // Before the step, whose tensors the recording uses: it is dropped first.
-    captured: Option<Captured<2, 2>>,
+    replay: Option<GraphReplay<2, 2>>,
     step: Step<N>,
     precision: Precision,
     launch: Launch,
@@ -61,7 +61,7 @@ impl<N: Network> Learner<N> {
         precision.prepare(device);
         let learning_rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
         let step = Step::new(network, optimizer, options, Box::new(Alone::default()));
-        Self { captured: None, step, precision, launch: Launch::Eager, learning_rate, upload: None }
+        Self { replay: None, step, precision, launch: Launch::Eager, learning_rate, upload: None }
     }
 
     /// The same learner, which exchanges gradients, statistics and votes as `exchange` says.
@@ -80,7 +80,7 @@ impl<N: Network> Learner<N> {
     pub(crate) fn set_phase(&mut self, phase: Phase) {
         if self.step.phase != phase {
             // The recording is of another step.
-            self.captured = None;
+            self.replay = None;
             self.step.phase = phase;
             self.step.optimizer.reach(match phase {
                 Phase::Head => Reach::Head,
@@ -159,13 +159,13 @@ impl<N: Network> Learner<N> {
         };
         let images = upload.to_device(&batch.images)?;
         let labels = upload.to_device(&labels)?;
-        if self.captured.as_ref().is_some_and(|captured| captured.fits([&images, &labels])) {
+        if self.replay.as_ref().is_some_and(|replay| replay.fits([&images, &labels])) {
             return self.replay([&images, &labels], divisor, context);
         }
         let images = images.to_kind(self.precision.kind(device));
         let full = self.launch.records(batch.indices.len());
         if full && self.step.exchange.can_be_recorded() {
-            self.captured = Some(Captured::new([&images, &labels])?);
+            self.replay = Some(GraphReplay::new([&images, &labels])?);
             return self.replay([&images, &labels], divisor, context);
         }
         self.step.take(&images, &labels, divisor, context, self.learning_rate.as_ref())
@@ -179,8 +179,8 @@ impl<N: Network> Learner<N> {
         divisor: i64,
         context: StepContext,
     ) -> Result<StepOutput, Error> {
-        let Self { captured, step, learning_rate, launch, precision, .. } = self;
-        let recording = captured.as_mut().expect("a recording fits");
+        let Self { replay, step, learning_rate, launch, precision, .. } = self;
+        let recording = replay.as_mut().expect("a recording fits");
         let attempt = recording.is_next_recorded();
         let taken = recording.run(given, |[images, labels]| {
             let output = step.take(images, labels, divisor, context, learning_rate.as_ref())?;
@@ -192,7 +192,7 @@ impl<N: Network> Learner<N> {
             }
             Err(problem) if attempt && launch.may_fall_back() => {
                 warn_of_fall_back("training steps", &problem);
-                *captured = None;
+                *replay = None;
                 *launch = Launch::Eager;
                 let [images, labels] = given;
                 let images = images.to_kind(precision.kind(images.device()));

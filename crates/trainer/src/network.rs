@@ -1,9 +1,9 @@
 //! A trained network outside training: its file, its forward pass, its images, its exports.
 
-pub(crate) mod captured;
 mod error;
 pub(crate) mod export;
 pub(crate) mod forward;
+pub(crate) mod graph_replay;
 pub(crate) mod images;
 pub(crate) mod model_file;
 pub(crate) mod transfer;

@@ -9,11 +9,11 @@ mod error;
 mod failure;
 mod gradient_sum;
 mod heartbeat;
+mod join;
 mod launch;
-mod meeting;
 mod peers;
 mod rendezvous;
-mod silence;
+mod store_silence;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -292,7 +292,7 @@ impl Links {
             return Ok(own.to_string());
         }
         // Rank 0 may still be reading a million files.
-        self.store.wait(what, meeting::OPERATION)?;
+        self.store.wait(what, join::OPERATION)?;
         Ok(String::from_utf8_lossy(&self.store.get(what)?).into_owned())
     }
 }

@@ -2,12 +2,12 @@
 
 mod augmentation;
 mod error;
+mod failures;
 mod input;
 mod named;
 mod progressive;
 mod ranks;
 mod request;
-mod safety;
 mod step;
 mod transfer;
 
@@ -30,12 +30,12 @@ pub use augmentation::{
     JitterRecipe, MixRecipe, PolicyRecipe, ResizedCropRecipe,
 };
 pub use error::{ChangeProblem, Error, Problem};
+pub use failures::{CheckpointRecipe, NonFinite};
 pub use input::{BrokenRecipe, InputRecipe};
 pub use named::{NAMED, named};
 pub use progressive::Stage;
 pub use ranks::{RankLearningRate, RankStatistics, RanksRecipe};
 pub use request::Request;
-pub use safety::{CheckpointRecipe, NonFinite};
 pub(crate) use step::StepOptions;
 pub use step::{Clipping, LaunchRecipe};
 pub use transfer::{HeadStart, Statistics, TransferRecipe};

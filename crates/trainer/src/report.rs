@@ -9,16 +9,16 @@ mod curves;
 mod error;
 mod first_layer;
 mod mistakes;
+mod number_format;
 mod page;
 mod provenance;
 mod reliability;
-mod run;
+mod run_files;
 mod run_page;
-mod words;
 
 use std::path::{Path, PathBuf};
 
-use self::run::Run;
+use self::run_files::Run;
 use crate::whole_file;
 
 pub(crate) use self::error::Error;
@@ -37,6 +37,6 @@ pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf, Error>
 /// Writes the runs in `folders`, side by side, to `out`.
 pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> Result<(), Error> {
     let mut runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
-    run::tell_apart(&mut runs, folders);
+    run_files::tell_apart(&mut runs, folders);
     Ok(whole_file::write(out, &comparison::page(&runs))?)
 }

@@ -2,9 +2,9 @@
 
 pub(crate) mod checkpoint;
 mod error;
+pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod run_folder;
 pub(crate) mod tensorboard;
-pub(crate) mod watching;
 
 pub(crate) use self::error::{Error, EventsProblem, SaveError};

@@ -59,6 +59,25 @@ impl From<torch_ext::Error> for TorchError {
     }
 }
 
+/// Implements `From` for the errors of libtorch's two bindings: `from_torch_errors!(Error, Error::Torch)`.
+macro_rules! from_torch_errors {
+    ($error:ty, $variant:path) => {
+        impl From<tch::TchError> for $error {
+            fn from(error: tch::TchError) -> Self {
+                $variant(error.into())
+            }
+        }
+
+        impl From<torch_ext::Error> for $error {
+            fn from(error: torch_ext::Error) -> Self {
+                $variant(error.into())
+            }
+        }
+    };
+}
+
+pub(crate) use from_torch_errors;
+
 /// Libtorch has no error type for memory that ran out, only these words.
 fn out_of_memory(text: &str) -> Option<TorchError> {
     if !text.contains("can't allocate memory") && !text.contains("out of memory") {

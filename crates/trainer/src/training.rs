@@ -1,16 +1,16 @@
 //! The training loop, from images to weights: epochs, steps, log, checkpoints, evaluation.
 
 mod agreement;
-mod checks;
 mod course;
+mod epoch_end;
 mod error;
-mod measuring;
 mod memory;
 mod model;
 mod non_finite;
 mod origin;
 mod resuming;
 pub(crate) mod run_plan;
+mod sanity_checks;
 mod saving;
 mod sets;
 mod setup;
@@ -28,8 +28,8 @@ use crate::learner::{self, StepContext, Votes};
 use crate::ranks::World;
 use crate::recipe::Recipe;
 use crate::run::checkpoint::Best;
+use crate::run::logs::RunLogs;
 use crate::run::run_folder::RunFolder;
-use crate::run::watching::Watch;
 use crate::signal::Signal;
 use crate::stop::StopRequest;
 use crate::torch_error::TorchError;
@@ -58,7 +58,7 @@ pub(crate) struct Training<'a> {
     course: Course<'a>,
     policy: NonFinitePolicy,
     saver: Saver,
-    watch: Watch,
+    logs: RunLogs,
     timing: Timing,
     needs: Needs,
 }
@@ -168,7 +168,7 @@ impl Training<'_> {
         let context = self.course.next_step();
         let is_first = context.step == 1;
         if is_first && !batch.indices.is_empty() {
-            self.watch.samples(0, &batch.images, &self.recipe.normalization());
+            self.logs.samples(0, &batch.images, &self.recipe.normalization());
         }
         self.policy.keep_statistics();
         self.seed_dropout();
@@ -178,7 +178,7 @@ impl Training<'_> {
         let output =
             learner.step(batch, context, votes).map_err(|error| self.with_memory(error))?;
         if is_first {
-            checks::first_loss(
+            sanity_checks::first_loss(
                 output.loss.double_value(&[]),
                 self.model.description.class_names.len(),
             );
@@ -221,7 +221,7 @@ impl Training<'_> {
             ("lr", learning_rate),
             ("perf/images_per_s", self.timing.unlogged.images_per_second()),
         ];
-        self.watch.log(step, epoch, &values);
+        self.logs.log(step, epoch, &values);
         self.course.clear_unlogged();
         self.timing.unlogged = Speed::start();
     }

@@ -8,8 +8,8 @@ use tch::{Kind, Tensor};
 use super::GradientSums;
 use super::moments::moments;
 use super::sum_over_processes::{SumOverProcesses, moments_of_all};
+use crate::channel_values::{self, ChannelRows, expect_channels, number_kind};
 use crate::nhwc::{Nhwc, laid_out, with_element};
-use crate::numbers::{self, ChannelRows, expect_channels, number_kind};
 use crate::simd::Number;
 
 /// The source of mean and variance, which also decides the gradient.
@@ -84,11 +84,13 @@ impl Normalization {
         norm.tensors().into_iter().for_each(|(name, tensor)| expect_channels(name, tensor, c));
         let (mean, variance, together) = match statistics {
             Statistics::OfBatch => measure(values, norm),
-            Statistics::Fixed => {
-                (numbers::read(norm.running_mean), numbers::read(norm.running_var), None)
-            }
+            Statistics::Fixed => (
+                channel_values::read(norm.running_mean),
+                channel_values::read(norm.running_var),
+                None,
+            ),
         };
-        let [weight, bias]: [Vec<f64>; 2] = [norm.weight, norm.bias].map(numbers::read);
+        let [weight, bias]: [Vec<f64>; 2] = [norm.weight, norm.bias].map(channel_values::read);
         let inverse_deviation: Vec<f64> =
             variance.iter().map(|variance| (variance + norm.eps).sqrt().recip()).collect();
         let scale: Vec<f64> = weight.iter().zip(&inverse_deviation).map(|(w, i)| w * i).collect();
@@ -121,8 +123,8 @@ impl Normalization {
         let weight: Vec<f64> = weight.map(|(product, i)| product * i).collect();
         let c = [weight.len() as i64];
         [
-            numbers::tensor(&weight, &c, self.kinds[0]),
-            numbers::tensor(&sums.gradient, &c, self.kinds[1]),
+            channel_values::tensor(&weight, &c, self.kinds[0]),
+            channel_values::tensor(&sums.gradient, &c, self.kinds[1]),
         ]
     }
 
@@ -185,9 +187,9 @@ fn measure(values: &Tensor, norm: &BatchNorm) -> (Vec<f64>, Vec<f64>, Together) 
 
 /// `running = (1 - momentum) * running + momentum * factor * new`
 fn blend(running: &Tensor, new: &[f64], momentum: f64, factor: f64) {
-    let mut blended: Vec<f64> = numbers::read(running);
+    let mut blended: Vec<f64> = channel_values::read(running);
     for (old, new) in blended.iter_mut().zip(new) {
         *old = (1.0 - momentum) * *old + momentum * factor * new;
     }
-    numbers::write(running, &blended);
+    channel_values::write(running, &blended);
 }

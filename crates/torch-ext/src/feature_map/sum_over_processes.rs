@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
-use crate::numbers;
+use crate::channel_values;
 
 /// Adds up a tensor of float64 over all processes, in place. All processes call it equally often, in the same order.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl SumOverProcesses {
         let list = lists.concat();
         let flat = Tensor::from_slice(&list);
         self.sum(&flat);
-        let flat: Vec<f64> = numbers::read(&flat);
+        let flat: Vec<f64> = channel_values::read(&flat);
         assert!(
             flat.len() == list.len(),
             "expected the sum over processes to keep {} numbers, got {}",

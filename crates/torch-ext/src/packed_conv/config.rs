@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Factors, multiplies_pairs};
 use crate::dense::{described, is_dense, is_floating};
-use crate::{Error, matrix_kernel, numbers};
+use crate::{Error, channel_values, matrix_kernel};
 
 /// A depthwise convolution before a pointwise one, `[C, 1, kh, kw]` and `[C]`.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ fn floats(tensor: &Tensor) -> Option<Vec<i64>> {
 
 /// The numbers of a tensor that was checked, in its logical order.
 pub(super) fn list(tensor: &Tensor) -> Vec<f32> {
-    numbers::read(&tensor.detach().to_kind(Kind::Float))
+    channel_values::read(&tensor.detach().to_kind(Kind::Float))
 }
 
 fn refuse(expected: &str, got: &Tensor) -> Result<(), Error> {

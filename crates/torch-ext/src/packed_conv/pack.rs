@@ -1,8 +1,8 @@
 //! The weights of a matrix product in the order in which the micro-kernel reads them.
 
 use super::Factors;
+use crate::matrix_product::{BLOCK, VECTOR};
 use crate::memory::LargePages;
-use crate::product::{BLOCK, VECTOR};
 use crate::simd::Bf16;
 
 /// A matrix `[K, c_out]` in blocks of columns, each contiguous, the last filled up with zeros.

@@ -12,9 +12,9 @@ use super::{FirstHalf, FusedOps, PackedConv};
 use crate::depthwise::{Outputs, Plan, pixels_of};
 use crate::feature_map::Prologue;
 use crate::matrix_kernel::{self, Block};
+use crate::matrix_product::{BLOCK, Blocks, Finish, Pair, Product, Rows, Single, Sums};
 use crate::nhwc::Nhwc;
 use crate::parallel::{for_each_range_of, share_out};
-use crate::product::{BLOCK, Blocks, Finish, Pair, Product, Rows, Single, Sums};
 use crate::simd::{Bf16, Element, pairs};
 use crate::view::{NewMap, View, ViewMut};
 

@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 
+use crate::matrix_product::{self, Sizes, with_trained};
 use crate::nhwc::Nhwc;
-use crate::product::{self, Sizes, with_trained};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Multiplier {
@@ -14,7 +14,7 @@ pub(super) enum Multiplier {
 impl Multiplier {
     /// The faster one for maps of `kind`.
     pub(super) fn fastest(kind: Kind, sizes: Sizes) -> Self {
-        if product::is_faster() && product::covers(kind, sizes) {
+        if matrix_product::is_faster() && matrix_product::covers(kind, sizes) {
             Self::Ours
         } else {
             Self::Libtorchs
@@ -39,7 +39,7 @@ impl Multiplier {
     ) -> Tensor {
         let kind = xs.kind();
         if self == Self::Ours {
-            return with_trained!(kind, E => product::forward::<E>(sizes, xs, matrix, bs, output));
+            return with_trained!(kind, E => matrix_product::forward::<E>(sizes, xs, matrix, bs, output));
         }
         let ys = output.empty(xs);
         let (rows, result) =
@@ -61,7 +61,7 @@ impl Multiplier {
     ) -> Tensor {
         if self == Self::Ours {
             return with_trained!(ys.kind(), E => {
-                product::input_gradient::<E>(sizes, ys, matrix, input)
+                matrix_product::input_gradient::<E>(sizes, ys, matrix, input)
             });
         }
         let xs = input.empty(ys);
@@ -74,7 +74,7 @@ impl Multiplier {
     /// `ysᵀ * xs`, summed over the pixels: the gradient in the matrix.
     pub(super) fn weight_gradient(self, sizes: Sizes, ys: &Tensor, xs: &Tensor) -> Tensor {
         if self == Self::Ours {
-            return with_trained!(xs.kind(), E => product::weight_gradient::<E>(sizes, ys, xs));
+            return with_trained!(xs.kind(), E => matrix_product::weight_gradient::<E>(sizes, ys, xs));
         }
         pixels(ys, sizes.rows, sizes.columns).tr().mm(&pixels(xs, sizes.rows, sizes.k))
     }

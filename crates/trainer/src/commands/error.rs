@@ -5,7 +5,7 @@ use crate::file_error::FileError;
 use crate::model_errors::from_model_errors;
 use crate::ranks::Failure;
 use crate::stop::ListenError;
-use crate::torch_error::TorchError;
+use crate::torch_error::{TorchError, from_torch_errors};
 use crate::{data, evaluation, learner, network, optim, ranks, recipe, report, run, training};
 
 use super::refusal::Refusal;
@@ -102,16 +102,5 @@ impl Error {
     }
 }
 
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
-impl From<torch_ext::Error> for Error {
-    fn from(error: torch_ext::Error) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
+from_torch_errors!(Error, Error::Torch);
 from_model_errors!(Error, Error::Model);

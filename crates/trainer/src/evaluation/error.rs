@@ -3,7 +3,7 @@
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
 use crate::model_errors::from_model_errors;
-use crate::torch_error::TorchError;
+use crate::torch_error::{TorchError, from_torch_errors};
 use crate::{network, ranks};
 
 /// Why a network cannot be measured.
@@ -43,10 +43,5 @@ impl Error {
     }
 }
 
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
+from_torch_errors!(Error, Error::Torch);
 from_model_errors!(Error, Error::Model);

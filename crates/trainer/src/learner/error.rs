@@ -1,7 +1,7 @@
 //! Errors of a training step.
 
 use crate::exit_code::ExitCode;
-use crate::torch_error::TorchError;
+use crate::torch_error::{TorchError, from_torch_errors};
 use crate::{network, optim, ranks};
 
 /// Why a step was not taken.
@@ -83,20 +83,10 @@ impl Error {
     }
 }
 
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
-impl From<torch_ext::Error> for Error {
-    fn from(error: torch_ext::Error) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
 impl From<torch_ext::distributed::DistributedError> for Error {
     fn from(error: torch_ext::distributed::DistributedError) -> Self {
         Error::Ranks(error.into())
     }
 }
+
+from_torch_errors!(Error, Error::Torch);

@@ -211,7 +211,7 @@ fn difference(precision: Precision, one: Launch, other: Launch) -> (f64, f64) {
 
 /// Some of libtorch's backward kernels add in no fixed order, so two eager runs of the whole network may differ. Where
 /// they do not, captured ones must agree with them bit for bit; where they do, no worse than in order of magnitude.
-/// `captured.rs` compares bits with kernels that are deterministic.
+/// `graph_replay.rs` compares bits with kernels that are deterministic.
 #[test]
 #[ignore = "needs a CUDA device and the feature `cuda`"]
 fn captured_steps_are_eager_steps() {

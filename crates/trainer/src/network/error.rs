@@ -8,7 +8,7 @@ use xception::Preset;
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
 use crate::recipe;
-use crate::torch_error::TorchError;
+use crate::torch_error::{TorchError, from_torch_errors};
 
 /// Why a trained network cannot be loaded, used or exported.
 #[derive(Debug, thiserror::Error)]
@@ -132,18 +132,6 @@ impl Error {
     }
 }
 
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
-impl From<torch_ext::Error> for Error {
-    fn from(error: torch_ext::Error) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
 /// The first three of `names`, and how many more there are.
 pub(crate) fn first_few(names: &[String]) -> String {
     let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
@@ -152,4 +140,5 @@ pub(crate) fn first_few(names: &[String]) -> String {
     format!("{}{more}", first.join(", "))
 }
 
+from_torch_errors!(Error, Error::Torch);
 from_model_errors!(Error, Error::Model);

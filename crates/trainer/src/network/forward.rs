@@ -6,7 +6,7 @@ use tch::{Device, Tensor, nn::ModuleT};
 use xception::{Inference, Xception};
 
 use crate::network::Error;
-use crate::network::captured::{Captured, warn_of_fall_back};
+use crate::network::graph_replay::{GraphReplay, warn_of_fall_back};
 use crate::precision::Precision;
 
 /// Test-time augmentation.
@@ -23,7 +23,7 @@ pub(crate) struct Forward<M> {
     network: Network<M>,
     device: Device,
     precision: Precision,
-    captured: Option<Captured<1, 1>>,
+    replay: Option<GraphReplay<1, 1>>,
     /// Images in the batches that are recorded, if any are.
     recorded: Option<usize>,
 }
@@ -48,7 +48,7 @@ impl<M: Borrow<Xception>> Forward<M> {
             network,
             device,
             precision,
-            captured: None,
+            replay: None,
             recorded: torch_ext::cuda_graphs_supported().then_some(full_batch),
         }
     }
@@ -69,17 +69,17 @@ impl<M: Borrow<Xception>> Forward<M> {
         };
         let forward = |images: &Tensor| model.forward_t(images, false);
         let full = self.recorded.is_some_and(|full| images.size()[0] == full as i64);
-        if full && self.captured.as_ref().is_none_or(|captured| !captured.fits([images])) {
-            self.captured = Some(Captured::new([images])?);
+        if full && self.replay.as_ref().is_none_or(|replay| !replay.fits([images])) {
+            self.replay = Some(GraphReplay::new([images])?);
         }
-        let logits = match self.captured.as_mut().filter(|_| full) {
-            Some(captured) => {
-                let recording = captured.is_next_recorded();
-                match captured.run([images], |[images]| Ok::<_, Error>([forward(images)])) {
+        let logits = match self.replay.as_mut().filter(|_| full) {
+            Some(replay) => {
+                let recording = replay.is_next_recorded();
+                match replay.run([images], |[images]| Ok::<_, Error>([forward(images)])) {
                     Ok([logits]) => logits,
                     Err(problem) if recording => {
                         warn_of_fall_back("forward passes", &problem);
-                        (self.captured, self.recorded) = (None, None);
+                        (self.replay, self.recorded) = (None, None);
                         forward(images)
                     }
                     Err(problem) => return Err(problem),

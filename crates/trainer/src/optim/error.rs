@@ -1,7 +1,7 @@
 //! Errors of optimizers and averages.
 
 use crate::exit_code::ExitCode;
-use crate::torch_error::TorchError;
+use crate::torch_error::{TorchError, from_torch_errors};
 
 /// Problems that a message lists before it only counts them.
 const LISTED: usize = 12;
@@ -65,18 +65,6 @@ impl Error {
     }
 }
 
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
-impl From<torch_ext::Error> for Error {
-    fn from(error: torch_ext::Error) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
 fn list(problems: &[String]) -> String {
     let mut lines = problems.iter().take(LISTED).cloned().collect::<Vec<_>>();
     if problems.len() > LISTED {
@@ -84,3 +72,5 @@ fn list(problems: &[String]) -> String {
     }
     lines.join("\n  ")
 }
+
+from_torch_errors!(Error, Error::Torch);

@@ -5,7 +5,7 @@ use std::io;
 use torch_ext::distributed::DistributedError;
 
 use crate::exit_code::ExitCode;
-use crate::torch_error::TorchError;
+use crate::torch_error::{TorchError, from_torch_errors};
 
 /// Why ranks cannot meet or work together.
 #[derive(Debug, thiserror::Error)]
@@ -127,8 +127,4 @@ impl Error {
     }
 }
 
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Error::Torch(error.into())
-    }
-}
+from_torch_errors!(Error, Error::Torch);

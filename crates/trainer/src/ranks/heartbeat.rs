@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use torch_ext::distributed::{DistributedError, Store};
 
-use super::silence::{OWN_PAUSE, Silence};
+use super::store_silence::{OWN_PAUSE, Silence};
 
 /// Pause between two beats.
 const BEAT: Duration = Duration::from_millis(500);

@@ -11,7 +11,7 @@ use torch_ext::distributed::{DistributedError, Store};
 
 use super::address::TELL;
 use super::attendee::Attendee;
-use super::silence::Silence;
+use super::store_silence::Silence;
 use crate::console::log;
 use crate::ranks::Error;
 

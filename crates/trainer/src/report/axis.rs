@@ -63,7 +63,7 @@ impl Axis {
             return format!("{:.digits$}e{exponent}", tick / 10_f64.powf(exponent));
         }
         let digits = (-(self.step * 1.000_001).log10().floor()).max(0.0) as usize;
-        super::words::in_threes(&format!("{tick:.digits$}"))
+        super::number_format::in_threes(&format!("{tick:.digits$}"))
     }
 }
 

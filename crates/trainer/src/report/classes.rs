@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::number_format::{in_threes, percent};
 use super::page::scrolling;
-use super::words::{in_threes, percent};
 use crate::evaluation::{ClassScores, Details};
 
 /// Classes beyond which only the weakest are shown at once.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use super::chart::sample;
+use super::number_format::{NOTHING, decimal, duration, percent, throughput};
 use super::page::{page as whole_page, scrolling, section};
 use super::provenance;
-use super::run::Run;
+use super::run_files::Run;
 use super::run_page::charts;
-use super::words::{NOTHING, decimal, duration, percent, throughput};
 
 /// The page.
 pub(super) fn page(runs: &[Run]) -> String {

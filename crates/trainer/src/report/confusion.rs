@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::chart::frame;
+use super::number_format::in_threes;
 use super::page::scrolling;
-use super::words::in_threes;
 use crate::evaluation::Details;
 
 /// Most classes whose numbers fit a page.

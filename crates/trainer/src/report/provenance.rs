@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::run::Run;
-use super::words::{date, duration};
+use super::number_format::{date, duration};
+use super::run_files::Run;
 
 /// The keys of `env.json` that a page names, in its order; others follow under their own names.
 const NAMED: [(&str, &str); 9] = [

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::chart::frame;
+use super::number_format::{decimal, in_threes, percent};
 use super::page::scrolling;
-use super::words::{decimal, in_threes, percent};
 use crate::evaluation::{Bin, Details};
 
 /// The diagram over a histogram, and the bins as a table.

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::chart::{Chart, Line};
+use super::number_format::{decimal, duration, in_threes, percent, throughput};
 use super::page::{page as whole_page, scrolling, section};
-use super::run::Run;
-use super::words::{decimal, duration, in_threes, percent, throughput};
+use super::run_files::Run;
 use super::{classes, confusion, first_layer, mistakes, provenance, reliability};
 use crate::evaluation::LeftOutNames;
 

@@ -8,7 +8,7 @@ use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
 use crate::learner::{LOWER_RATE, NonFiniteLoss};
 use crate::signal::Signal;
-use crate::torch_error::TorchError;
+use crate::torch_error::{TorchError, from_torch_errors};
 use crate::{data, evaluation, learner, network, optim, ranks, recipe, run};
 
 /// Why a run does not start, or ends early.
@@ -188,12 +188,6 @@ impl Error {
     }
 }
 
-impl From<tch::TchError> for Error {
-    fn from(error: tch::TchError) -> Self {
-        Error::Torch(error.into())
-    }
-}
-
 /// The batch of a loss that is not finite.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadBatch {
@@ -298,4 +292,5 @@ fn newest_checkpoint(newest: Option<&Path>) -> String {
     }
 }
 
+from_torch_errors!(Error, Error::Torch);
 from_model_errors!(Error, Error::Model);

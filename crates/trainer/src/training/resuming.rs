@@ -86,7 +86,7 @@ impl Training<'_> {
     }
 
     fn checkpoint(&mut self) -> Checkpoint {
-        let (metrics, events) = self.watch.mark();
+        let (metrics, events) = self.logs.mark();
         let [model, optimizer, average] = self.model.snapshot();
         Checkpoint {
             state: self.course.state.clone(),
@@ -106,7 +106,7 @@ impl Training<'_> {
 
     fn restart_logs(&mut self, logs: Logs) -> Result<(), Error> {
         self.timing = Timing::start(logs.seconds);
-        Ok(self.watch.cut_back(logs.metrics, logs.events.as_ref())?)
+        Ok(self.logs.cut_back(logs.metrics, logs.events.as_ref())?)
     }
 }
 

@@ -13,14 +13,14 @@ use super::run_plan::RunPlan;
 use super::saving::Saver;
 use super::sets::Sets;
 use super::timing::Timing;
-use super::{Training, checks, origin};
+use super::{Training, origin, sanity_checks};
 use crate::data::Data;
 use crate::learner::{Launch, Learner, exchange_among};
 use crate::optim::optimizer::Optimizer;
 use crate::ranks::World;
 use crate::recipe::{NonFinite, Recipe};
 use crate::run::checkpoint::{Checkpoints, RealDisk, State, Sums};
-use crate::run::watching::Watch;
+use crate::run::logs::RunLogs;
 use crate::stop::StopRequest;
 use crate::training::Error;
 
@@ -35,7 +35,7 @@ impl<'a> Training<'a> {
     fn build(plan: &'a RunPlan, stop: StopRequest, world: World) -> Result<Self, Error> {
         let RunPlan { recipe, data, folder, .. } = plan;
         if world.leads() {
-            checks::data(&*data.train)?;
+            sanity_checks::data(&*data.train)?;
         }
         let device = world.device();
         if device.is_cuda() && matches!(recipe.non_finite, NonFinite::Skip { .. }) {
@@ -74,7 +74,7 @@ impl<'a> Training<'a> {
         let course = Course::new(recipe, sets.train.batches_per_epoch(), batch_size, state, device);
         let open =
             || Checkpoints::open(RealDisk, folder.file("checkpoints"), recipe.checkpoints.keep);
-        let watch = if world.leads() { Watch::open(folder.path())? } else { Watch::nothing() };
+        let logs = if world.leads() { RunLogs::open(folder.path())? } else { RunLogs::nothing() };
         let checkpoints = world.leads().then(open).transpose()?;
         let saver = Saver::new(checkpoints, recipe.checkpoints);
         let timing = Timing::start(0.0);
@@ -88,7 +88,7 @@ impl<'a> Training<'a> {
             course,
             policy,
             saver,
-            watch,
+            logs,
             timing,
             needs,
         })

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use crate::recipe::Recipe;
-use crate::run::watching::EventsMark;
+use crate::run::logs::EventsMark;
 
 /// The origin of a run: everything that determines its numbers. Two runs of one origin have the same weights at every
 /// step.

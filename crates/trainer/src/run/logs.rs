@@ -19,7 +19,7 @@ use crate::run::tensorboard::{EventWriter, Stamp, now};
 const TENSORBOARD: &str = "tb";
 
 /// The open logs. Training continues, with a warning, where a log cannot be written.
-pub(crate) struct Watch {
+pub(crate) struct RunLogs {
     /// Absent on ranks that write no logs.
     metrics: Option<Metrics>,
     folder: PathBuf,
@@ -35,7 +35,7 @@ pub(crate) struct EventsMark {
     bytes: u64,
 }
 
-impl Watch {
+impl RunLogs {
     /// Opens the logs of the run in `folder`, new or existing.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         let metrics = Metrics::open(&folder.join("metrics.jsonl"))?;
@@ -89,7 +89,7 @@ impl Watch {
         (self.metrics.as_mut().map_or(0, Metrics::synced_length), mark)
     }
 
-    /// Cuts both files back to their [`Watch::mark`], so that no step is in them twice.
+    /// Cuts both files back to their [`RunLogs::mark`], so that no step is in them twice.
     pub(crate) fn cut_back(
         &mut self,
         metrics: u64,
@@ -152,10 +152,10 @@ mod tests {
     #[test]
     fn what_goes_to_one_file_goes_to_the_other() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = Watch::open(folder.path()).unwrap();
-        watch.log(10, 1, &[("train/loss", 2.5), ("lr", 1e-3)]);
+        let mut logs = RunLogs::open(folder.path()).unwrap();
+        logs.log(10, 1, &[("train/loss", 2.5), ("lr", 1e-3)]);
         let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
-        let (length, mark) = watch.mark();
+        let (length, mark) = logs.mark();
         assert_eq!(length, text.len() as u64);
         for tag in ["train/loss", "lr"] {
             assert!(text.contains(tag), "{text}");
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn only_what_is_trained_has_a_histogram() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = Watch::open(folder.path()).unwrap();
+        let mut logs = RunLogs::open(folder.path()).unwrap();
         let store = VarStore::new(Device::Cpu);
         let root = store.root();
         let _variables = [
@@ -174,8 +174,8 @@ mod tests {
             root.sub("bn1").var("weight", &[3], Init::Const(1.0)),
             root.sub("bn1").zeros_no_train("running_mean", &[3]),
         ];
-        watch.weights(79, &store);
-        let mark = watch.mark().1.unwrap();
+        logs.weights(79, &store);
+        let mark = logs.mark().1.unwrap();
         assert_eq!(mentions(folder.path(), &mark, "weights/fc.weight"), 1);
         assert_eq!(mentions(folder.path(), &mark, "weights/"), 2);
     }
@@ -183,18 +183,18 @@ mod tests {
     #[test]
     fn a_run_goes_on_from_its_mark() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = Watch::open(folder.path()).unwrap();
-        watch.log(10, 1, &[("early", 1.0)]);
-        let (length, mark) = watch.mark();
+        let mut logs = RunLogs::open(folder.path()).unwrap();
+        logs.log(10, 1, &[("early", 1.0)]);
+        let (length, mark) = logs.mark();
         let kept = serde_json::to_string(&mark).unwrap();
-        watch.log(20, 1, &[("late", 1.0)]);
-        drop(watch);
+        logs.log(20, 1, &[("late", 1.0)]);
+        drop(logs);
         let mark: Option<EventsMark> = serde_json::from_str(&kept).unwrap();
-        let mut watch = Watch::open(folder.path()).unwrap();
-        watch.cut_back(length, mark.as_ref()).unwrap();
-        assert_eq!(watch.mark(), (length, mark.clone()));
+        let mut logs = RunLogs::open(folder.path()).unwrap();
+        logs.cut_back(length, mark.as_ref()).unwrap();
+        assert_eq!(logs.mark(), (length, mark.clone()));
         let images = Tensor::zeros([1, 3, 4, 4], (Kind::Float, Device::Cpu));
-        watch.samples(20, &images, &Normalization::HALF);
+        logs.samples(20, &images, &Normalization::HALF);
         let mark = mark.unwrap();
         for (text, times) in [("early", 1), ("late", 0), ("samples/train", 1)] {
             assert_eq!(mentions(folder.path(), &mark, text), times, "{text}");
@@ -204,10 +204,10 @@ mod tests {
     #[test]
     fn a_run_that_begins_anew_leaves_no_event_of_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = Watch::open(folder.path()).unwrap();
-        watch.log(10, 1, &[("early", 1.0)]);
-        let mut watch = Watch::open(folder.path()).unwrap();
-        watch.cut_back(0, None).unwrap();
+        let mut logs = RunLogs::open(folder.path()).unwrap();
+        logs.log(10, 1, &[("early", 1.0)]);
+        let mut logs = RunLogs::open(folder.path()).unwrap();
+        logs.cut_back(0, None).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("tb")).unwrap().count(), 0);
         assert_eq!(fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap(), "");
     }
@@ -215,15 +215,15 @@ mod tests {
     #[test]
     fn events_that_are_lost_do_not_stop_a_run() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = Watch::open(folder.path()).unwrap();
-        watch.log(10, 1, &[("early", 1.0)]);
-        let (length, mark) = watch.mark();
+        let mut logs = RunLogs::open(folder.path()).unwrap();
+        logs.log(10, 1, &[("early", 1.0)]);
+        let (length, mark) = logs.mark();
         let mark = mark.unwrap();
         fs::remove_file(folder.path().join("tb").join(&mark.file)).unwrap();
-        let mut watch = Watch::open(folder.path()).unwrap();
-        watch.cut_back(length, Some(&mark)).unwrap();
-        watch.log(20, 1, &[("late", 1.0)]);
-        let anew = watch.mark().1.unwrap();
+        let mut logs = RunLogs::open(folder.path()).unwrap();
+        logs.cut_back(length, Some(&mark)).unwrap();
+        logs.log(20, 1, &[("late", 1.0)]);
+        let anew = logs.mark().1.unwrap();
         assert_eq!(mentions(folder.path(), &anew, "late"), 1);
     }
 }

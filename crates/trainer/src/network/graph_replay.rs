@@ -11,7 +11,7 @@ use crate::network::Error;
 const WARM_UPS: u32 = 3;
 
 /// Work on `IN` tensors of fixed shapes that makes `OUT` tensors.
-pub(crate) struct Captured<const IN: usize, const OUT: usize> {
+pub(crate) struct GraphReplay<const IN: usize, const OUT: usize> {
     // Before the tensors that it reads: it is dropped first.
     graph: CudaGraph,
     inputs: [Tensor; IN],
@@ -19,7 +19,7 @@ pub(crate) struct Captured<const IN: usize, const OUT: usize> {
     outputs: Option<[Tensor; OUT]>,
 }
 
-impl<const IN: usize, const OUT: usize> Captured<IN, OUT> {
+impl<const IN: usize, const OUT: usize> GraphReplay<IN, OUT> {
     /// For inputs on a GPU of the shapes, kinds and strides of `inputs`.
     pub(crate) fn new(inputs: [&Tensor; IN]) -> Result<Self, Error> {
         Ok(Self {
@@ -113,7 +113,7 @@ mod tests {
         };
         let on_device = |[xs, ys]: [Tensor; 2]| [xs.to_device(device), ys.to_device(device)];
         let [xs, ys] = on_device(batch(0));
-        let mut graph = captured.then(|| Captured::<2, 1>::new([&xs, &ys]).unwrap());
+        let mut graph = captured.then(|| GraphReplay::<2, 1>::new([&xs, &ys]).unwrap());
         let mut losses = Vec::new();
         for step in 0..WARM_UPS as usize + STEPS {
             drop(rate.fill_(0.1 / (step + 1) as f64));
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn without_a_gpu_there_is_nothing_to_capture() {
         let xs = Tensor::zeros([2], (Kind::Float, Device::Cpu));
-        let error = Captured::<1, 1>::new([&xs]).err().unwrap().to_string();
+        let error = GraphReplay::<1, 1>::new([&xs]).err().unwrap().to_string();
         assert!(error.starts_with("a CUDA graph was refused: "), "{error}");
     }
 }

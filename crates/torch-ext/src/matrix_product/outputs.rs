@@ -13,8 +13,8 @@ use super::{
     BLOCK, FEWEST, Finish, PANELS, PIECES, Product, Rows, Sizes, Trained, VECTOR, aligned, map_of,
     matrix_of,
 };
+use crate::channel_values;
 use crate::nhwc::Nhwc;
-use crate::numbers;
 use crate::parallel::{piece, share_out};
 use crate::view::{NewMap, ViewMut};
 
@@ -35,7 +35,7 @@ pub(crate) fn forward<E: Trained>(
 ) -> Tensor {
     let Sizes { rows, k, columns } = sizes;
     let ws = matrix_of(ws, columns, k);
-    let bias = bs.map(|bs| numbers::read_channels(bs, columns));
+    let bias = bs.map(|bs| channel_values::read_channels(bs, columns));
     let mut bias: Vec<f32> = bias.unwrap_or_default();
     bias.resize(columns.next_multiple_of(BLOCK), 0.0);
     let panel = |range: Range<usize>, to: &mut [f32]| {

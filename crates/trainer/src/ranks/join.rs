@@ -16,7 +16,7 @@ use super::failure::{self, Cause, Chain, Exit, Run};
 use super::heartbeat;
 use super::launch::{Keeper, Launch};
 use super::rendezvous::{Meeting, Patience, Rendezvous};
-use super::silence::Silence;
+use super::store_silence::Silence;
 use super::{Links, World};
 use crate::console::log;
 use crate::ranks::Error;

@@ -19,8 +19,8 @@ impl Training<'_> {
             ("val/acc1", evaluation.top1),
             ("val/acc5", evaluation.top5),
         ];
-        self.watch.log(step, self.course.epochs_done(), &measured);
-        self.watch.weights(step, &self.model.store);
+        self.logs.log(step, self.course.epochs_done(), &measured);
+        self.logs.weights(step, &self.model.store);
         if is_best {
             self.course.set_best(evaluation.top1);
         }
