@@ -192,7 +192,7 @@ fn difference(precision: Precision, one: Launch, other: Launch) -> (f64, f64) {
                 output.loss.double_value(&[])
             })
             .collect();
-        let recorded = learner.captured.is_some();
+        let recorded = learner.replay.is_some();
         assert_eq!(recorded, launch != Launch::Eager);
         (losses, variables(&store))
     };
