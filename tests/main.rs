@@ -7,3 +7,4 @@ mod fill;
 mod golden;
 mod golden_file;
 mod import;
+mod operator_count;

@@ -28,6 +28,7 @@ fn main() {
         .file("cpp/distributed.cpp")
         .file("cpp/foreach.cpp")
         .file("cpp/gradients.cpp")
+        .file("cpp/operator_count.cpp")
         .file("cpp/operators.cpp")
         .file("cpp/matrix_kernel.cpp")
         .file("cpp/memory.cpp")

@@ -130,9 +130,25 @@ std::string pool_name(const char* pass, const Pool& pool) {
   return std::string("max_pool_") + pass + (pool.kernel == 3 && pool.stride == 2 ? "_3_2" : "");
 }
 
+// Whether the device runs the kernels: their oldest form is for compute capability 8.0.
+bool runs_kernels(c10::DeviceIndex device) {
+  static std::mutex mutex;
+  static std::map<c10::DeviceIndex, bool> known;
+  std::lock_guard<std::mutex> lock(mutex);
+  const auto found = known.find(device);
+  if (found != known.end()) return found->second;
+  int major = 0;
+  check(runtime<decltype(cudaDeviceGetAttribute)>("cudaDeviceGetAttribute")(&major, cudaDevAttrComputeCapabilityMajor, device),
+        "the device's compute capability");
+  return known.emplace(device, major >= 8).first->second;
+}
+
+// Channels are few enough that nine for each are an int.
+constexpr int64_t kMostChannels = int64_t(1) << 16;
+
 bool covered(const at::Tensor& map) {
   return torch_ext::is_strided(map) && map.is_cuda() && map.dim() == 4 && map.scalar_type() == at::kBFloat16 &&
-         map.size(1) % 8 == 0 && map.numel() > 0 && map.numel() / map.size(1) < (int64_t(1) << 30) && !map.is_neg() &&
+         !map._is_zerotensor() && map.size(1) % 8 == 0 && map.size(1) <= kMostChannels && runs_kernels(map.device().index()) && map.numel() > 0 && map.numel() / map.size(1) < (int64_t(1) << 30) && !map.is_neg() &&
          map.is_contiguous(at::MemoryFormat::ChannelsLast) && reinterpret_cast<uintptr_t>(map.const_data_ptr()) % 16 == 0;
 }
 
@@ -155,7 +171,8 @@ at::Tensor laid_out(const at::Tensor& gradient, const at::Tensor& like) {
 
 void check_kernels(const at::Tensor& kernels, const at::Tensor& map) {
   TORCH_CHECK(torch_ext::is_strided(kernels) && kernels.scalar_type() == at::kBFloat16 && kernels.device() == map.device() &&
-                  kernels.sizes() == at::IntArrayRef({map.size(1), 1, 3, 3}) && kernels.is_contiguous(),
+                  kernels.sizes() == at::IntArrayRef({map.size(1), 1, 3, 3}) && kernels.is_contiguous() && !kernels.is_neg() &&
+                  !kernels._is_zerotensor(),
               "expected kernels [", map.size(1), ", 1, 3, 3] of bf16 on ", map.device(), ", got ",
               torch_ext::described(kernels));
 }
@@ -164,7 +181,14 @@ void check_kernels(const at::Tensor& kernels, const at::Tensor& map) {
 
 extern "C" {
 
-bool torch_ext_cuda_covers(const at::Tensor* map) { return libtorch_cuda && map->defined() && covered(*map); }
+bool torch_ext_cuda_covers(const at::Tensor* map) noexcept {
+  try {
+    return libtorch_cuda && map->defined() && covered(*map);
+  } catch (...) {
+    // A map that cannot answer cannot be read either.
+    return false;
+  }
+}
 
 char* torch_ext_cuda_depthwise_forward(const void* image, const at::Tensor* map, const at::Tensor* kernels, bool relu,
                                        at::Tensor** result) {
@@ -213,7 +237,8 @@ char* torch_ext_cuda_max_pool_forward(const void* image, const at::Tensor* map, 
                                       int out_h, int out_w, at::Tensor** result, at::Tensor** winners) {
   return guarded([&] {
     check_covered(*map);
-    TORCH_CHECK(kernel > 0 && kernel < 16 && stride > 0 && out_h > 0 && out_w > 0, "a window that is out of range");
+    TORCH_CHECK(kernel > 0 && kernel < 16 && stride > 0 && above >= 0 && left >= 0 && out_h > 0 && out_w > 0,
+                "a window that is out of range");
     const c10::DeviceGuard guard(map->device());
     const Sizes sizes(*map);
     const Pool pool{sizes.n, sizes.h, sizes.w, sizes.c, out_h, out_w, kernel, stride, above, left};
@@ -234,7 +259,7 @@ char* torch_ext_cuda_max_pool_backward(const void* image, const at::Tensor* map,
     TORCH_CHECK(torch_ext::is_strided(*winners) && winners->scalar_type() == at::kByte && winners->dim() == 4 &&
                     winners->device() == map->device() && winners->is_contiguous(at::MemoryFormat::ChannelsLast) &&
                     winners->size(0) == map->size(0) && winners->size(1) == map->size(1) &&
-                    gradient->sizes() == winners->sizes() && kernel > 0 && stride > 0,
+                    gradient->sizes() == winners->sizes() && kernel > 0 && kernel < 16 && stride > 0 && above >= 0 && left >= 0,
                 "expected the winners of a max-pool and a gradient of their shape, got ", torch_ext::described(*winners),
                 " and ", torch_ext::described(*gradient));
     const c10::DeviceGuard guard(map->device());
@@ -268,7 +293,7 @@ char* torch_ext_cuda_norm_statistics(const void* image, const at::Tensor* map, c
     for (const auto* running : {running_mean, running_variance}) {
       TORCH_CHECK(torch_ext::is_strided(*running) && running->scalar_type() == at::kFloat &&
                       running->device() == map->device() && running->sizes() == at::IntArrayRef({sizes.c}) &&
-                      running->is_contiguous(),
+                      running->is_contiguous() && !running->is_neg() && !running->_is_zerotensor(),
                   "expected running statistics [", sizes.c, "] of fp32 on ", map->device(), ", got ",
                   torch_ext::described(*running));
     }

@@ -2,6 +2,7 @@
 #include <ATen/EmptyTensor.h>
 #include <ATen/TensorSubclassLikeUtils.h>
 #include <ATen/core/Tensor.h>
+#include <c10/core/GradMode.h>
 
 extern "C" {
 
@@ -21,5 +22,15 @@ bool torch_ext_is_dense(const at::Tensor* tensor) noexcept {
     return false;
   }
 }
+
+// For numbers that were written to by address: a backward pass that still needs the old ones is refused.
+void torch_ext_bump_version(const at::Tensor* tensor) noexcept {
+  if (tensor->defined()) tensor->unsafeGetTensorImpl()->bump_version();
+}
+
+// The address of what all handles of one tensor share.
+const void* torch_ext_identity(const at::Tensor* tensor) noexcept { return tensor->unsafeGetTensorImpl(); }
+
+bool torch_ext_grad_enabled() noexcept { return c10::GradMode::is_enabled(); }
 
 }  // extern "C"

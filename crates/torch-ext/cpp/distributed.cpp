@@ -5,6 +5,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #ifdef USE_C10D_NCCL
+#include <torch/csrc/cuda/nccl.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
@@ -26,6 +27,17 @@ using std::chrono::milliseconds;
 using Store = c10::intrusive_ptr<c10d::Store>;
 using Group = c10::intrusive_ptr<c10d::Backend>;
 using Work = c10::intrusive_ptr<c10d::Work>;
+
+#ifdef USE_C10D_NCCL
+// libtorch's options hold a struct of NCCL, whose size is another one in another version: it would write beyond ours.
+void expect_own_nccl() {
+  const uint64_t version = torch::cuda::nccl::version();
+  const int major = static_cast<int>(version >> 32), minor = static_cast<int>(version >> 16 & 0xffff);
+  TORCH_CHECK(major == NCCL_MAJOR && minor == NCCL_MINOR, "expected NCCL ", NCCL_MAJOR, ".", NCCL_MINOR,
+              ", whose nccl.h this program was built with, got ", major, ".", minor,
+              " of libtorch: build again with NCCL_HOME set to the folder of libtorch's version");
+}
+#endif
 
 }  // namespace
 
@@ -104,6 +116,7 @@ char* torch_ext_gloo(const Store* store, int rank, int world_size, int64_t timeo
 #ifdef USE_C10D_NCCL
 char* torch_ext_nccl(const Store* store, int rank, int world_size, int64_t timeout, Group** out) {
   return guarded([&] {
+    expect_own_nccl();
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = milliseconds(timeout);
     *out = new Group(c10::make_intrusive<c10d::ProcessGroupNCCL>(*store, rank, world_size, std::move(options)));

@@ -114,6 +114,9 @@ char* torch_ext_gradients(const at::Tensor* loss, torch_ext::Pointers parameters
     for (size_t i = 0; i < count; ++i) {
       TORCH_CHECK(inputs[i].defined() && inputs[i].requires_grad(), "expected parameter ", i, " to require gradients, got ",
                   torch_ext::described(inputs[i]), inputs[i].defined() ? " without them" : "");
+      // Another pass may go through a tensor in the middle of a graph, and libtorch reads its hooks without a lock.
+      TORCH_CHECK(inputs[i].is_leaf(), "expected parameter ", i, " to be a leaf, got ", torch_ext::described(inputs[i]),
+                  ", which was computed");
     }
     const InUse in_use(inputs);
     Hooks hooks(inputs);

@@ -11,30 +11,28 @@ use torch_sys::C_tensor;
 
 use crate::Error;
 use crate::autograd::{Incoming, record};
+use crate::dense::is_floating;
 use crate::ffi::{self, ErrorText};
 
 /// The operation that an error names.
 const OPERATION: &str = "a cast of weights";
 
-/// The place of a tensor's numbers in memory, and their order.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Place {
+/// A weight and its cast.
+struct Ready {
+    cast: Tensor,
+    /// The place of the weight's numbers, which `set_data` changes.
     address: usize,
-    size: Vec<i64>,
-    stride: Vec<i64>,
-}
-
-impl Place {
-    fn of(tensor: &Tensor) -> Self {
-        Self { address: tensor.data_ptr() as usize, size: tensor.size(), stride: tensor.stride() }
-    }
+    /// Kept, so that no other tensor gets the identity of the weight.
+    _weight: Tensor,
+    /// Kept, so that no other numbers get their place.
+    _numbers: Tensor,
 }
 
 /// Weights and their casts.
 struct Casts {
     kind: Kind,
-    /// The weights are kept, so that no other tensor gets their memory.
-    by_place: HashMap<Place, [Tensor; 2]>,
+    /// By what all handles of one tensor share.
+    by_identity: HashMap<usize, Ready>,
 }
 
 thread_local! {
@@ -49,22 +47,26 @@ thread_local! {
 /// casts each weight by itself.
 ///
 /// # Errors
-/// Weights that are not dense floating-point numbers, of several kinds or on several devices; and libtorch's own.
+/// A kind that is not of floating-point numbers; weights that are not dense floating-point numbers, of several kinds or on
+/// several devices; and libtorch's own.
 pub fn with_casts<T>(
     weights: &[&Tensor],
     kind: Kind,
     work: impl FnOnce() -> T,
 ) -> Result<T, Error> {
-    let by_place = if weights.is_empty() {
-        HashMap::new()
-    } else {
-        let casts = cast_together(weights, kind)?;
-        let pair = |(weight, cast): (&&Tensor, Tensor)| {
-            (Place::of(weight), [weight.shallow_clone(), cast])
-        };
-        weights.iter().zip(casts).map(pair).collect()
-    };
-    CASTS.with_borrow_mut(|stack| stack.push(Casts { kind, by_place }));
+    if !is_floating(kind) {
+        let message = format!("expected a kind of floating-point numbers, got {kind:?}");
+        return Err(Error { operation: OPERATION, message });
+    }
+    let mut by_identity = HashMap::new();
+    if !weights.is_empty() {
+        for (weight, cast) in weights.iter().zip(cast_together(weights, kind)?) {
+            let address = weight.data_ptr() as usize;
+            let (_weight, _numbers) = (weight.shallow_clone(), weight.detach());
+            by_identity.insert(identity(weight), Ready { cast, address, _weight, _numbers });
+        }
+    }
+    CASTS.with_borrow_mut(|stack| stack.push(Casts { kind, by_identity }));
     let _leave = Leave;
     Ok(work())
 }
@@ -90,11 +92,21 @@ pub fn in_kind(weight: &Tensor, kind: Kind) -> Tensor {
     }
     let ready = CASTS.with_borrow(|stack| {
         let casts = stack.last().filter(|casts| casts.kind == kind)?;
-        let [own, cast] = casts.by_place.get(&Place::of(weight))?;
-        // Another tensor at that place would be a view of the weight, with a graph of its own.
-        (own.requires_grad() == weight.requires_grad()).then(|| cast.shallow_clone())
+        let Ready { cast, address, .. } = casts.by_identity.get(&identity(weight))?;
+        if weight.data_ptr() as usize != *address {
+            return None;
+        }
+        // SAFETY: no arguments.
+        let differentiable = weight.requires_grad() && unsafe { ffi::torch_ext_grad_enabled() };
+        (cast.requires_grad() == differentiable).then(|| cast.shallow_clone())
     });
     ready.unwrap_or_else(|| weight.to_kind(kind))
+}
+
+/// The address of what all handles of `tensor` share.
+fn identity(tensor: &Tensor) -> usize {
+    // SAFETY: a live tensor.
+    unsafe { ffi::torch_ext_identity(tensor.as_ptr()) as usize }
 }
 
 /// `weights` in `kind`, in one node of the graph.
@@ -129,7 +141,7 @@ fn copies(cast: Cast, tensors: &[&Tensor], kind: Kind) -> Result<Vec<Tensor>, Er
     let defined = tensors.iter().all(|tensor| tensor.defined());
     let device = if defined { tensors[0].device() } else { tch::Device::Cpu };
     let model = Tensor::f_empty([0], (kind, device))
-        .map_err(|error| Error { operation: OPERATION, message: error.to_string() })?;
+        .map_err(|error| Error::of_libtorch(OPERATION, &error))?;
     let mut outputs: Vec<*mut C_tensor> = vec![std::ptr::null_mut(); list.len()];
     // SAFETY: the list points to live tensors, `outputs` has as many places, and `model` is a live tensor.
     ffi::check(OPERATION, unsafe {
@@ -213,6 +225,59 @@ mod tests {
             [other.to_kind(Kind::BFloat16), one.to_kind(Kind::Double), one.shallow_clone()];
         for (got, expected) in seen.unwrap().iter().zip(expected) {
             assert!(got.kind() == expected.kind() && got.equal(&expected));
+        }
+    }
+
+    /// Tensors that share the numbers of a weight are other tensors.
+    #[test]
+    fn a_cast_belongs_to_its_weight_alone() {
+        let [one, ..] = weights();
+        let detached = one.detach().set_requires_grad(true);
+        with_casts(&[&one], Kind::BFloat16, || {
+            let cast = in_kind(&detached, Kind::BFloat16);
+            cast.sum(Kind::Float).backward();
+            assert!(detached.grad().defined() && !one.grad().defined());
+            let negative = tch::no_grad(|| one.internal_neg_view());
+            let cast = in_kind(&negative, Kind::BFloat16);
+            assert!(cast.equal(&(-one.detach()).to_kind(Kind::BFloat16)));
+            let sparse = one.detach().view([5, -1]).to_sparse_sparse_dim(2);
+            assert!(in_kind(&sparse, Kind::BFloat16).is_sparse());
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_weight_with_new_numbers_is_cast_anew() {
+        let [one, ..] = weights();
+        let mut alias = one.shallow_clone();
+        with_casts(&[&one], Kind::BFloat16, || {
+            for value in [7.0, 8.0, 9.0] {
+                alias.set_data(&one.detach().full_like(value));
+                let cast = in_kind(&one, Kind::BFloat16);
+                assert_eq!(cast.detach().mean(Kind::Float).double_value(&[]), value);
+            }
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn casts_are_differentiable_where_the_reader_is() {
+        let [one, ..] = weights();
+        let inside = tch::no_grad(|| {
+            with_casts(&[&one], Kind::BFloat16, || tch::with_grad(|| in_kind(&one, Kind::BFloat16)))
+        });
+        assert!(inside.unwrap().requires_grad());
+        let inside =
+            with_casts(&[&one], Kind::BFloat16, || tch::no_grad(|| in_kind(&one, Kind::BFloat16)));
+        assert!(!inside.unwrap().requires_grad());
+    }
+
+    #[test]
+    fn kinds_without_a_gradient_are_refused() {
+        let [one, ..] = weights();
+        for kind in [Kind::Int64, Kind::Bool, Kind::ComplexFloat] {
+            let error = with_casts(&[&one], kind, || ()).unwrap_err().to_string();
+            assert!(error.contains("expected a kind of floating-point numbers"), "{error}");
         }
     }
 

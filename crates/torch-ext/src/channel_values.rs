@@ -7,6 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::dense::{densified, described, is_dense, is_floating};
+use crate::ffi;
 use crate::memory::LargePages;
 use crate::simd::Number;
 
@@ -89,7 +90,7 @@ pub(crate) fn tensor(numbers: &[f64], shape: &[i64], kind: Kind) -> Tensor {
     }
 }
 
-/// Writes `numbers` to a tensor. Autograd does not notice, so this is for tensors that no backward pass reads.
+/// Writes `numbers` to a tensor, for libtorch an operation in place: a backward pass that needs the old ones is an error.
 ///
 /// # Panics
 /// Where the tensor holds more or fewer numbers.
@@ -112,6 +113,7 @@ pub(crate) fn write(tensor: &Tensor, numbers: &[f64]) {
             Kind::Float => fill(std::slice::from_raw_parts_mut(data.cast::<f32>(), count), numbers),
             _ => fill(std::slice::from_raw_parts_mut(data.cast::<f64>(), count), numbers),
         }
+        ffi::torch_ext_bump_version(tensor.as_ptr());
     }
 }
 

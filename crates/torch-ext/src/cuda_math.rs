@@ -1,6 +1,6 @@
-//! The arithmetic of libtorch on GPUs: the numbers inside of fp32 products.
+//! The arithmetic of libtorch on GPUs: the numbers inside of fp32 products, and the order of sums.
 //!
-//! libtorch keeps this setting for the whole process. It changes nothing on a CPU.
+//! libtorch keeps these settings for the whole process. They change no result on a CPU.
 
 use crate::Error;
 use crate::ffi::{self, check};
@@ -28,6 +28,26 @@ pub fn set_float32_products(products: Float32Products) -> Result<(), Error> {
     check(OPERATION, unsafe { ffi::torch_ext_set_tf32(products == Float32Products::Tf32) })
 }
 
+/// The order in which kernels on GPUs add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SumOrder {
+    /// Whichever is fastest: the same work may give other last bits each time.
+    #[default]
+    Any,
+    /// Always the same. A kernel that has no such order is an error of libtorch that names it, and so is a cuBLAS without
+    /// `CUBLAS_WORKSPACE_CONFIG`. PyTorch: `torch.use_deterministic_algorithms(True)`.
+    Fixed,
+}
+
+/// Adds in such an order on GPUs from now on. Kernels of this crate always have a fixed one.
+///
+/// # Errors
+/// Those of libtorch.
+pub fn set_sum_order(order: SumOrder) -> Result<(), Error> {
+    // SAFETY: a number, and settings that libtorch guards itself.
+    check(OPERATION, unsafe { ffi::torch_ext_set_deterministic(order == SumOrder::Fixed) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +56,9 @@ mod tests {
     fn settings_are_taken_without_a_gpu() {
         for products in [Float32Products::Tf32, Float32Products::Exact] {
             set_float32_products(products).unwrap();
+        }
+        for order in [SumOrder::Fixed, SumOrder::Any] {
+            set_sum_order(order).unwrap();
         }
     }
 }

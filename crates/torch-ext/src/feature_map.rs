@@ -121,14 +121,22 @@ impl FeatureMap {
     }
 
     /// The kind of the values, which is also that of the resolved map.
+    ///
+    /// # Panics
+    /// Where the map was made from an undefined tensor.
     #[must_use]
     pub fn kind(&self) -> Kind {
+        self.expect_defined();
         self.values.kind()
     }
 
     /// The device of the values.
+    ///
+    /// # Panics
+    /// Where the map was made from an undefined tensor.
     #[must_use]
     pub fn device(&self) -> Device {
+        self.expect_defined();
         self.values.device()
     }
 

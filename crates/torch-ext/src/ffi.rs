@@ -26,9 +26,20 @@ unsafe extern "C" {
         copies: *mut *mut C_tensor,
     ) -> ErrorText;
     pub(crate) fn torch_ext_set_tf32(allowed: bool) -> ErrorText;
+    pub(crate) fn torch_ext_set_deterministic(wanted: bool) -> ErrorText;
+    pub(crate) fn torch_ext_count_begin(handle: *mut u64) -> ErrorText;
+    pub(crate) fn torch_ext_count_end(
+        handle: u64,
+        each: extern "C" fn(*mut c_void, *const c_char, u64),
+        context: *mut c_void,
+    ) -> ErrorText;
+    pub(crate) fn torch_ext_free_memory(index: i32, bytes: *mut u64) -> ErrorText;
     pub(crate) fn torch_ext_keep_memory();
     pub(crate) fn torch_ext_use_large_pages(start: *mut c_void, bytes: usize);
     pub(crate) fn torch_ext_is_dense(tensor: *const C_tensor) -> bool;
+    pub(crate) fn torch_ext_bump_version(tensor: *const C_tensor);
+    pub(crate) fn torch_ext_identity(tensor: *const C_tensor) -> *const c_void;
+    pub(crate) fn torch_ext_grad_enabled() -> bool;
     pub(crate) fn torch_ext_channels_last(
         input: *const *mut C_tensor,
         output: *mut *mut C_tensor,

@@ -19,7 +19,8 @@ use crate::ffi::{self, ErrorText};
 ///
 /// # Errors
 ///
-/// - An undefined loss or parameter, no parameter at all, or one that requires no gradient.
+/// - An undefined loss or parameter, no parameter at all, one that requires no gradient, or one that was computed from
+///   others and is no leaf.
 /// - libtorch's own, such as for a parameter that the loss does not depend on.
 /// - A panic of `ready`.
 /// - A second backward pass through these parameters: one that `ready` starts, or another call of this function. No other

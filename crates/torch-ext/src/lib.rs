@@ -9,7 +9,10 @@
 //!
 //! This is the only crate of the workspace with `unsafe` code and the only one with C++. Every public function is safe to
 //! call with any tensor and any number: it compares kind, device, shape, strides and layout first, and refuses with an
-//! error, or panics with one sentence where its signature has no error. The C++ (`cpp/`) is glue: it catches every
+//! error, or panics with one sentence where its signature has no error. What tch leaves to its callers is left to them here,
+//! too: the numbers of one tensor must not be written to by one thread while another uses them, as a running
+//! [collective](distributed::Work) does, and a [`CudaGraph`] replays on the tensors that it was recorded with, which
+//! must be there. The C++ (`cpp/`) is glue: it catches every
 //! exception and passes its text on, which becomes an [`Error`].
 #![allow(unsafe_code, reason = "kernels read memory by address, and libtorch speaks C++")]
 
@@ -26,6 +29,7 @@ mod channel_values;
 mod cuda_headers;
 mod dense;
 mod depthwise;
+mod device_memory;
 pub mod distributed;
 mod error;
 mod feature_map;
@@ -39,6 +43,7 @@ mod max_pool;
 mod memory;
 mod memory_format;
 mod nhwc;
+mod operator_count;
 mod packed_conv;
 mod parallel;
 mod pointwise;
@@ -54,8 +59,9 @@ pub use cast::{in_kind, with_casts};
 pub use cpu::{has_bf16_matrix_unit, multiplies_bf16_faster, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};
 pub use cuda_kernels::covers as gpu_kernels_cover;
-pub use cuda_math::{Float32Products, set_float32_products};
+pub use cuda_math::{Float32Products, SumOrder, set_float32_products, set_sum_order};
 pub use depthwise::{DepthwiseGeometry, depthwise_conv2d};
+pub use device_memory::free_device_memory;
 pub use error::Error;
 pub use feature_map::{
     BatchNorm, FeatureMap, Statistics, SumOverProcesses, add, synchronised_batch_norm,
@@ -69,6 +75,7 @@ pub use gradients::gradients;
 pub use max_pool::{PoolGeometry, max_pool2d};
 pub use memory::keep_memory;
 pub use memory_format::{channels_last, is_channels_last};
+pub use operator_count::{OperatorCalls, count_operators};
 pub use packed_conv::{DepthwiseHalf, Factors, FusedOps, PackedConv, PackedConvConfig};
 pub use pointwise::pointwise_conv2d;
 pub use simd::InstructionSet;

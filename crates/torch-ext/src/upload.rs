@@ -28,11 +28,11 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Copies to `device`. Each upload waits until the device has begun what was enqueued `ahead` uploads before, which
-    /// bounds the memory of those under way.
+    /// Copies to `device`, at most `ahead` tensors at a time: each copy waits until the device has begun the work that was
+    /// enqueued `ahead` copies before it. This bounds the memory of the copies under way.
     ///
     /// # Errors
-    /// A CUDA device that this machine does not have; libtorch's.
+    /// With the feature `cuda`, a CUDA device that this machine does not have; libtorch's.
     pub fn new(device: Device, ahead: usize) -> Result<Self, Error> {
         let handle = match device {
             Device::Cuda(index) => Handle::new(index, ahead)?,
@@ -45,7 +45,7 @@ impl Upload {
     /// sees the copy; `tensor` may be dropped at once, and written to.
     ///
     /// # Errors
-    /// An undefined or sparse tensor; no memory; libtorch's.
+    /// An undefined tensor; to a GPU also a sparse one; no memory; libtorch's.
     pub fn to_device(&mut self, tensor: &Tensor) -> Result<Tensor, Error> {
         match &mut self.handle {
             Some(handle) if tensor.defined() && tensor.device() == Device::Cpu => {
@@ -53,7 +53,7 @@ impl Upload {
             }
             _ => tensor
                 .f_to_device(self.device)
-                .map_err(|error| Error { operation: OPERATION, message: error.to_string() }),
+                .map_err(|error| Error::of_libtorch(OPERATION, &error)),
         }
     }
 }

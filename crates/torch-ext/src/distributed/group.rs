@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::ffi::{self, RawGroup, RawWork};
 use super::store::milliseconds;
 use super::{DistributedError, Store, Work};
+use crate::dense::is_dense;
 use crate::ffi::ErrorText;
 
 /// The operation by which [`ProcessGroup::all_reduce`] combines the ranks' numbers.
@@ -284,6 +285,8 @@ impl ProcessGroup {
             Some("a sparse tensor or one in oneDNN's layout; make it dense".to_string())
         } else if tensor.is_neg() {
             Some("a view that is negated when it is read; copy it first".to_string())
+        } else if tensor.internal_is_zerotensor() || (device == Device::Cpu && !is_dense(tensor)) {
+            Some(format!("a tensor of shape {size:?} without memory of its own; copy it first"))
         } else if tensor.numel() == 0 {
             Some(format!("a tensor of shape {size:?} holds nothing"))
         } else if device != self.device {

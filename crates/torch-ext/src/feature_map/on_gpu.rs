@@ -14,7 +14,10 @@ use crate::cuda_kernels::{self, Running, expect};
 pub(super) fn batch_norm(xs: &Tensor, norm: &BatchNorm) -> Option<Tensor> {
     let c = xs.size()[1];
     let fits = |tensor: &Tensor| {
-        tensor.size() == [c] && tensor.kind() == Kind::Float && tensor.device() == xs.device()
+        tensor.size() == [c]
+            && tensor.kind() == Kind::Float
+            && tensor.device() == xs.device()
+            && tensor.is_contiguous()
     };
     if !norm.tensors().iter().all(|(_, tensor)| tensor.defined() && fits(tensor)) {
         return None;

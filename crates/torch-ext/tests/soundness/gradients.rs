@@ -22,6 +22,13 @@ fn check(loss: &Tensor, parameters: &[&Tensor], expected: &str) {
     assert!(error.contains(expected), "expected {expected:?}, got {error:?}");
 }
 
+/// Another pass may go through it meanwhile, and libtorch reads its hooks without a lock.
+#[test]
+fn a_tensor_in_the_middle_of_a_graph_is_refused() {
+    let middle = &leaf() + 1.0;
+    check(&doubled(&middle), &[&middle], "expected parameter 0 to be a leaf");
+}
+
 /// The closure may assume that it is not running already: it is `FnMut`, and holds what it changes.
 #[test]
 fn a_closure_is_not_entered_by_a_backward_pass_of_its_own() {

@@ -37,6 +37,7 @@ fn tensors_that_cannot_be_sent_are_refused() {
         (Tensor::ones([2], (Kind::ComplexFloat, Device::Cpu)), "a tensor of kind ComplexFloat"),
         (Tensor::ones([2], (Kind::Bool, Device::Cpu)), "a tensor of kind Bool"),
         (negated, "a view that is negated when it is read; copy it first"),
+        (Tensor::internal_efficientzerotensor([2], FLOAT), "without memory of its own"),
     ];
     alone(|group| {
         for (tensor, expected) in &strangers {
