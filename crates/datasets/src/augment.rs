@@ -30,6 +30,7 @@ pub use flip::FlipSchedule;
 pub use jitter::Jitter;
 pub use mix::{Mix, Mixed};
 pub use policy::Policy;
+pub(crate) use rectangle::Rectangle;
 pub use resample::Interpolation;
 pub(crate) use resample::Resize;
 pub use resized_crop::ResizedCrop;

@@ -94,6 +94,11 @@ impl Images {
         &self.labels
     }
 
+    /// The pixels of all images, `[image, row, column, channel]`.
+    pub(crate) fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
     /// The pixels of one image, `[height, width]` of RGB.
     ///
     /// # Panics

@@ -32,7 +32,7 @@ pub use fit::Fit;
 pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, folder, shards};
 pub use images::{Images, Split};
 pub use loader::{
-    Batch, Batches, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, Share,
+    Batch, Batches, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, Rest, Share,
 };
 pub use normalization::Normalization;
 pub use source::{Decoded, ImageRef, Joined, Renumbered, Source};

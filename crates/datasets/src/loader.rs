@@ -1,6 +1,8 @@
 //! Batches of a set, epoch by epoch.
 
+mod contents;
 mod epoch;
+mod finish;
 mod lanes;
 mod share;
 #[cfg(test)]
@@ -8,9 +10,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
+use self::contents::Form;
 use self::epoch::Epoch;
+use self::finish::Finisher;
+pub use self::finish::Rest;
 pub use self::share::Share;
 use crate::prefetch::Prefetch;
 use crate::source::{Decoded, Source};
@@ -89,11 +94,14 @@ pub enum LastBatch {
     Drop,
 }
 
-/// The images of a batch on the CPU, ready for a network.
+/// The images of a batch on the CPU, ready for a network unless [`Batch::rest`] says otherwise.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[n, 3, height, width]`, float32, normalised, with channels-last strides.
+    /// `[n, 3, height, width]`, float32, normalised, with channels-last strides. With [`Batch::rest`], what
+    /// [`Batch::images_by`] makes these from.
     pub images: Tensor,
+    /// The last operations on the images, where the network's device does them.
+    pub rest: Option<Rest>,
     /// `[n]`, int64.
     pub labels: Tensor,
     /// The images that are mixed into these, if any.
@@ -117,6 +125,8 @@ pub struct Loader {
     size: [usize; 2],
     transform: Arc<Transform>,
     config: LoaderConfig,
+    /// Finishes batches on the network's device.
+    finisher: Option<Finisher>,
 }
 
 impl Loader {
@@ -140,7 +150,7 @@ impl Loader {
             None => images.size().ok_or(Error::NoFit)?,
         };
         let transform = Arc::new(Transform::new(augmentation, normalization, fit, size)?);
-        let loader = Self { images, size, transform, config };
+        let loader = Self { images, size, transform, config, finisher: None };
         if loader.batches_per_epoch() == 0 {
             let images = loader.images.len();
             let dropped = last_batch == LastBatch::Drop;
@@ -152,6 +162,29 @@ impl Loader {
             return Err(Error::LessThanRanks { images: smallest, rank, world_size });
         }
         Ok(loader)
+    }
+
+    /// The same batches, to the bit, whose last operations [`Batch::images_by`] does on `device`, the network's: bytes travel
+    /// there, a quarter of the normalised numbers. A set in memory of less than 2 GiB is copied there now, if the device
+    /// has room, and batches are then places in it.
+    ///
+    /// Batches that are mixed, filled with noise or resized ([`Loader::epoch_at`]) are ready as before.
+    #[must_use]
+    pub fn finished_on(self, device: Device) -> Self {
+        let with_set = self.transform.ends_on_bytes() && self.transform.only_moves();
+        let normalization = &self.config.normalization;
+        let finisher = Finisher::new(&*self.images, normalization, device, with_set);
+        Self { finisher: Some(finisher), ..self }
+    }
+
+    /// The form of the batches of an epoch in the images' own size.
+    fn form(&self) -> Form {
+        match &self.finisher {
+            Some(_) if !self.transform.ends_on_bytes() => Form::Normalized,
+            Some(finisher) if finisher.has_set() => Form::Places,
+            Some(_) => Form::Bytes,
+            None => Form::Normalized,
+        }
     }
 
     /// The set.

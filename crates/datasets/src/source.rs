@@ -69,6 +69,11 @@ pub trait Source: Send + Sync {
         std::iter::once(0..self.len()).collect()
     }
 
+    /// The set itself, where all its pixels are in memory.
+    fn in_memory(&self) -> Option<&Images> {
+        None
+    }
+
     /// The pixels of an image, in `room` if they had to be decoded.
     ///
     /// # Errors
@@ -98,6 +103,10 @@ impl Source for Images {
 
     fn name(&self, index: usize) -> String {
         index.to_string()
+    }
+
+    fn in_memory(&self) -> Option<&Images> {
+        Some(self)
     }
 
     fn identity(&self, digest: &mut dyn FnMut(&[u8])) {

@@ -1,7 +1,7 @@
 //! From the bytes of an image to its place in a batch. Crop, flips, normalisation and cutout are one pass without a
 //! copy in between; only operations that need the whole image make one.
 
-use crate::augment::{Canvas, Draw, PaddingMode};
+use crate::augment::{Canvas, Draw, ErasingValue, PaddingMode, Rectangle};
 use crate::normalization::Table;
 use crate::random::{Counter, Purpose};
 use crate::source::ImageRef;
@@ -46,9 +46,93 @@ impl Transform {
         room: &mut Room,
     ) {
         let draw = self.draw(counter);
-        let Augmentation { resized_crop, policy, jitter, erasing, .. } = self.augmentation;
         let Room { window, between, canvas } = room;
-        let image = match (resized_crop, self.fit) {
+        let image = self.framed(counter, image, window, between);
+        if self.keeps_colours() {
+            self.gather(image, draw, output, |pixel| self.normalized(pixel));
+        } else {
+            self.recolour(counter, image, draw, canvas);
+            for (pixel, output) in canvas.pixels.iter().zip(&mut *output) {
+                *output = self.normalized(*pixel);
+            }
+        }
+        self.cut_out(draw, output);
+        if let Some(erasing) = self.augmentation.erasing {
+            erasing.apply(&mut counter.stream(Purpose::Erasing), output, self.width);
+        }
+    }
+
+    /// Draws the changes of `image` and writes its bytes to `output` as they are before normalisation, `[height, width]`.
+    /// [`Transform::blanks`] are still to be set to 0 after it.
+    pub(crate) fn bytes(
+        &self,
+        counter: Counter,
+        image: ImageRef,
+        output: &mut [[u8; 3]],
+        room: &mut Room,
+    ) {
+        let draw = self.draw(counter);
+        let Room { window, between, canvas } = room;
+        let image = self.framed(counter, image, window, between);
+        if self.keeps_colours() {
+            self.gather(image, draw, output, |pixel| pixel);
+        } else {
+            self.recolour(counter, image, draw, canvas);
+            output.copy_from_slice(&canvas.pixels);
+        }
+    }
+
+    /// Draws the changes of an image and writes the row of the image that each row of the result is, and the column that
+    /// each column is, to `output`; -1 is black padding. For images that [`Transform::only_moves`] pixels of.
+    pub(crate) fn places(&self, counter: Counter, output: &mut [i32]) {
+        let draw = self.draw(counter);
+        let rows = self.sources(0, self.height, draw).into_iter();
+        let sources = rows.chain(self.sources(1, self.width, draw));
+        for (source, output) in sources.zip(output) {
+            // The sides of an image in memory fit.
+            *output = source.map_or(-1, |source| source as i32);
+        }
+    }
+
+    /// Draws the parts of an image that are 0 after normalisation: of cutout and of erasing.
+    pub(crate) fn blanks(&self, counter: Counter) -> [Option<Rectangle>; 2] {
+        let erasing = self.augmentation.erasing.and_then(|erasing| {
+            erasing.draw(&mut counter.stream(Purpose::Erasing), self.height, self.width)
+        });
+        [self.cutout(self.draw(counter)), erasing]
+    }
+
+    /// Whether [`Transform::blanks`] may be set to 0.
+    pub(crate) fn blanks_any(&self) -> bool {
+        self.augmentation.cutout.is_some() || self.augmentation.erasing.is_some()
+    }
+
+    /// Whether the result follows from [`Transform::bytes`] and [`Transform::blanks`].
+    pub(crate) fn ends_on_bytes(&self) -> bool {
+        let Augmentation { erasing, mix, .. } = self.augmentation;
+        mix.is_none() && erasing.is_none_or(|erasing| erasing.value == ErasingValue::Mean)
+    }
+
+    /// Whether [`Transform::bytes`] are pixels of the image in other places.
+    pub(crate) fn only_moves(&self) -> bool {
+        let framed = self.fit.is_some() || self.augmentation.resized_crop.is_some();
+        self.keeps_colours() && !framed
+    }
+
+    /// Whether no operation changes the colours before normalisation.
+    fn keeps_colours(&self) -> bool {
+        self.augmentation.policy.is_none() && self.augmentation.jitter.is_none()
+    }
+
+    /// The window of `image` that is drawn, or the image in the size that all have.
+    fn framed<'a>(
+        &self,
+        counter: Counter,
+        image: ImageRef<'a>,
+        window: &'a mut Canvas,
+        between: &mut Vec<[u8; 3]>,
+    ) -> &'a [[u8; 3]] {
+        match (self.augmentation.resized_crop, self.fit) {
             (Some(crop), fit) => {
                 window.resize(self.height, self.width);
                 let mut rng = counter.stream(Purpose::ResizedCrop);
@@ -61,25 +145,18 @@ impl Transform {
                 &window.pixels
             }
             (None, None) => image.pixels,
-        };
-        if policy.is_none() && jitter.is_none() {
-            self.write(image, draw, output);
-        } else {
-            canvas.resize(self.height, self.width);
-            self.gather(image, draw, &mut canvas.pixels, |pixel| pixel);
-            if let Some(policy) = policy {
-                policy.apply(&mut counter.stream(Purpose::Policy), canvas);
-            }
-            if let Some(jitter) = jitter {
-                jitter.apply(&mut counter.stream(Purpose::Jitter), canvas);
-            }
-            for (pixel, output) in canvas.pixels.iter().zip(&mut *output) {
-                *output = self.normalized(*pixel);
-            }
-            self.cut_out(draw, output);
         }
-        if let Some(erasing) = erasing {
-            erasing.apply(&mut counter.stream(Purpose::Erasing), output, self.width);
+    }
+
+    /// Writes `image` to `canvas`, cropped, flipped and in other colours.
+    fn recolour(&self, counter: Counter, image: &[[u8; 3]], draw: Draw, canvas: &mut Canvas) {
+        canvas.resize(self.height, self.width);
+        self.gather(image, draw, &mut canvas.pixels, |pixel| pixel);
+        if let Some(policy) = self.augmentation.policy {
+            policy.apply(&mut counter.stream(Purpose::Policy), canvas);
+        }
+        if let Some(jitter) = self.augmentation.jitter {
+            jitter.apply(&mut counter.stream(Purpose::Jitter), canvas);
         }
     }
 
@@ -93,11 +170,6 @@ impl Transform {
             drawn.flips[1] = first != (counter.epoch % 2 == 1);
         }
         drawn
-    }
-
-    fn write(&self, image: &[[u8; 3]], draw: Draw, output: &mut [[f32; 3]]) {
-        self.gather(image, draw, output, |pixel| self.normalized(pixel));
-        self.cut_out(draw, output);
     }
 
     /// Writes the cropped and flipped `image`, each pixel through `map`.
@@ -126,13 +198,16 @@ impl Transform {
         }
     }
 
+    fn cutout(&self, draw: Draw) -> Option<Rectangle> {
+        let side = self.augmentation.cutout?;
+        Some(Rectangle::around(draw.centre, side, [self.height, self.width]))
+    }
+
     fn cut_out(&self, draw: Draw, output: &mut [[f32; 3]]) {
-        if let Some(size) = self.augmentation.cutout {
-            let [rows, columns] =
-                draw.centre.map(|centre| centre.saturating_sub(size / 2)..centre + size - size / 2);
-            for output in output.chunks_exact_mut(self.width).take(rows.end).skip(rows.start) {
-                output[columns.start..columns.end.min(self.width)].fill([0.; 3]);
-            }
+        let Some(part) = self.cutout(draw) else { return };
+        let (rows, columns) = (part.rows(), part.columns());
+        for row in output.chunks_exact_mut(self.width).take(rows.end).skip(rows.start) {
+            row[columns.clone()].fill([0.; 3]);
         }
     }
 

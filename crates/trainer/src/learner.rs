@@ -32,8 +32,8 @@ pub(crate) use self::votes::Votes;
 use self::exchange::{Alone, Share};
 use self::step::Step;
 
-/// Batches whose copies to a GPU may be under way at once.
-const UPLOADS: usize = 3;
+/// Tensors whose copies to a GPU may be under way at once: those of two batches.
+const UPLOADS: usize = 6;
 
 /// Trains a network, one step for each batch that a loader yields.
 pub(crate) struct Learner<N> {
@@ -157,7 +157,7 @@ impl<N: Network> Learner<N> {
             Some(upload) => upload,
             None => self.upload.insert(Upload::new(device, UPLOADS)?),
         };
-        let images = upload.to_device(&batch.images)?;
+        let images = batch.images_by(|tensor| upload.to_device(tensor).map_err(Error::from))?;
         let labels = upload.to_device(&labels)?;
         if self.replay.as_ref().is_some_and(|replay| replay.fits([&images, &labels])) {
             return self.replay([&images, &labels], divisor, context);

@@ -39,7 +39,13 @@ impl Erasing {
         interval("erasing.ratio", self.ratio, 0., f64::INFINITY)
     }
 
-    fn draw(&self, rng: &mut ChaCha8Rng, height: usize, width: usize) -> Option<Rectangle> {
+    /// Draws the part of an image of that size that is erased, if any is.
+    pub(crate) fn draw(
+        &self,
+        rng: &mut ChaCha8Rng,
+        height: usize,
+        width: usize,
+    ) -> Option<Rectangle> {
         if unit(rng) >= self.probability {
             return None;
         }

@@ -1,4 +1,6 @@
-//! A random part of an image, by area and aspect ratio: the part that a resized crop keeps, or that erasing removes.
+//! Parts of an image: the part that a resized crop keeps, or that cutout or erasing removes.
+
+use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
@@ -6,7 +8,7 @@ use crate::random::{below, uniform, uniform_in_log};
 
 /// Rows and columns of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rectangle {
+pub(crate) struct Rectangle {
     pub(super) top: usize,
     pub(super) left: usize,
     pub(super) height: usize,
@@ -35,6 +37,27 @@ pub(super) fn sides(
 }
 
 impl Rectangle {
+    /// The part of an image of `size` that lies in a square of `side` pixels around `centre`.
+    pub(crate) fn around(centre: [usize; 2], side: usize, size: [usize; 2]) -> Self {
+        let axis = |axis: usize| {
+            let start = centre[axis].saturating_sub(side / 2);
+            let end = (centre[axis] + side - side / 2).min(size[axis]);
+            (start, end - start)
+        };
+        let ((top, height), (left, width)) = (axis(0), axis(1));
+        Self { top, left, height, width }
+    }
+
+    /// The rows that it covers.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.top..self.top + self.height
+    }
+
+    /// The columns that it covers.
+    pub(crate) fn columns(&self) -> Range<usize> {
+        self.left..self.left + self.width
+    }
+
     /// Draws the place of a rectangle of `height` and `width` in an image of `size`.
     pub(super) fn placed(
         rng: &mut ChaCha8Rng,

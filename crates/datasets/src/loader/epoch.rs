@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
+use super::contents::{Finished, Form, Unfinished, tensor};
+use super::finish::Finisher;
 use super::{Batch, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, lanes};
 use crate::Error;
 use crate::augment::{Interpolation, Mixed, Resize};
@@ -30,6 +32,8 @@ pub(super) struct Epoch {
     resize: Option<Resized>,
     /// `[n, height, width]` of RGB; kept from batch to batch to save allocations.
     pixels: Vec<[f32; 3]>,
+    /// In place of `pixels`, images that the network's device finishes.
+    unfinished: Option<(Unfinished, Form, Finisher)>,
     room: Room,
     decoded: Decoded,
 }
@@ -62,7 +66,10 @@ impl Epoch {
         batches: std::iter::StepBy<Range<usize>>,
         side: Option<usize>,
     ) -> Self {
-        let Loader { images, size, transform, config } = loader;
+        let Loader { images, size, transform, config, finisher } = loader;
+        let form = if side.is_some() { Form::Normalized } else { loader.form() };
+        let finisher = finisher.clone().filter(|_| form != Form::Normalized);
+        let unfinished = finisher.map(|finisher| (Unfinished::new(form, *size), form, finisher));
         // The loader refuses sets of more than 2³² images.
         let count = images.len() as u32;
         let order = match config.order {
@@ -83,6 +90,7 @@ impl Epoch {
             batches,
             resize: side.map(|side| Resized::new(*size, side)),
             pixels: Vec::new(),
+            unfinished,
             room: Room::default(),
             decoded: Decoded::default(),
         }
@@ -102,6 +110,10 @@ impl Epoch {
     fn write(&mut self, index: u32, place: usize, area: usize) -> Result<(), Error> {
         let counter =
             Counter { seed: self.config.seed, epoch: self.epoch, index: u64::from(index) };
+        if let Some((unfinished, ..)) = &mut self.unfinished {
+            let room = (&mut self.room, &mut self.decoded);
+            return unfinished.write(counter, place, &*self.images, &self.transform, room);
+        }
         let image = self.images.image(index as usize, &mut self.decoded)?;
         let output = &mut self.pixels[place * area..][..area];
         match &mut self.resize {
@@ -128,7 +140,10 @@ impl Iterator for Epoch {
             None => self.size,
         };
         let area = height * width;
-        self.pixels.resize(requested.len() * area, [0.; 3]);
+        match &mut self.unfinished {
+            Some((unfinished, ..)) => unfinished.resize(requested.len()),
+            None => self.pixels.resize(requested.len() * area, [0.; 3]),
+        }
         let LoaderConfig { seed, augmentation, broken, .. } = self.config;
         let mut indices = Vec::with_capacity(requested.len());
         let mut left_out = Vec::new();
@@ -139,14 +154,24 @@ impl Iterator for Epoch {
                 (Err(error), Broken::LeaveOut) => left_out.push(BrokenImage { index, error }),
             }
         }
-        self.pixels.truncate(indices.len() * area);
         let weight = augmentation.mix.map(|mix| {
+            self.pixels.truncate(indices.len() * area);
             let mut rng = stream(seed, Purpose::Mix, self.epoch, number as u64);
             mix.apply(&mut rng, &mut self.pixels, [height, width])
         });
-        let images = tensor(self.pixels.as_flattened())
-            .view([indices.len() as i64, height as i64, width as i64, 3])
-            .permute([0, 3, 1, 2]);
+        let (images, rest) = match &self.unfinished {
+            Some((unfinished, form, finisher)) => {
+                let Finished { images, blanks } = unfinished.finish(indices.len());
+                (images, Some(finisher.rest(*form == Form::Places, blanks)))
+            }
+            None => {
+                let n = indices.len();
+                let images = tensor(self.pixels[..n * area].as_flattened())
+                    .view([n as i64, height as i64, width as i64, 3])
+                    .permute([0, 3, 1, 2]);
+                (images, None)
+            }
+        };
 
         let label = |&index: &u32| i64::from(self.images.label(index as usize));
         let labels: Vec<_> = indices.iter().map(label).collect();
@@ -155,20 +180,6 @@ impl Iterator for Epoch {
             Mixed { partner_labels: Tensor::from_slice(&partners), weight }
         });
         let labels = Tensor::from_slice(&labels);
-        Some(Ok(Batch { images, labels, mixed, indices, in_all: whole.len(), left_out }))
+        Some(Ok(Batch { images, rest, labels, mixed, indices, in_all: whole.len(), left_out }))
     }
-}
-
-/// The most elements that libtorch copies in the calling thread: one fewer than `at::internal::GRAIN_SIZE`.
-const ONE_THREAD: usize = 32_767;
-
-/// A tensor of `values`, copied piece by piece. libtorch would spread a larger copy over OpenMP threads, and in the
-/// loader's thread that is another pool, which fights for the cores with the network's.
-fn tensor(values: &[f32]) -> Tensor {
-    let tensor = Tensor::empty([values.len() as i64], (Kind::Float, Device::Cpu));
-    let pieces = tensor.split(ONE_THREAD as i64, 0);
-    for (mut piece, values) in pieces.into_iter().zip(values.chunks(ONE_THREAD)) {
-        piece.copy_(&Tensor::from_slice(values));
-    }
-    tensor
 }

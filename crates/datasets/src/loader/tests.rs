@@ -1,5 +1,6 @@
 //! Batches: the same for every size and prefetch, and after every interruption.
 
+mod on_device;
 mod shares;
 mod whole_batches;
 

@@ -16,11 +16,17 @@ fn transformed<const H: usize, const W: usize>(
     let transform = Transform::new(augmentation, shift, None, [H, W]).unwrap();
     let pixels: Vec<_> = image.as_flattened().iter().map(|&value| [value, 0, 0]).collect();
     let mut output = vec![[f32::NAN; 3]; H * W];
-    transform.write(&pixels, draw, &mut output);
+    write(&transform, &pixels, draw, &mut output);
     // The mean of -1 makes the cut-out's 0 differ from every byte.
     std::array::from_fn(|row| {
         std::array::from_fn(|column| (output[row * W + column][0] * 255.).round() as i32 - 1)
     })
+}
+
+/// Writes `image` after `draw`, normalised.
+fn write(transform: &Transform, image: &[[u8; 3]], draw: Draw, output: &mut [[f32; 3]]) {
+    transform.gather(image, draw, output, |pixel| transform.normalized(pixel));
+    transform.cut_out(draw, output);
 }
 
 fn crop(padding: usize, mode: PaddingMode) -> Augmentation {
@@ -99,7 +105,7 @@ fn padding_is_normalised_black_and_channels_keep_their_constants() {
     let transform =
         Transform::new(crop(1, PaddingMode::Zero), normalization, None, [2; 2]).unwrap();
     let mut output = [[0.; 3]; 4];
-    transform.write(&[[10, 20, 30]; 4], PLAIN, &mut output);
+    write(&transform, &[[10, 20, 30]; 4], PLAIN, &mut output);
     let black = normalization.apply([0; 3]);
     assert_eq!(output, [black, black, black, normalization.apply([10, 20, 30])]);
 }
@@ -147,7 +153,7 @@ fn families_do_not_move_each_others_draws() {
         probability: 1.,
         scale: [0.2, 0.2],
         ratio: [1., 1.],
-        value: crate::ErasingValue::Mean,
+        value: ErasingValue::Mean,
     };
     let jitter = crate::Jitter { brightness: 0.5, contrast: 0., saturation: 0., hue: 0. };
     let plain = Augmentation::NOTEBOOK;

@@ -81,6 +81,7 @@ mod tests {
         };
         Batch {
             images: Tensor::new(),
+            rest: None,
             labels: Tensor::new(),
             mixed: None,
             indices: Vec::new(),

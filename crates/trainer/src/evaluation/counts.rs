@@ -47,7 +47,8 @@ impl Counts {
                 if batch.indices.is_empty() {
                     continue;
                 }
-                let logits = forward.logits(&batch.images, views).map_err(Error::from)?;
+                let images = batch.images_on(model.device()).map_err(Error::from)?;
+                let logits = forward.logits(&images, views).map_err(Error::from)?;
                 counts.add(&logits, &batch.labels, &batch.indices);
                 after(counts.images)?;
             }

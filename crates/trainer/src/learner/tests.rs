@@ -49,6 +49,7 @@ fn batch(step: i64, size: i64) -> Batch {
     let images = (images * 0.37 + step as f64).sin().view([size, 3, 32, 32]);
     Batch {
         images: torch_ext::channels_last(&images).unwrap(),
+        rest: None,
         mixed: None,
         labels: (Tensor::arange(size, (Kind::Int64, Device::Cpu)) + step).remainder(10),
         indices: (0..size as u32).collect(),
@@ -178,6 +179,45 @@ fn clipped_gradients_keep_their_direction() {
     assert!(norm(&apart) < 1e-3 * norm(short.values()), "{}", norm(&apart));
     let untouched = clipped(2.0 * length);
     assert!(free.iter().all(|(name, free)| untouched[name].equal(free)));
+}
+
+/// Weights and losses of steps whose recording is refused at the fourth, if `required` is given.
+fn refused_at_the_fourth(required: Option<bool>) -> (Tensors, Vec<Result<f64, String>>) {
+    let launch =
+        required.map_or(Launch::Eager, |required| Launch::Graph { batch_size: 4, required });
+    let (store, mut learner) = notebook(Device::Cpu, Precision::Fp32, launch);
+    if required.is_some() {
+        let Batch { images, labels, .. } = batch(0, 4);
+        learner.replay = Some(GraphReplay::refusing([&images, &labels]));
+    }
+    let mut losses = Vec::new();
+    for number in 1..=6 {
+        let output = step(&mut learner, &batch(number, 4), context(number as u64));
+        losses.push(match output {
+            Ok(output) => Ok(output.loss.double_value(&[])),
+            Err(error) => Err(error.to_string()),
+        });
+        if losses.last().is_some_and(Result::is_err) {
+            break;
+        }
+    }
+    assert_eq!(learner.replay.is_none(), required != Some(true));
+    (snapshot(&store), losses)
+}
+
+#[test]
+fn steps_that_cannot_be_recorded_are_taken_eagerly() {
+    let (expected, eager) = refused_at_the_fourth(None);
+    let (weights, losses) = refused_at_the_fourth(Some(false));
+    assert_eq!((losses.len(), losses), (6, eager));
+    assert!(expected.iter().all(|(name, tensor)| tensor.equal(&weights[name])));
+}
+
+#[test]
+fn a_recording_that_is_required_is_an_error_and_no_step() {
+    let (_, losses) = refused_at_the_fourth(Some(true));
+    assert_eq!(losses.len(), 4);
+    assert!(losses[3].as_ref().unwrap_err().contains("never can be recorded"), "{losses:?}");
 }
 
 /// The largest differences in the losses and in the variables of two runs: eight steps over full batches, five of them

@@ -98,6 +98,27 @@ mod tests {
     use tch::nn::VarStore;
     use xception::{ModelSpec, Preset};
 
+    #[test]
+    fn passes_that_cannot_be_recorded_are_eager() {
+        let store = VarStore::new(Device::Cpu);
+        let spec = ModelSpec::new(Preset::PlainShared);
+        let architecture = spec.architecture().unwrap();
+        let model = Xception::new(store.root(), &architecture, spec.classes).unwrap();
+        let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+        let mut forward = Forward {
+            network: Network::Model(&model),
+            device: Device::Cpu,
+            precision: Precision::Fp32,
+            replay: Some(GraphReplay::refusing([&images])),
+            recorded: Some(2),
+        };
+        let expected = model.logits(&images);
+        for pass in 0..6 {
+            assert!(forward.logits(&images, Views::One).unwrap().equal(&expected), "{pass}");
+            assert_eq!(forward.replay.is_some(), pass < 3);
+        }
+    }
+
     /// Six batches, so that three are replayed, and a smaller one, with random weights.
     #[test]
     #[ignore = "needs a CUDA device and the feature `cuda`"]

@@ -13,21 +13,36 @@ const WARM_UPS: u32 = 3;
 /// Work on `IN` tensors of fixed shapes that makes `OUT` tensors.
 pub(crate) struct GraphReplay<const IN: usize, const OUT: usize> {
     // Before the tensors that it reads: it is dropped first.
-    graph: CudaGraph,
+    graph: Recorder,
     inputs: [Tensor; IN],
     warm_ups: u32,
     outputs: Option<[Tensor; OUT]>,
+}
+
+/// The recorder of the work.
+enum Recorder {
+    Cuda(CudaGraph),
+    /// Refuses to record, on any device.
+    #[cfg(test)]
+    Refusing,
 }
 
 impl<const IN: usize, const OUT: usize> GraphReplay<IN, OUT> {
     /// For inputs on a GPU of the shapes, kinds and strides of `inputs`.
     pub(crate) fn new(inputs: [&Tensor; IN]) -> Result<Self, Error> {
         Ok(Self {
-            graph: CudaGraph::new(inputs[0].device())?,
+            graph: Recorder::Cuda(CudaGraph::new(inputs[0].device())?),
             inputs: inputs.map(|input| input.detach().copy()),
             warm_ups: 0,
             outputs: None,
         })
+    }
+
+    /// As [`GraphReplay::new`] on any device, whose recording fails.
+    #[cfg(test)]
+    pub(crate) fn refusing(inputs: [&Tensor; IN]) -> Self {
+        let inputs = inputs.map(|input| input.detach().copy());
+        Self { graph: Recorder::Refusing, inputs, warm_ups: 0, outputs: None }
     }
 
     /// Whether `inputs` have the shapes that this was made for.
@@ -63,6 +78,41 @@ impl<const IN: usize, const OUT: usize> GraphReplay<IN, OUT> {
         };
         self.graph.replay()?;
         Ok(self.outputs.insert(outputs).each_ref().map(Tensor::shallow_clone))
+    }
+}
+
+impl Recorder {
+    fn warm_up<T, E: From<torch_ext::Error>>(
+        &mut self,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Recorder::Cuda(graph) => graph.warm_up(work),
+            #[cfg(test)]
+            Recorder::Refusing => work(),
+        }
+    }
+
+    fn capture<T, E: From<torch_ext::Error>>(
+        &mut self,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Recorder::Cuda(graph) => graph.capture(work),
+            #[cfg(test)]
+            Recorder::Refusing => {
+                let message = "this one never can be recorded".to_string();
+                Err(torch_ext::Error { operation: "a CUDA graph", message }.into())
+            }
+        }
+    }
+
+    fn replay(&self) -> Result<(), torch_ext::Error> {
+        match self {
+            Recorder::Cuda(graph) => graph.replay(),
+            #[cfg(test)]
+            Recorder::Refusing => unreachable!("it was never recorded"),
+        }
     }
 }
 

@@ -30,7 +30,8 @@ impl Sets {
                 config.workers = config.workers.max(gpu_workers());
                 config.prefetch = config.prefetch.max(2 * config.workers);
             }
-            Ok(Loader::new(Arc::clone(images), config)?)
+            let loader = Loader::new(Arc::clone(images), config)?;
+            Ok(if world.device().is_cuda() { loader.finished_on(world.device()) } else { loader })
         };
         let shuffled = recipe.input.map_or(Order::Shuffled, |input| input.shuffle.into());
         Ok(Self {

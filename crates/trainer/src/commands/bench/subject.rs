@@ -95,6 +95,7 @@ impl<N: Network> Training<N> {
         let size = images.size()[0];
         let batch = Batch {
             images,
+            rest: None,
             labels: Tensor::f_randint(classes, [size], (Kind::Int64, Device::Cpu))?,
             mixed: None,
             indices: (0..size as u32).collect(),

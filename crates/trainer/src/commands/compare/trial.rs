@@ -151,12 +151,12 @@ impl Trial<'_> {
         for batch in batches {
             let batch = batch?;
             left_out.report(&batch);
-            let Batch { images: batch_images, labels, indices, .. } = batch;
+            let Batch { labels, indices, .. } = &batch;
             if indices.is_empty() {
                 continue;
             }
             let began = Instant::now();
-            let batch_images = batch_images.to_device(network.device());
+            let batch_images = batch.images_on(network.device())?;
             let logits = tch::no_grad(|| network.forward_t(&batch_images, false));
             let logits = logits.to_device(Device::Cpu);
             seconds += began.elapsed().as_secs_f64();
