@@ -11,6 +11,7 @@ mod explain;
 mod export;
 mod import;
 mod man;
+mod output;
 mod predict;
 mod recipes;
 mod refusal;

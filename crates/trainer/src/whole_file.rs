@@ -1,6 +1,6 @@
 //! Files that are complete or absent: written under another name, synced, and renamed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
@@ -11,8 +11,14 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), FileError> {
     write_bytes(path, text.as_bytes())
 }
 
-/// [`write`] of bytes.
+/// [`write`] of bytes. What is there and is no regular file, such as a device or a pipe, is written to as it is.
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    if is_special(path) {
+        let written = OpenOptions::new().write(true).open(path);
+        return written
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(FileError::on("write", path));
+    }
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
     let beside = Path::new(&beside);
@@ -25,6 +31,12 @@ pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         fs::remove_file(beside).ok();
         FileError::on("write", path)(error)
     })
+}
+
+/// Whether `path` is there and neither a file, a folder nor a link.
+fn is_special(path: &Path) -> bool {
+    let kind = fs::symlink_metadata(path).map(|metadata| metadata.file_type());
+    kind.is_ok_and(|kind| !(kind.is_file() || kind.is_dir() || kind.is_symlink()))
 }
 
 #[cfg(test)]

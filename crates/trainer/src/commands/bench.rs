@@ -105,6 +105,9 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     let spec = spec(preset, arguments.width)?;
     let input = arguments.input.unwrap_or(preset.input());
     Summary::new(&spec.architecture()?, spec.classes, input)?;
+    if arguments.mode == BenchMode::Infer && arguments.launch != LaunchRecipe::Auto {
+        return Err(Refusal::LaunchOfInference.into());
+    }
     let device = Device::cuda_if_available();
     let precision = arguments.precision.resolved(device);
     tch::manual_seed(0);
@@ -125,7 +128,8 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     let described = json!({
         "preset": preset.to_string(), "mode": mode, "batch_size": arguments.batch_size, "input": input,
         "precision": precision.name(), "layout": "channels_last", "threads": tch::get_num_threads(),
-        "width": spec.scale.width,
+        "width": spec.scale.width, "device": if device.is_cuda() { "cuda" } else { "cpu" },
+        "launch": arguments.launch.name(),
     });
     if let Some(seconds) = arguments.on_request {
         let mut ready = described;

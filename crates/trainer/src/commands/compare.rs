@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
     }
     let document = json!({ "data": data.name, "epochs": recipe.epochs, "networks": rows });
     if let Some(out) = &arguments.out {
-        whole_file::write(out, &format!("{document:#}\n"))?;
+        whole_file::write(&super::output::place(out, [])?, &format!("{document:#}\n"))?;
     }
     print(&if arguments.json { format!("{document:#}") } else { table::text(&document) })
 }

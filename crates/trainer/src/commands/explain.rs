@@ -20,6 +20,7 @@ use crate::commands::{Error, Refusal};
 use crate::file_error::FileError;
 use crate::network::images::{self, Prepared};
 use crate::network::model_file::Loaded;
+use crate::precision::Precision;
 
 /// Flags of `xception explain`.
 #[derive(Debug, Args)]
@@ -63,6 +64,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
     }
     let loaded = Loaded::open(&arguments.weights)?;
+    Precision::Fp32.prepare(loaded.model.device());
     let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
     let mut documents = Vec::new();
     for (input, out) in arguments.inputs.iter().zip(&places) {
@@ -76,8 +78,8 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
         let png = images::png(&drawn, side, side);
         crate::whole_file::write_bytes(out, &png)?;
         documents.push(json!({
-            "input": input, "class": class, "label": loaded.description.class_names[class as usize],
-            "probability": probability, "image": out,
+            "input": input.display().to_string(), "class": class, "label": loaded.description.class_names[class as usize],
+            "probability": probability, "image": out.display().to_string(),
         }));
     }
     if arguments.json {

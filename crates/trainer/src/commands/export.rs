@@ -6,7 +6,7 @@
     reason = "these comments are what --help prints, where brackets mean an option"
 )]
 
-use super::print;
+use super::{output, print};
 use crate::commands::{Error, Refusal};
 use crate::network::export::{self, Format};
 use crate::network::model_file::Loaded;
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &ExportArgs) -> Result<(), Error> {
     let format = arguments.format.or_else(|| Format::of(out));
     let format = format.ok_or_else(|| Refusal::NoFormat { path: out.clone() })?;
     let loaded = Loaded::open(&arguments.weights)?;
-    export::write(&loaded, format, out)?;
+    export::write(&loaded, format, &output::place(out, [loaded.path.as_path()])?)?;
     print(&format!(
         "{} with {} classes written to {}",
         loaded.description.spec.preset,

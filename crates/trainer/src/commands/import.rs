@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use xception::import;
 use xception::weights;
 
-use super::print;
+use super::{output, print};
 use crate::commands::Error;
 use crate::network::model_file::foreign;
 
@@ -25,11 +25,12 @@ pub struct ImportArgs {
 
 pub(super) fn run(arguments: &ImportArgs) -> Result<(), Error> {
     let preset = arguments.preset.parse()?;
+    let out = output::place(&arguments.out, [arguments.input.as_path()])?;
     let (tensors, metadata) = weights::read(&arguments.input)?;
     let spec = foreign(preset, import::classes(preset, &tensors)).spec;
     let imported = import::import(&spec, &tensors, &metadata)?;
     let description = foreign(preset, Some(spec.classes));
-    weights::write(&arguments.out, &imported, &description.to_metadata())?;
+    weights::write(&out, &imported, &description.to_metadata())?;
     print(&format!(
         "{} tensors of preset {preset} with {} classes written to {}",
         imported.len(),

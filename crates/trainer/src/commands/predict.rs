@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 use xception::weights;
 
-use super::print;
+use super::{output, print};
 use crate::commands::refusal::ImagesProblem;
 use crate::commands::{Error, Refusal};
 use crate::network::forward::{Forward, Views};
@@ -45,6 +45,9 @@ const BATCH: i64 = 32;
 
 pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let loaded = Loaded::open(&arguments.weights)?;
+    let inputs = arguments.inputs.iter().chain([&loaded.path]).map(PathBuf::as_path);
+    let logits_file =
+        arguments.logits.as_deref().map(|out| output::place(out, inputs)).transpose()?;
     let mut forward = Forward::new(&loaded.model, arguments.precision, BATCH as usize);
     let mut documents = Vec::new();
     let mut all_logits = Vec::new();
@@ -78,7 +81,7 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
         }
         all_logits.push(logits);
     }
-    if let Some(out) = &arguments.logits {
+    if let Some(out) = &logits_file {
         let tensors = BTreeMap::from([("logits".to_string(), Tensor::cat(&all_logits, 0))]);
         weights::write(out, &tensors, &BTreeMap::new())?;
     }

@@ -56,6 +56,15 @@ pub enum Refusal {
         /// All of them.
         inputs: usize,
     },
+    /// An output that is an input.
+    #[error("{} is read by the same command; write to another file", path.display())]
+    OutIsInput {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `bench`: a launch for forward passes.
+    #[error("--launch is for --mode train; leave it out")]
+    LaunchOfInference,
     /// `explain`: two images whose drawings would have one name.
     #[error(
         "two drawings would be written to {}; without --out, each is written beside its image",

@@ -10,7 +10,7 @@ use clap::Args;
 use std::path::Path;
 use std::path::PathBuf;
 
-use super::print;
+use super::{output, print};
 use crate::commands::Error;
 use crate::report;
 
@@ -29,10 +29,11 @@ pub struct ReportArgs {
 const COMPARISON: &str = "comparison.html";
 
 pub(super) fn run(arguments: &ReportArgs) -> Result<(), Error> {
+    let out = arguments.out.as_deref().map(|out| output::place(out, [])).transpose()?;
     let path = match &arguments.runs[..] {
-        [run] => report::write(run, arguments.out.as_deref())?,
+        [run] => report::write(run, out.as_deref())?,
         runs => {
-            let out = arguments.out.as_deref().unwrap_or(Path::new(COMPARISON));
+            let out = out.as_deref().unwrap_or(Path::new(COMPARISON));
             report::compare(runs, out)?;
             out.to_path_buf()
         }

@@ -28,6 +28,8 @@ pub fn init(verbosity: Verbosity) {
         .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(verbosity.level())))
         .with_writer(Destination)
         .with_ansi(Stderr::of_this_process().colour == Colour::Ansi)
+        // It would say so on stderr, which is what cannot be written to.
+        .log_internal_errors(false)
         .event_format(Plain)
         .init();
     if let (Some(problem), Some(value)) = (unusable, env::var_os(EnvFilter::DEFAULT_ENV)) {
@@ -70,7 +72,7 @@ pub(crate) fn aloud(text: &str) {
     if tracing::enabled!(Level::INFO)
         && let Some(Follower { rank, .. }) = &*follower()
     {
-        eprintln!("rank {rank}: {text}");
+        say(&format!("rank {rank}: {text}\n"));
     }
     tracing::info!("{text}");
 }
@@ -94,13 +96,18 @@ impl Follower {
     fn take(&mut self, text: &[u8], level: Level) -> io::Result<()> {
         if level == Level::ERROR {
             let text = String::from_utf8_lossy(text).into_owned();
-            eprint!("rank {}: {text}", self.rank);
+            say(&format!("rank {}: {text}", self.rank));
         }
         match &mut self.file {
             Some(file) => file.write_all(text),
             None => self.early.write_all(text),
         }
     }
+}
+
+/// Writes to stderr. A terminal that is closed, or a full disk under a log, ends no run.
+fn say(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
 }
 
 /// stderr without the progress bars, or the log of a rank other than 0. The subscriber writes a whole event at once.
@@ -127,12 +134,16 @@ impl Write for Line {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         match &mut *follower() {
             Some(follower) => follower.take(text, self.level).map(|()| text.len()),
-            None => above_bars(|| io::stderr().write(text)),
+            None => {
+                above_bars(|| io::stderr().write_all(text)).ok();
+                Ok(text.len())
+            }
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        io::stderr().flush().ok();
+        Ok(())
     }
 }
 

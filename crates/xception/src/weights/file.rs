@@ -212,7 +212,19 @@ fn sort_header(bytes: &mut [u8]) {
     }
 }
 
-/// Writes beside `path`, syncs, renames, and syncs the folder: after a crash the old file or the new one is there.
+/// A new file in `folder`, readable for those whom the umask allows, as other files are.
+fn open_beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Writes beside `path`, syncs, renames, and syncs the folder: after a crash the old file or the new one is there. What is
+/// there and is no regular file, such as a device or a pipe, is written to as it is.
 ///
 /// Windows has no way to sync a folder; there the rename alone has to do.
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -220,7 +232,11 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let kind = std::fs::symlink_metadata(path).map(|metadata| metadata.file_type());
+    if kind.is_ok_and(|kind| !(kind.is_file() || kind.is_dir() || kind.is_symlink())) {
+        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    let mut file = open_beside(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
