@@ -205,6 +205,33 @@ fn xception_on_one_thread(folder: &Path, arguments: &[&str]) -> (Option<i32>, St
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
+/// Epochs of a fraction of a second are not saved one by one, the last one is, and the key may change on the way.
+#[test]
+fn ends_of_epochs_that_follow_closely_are_not_all_saved() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let train = |arguments: &[&str]| {
+        let output = train_on_one_thread(folder, arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let begin = |name, seconds| {
+        let more = ["--out", name, "--set", "epochs=3", "--set", "checkpoints.keep=9", "--set"];
+        train(&[RECIPES[0], &NETWORK, &more, &[seconds]].concat());
+    };
+    begin("apart", "checkpoints.epoch_seconds=1000");
+    assert_eq!(saved(&folder.join("apart")), 1, "the last epoch only");
+    begin("every", "checkpoints.epoch_seconds=0");
+    assert_eq!(saved(&folder.join("every")), 3);
+    let weights = |run: &str| fs::read(folder.join(run).join("last.safetensors")).unwrap();
+    assert!(weights("apart") == weights("every"));
+    train(&["--resume", "apart", "--set", "checkpoints.epoch_seconds=5"]);
+}
+
+/// Number of checkpoints of a run.
+fn saved(run: &Path) -> usize {
+    fs::read_dir(run.join("checkpoints")).unwrap().count()
+}
+
 /// Kills a run that saves after every step, at moments spread evenly over one, and resumes it each time.
 ///
 /// XCEPTION_KILLS=200 is the long form.

@@ -116,6 +116,11 @@ impl World {
         self.device
     }
 
+    /// Whether steps can be recorded as graphs: a graph cannot hold what ranks exchange on the CPU.
+    pub(crate) fn can_record_steps(&self) -> bool {
+        self.links.is_none()
+    }
+
     /// The share of every batch that belongs to this rank.
     pub(crate) fn share(&self) -> Share {
         Share { rank: self.rank, world_size: self.ranks() }

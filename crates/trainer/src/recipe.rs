@@ -61,6 +61,9 @@ pub struct Recipe {
     /// The way in which a GPU gets its kernels; absent for `auto`.
     #[serde(default, skip_serializing_if = "LaunchRecipe::is_auto")]
     pub launch: LaunchRecipe,
+    /// Whether a GPU adds in a fixed order; absent for no. A CPU always does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deterministic: bool,
     /// Label smoothing, 0 to 1. PyTorch: `label_smoothing`.
     pub label_smoothing: f64,
     /// Steps between two lines of `metrics.jsonl`.
@@ -342,6 +345,11 @@ fn apply(table: &mut Table, change: &str) -> Result<(), Error> {
     let parsed = toml::from_str::<Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut table| table.remove("value"));
+    let digits = value.trim_start_matches(['-', '+']);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if parsed.is_none() && is_whole && !digits.starts_with('0') {
+        return Err(refuse(ChangeProblem::OutOfRange(value.to_string())));
+    }
     let value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
     let mut path: Vec<&str> = key.split('.').collect();
     let last =

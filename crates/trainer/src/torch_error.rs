@@ -16,6 +16,12 @@ pub enum TorchError {
         /// The bytes of the allocation that failed, where libtorch says so.
         requested: Option<u64>,
     },
+    /// A kernel that has no fixed order of sums, where a recipe asks for one.
+    #[error("deterministic = true: {operation} adds in any order on a GPU; leave the key out")]
+    AnyOrder {
+        /// libtorch's name of the kernel.
+        operation: String,
+    },
     /// A kernel of `torch-ext` was refused.
     #[error(transparent)]
     Kernel(torch_ext::Error),
@@ -37,12 +43,14 @@ impl TorchError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             TorchError::OutOfMemory { .. } => ExitCode::OutOfMemory,
+            TorchError::AnyOrder { .. } => ExitCode::Usage,
             TorchError::Kernel(_) | TorchError::Internal(_) => ExitCode::Failed,
         }
     }
 
     fn from_text(text: &str) -> Self {
         out_of_memory(text)
+            .or_else(|| any_order(text))
             .unwrap_or_else(|| Self::Internal(text.lines().next().unwrap_or(text).to_string()))
     }
 }
@@ -83,9 +91,36 @@ fn out_of_memory(text: &str) -> Option<TorchError> {
     if !text.contains("can't allocate memory") && !text.contains("out of memory") {
         return None;
     }
-    let requested =
-        text.split("you tried to allocate ").nth(1).and_then(|rest| rest.split(' ').next());
-    Some(TorchError::OutOfMemory { requested: requested.and_then(|bytes| bytes.parse().ok()) })
+    Some(TorchError::OutOfMemory { requested: requested(text) })
+}
+
+/// The bytes of the allocation that failed: "you tried to allocate 4096 bytes" on a CPU, "Tried to allocate 2.00 GiB" on a
+/// GPU.
+fn requested(text: &str) -> Option<u64> {
+    let (_, rest) = text.split_once("ried to allocate ")?;
+    let mut words = rest.split_whitespace();
+    let (number, unit) = (words.next()?, words.next()?.trim_end_matches('.'));
+    let kibi = match unit {
+        // Exact: 2^62 has more digits than an f64.
+        "bytes" => return number.parse().ok(),
+        "KiB" => 1,
+        "MiB" => 2,
+        "GiB" => 3,
+        _ => return None,
+    };
+    let number: f64 = number.parse().ok()?;
+    Some((number * 1024_f64.powi(kibi)) as u64)
+}
+
+/// Nor for kernels that `SumOrder::Fixed` refuses.
+fn any_order(text: &str) -> Option<TorchError> {
+    let (start, _) = text.split_once(" does not have a deterministic implementation")?;
+    let operation = start.rsplit(|letter: char| !is_of_name(letter)).next()?.to_string();
+    Some(TorchError::AnyOrder { operation })
+}
+
+fn is_of_name(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
 }
 
 #[cfg(test)]
@@ -105,6 +140,38 @@ mod tests {
         );
         let kernel = torch_ext::Error { operation: "a product", message: text.to_string() };
         assert_eq!(TorchError::from(kernel).to_string(), message);
+    }
+
+    #[test]
+    fn a_gpu_gives_the_size_in_its_own_words() {
+        for (size, bytes) in
+            [("2.00 GiB", 2 << 30), ("20.50 MiB", 41 << 19), ("512 bytes", 512), ("3.00 KiB", 3072)]
+        {
+            let text = format!(
+                "CUDA out of memory. Tried to allocate {size}. GPU 0 has a total capacity of 79.11 GiB"
+            );
+            let TorchError::OutOfMemory { requested } = TorchError::from_panic(&text) else {
+                panic!("{size} is not out of memory");
+            };
+            assert_eq!(requested, Some(bytes), "{size}");
+        }
+        let other = "CUDA out of memory";
+        assert!(matches!(
+            TorchError::from_panic(&other),
+            TorchError::OutOfMemory { requested: None }
+        ));
+    }
+
+    #[test]
+    fn a_kernel_without_a_fixed_order_is_named() {
+        let text = "Torch(\"max_pool2d_with_indices_backward_cuda does not have a deterministic implementation, but you \
+                    set 'torch.use_deterministic_algorithms(True)'.\")";
+        let error = TorchError::from_panic(&text);
+        assert_eq!(error.exit_code(), ExitCode::Usage);
+        assert_eq!(
+            error.to_string(),
+            "deterministic = true: max_pool2d_with_indices_backward_cuda adds in any order on a GPU; leave the key out"
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod totals;
 
 use datasets::random::{Purpose, below, stream};
 use datasets::{Batch, Loader};
+use tch::Device;
 
 use crate::console::log;
 use crate::console::progress::Progress;
@@ -168,11 +169,15 @@ impl Training<'_> {
         let context = self.course.next_step();
         let is_first = context.step == 1;
         if is_first && !batch.indices.is_empty() {
-            self.logs.samples(0, &batch.images, &self.recipe.normalization());
+            let images = batch.images_on(Device::Cpu)?;
+            self.logs.samples(0, &images, &self.recipe.normalization());
         }
         self.policy.keep_statistics();
         self.seed_dropout();
-        let votes = Votes { stop: self.stop.received(), save: self.saver.due() };
+        let votes = Votes {
+            stop: self.stop.received(),
+            save: self.saver.due(self.course.next_ends_epoch()),
+        };
         let learner = &mut self.model.learner;
         learner.set_phase(self.course.phase(context.epoch));
         let output =
@@ -228,8 +233,9 @@ impl Training<'_> {
 
     /// Whether the run is saved now.
     fn saves(&self) -> bool {
+        let every_end = self.saver.saves_every_epoch() || self.course.is_over();
         self.stop_signal().is_some()
-            || self.course.is_at_end_of_epoch()
+            || (every_end && self.course.is_at_end_of_epoch())
             || self.model.learner.exchange().saves()
     }
 

@@ -51,6 +51,14 @@ impl Error {
     }
 }
 
+/// The parser's text, with words for Rust's types.
+fn in_words(text: &str) -> String {
+    let whole = "expected a whole number of 0 or more";
+    text.replace("expected u64", whole)
+        .replace("expected usize", whole)
+        .replace("expected f64", "expected a number")
+}
+
 /// A problem of a recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
@@ -66,7 +74,7 @@ pub enum Problem {
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
     /// It is not TOML, lacks a key, or has one too many.
-    #[error("{}", .0.to_string().trim_end())]
+    #[error("{}", in_words(.0.to_string().trim_end()))]
     Toml(Box<toml::de::Error>),
     /// A value is out of range.
     #[error(transparent)]
@@ -99,6 +107,11 @@ pub enum ChangeProblem {
     /// Nothing is before the `=`, or a dot ends it.
     #[error("the key is empty")]
     NoKey,
+    /// A number that TOML cannot hold.
+    #[error(
+        "{0} is out of range: whole numbers go from -9223372036854775808 to 9223372036854775807"
+    )]
+    OutOfRange(String),
     /// The key leads through a value as if it were a table.
     #[error("'{0}' is a value, it has nothing inside")]
     NotATable(String),

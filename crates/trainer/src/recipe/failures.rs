@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::invalid_value::InvalidValue;
 
-/// The interval of checkpoints. A run is also saved at the end of every epoch and when it is asked to stop.
+/// The interval of checkpoints. A run is also saved at the ends of epochs and when it is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointRecipe {
     /// Minutes between two checkpoints; 0 saves after every step.
     pub every_minutes: f64,
+    /// Least number of seconds between two checkpoints at ends of epochs; absent for a checkpoint at every end. For epochs of
+    /// a few seconds, of which saving would take a good part. The last end is always saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_seconds: Option<f64>,
     /// The number of good checkpoints that are kept.
     pub keep: usize,
 }
@@ -38,9 +42,16 @@ pub enum NonFinite {
 impl CheckpointRecipe {
     /// Refuses numbers that are out of range.
     pub(super) fn check(&self) -> Result<(), InvalidValue> {
-        let Self { every_minutes, keep } = *self;
+        let Self { every_minutes, epoch_seconds, keep } = *self;
         let (fits, accepted) = ((0.0..=1e6).contains(&every_minutes), "between 0 and 1000000");
         InvalidValue::unless(fits, "checkpoints.every_minutes", accepted, every_minutes)?;
+        let seconds = epoch_seconds.unwrap_or(0.0);
+        InvalidValue::unless(
+            (0.0..=1e6).contains(&seconds),
+            "checkpoints.epoch_seconds",
+            accepted,
+            seconds,
+        )?;
         // One alone is no fallback: it may be the one that the disk spoils.
         InvalidValue::unless(keep >= 2, "checkpoints.keep", "at least 2", keep)
     }

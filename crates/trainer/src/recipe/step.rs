@@ -36,6 +36,15 @@ pub enum LaunchRecipe {
 }
 
 impl LaunchRecipe {
+    /// The name, as it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            LaunchRecipe::Auto => "auto",
+            LaunchRecipe::Eager => "eager",
+            LaunchRecipe::Graph => "graph",
+        }
+    }
+
     /// Whether nothing in particular is asked for.
     pub(crate) fn is_auto(&self) -> bool {
         *self == LaunchRecipe::Auto

@@ -150,7 +150,12 @@ fn slips_are_named() {
     refused(&["optimizer.momentum=0.9"], "unknown field `momentum`");
     refused(&["model.scale.depth=3"], "unknown field `depth`");
     refused(&["epochs=0"], "epochs must be at least 1, got 0");
-    refused(&["epochs=many"], "invalid type: string \"many\", expected u64");
+    refused(
+        &["epochs=many"],
+        "invalid type: string \"many\", expected a whole number of 0 or more",
+    );
+    refused(&["epochs=99999999999999999999"], "99999999999999999999 is out of range: whole");
+    refused(&["batch_size=1e3"], "expected a whole number of 0 or more");
     refused(&["epochs"], "--set epochs: expected KEY=VALUE");
     refused(&["=3"], "the key is empty");
     refused(&["epochs.first=3"], "'epochs' is a value, it has nothing inside");

@@ -28,6 +28,10 @@ const LOCK: &str = ".lock";
 const LOCK_GOES: Duration = Duration::from_secs(120);
 /// The resolved recipe.
 pub(crate) const CONFIG: &str = "config.toml";
+/// The folder of a run's checkpoints.
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+/// The log of a run for programs.
+pub(crate) const METRICS: &str = "metrics.jsonl";
 const ENVIRONMENT: &str = "env.json";
 
 impl RunFolder {

@@ -115,6 +115,11 @@ impl<'a> Course<'a> {
         self.state.step > 0 && self.state.step.is_multiple_of(self.steps_per_epoch)
     }
 
+    /// Whether the next step is the last of its epoch.
+    pub(super) fn next_ends_epoch(&self) -> bool {
+        (self.state.step + 1).is_multiple_of(self.steps_per_epoch)
+    }
+
     /// Whether the last step has been taken.
     pub(super) fn is_over(&self) -> bool {
         self.state.step == self.steps()

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
 use crate::learner::{LOWER_RATE, NonFiniteLoss};
+use crate::run::run_folder::CHECKPOINTS;
 use crate::signal::Signal;
 use crate::torch_error::{TorchError, from_torch_errors};
 use crate::{data, evaluation, learner, network, optim, ranks, recipe, run};
+
+/// The environment variable by which cuBLAS keeps to one order of sums.
+pub(super) const WORKSPACE: &str = "CUBLAS_WORKSPACE_CONFIG";
 
 /// Why a run does not start, or ends early.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,18 @@ pub enum Error {
          \"roll-back\" there"
     )]
     SkipOnGpu,
+    /// `deterministic = true` without cuBLAS's setting.
+    #[error(
+        "deterministic = true on a GPU needs the environment variable {WORKSPACE}, which cuBLAS reads when it starts; set \
+         {WORKSPACE}=:4096:8"
+    )]
+    NoWorkspace,
+    /// `launch = "graph"` where no step can be recorded.
+    #[error("launch = \"graph\" cannot be had: {reason}; take \"auto\" or \"eager\"")]
+    NoGraphs {
+        /// The part that is missing.
+        reason: &'static str,
+    },
     /// The loss became infinite or NaN, and the recipe or the disk does not allow to continue.
     #[error("{loss}, {batch}; {LOWER_RATE}")]
     NonFiniteLoss {
@@ -78,6 +94,16 @@ pub enum Error {
     NoCheckpoint {
         /// The damaged ones.
         folders: Vec<PathBuf>,
+    },
+    /// The checkpoints of a run that had some are gone.
+    #[error(
+        "{} has trained, and {} is not there any more: put it back, or begin again in a new folder",
+        run.display(),
+        run.join(CHECKPOINTS).display()
+    )]
+    CheckpointsGone {
+        /// The run's folder.
+        run: PathBuf,
     },
     /// Rank 0's checkpoint cannot be read here.
     #[error(
@@ -152,11 +178,13 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Error::SkipOnGpu
+            | Error::NoWorkspace
+            | Error::NoGraphs { .. }
             | Error::RestartWithoutFolder
             | Error::OtherRun(_)
             | Error::OtherRank(_) => ExitCode::Usage,
             Error::DeadData(_) | Error::Datasets(_) => ExitCode::Data,
-            Error::NoCheckpoint { .. } => ExitCode::NoCheckpoint,
+            Error::NoCheckpoint { .. } | Error::CheckpointsGone { .. } => ExitCode::NoCheckpoint,
             Error::NonFiniteLoss { .. } => ExitCode::NonFinite,
             Error::OutOfMemory { .. } | Error::TooLarge(_) => ExitCode::OutOfMemory,
             Error::RanksDiffer { .. } => ExitCode::Peer,

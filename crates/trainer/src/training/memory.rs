@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use tch::Device;
 use xception::summary::{LayerKind, LayerRow, Summary};
 
 use super::error::{TooLarge, gibibytes};
@@ -75,9 +76,12 @@ impl Needs {
     }
 }
 
-/// Bytes that this process may still take: those of the machine, or of its control group where that has less. `None` where
-/// the system does not say.
-pub(super) fn free() -> Option<u64> {
+/// Bytes that a run on `device` may still take: the GPU's, or those of the machine, or of its control group where that has
+/// less. `None` where nobody says.
+pub(super) fn free(device: Device) -> Option<u64> {
+    if device.is_cuda() {
+        return torch_ext::free_device_memory(device).ok().flatten();
+    }
     let machine = available(&fs::read_to_string("/proc/meminfo").ok()?)?;
     Some(group().map_or(machine, |group| group.min(machine)))
 }

@@ -4,6 +4,7 @@
 //! ([`previous`]), the recipe as its text says it, the recipe that the weights imply ([`weights`]), the recipe that the
 //! images imply ([`images`]) and the images themselves ([`Resolved`]), and last the folder ([`RunPlan`]).
 
+mod gpu;
 mod images;
 mod previous;
 mod weights;
@@ -105,6 +106,7 @@ impl RunRequest {
             let data = previous.recipe.data.clone();
             check_recipe(&previous.recipe, &Recipe { data, ..recipe.clone() })?;
         }
+        gpu::check(&recipe, world)?;
         check_archives(world, &spec)?;
         let data = Data::load(&spec, world)?;
         if data.stands_in {

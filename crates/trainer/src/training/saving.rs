@@ -26,6 +26,8 @@ pub(super) struct Saver {
     /// Rank 0's checkpoints; the other ranks save nothing.
     checkpoints: Option<Checkpoints>,
     interval: Duration,
+    /// Between checkpoints at ends of epochs; `None` for one at every end.
+    epoch_interval: Option<Duration>,
     last: Instant,
     /// The newest good checkpoint that this process has seen, and the number of steps before it.
     newest: Option<(PathBuf, u64)>,
@@ -36,12 +38,23 @@ impl Saver {
     /// Saves to `checkpoints` as often as `recipe` says; `None` on other ranks than 0.
     pub(super) fn new(checkpoints: Option<Checkpoints>, recipe: CheckpointRecipe) -> Self {
         let interval = Duration::from_secs_f64(recipe.every_minutes * 60.0);
-        Self { checkpoints, interval, last: Instant::now(), newest: None, failures: 0 }
+        let epoch_interval = recipe.epoch_seconds.map(Duration::from_secs_f64);
+        let last = Instant::now();
+        Self { checkpoints, interval, epoch_interval, last, newest: None, failures: 0 }
     }
 
-    /// Whether it is time to save again.
-    pub(super) fn due(&self) -> bool {
-        self.checkpoints.is_some() && self.last.elapsed() >= self.interval
+    /// Whether it is time to save again, in an epoch or at its end.
+    pub(super) fn due(&self, at_end_of_epoch: bool) -> bool {
+        let interval = match self.epoch_interval {
+            Some(epoch_interval) if at_end_of_epoch => self.interval.min(epoch_interval),
+            _ => self.interval,
+        };
+        self.checkpoints.is_some() && self.last.elapsed() >= interval
+    }
+
+    /// Whether every end of an epoch is saved.
+    pub(super) fn saves_every_epoch(&self) -> bool {
+        self.epoch_interval.is_none()
     }
 
     /// Whether the run is saved as it was after `step` steps.

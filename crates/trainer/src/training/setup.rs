@@ -1,6 +1,7 @@
 //! A run before its first step: network, optimizer and loaders, built as the recipe says.
 
 use tch::nn::VarStore;
+use torch_ext::SumOrder;
 use xception::summary::Summary;
 use xception::weights::Description;
 use xception::{ModelSpec, Xception};
@@ -21,6 +22,7 @@ use crate::ranks::World;
 use crate::recipe::{NonFinite, Recipe};
 use crate::run::checkpoint::{Checkpoints, RealDisk, State, Sums};
 use crate::run::logs::RunLogs;
+use crate::run::run_folder::CHECKPOINTS;
 use crate::stop::StopRequest;
 use crate::training::Error;
 
@@ -55,7 +57,7 @@ impl<'a> Training<'a> {
         );
         if !device.is_cuda() {
             let batch_size = recipe.batch_size.min(data.train.len()) as u64;
-            needs.check(batch_size, memory::free(), world.on_this_machine())?;
+            needs.check(batch_size, memory::free(world.device()), world.on_this_machine())?;
         }
         let state = State {
             origin: origin::origin(recipe, data, model.learner.precision(), &world),
@@ -73,7 +75,7 @@ impl<'a> Training<'a> {
         let batch_size = world.global_batch(recipe.batch_size);
         let course = Course::new(recipe, sets.train.batches_per_epoch(), batch_size, state, device);
         let open =
-            || Checkpoints::open(RealDisk, folder.file("checkpoints"), recipe.checkpoints.keep);
+            || Checkpoints::open(RealDisk, folder.file(CHECKPOINTS), recipe.checkpoints.keep);
         let logs = if world.leads() { RunLogs::open(folder.path())? } else { RunLogs::nothing() };
         let checkpoints = world.leads().then(open).transpose()?;
         let saver = Saver::new(checkpoints, recipe.checkpoints);
@@ -103,6 +105,10 @@ fn learner(
     world: &World,
 ) -> Result<Learner<Xception>, Error> {
     tch::manual_seed(recipe.seed as i64);
+    if world.device().is_cuda() {
+        let order = if recipe.deterministic { SumOrder::Fixed } else { SumOrder::Any };
+        torch_ext::set_sum_order(order)?;
+    }
     let architecture = spec.architecture()?;
     let network = Xception::new(store.root(), &architecture, spec.classes)?
         .with_dropout(recipe.model.dropout.unwrap_or(0.0))?

@@ -1,11 +1,12 @@
 //! The run that is resumed: its folder, and the recipe that it was begun with.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::RunRequest;
 use crate::ranks::World;
 use crate::recipe::{Recipe, Text};
-use crate::run::run_folder::{CONFIG, RunFolder};
+use crate::run::run_folder::{CHECKPOINTS, CONFIG, METRICS, RunFolder};
 use crate::training::Error;
 
 /// A run that was begun.
@@ -24,10 +25,23 @@ impl Previous {
         let Some(path) = agreed(request, world)? else { return Ok(None) };
         // Locked before it is read: it must stay as it is.
         let folder = RunFolder::reopen(&path, world)?;
+        if world.leads() {
+            check_checkpoints(&path)?;
+        }
         let text = folder.read_config(world)?;
         let recipe = Recipe::parse(&text)?;
         Ok(Some(Self { folder, text, recipe }))
     }
+}
+
+/// Refuses the run in `path` where its folder of checkpoints is gone: it would be trained again from the start. A run
+/// that has logged no step has none yet.
+fn check_checkpoints(path: &Path) -> Result<(), Error> {
+    let trained = fs::metadata(path.join(METRICS)).is_ok_and(|metrics| metrics.len() > 0);
+    if trained && !path.join(CHECKPOINTS).is_dir() {
+        return Err(Error::CheckpointsGone { run: path.to_path_buf() });
+    }
+    Ok(())
 }
 
 /// The folder to resume on which all ranks agree. Rank 0 decides.
@@ -55,6 +69,20 @@ fn wanted(request: &RunRequest, restarts: bool) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
+
+    #[test]
+    fn a_run_whose_checkpoints_are_gone_is_not_trained_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        check_checkpoints(path).unwrap();
+        fs::write(path.join(METRICS), "{}\n").unwrap();
+        let error = check_checkpoints(path).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::NoCheckpoint);
+        assert!(error.to_string().contains("is not there any more"), "{error}");
+        fs::create_dir(path.join(CHECKPOINTS)).unwrap();
+        check_checkpoints(path).unwrap();
+    }
 
     #[test]
     fn a_restart_finds_the_folder_of_the_run_that_it_began() {
@@ -62,7 +90,7 @@ mod tests {
         let out = place.path().to_path_buf();
         let request = RunRequest { out: Some(out.clone()), ..RunRequest::default() };
         assert_eq!(wanted(&request, true), None, "the first start");
-        std::fs::write(out.join(CONFIG), "").unwrap();
+        fs::write(out.join(CONFIG), "").unwrap();
         assert_eq!(wanted(&request, true), Some(out.clone()));
         assert_eq!(
             wanted(&request, false),
