@@ -12,6 +12,7 @@ mod modules;
 mod prose;
 mod recipes;
 mod sources;
+mod tokens;
 mod tree;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The English of a file: comments, strings, Markdown.
 
-use super::lexer::{Lexed, lex};
+use super::lexer::{Lexed, lex, line_of};
 use super::tree::SourceFile;
 
 /// A piece of English; its line breaks are those of the file.
@@ -29,8 +29,9 @@ pub(super) fn prose(file: &SourceFile) -> Vec<Prose> {
 }
 
 fn of_rust(lexed: Lexed) -> Vec<Prose> {
-    let strings = lexed.strings.into_iter().map(|(line, text)| Prose { line, text });
-    joined(lexed.comments.into_iter()).into_iter().chain(strings).collect()
+    let Lexed { code, strings, comments } = lexed;
+    let strings = strings.into_iter().map(|(at, text)| Prose { line: line_of(&code, at), text });
+    joined(comments.into_iter()).into_iter().chain(strings).collect()
 }
 
 /// Comments on consecutive lines become one piece.

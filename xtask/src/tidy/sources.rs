@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::Problem;
-use super::lexer::{Lexed, lex, line_of, words};
+use super::lexer::{lex, line_of, words};
+use super::tokens::without_tests;
 use super::tree::SourceFile;
 
 /// Crates and words that their `src/` must not use, with the reason.
@@ -43,7 +44,8 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
         problem(line, "`allow` without `reason = \"...\"`: say why, or remove it");
     }
     let in_src = |name: &&'static str| file.path.starts_with(format!("crates/{name}/src"));
-    let code = without_tests(&lexed);
+    // Tests may name what they forbid.
+    let code = &without_tests(&lexed.code);
     for (crates, forbidden, why) in FORBIDDEN_WORDS {
         if !crates.iter().any(in_src) {
             continue;
@@ -63,21 +65,14 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
         }
     }
     if NAMING.iter().any(in_src) {
-        let lines = code.lines().count();
-        for (line, text) in lexed.strings.iter().filter(|(line, _)| *line <= lines) {
-            if has_suffix_of_tch(text) {
+        for (at, text) in &lexed.strings {
+            if code[*at..].starts_with('"') && has_suffix_of_tch(text) {
                 let message = "a name with `__`: tch makes such names of duplicates, and parameter \
                                names are an interface";
-                problem(*line, message);
+                problem(line_of(code, *at), message);
             }
         }
     }
-}
-
-/// The code up to the file's own tests, which may name what they forbid.
-fn without_tests(lexed: &Lexed) -> &str {
-    let end = lexed.code.find("#[cfg(test)]").unwrap_or(lexed.code.len());
-    &lexed.code[..end]
 }
 
 fn is_in_ranks(path: &Path) -> bool {

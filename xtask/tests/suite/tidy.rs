@@ -143,6 +143,20 @@ fn datasets_reads_no_environment() {
 }
 
 #[test]
+fn what_stands_after_tests_is_checked_too() {
+    for tests in [
+        "#[cfg(test)]\npub(crate) mod golden;",
+        "#[cfg(test)]\nmod tests { fn f() { std::env::var(\"A\"); } }",
+        "#[cfg(test)]\nthread_local! {}",
+    ] {
+        let text = format!("//! X.\n{tests}\nfn g() {{ std::env::var(\"A\"); }}\n");
+        breaks("crates/datasets/src/x.rs", &text, "crates/datasets/src/x.rs:4: `env` reads");
+        let text = format!("//! X.\n{tests}\nconst A: &str = \"a__1\";\n");
+        breaks("crates/sepconv/src/x.rs", &text, "crates/sepconv/src/x.rs:4: a name with `__`");
+    }
+}
+
+#[test]
 fn sepconv_reads_no_clock() {
     breaks(
         "crates/sepconv/src/x.rs",
