@@ -10,8 +10,10 @@ mod lexer;
 mod markdown;
 mod modules;
 mod prose;
+mod ranks;
 mod recipes;
 mod sources;
+mod tokens;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -77,7 +79,10 @@ pub fn check(root: &Path) -> Result<Vec<Problem>> {
     kernels::check(root, &mut problems)?;
     for file in &files {
         match file.extension() {
-            "rs" => sources::check(file, &mut problems),
+            "rs" => {
+                sources::check(file, &mut problems);
+                ranks::check(file, &mut problems);
+            }
             "md" => docs::check(root, file, &mut problems),
             "toml" if file.name() == "Cargo.toml" => arrows::check(file, &mut problems),
             "toml" if file.path.starts_with("recipes") => recipes::check(file, &mut problems),

@@ -31,7 +31,7 @@ def definitions(text):
     """Every top-level `class` and `def` of a document, in order, as (name, source).
 
     A definition runs on while lines are indented with ASCII blanks or empty, so prose ends it.
-    Blog pages leave no-break spaces behind on otherwise empty lines and before headings:
+    Blog pages leave no-break spaces on otherwise empty lines and before headings:
     alone they count as an empty line, before text as prose.
     """
     found, lines = [], None

@@ -5,7 +5,7 @@
 pub(super) struct Lexed {
     /// The source with comments and the inside of strings replaced by spaces; lines stay in place.
     pub(super) code: String,
-    /// String literals: the line where each starts, and the text between the quotes.
+    /// String literals: the offset in `code` of each one's opening quote, and the text between the quotes.
     pub(super) strings: Vec<(usize, String)>,
     /// Comments with their markers: the line where each starts, and its text.
     pub(super) comments: Vec<(usize, String)>,
@@ -71,8 +71,9 @@ impl Lexer<'_> {
     }
 
     fn string(&mut self, open: usize, end: usize, close: usize) {
-        self.lexed.strings.push((self.line, self.rest[open..end].to_owned()));
+        let text = self.rest[open..end].to_owned();
         self.keep(open);
+        self.lexed.strings.push((self.lexed.code.len() - 1, text));
         self.blank(end - open);
         self.keep(close);
     }
@@ -159,10 +160,13 @@ mod tests {
         let lexed = lex(source);
         let found: Vec<_> = words(&lexed.code).map(|(_, word)| word).collect();
         assert_eq!(found, ["a", "b", "static", "d", "r", "e", "b"]);
-        assert_eq!(
-            lexed.strings,
-            [(2, "unsafe \\\" q".to_owned()), (3, "un\"safe".into()), (3, "x".into())]
-        );
+        let strings: Vec<_> = lexed
+            .strings
+            .iter()
+            .map(|(at, text)| (line_of(&lexed.code, *at), text.as_str()))
+            .collect();
+        assert_eq!(strings, [(2, "unsafe \\\" q"), (3, "un\"safe"), (3, "x")]);
+        assert!(lexed.strings.iter().all(|(at, _)| lexed.code[*at..].starts_with('"')));
         let comments = [(1, "// unsafe".to_owned()), (2, "/* x /* unsafe */ y */".into())];
         assert_eq!(lexed.comments, comments);
         assert_eq!(lexed.code.matches('\n').count(), 2);
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn an_unfinished_string_ends_with_the_file() {
-        assert_eq!(lex("a \"b").strings, [(1, "b".to_owned())]);
+        assert_eq!(lex("a \"b").strings, [(2, "b".to_owned())]);
         assert_eq!(lex("/* a").code, "    ");
     }
 }

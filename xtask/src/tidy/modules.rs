@@ -11,13 +11,14 @@
 //! - methods and fields that are reached through a value, macros that are reached without a path, and paths in strings
 //!   and comments.
 //!
+//! Refused, since they hide imports, are `include!`, `#[path = …]` and `extern crate self as …`.
+//!
 //! A crate here is a target of Cargo: `src/lib.rs`, `src/main.rs`, `build.rs`, and each test and example.
 
 mod circles;
 mod parse;
 mod roots;
 mod table;
-mod tokens;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,12 @@ use self::circles::{Graph, Knot, knots};
 use self::tree::Tree;
 use super::Problem;
 use super::tree::SourceFile;
+
+/// Files that may hide imports, with the reason.
+const MAY_HIDE: &[(&str, &str)] = &[(
+    "crates/torch-ext/examples/time_kernels.rs",
+    "it times the shapes of the tests, which the crate has for its tests only",
+)];
 
 /// An import, as an arrow between two modules.
 struct Arrow {
@@ -54,8 +61,25 @@ pub(super) fn check(files: &[SourceFile], problems: &mut Vec<Problem>) {
             let circles =
                 knots(&graph(&arrows)).into_iter().map(|knot| circle(&tree, &arrows, &knot));
             problems.extend(circles);
+            hidden(&tree, problems);
             if root == package.join("src/lib.rs") {
                 table::check(package, &tables, &tree, &arrows, problems);
+            }
+        }
+    }
+}
+
+/// Complains about what hides imports; a file may be part of several crates.
+fn hidden(tree: &Tree<'_>, problems: &mut Vec<Problem>) {
+    for module in &tree.modules {
+        let path = module.file.path.as_path();
+        if MAY_HIDE.iter().any(|(file, _)| path == Path::new(file)) {
+            continue;
+        }
+        for (line, message) in &module.scope.hidden {
+            let problem = Problem::new(path, *line, *message);
+            if !problems.contains(&problem) {
+                problems.push(problem);
             }
         }
     }

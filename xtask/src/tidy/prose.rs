@@ -1,6 +1,6 @@
 //! The English of a file: comments, strings, Markdown.
 
-use super::lexer::{Lexed, lex};
+use super::lexer::{Lexed, lex, line_of};
 use super::tree::SourceFile;
 
 /// A piece of English; its line breaks are those of the file.
@@ -12,11 +12,12 @@ pub(super) struct Prose {
     pub(super) text: String,
 }
 
-/// The English of a file. Of a language that the lexer does not know, the comments after `#`.
+/// The English of a file. Of the languages that no lexer here knows, the comments after `#`.
 pub(super) fn prose(file: &SourceFile) -> Vec<Prose> {
     let mut pieces = match file.extension() {
         "md" => vec![Prose { line: 1, text: file.text.clone() }],
-        "rs" | "cpp" | "h" => of_rust(lex(&file.text)),
+        "rs" | "cpp" | "h" | "cu" | "cuh" => of_rust(lex(&file.text)),
+        "py" => of_python(&file.text),
         _ => joined(file.text.lines().enumerate().filter_map(|(index, line)| {
             let at = (line.starts_with('#')).then_some(0).or_else(|| Some(line.find(" #")? + 1))?;
             Some((index + 1, line[at..].to_owned()))
@@ -29,8 +30,48 @@ pub(super) fn prose(file: &SourceFile) -> Vec<Prose> {
 }
 
 fn of_rust(lexed: Lexed) -> Vec<Prose> {
-    let strings = lexed.strings.into_iter().map(|(line, text)| Prose { line, text });
-    joined(lexed.comments.into_iter()).into_iter().chain(strings).collect()
+    let Lexed { code, strings, comments } = lexed;
+    let strings = strings.into_iter().map(|(at, text)| Prose { line: line_of(&code, at), text });
+    joined(comments.into_iter()).into_iter().chain(strings).collect()
+}
+
+/// Comments after `#`, and strings, those that document among them.
+fn of_python(source: &str) -> Vec<Prose> {
+    let (mut comments, mut strings) = (Vec::new(), Vec::new());
+    let (mut rest, mut line) = (source, 1);
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            '#' => {
+                let end = rest.find('\n').unwrap_or(rest.len());
+                comments.push((line, rest[..end].to_owned()));
+                end
+            }
+            '"' | '\'' => {
+                let triple = c.to_string().repeat(3);
+                let quote = if rest.starts_with(&triple) { &triple } else { &triple[..1] };
+                let end = python_string_end(rest, quote);
+                strings.push(Prose { line, text: rest[quote.len()..end].to_owned() });
+                (end + quote.len()).min(rest.len())
+            }
+            _ => c.len_utf8(),
+        };
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    joined(comments.into_iter()).into_iter().chain(strings).collect()
+}
+
+/// The offset of the `quote` that closes the string which starts `text`.
+fn python_string_end(text: &str, quote: &str) -> usize {
+    let mut at = quote.len();
+    while let Some(c) = text[at..].chars().next() {
+        if text[at..].starts_with(quote) {
+            return at;
+        }
+        let escaped = if c == '\\' { text[at + 1..].chars().next() } else { None };
+        at += c.len_utf8() + escaped.map_or(0, char::len_utf8);
+    }
+    text.len()
 }
 
 /// Comments on consecutive lines become one piece.

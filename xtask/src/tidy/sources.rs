@@ -1,9 +1,8 @@
 //! The rules on Rust sources.
 
-use std::path::Path;
-
 use super::Problem;
-use super::lexer::{Lexed, lex, line_of, words};
+use super::lexer::{lex, line_of, words};
+use super::tokens::without_tests;
 use super::tree::SourceFile;
 
 /// Crates and words that their `src/` must not use, with the reason.
@@ -23,9 +22,6 @@ const FORBIDDEN_WORDS: &[(&[&str], &[&str], &str)] = &[
 /// Crates whose parameter names are an interface.
 const NAMING: &[&str] = &["sepconv", "xception"];
 
-/// The only module of trainer that knows how many ranks there are.
-const RANKS: &str = "crates/trainer/src/ranks";
-
 /// Checks one file.
 pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
     let lexed = lex(&file.text);
@@ -43,7 +39,8 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
         problem(line, "`allow` without `reason = \"...\"`: say why, or remove it");
     }
     let in_src = |name: &&'static str| file.path.starts_with(format!("crates/{name}/src"));
-    let code = without_tests(&lexed);
+    // Tests may name what they forbid.
+    let code = &without_tests(&lexed.code);
     for (crates, forbidden, why) in FORBIDDEN_WORDS {
         if !crates.iter().any(in_src) {
             continue;
@@ -55,46 +52,15 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
             }
         }
     }
-    if file.path.starts_with("crates/trainer/src") && !is_in_ranks(&file.path) {
-        for at in sizes_of_worlds(code) {
-            let message = "asks a `World` for its size: one rank is the same code path as many; give `World` a method \
-                           that does the right thing for any number, or choose where it is built";
-            problem(line_of(code, at), message);
-        }
-    }
     if NAMING.iter().any(in_src) {
-        let lines = code.lines().count();
-        for (line, text) in lexed.strings.iter().filter(|(line, _)| *line <= lines) {
-            if has_suffix_of_tch(text) {
+        for (at, text) in &lexed.strings {
+            if code[*at..].starts_with('"') && has_suffix_of_tch(text) {
                 let message = "a name with `__`: tch makes such names of duplicates, and parameter \
                                names are an interface";
-                problem(*line, message);
+                problem(line_of(code, *at), message);
             }
         }
     }
-}
-
-/// The code up to the file's own tests, which may name what they forbid.
-fn without_tests(lexed: &Lexed) -> &str {
-    let end = lexed.code.find("#[cfg(test)]").unwrap_or(lexed.code.len());
-    &lexed.code[..end]
-}
-
-fn is_in_ranks(path: &Path) -> bool {
-    path.starts_with(RANKS) || path == Path::new(RANKS).with_extension("rs")
-}
-
-/// The offsets of `world.size()`, `world().size()` and `World::size`, also of a field or a variable `…_world`.
-fn sizes_of_worlds(code: &str) -> impl Iterator<Item = usize> {
-    words(code).filter(|(_, word)| *word == "size").map(|(at, _)| at).filter(|at| {
-        let before = code[..*at].trim_end();
-        let owner = before
-            .strip_suffix('.')
-            .map(str::trim_end)
-            .map(|owner| owner.strip_suffix("()").unwrap_or(owner));
-        let owner = owner.or_else(|| before.strip_suffix("::"));
-        owner.is_some_and(|owner| owner.to_lowercase().ends_with("world"))
-    })
 }
 
 /// Whether `text` looks like a name with tch's suffix `__N`; the key of safetensors does not count.

@@ -20,6 +20,10 @@ const HIDDEN: &[&str] = &[".cargo", ".ci", ".github"];
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "misc"];
 
+/// Extensions of the files that rules read.
+const TEXT: &[&str] =
+    &["rs", "md", "toml", "py", "cpp", "h", "cu", "cuh", "sh", "sbatch", "yaml", "yml"];
+
 /// A text file of the project.
 #[derive(Debug)]
 pub(super) struct SourceFile {
@@ -69,7 +73,7 @@ pub(super) fn files(root: &Path) -> Result<Vec<SourceFile>> {
 
 fn is_text(path: &Path) -> bool {
     let extension = path.extension().and_then(|name| name.to_str());
-    matches!(extension, Some("rs" | "md" | "toml" | "py" | "cpp" | "h" | "sh"))
+    extension.is_some_and(|extension| TEXT.contains(&extension))
 }
 
 /// The rules on names and on the size of the map.

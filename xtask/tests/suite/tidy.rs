@@ -143,6 +143,20 @@ fn datasets_reads_no_environment() {
 }
 
 #[test]
+fn what_stands_after_tests_is_checked_too() {
+    for tests in [
+        "#[cfg(test)]\npub(crate) mod golden;",
+        "#[cfg(test)]\nmod tests { fn f() { std::env::var(\"A\"); } }",
+        "#[cfg(test)]\nthread_local! {}",
+    ] {
+        let text = format!("//! X.\n{tests}\nfn g() {{ std::env::var(\"A\"); }}\n");
+        breaks("crates/datasets/src/x.rs", &text, "crates/datasets/src/x.rs:4: `env` reads");
+        let text = format!("//! X.\n{tests}\nconst A: &str = \"a__1\";\n");
+        breaks("crates/sepconv/src/x.rs", &text, "crates/sepconv/src/x.rs:4: a name with `__`");
+    }
+}
+
+#[test]
 fn sepconv_reads_no_clock() {
     breaks(
         "crates/sepconv/src/x.rs",
@@ -152,24 +166,69 @@ fn sepconv_reads_no_clock() {
 }
 
 #[test]
-fn no_world_is_asked_for_its_size() {
-    for asks in ["world.size()", "self.world\n.size() > 1", "own_world().size()", "World::size"] {
-        let text = format!("//! X.\nfn f() {{ {asks} }}\n");
+fn no_file_asks_for_the_number_of_ranks() {
+    for asks in [
+        "f(world.ranks())",
+        "f(self.world\n.ranks())",
+        "f(own_world().ranks())",
+        "f(World::ranks)",
+        "f(<World>::ranks(&world))",
+        "let Some(peers) = world.peers()",
+        "f(world.on_this_machine())",
+        "f(world.share().world_size)",
+        "let Share { world_size, .. } = world.share()",
+    ] {
+        let text = format!("//! X.\nfn f() {{ {asks}; }}\n");
         breaks("crates/trainer/src/x.rs", &text, "crates/trainer/src/x.rs:");
-        breaks("crates/trainer/src/x.rs", &text, "asks a `World` for its size");
+        breaks("crates/trainer/src/x.rs", &text, "asks for the number of ranks");
     }
 }
 
 #[test]
-fn ranks_and_tests_may_ask_for_the_size_and_anything_else_has_one() {
-    let asks = "//! X.\nfn f() { world.size() }\n";
-    let tests = "//! X.\nfn f() { tensor.size(); world_size() }\n#[cfg(test)]\nmod tests { fn f() { world.size() } }\n";
+fn no_file_compares_the_number_of_ranks() {
+    for compares in [
+        "if world.ranks() == 1 {}",
+        "if world.ranks() as u64 != 1 {}",
+        "if 1 < self.world().ranks() {}",
+        "if (1 >= world.ranks()) {}",
+        "if 1 == World::ranks(&world) {}",
+        "if World::ranks(&world) == 1 {}",
+        "match world.ranks() { 1 => {} _ => {} }",
+        "let alone = world.ranks().eq(&1);",
+        "if world.share().world_size > 1 {}",
+        "let alone = 1 == world.share().world_size;",
+    ] {
+        let text = format!("//! X.\nfn f() {{ {compares} }}\n");
+        let setup = "crates/trainer/src/training/setup.rs";
+        breaks(setup, &text, &format!("{setup}:2: compares the number of ranks"));
+        breaks("crates/trainer/src/x.rs", &text, "compares the number of ranks");
+    }
+    let chosen = "//! X.\nfn f() { if world.peers().is_some() {} }\n";
+    breaks("crates/trainer/src/learner/exchange.rs", chosen, "compares the number of ranks");
+}
+
+#[test]
+fn who_records_the_number_of_ranks_may_ask_and_so_may_ranks_and_tests() {
+    let asks = "//! X.\nfn f() { if world.ranks() == 1 {} }\n";
+    let records =
+        "//! X.\nfn f() { let a = world.ranks(); match b { 1 => world.ranks() * 2, _ => 0 } }\n";
+    let other = "//! X.\nuse crate::ranks::World;\nfn f() { self.ranks.map_or(1); tensor.size(); ranks() }\n\
+                 #[cfg(test)]\nmod tests { fn f() { world.ranks() } }\n";
     let files = [
         ("crates/trainer/src/ranks.rs", asks),
         ("crates/trainer/src/ranks/x.rs", asks),
-        ("crates/trainer/src/x.rs", tests),
+        ("crates/trainer/src/x/tests.rs", asks),
+        ("crates/trainer/src/x/tests/ranks.rs", asks),
+        ("crates/trainer/src/training/setup.rs", records),
+        ("crates/trainer/src/x.rs", other),
+        ("crates/datasets/src/x.rs", "//! X.\nfn f() { share.world_size == 1 }\n"),
     ];
     assert_eq!(problems_with(&files), Vec::<String>::new());
+}
+
+#[test]
+fn who_no_longer_asks_for_the_number_of_ranks_leaves_the_list() {
+    breaks("crates/trainer/src/training/setup.rs", "//! X.\n", "does not know the number of ranks");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::tidy::lexer::{lex, line_of};
-use crate::tidy::modules::tokens::{Token, closing, item_end, tokens};
+use crate::tidy::tokens::{
+    Token, closing, file_attributes, follows, is_test_attribute, is_word, item_end, tokens,
+};
 
 /// A module as one file writes it: the file itself, or a `mod name { … }` inside it.
 #[derive(Debug, Default)]
@@ -19,7 +21,13 @@ pub(super) struct Scope {
     pub(super) paths: Vec<Path>,
     /// Items that are defined here.
     pub(super) items: BTreeSet<String>,
+    /// Code that hides imports from here: its line, and a message.
+    pub(super) hidden: Vec<(usize, &'static str)>,
 }
+
+const OTHER_FILE: &str = "names a file whose imports this check would not find: declare a module in the file of its name";
+const OTHER_NAME: &str =
+    "gives this crate another name, under which this check would not know it: write `crate`";
 
 /// One name that a `use` brings into scope.
 #[derive(Debug)]
@@ -40,8 +48,9 @@ pub(super) struct Path {
 pub(super) fn parse(source: &str) -> Vec<Scope> {
     let code = lex(source).code;
     let tokens = tokens(&code);
-    let mut parser = Parser { code: &code, tokens: &tokens, at: 0, scopes: vec![Scope::default()] };
-    if !parser.is_test_file() {
+    let (at, is_test_file) = file_attributes(&tokens);
+    let mut parser = Parser { code: &code, tokens: &tokens, at, scopes: vec![Scope::default()] };
+    if !is_test_file {
         parser.scope(0);
     }
     for scope in &mut parser.scopes {
@@ -64,21 +73,11 @@ impl<'a> Parser<'a> {
     }
 
     fn next_is(&self, expected: &[&str]) -> bool {
-        expected.iter().enumerate().all(|(ahead, text)| self.peek(ahead) == *text)
+        follows(self.tokens, self.at, expected)
     }
 
     fn line(&self) -> usize {
         self.tokens.get(self.at).map_or(0, |token| line_of(self.code, token.at))
-    }
-
-    /// Skips the attributes of the file; tells whether one leaves it to tests, `#![cfg(test)]`.
-    fn is_test_file(&mut self) -> bool {
-        let mut is_test = false;
-        while self.next_is(&["#", "!", "["]) {
-            is_test |= self.next_is(&["#", "!", "[", "cfg", "(", "test", ")"]);
-            self.at = closing(self.tokens, self.at + 2);
-        }
-        is_test
     }
 
     /// Reads up to the brace that closes the scope, or to the end of the file.
@@ -89,9 +88,13 @@ impl<'a> Parser<'a> {
                 "{" => depth += 1,
                 "}" if depth == 0 => break,
                 "}" => depth -= 1,
-                "#" if self.is_test_attribute() => {
+                "#" if is_test_attribute(self.tokens, self.at) => {
                     self.at = item_end(self.tokens, self.at);
                     continue;
+                }
+                "#" => self.attribute(scope),
+                "extern" if self.next_is(&["extern", "crate", "self"]) => {
+                    self.hides(scope, OTHER_NAME);
                 }
                 "use" if self.peek(1) != "<" => {
                     self.at += 1;
@@ -129,10 +132,22 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Whether an attribute starts here that leaves its item to tests: `cfg(test)`, `cfg(all(test, …))`.
-    fn is_test_attribute(&self) -> bool {
-        self.next_is(&["#", "[", "cfg", "(", "test"])
-            || self.next_is(&["#", "[", "cfg", "(", "all", "(", "test"])
+    /// Notes an attribute that names the file of a module: `#[path = …]`, `#[cfg_attr(…, path = …)]`.
+    fn attribute(&mut self, scope: usize) {
+        let end = closing(self.tokens, self.at + 1);
+        let conditional = self.peek(2) == "cfg_attr";
+        let names_a_file = |at: usize| {
+            follows(self.tokens, at, &["[", "path", "="])
+                || (conditional && follows(self.tokens, at, &[",", "path", "="]))
+        };
+        if self.peek(1) == "[" && (self.at + 1..end).any(names_a_file) {
+            self.hides(scope, OTHER_FILE);
+        }
+    }
+
+    fn hides(&mut self, scope: usize, message: &'static str) {
+        let line = self.line();
+        self.scopes[scope].hidden.push((line, message));
     }
 
     /// Reads one tree of a `use` whose outer part is `prefix`, up to `,`, `}` or `;`.
@@ -167,6 +182,9 @@ impl<'a> Parser<'a> {
                         let renamed = (self.peek(1) == "as").then(|| self.peek(2).to_owned());
                         self.at += if renamed.is_some() { 3 } else { 1 };
                         let name = renamed.or_else(|| segments.last().cloned());
+                        if segments.last().is_some_and(|last| last == "include") {
+                            self.hides(scope, OTHER_FILE);
+                        }
                         let path = Path { segments, line };
                         self.scopes[scope].imports.push(Import { name, path });
                         return;
@@ -187,6 +205,9 @@ impl<'a> Parser<'a> {
             self.at += 2;
             segments.push(self.peek(0).to_owned());
         }
+        if segments.last().is_some_and(|last| last == "include") && self.peek(1) == "!" {
+            self.hides(scope, OTHER_FILE);
+        }
         self.at += 1;
         let names_an_item = segments.len() > 1
             || segments[0].starts_with(char::is_uppercase)
@@ -203,8 +224,4 @@ fn defines(keyword: &str) -> bool {
         keyword,
         "fn" | "struct" | "enum" | "union" | "trait" | "type" | "const" | "static" | "macro_rules"
     )
-}
-
-fn is_word(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }

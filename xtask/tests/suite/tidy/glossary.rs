@@ -67,6 +67,33 @@ fn a_phrase_in_a_comment_of_toml_is_refused() {
 }
 
 #[test]
+fn a_phrase_in_a_comment_of_any_language_is_refused() {
+    for (path, text) in [
+        ("crates/torch-ext/cpp/x.h", "#pragma once\n// It hums along.\n"),
+        ("crates/torch-ext/cpp/x.cpp", "int n = 10'000;\nint f();  // It hums along.\n"),
+        ("crates/torch-ext/cpp/x.cuh", "const char c = '\"';\n/* It hums along. */\n"),
+        ("crates/torch-ext/cpp/x.cu", "#include <x.h>\n// It hums\n// along.\n"),
+        ("xtask/gpu/x.sh", "#!/bin/sh\nf  # It hums along.\n"),
+        ("deploy/x.sbatch", "#!/bin/sh\n# It hums along.\n"),
+        ("deploy/x.yaml", "kind: A\nname: b # It hums along.\n"),
+        ("xtask/gpu/x.py", "import a\n# It hums along.\n"),
+        ("xtask/gpu/x.py", "a = '#'\nb = 1 # It hums along.\n"),
+        ("xtask/gpu/x.py", "a = 'it\\'s'\nb = 1 #It hums along.\n"),
+        ("xtask/gpu/x.py", "import a\n\"\"\"It hums\nalong \"here\".\"\"\"\n"),
+        ("xtask/gpu/x.py", "import a\nprint(f\"it hums along\")\n"),
+    ] {
+        let expected = format!("{path}:2: \"hums along\": {RESUMES}");
+        assert_eq!(found_in(path, text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn code_of_other_languages_is_not_prose() {
+    accepts("xtask/gpu/x.py", "hums(along)\nbeneath = 'a' # See `beneath`.\n");
+    accepts("crates/torch-ext/cpp/x.cu", "int beneath = 10'000;  // See `beneath`.\n");
+}
+
+#[test]
 fn an_allowed_phrase_around_it_is_accepted() {
     accepts("docs/x.md", "A disk beneath a trait hums along top; what it leaves beneath.\n");
 }

@@ -211,6 +211,12 @@ fn code_after_that_of_tests_counts_and_so_does_code_without_tests() {
         "#[cfg(test)]\nuse crate::c::{C};\nuse crate::b::B;\n",
         "#[cfg(test)]\nmod tests { fn f() { } }\nuse crate::b::B;\n",
         "struct S { #[cfg(test)] c: u8, b: crate::b::B }\n",
+        "#[cfg(test)]\nthread_local! { static A: u8 = 1; }\nfn f() { crate::b::f() }\n",
+        "#[cfg(test)]\nmade!(A, B);\nfn f() { crate::b::f() }\n",
+        "#[cfg(test)]\nconst A: [u8; 1] = [{ 1 }];\nfn f() { crate::b::f() }\n",
+        "struct S { #[cfg(test)] pub c: u8, pub b: crate::b::B }\n",
+        "fn f() { #[cfg(test)] if c { return; } crate::b::f() }\n",
+        "fn f() { match c { #[cfg(test)] C => {} B => crate::b::f() } }\n",
         "#[cfg(not(test))]\nuse crate::b::B;\n",
         "#[cfg(any(test, unix))]\nuse crate::b::B;\n",
     ] {
@@ -253,6 +259,64 @@ fn paths_in_macros_count() {
         ],
         "`a` → `b` → `a`",
     );
+}
+
+#[test]
+fn a_path_after_the_dots_of_a_range_counts() {
+    for a in [
+        "fn f() -> A { A { a, ..crate::b::f() } }\n",
+        "fn f() { for _ in 0..crate::b::N {} }\n",
+        "fn f() { for _ in self.0..=crate::b::N {} }\n",
+        "fn f() { a[..crate::b::N] }\n",
+    ] {
+        has_circle(
+            &[("lib.rs", "mod a;\nmod b;\n"), ("a.rs", a), ("b.rs", "use crate::a::A;\n")],
+            "`a` → `b` → `a`",
+        );
+    }
+}
+
+/// Each of these hides imports.
+#[test]
+fn a_file_that_is_named_by_its_path_is_refused() {
+    for a in [
+        "include!(\"b.rs\");\n",
+        "fn f() { std::include!(\"b.rs\") }\n",
+        "use core::include as paste;\n",
+        "#[path = \"b.rs\"]\nmod c;\n",
+        "#[cfg_attr(unix, path = \"b.rs\")]\nmod c;\n",
+    ] {
+        let expected = "crates/sepconv/src/a.rs:2: names a file whose imports this check would not find: declare a module in \
+                        the file of its name";
+        assert_eq!(problems_of(&[("lib.rs", "mod a;\n"), ("a.rs", a)]), [expected], "{a}");
+    }
+}
+
+#[test]
+fn another_name_for_the_crate_is_refused() {
+    let expected = "crates/sepconv/src/lib.rs:2: gives this crate another name, under which this check would not know it: \
+                    write `crate`";
+    assert_eq!(problems_of(&[("lib.rs", "extern crate self as me;\n")]), [expected]);
+    has_circle(
+        &[
+            ("lib.rs", "mod a;\nmod b;\n"),
+            ("a.rs", "use crate as me;\nfn f() { me::b::f() }\n"),
+            ("b.rs", "use crate::a::A;\n"),
+        ],
+        "`a` → `b` → `a`",
+    );
+}
+
+#[test]
+fn tests_may_name_a_file_and_so_may_text_be_included() {
+    has_no_circle(&[
+        ("lib.rs", "mod a;\n"),
+        (
+            "a.rs",
+            "#[cfg(test)]\n#[path = \"b.rs\"]\nmod b;\nconst A: &str = include_str!(\"a.txt\");\n\
+             #[serde(other, path = \"a\")]\nstruct S;\nfn f() { glue.include(\"a\") }\n",
+        ),
+    ]);
 }
 
 #[test]
