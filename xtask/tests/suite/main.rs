@@ -5,6 +5,7 @@ mod check_tensorboard;
 mod command_line;
 mod concurrent;
 mod download;
+mod gpu_kit;
 mod hostile_tar;
 mod hostile_zip;
 mod killed;
