@@ -35,6 +35,8 @@ pub enum Command {
     CudaKernels(CudaKernelsArgs),
     /// Make target/gpu-kit: programs, tests, peers, data and a campaign of measurements for a machine with a GPU
     GpuKit(GpuKitArgs),
+    /// Write the results of a campaign into docs/measurements/gpu.md
+    GpuReport(GpuReportArgs),
     /// Time this project, PyTorch, torch.compile, ONNX Runtime and OpenVINO in turns
     Peers(PeersArgs),
     /// Compare a run's TensorBoard events, as TensorBoard's own reader has them, with its metrics.jsonl
@@ -177,6 +179,14 @@ pub struct GpuKitArgs {
     /// Python to make the virtual environment with
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,
+}
+
+/// Arguments of `gpu-report`.
+#[derive(Args, Debug)]
+pub struct GpuReportArgs {
+    /// The results folder of a campaign, or the folder that holds it
+    #[arg(value_name = "DIR")]
+    pub results: PathBuf,
 }
 
 /// Arguments of `peers`.

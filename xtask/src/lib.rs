@@ -17,6 +17,7 @@ pub mod failure;
 pub mod fetch;
 pub mod golden;
 pub mod gpu_kit;
+pub mod gpu_report;
 pub mod peers;
 pub mod python;
 pub mod sanitize;

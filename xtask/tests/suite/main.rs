@@ -6,6 +6,7 @@ mod command_line;
 mod concurrent;
 mod download;
 mod gpu_kit;
+mod gpu_report;
 mod hostile_tar;
 mod hostile_zip;
 mod killed;
