@@ -145,8 +145,10 @@ cifar10() {
 train() { # NAME SECONDS PROGRAM RECIPE OUT [ARGUMENT…]
   local name=$1 limit=$2 which=$3 recipe=$4 run=$5 small=(--data "cifar10:$data")
   shift 5
-  [ -z "$dry" ] || small=(--data synthetic --set epochs=1 --preset cifar --set model.scale.width=0.1 --set model.scale.middle_modules=1
-    --set model.scale.stem_stride=2 --set batch_size=128)
+  if [ -n "$dry" ]; then
+    small=(--data synthetic --set epochs=1 --set batch_size=128 --preset cifar --set model.scale.width=0.1
+      --set model.scale.middle_modules=1 --set model.scale.stem_stride=2 --set 'model.scale.entry_strides=[2,2,1]')
+  fi
   ABOUT="program=$which recipe=$recipe" DOCUMENT=$work/$run/results.json SHOWN=6 \
     ours "$name" "$limit" "$which" train --recipe "$recipe" --out "$run" "$@" "${small[@]}"
 }

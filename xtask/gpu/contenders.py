@@ -20,7 +20,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import networks
-from timing import DEVICES, captured, milliseconds, synchronize
+from timing import DEVICES, autocast, captured, kind, milliseconds, synchronize
 
 # Seconds that one round should take, and steps before the first.
 ROUND = 0.4
@@ -47,7 +47,7 @@ def training_step(way, model, images, labels, device):
     def step():
         optimizer.zero_grad(set_to_none=True)
         # Without the cache of casts, which outlives a capture.
-        with torch.autocast(device, torch.bfloat16, cache_enabled=not graph):
+        with autocast(device, cache_enabled=not graph):
             loss = cross_entropy(forward(images), labels)
         loss.backward()
         optimizer.step()
@@ -57,8 +57,8 @@ def training_step(way, model, images, labels, device):
 
 def inference_step(way, model, images, device):
     """Returns a function that computes one batch of logits, with weights and images in bf16."""
-    model = model.eval().to(torch.bfloat16)
-    images = images.to(torch.bfloat16)
+    model = model.eval().to(kind(device))
+    images = images.to(kind(device))
     forward = prepared(way, model, device)
 
     def step():
@@ -102,13 +102,13 @@ def main():
         torch.backends.cudnn.benchmark = not way.endswith("-nobench")
         begun = time.perf_counter()
         model = networks.build(args.network).to(device).to(memory_format=torch.channels_last)
-        kind = way.removesuffix("-nobench")
+        plain = way.removesuffix("-nobench")
         found = {"network": args.network, "batch_size": args.batch_size, "mode": args.mode, "way": way}
         try:
             step = (
-                training_step(kind, model, images, labels, device)
+                training_step(plain, model, images, labels, device)
                 if args.mode == "train"
-                else inference_step(kind, model, images, device)
+                else inference_step(plain, model, images, device)
             )
             for _ in range(WARM_UP[device]):
                 step()

@@ -10,7 +10,7 @@ import json
 
 import torch
 
-from timing import DEVICES, median_milliseconds
+from timing import DEVICES, kind, median_milliseconds
 
 TIMES = 10
 SHAPES = [
@@ -39,10 +39,10 @@ def main():
                 shape = (2, *shape[1:2], 4, 4)
             c = shape[1]
             xs, gradient = (
-                torch.randn(shape, device=device, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+                torch.randn(shape, device=device, dtype=kind(device)).to(memory_format=torch.channels_last)
                 for _ in range(2)
             )
-            weight = torch.randn(c, 1, 3, 3, device=device, dtype=torch.bfloat16)
+            weight = torch.randn(c, 1, 3, 3, device=device, dtype=kind(device))
 
             def backward(inputs, weights):
                 return torch.ops.aten.convolution_backward(

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 
 import networks
-from timing import DEVICES, synchronize
+from timing import DEVICES, autocast, synchronize
 
 # Steps that are profiled.
 STEPS = {"cuda": 3, "cpu": 1}
@@ -46,11 +46,11 @@ def main():
 
     def step():
         if args.mode == "infer":
-            with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+            with torch.no_grad(), autocast(device):
                 model(images)
             return
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             loss = cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()

@@ -4,8 +4,8 @@ usage: listing.py FOLDER_OF_BIN_FILES SEED [--epochs N] [--steps N] [--device cu
 
 As in the notebook: batches of 16, Adam at 0.001, 10 epochs, random crops after padding by 4, flips both ways, and the same
 changes to the test set. Unlike it: bf16 by autocast, channels-last, and the images lie on the device, where they are also
-changed, so that nothing waits for a loader. Prints one line of JSON. `--steps` shortens an epoch, for a dry run; without
-the files, a dry run draws its images.
+changed, so that nothing waits for a loader. Prints one line of JSON. `--steps` shortens an epoch and the test,
+for a dry run; without the files, a dry run draws its images.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy, pad
 
 import networks
-from timing import DEVICES, captured, synchronize
+from timing import DEVICES, autocast, captured, synchronize
 
 BATCH, PADDING, SIDE, RECORD = 16, 4, 32, 3073
 TRAINING = [f"data_batch_{number}.bin" for number in range(1, 6)]
@@ -54,7 +54,7 @@ def accuracy(model, images, labels, device):
     """The part of the images whose largest logit is the label's."""
     model.eval()
     right = 0
-    with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+    with torch.no_grad(), autocast(device):
         for start in range(0, len(images), 250):
             logits = model(changed(images[start : start + 250]))
             right += (logits.argmax(1) == labels[start : start + 250]).sum().item()
@@ -71,7 +71,7 @@ def train(model, images, labels, args):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16, cache_enabled=False):
+        with autocast(device, cache_enabled=False):
             found = cross_entropy(model(batch), wanted)
         found.backward()
         optimizer.step()
@@ -112,6 +112,8 @@ def main():
     synchronize(args.device)
     seconds = time.perf_counter() - begun
     images, labels = load(args.folder, ["test_batch.bin"], args.device)
+    if args.steps:
+        images, labels = images[: args.steps * BATCH], labels[: args.steps * BATCH]
     found = {"recipe": "notebook", "program": "pytorch-graph", "seed": args.seed, "epochs": args.epochs}
     found |= {"train_seconds": seconds, "last_loss": loss, "top1": accuracy(model, images, labels, args.device)}
     found["seconds"] = time.perf_counter() - started

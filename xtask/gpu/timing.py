@@ -8,6 +8,16 @@ import torch
 DEVICES = ("cuda", "cpu")
 
 
+def autocast(device, **options):
+    """bf16 for what it is good for. Not on a CPU, which computes depthwise convolutions in bf16 channel by channel."""
+    return torch.autocast(device, torch.bfloat16, enabled=device == "cuda", **options)
+
+
+def kind(device):
+    """The numbers of a network without weights to be trained: bf16, on a CPU fp32."""
+    return torch.bfloat16 if device == "cuda" else torch.float32
+
+
 def milliseconds(work, times=1, device="cuda"):
     """The mean time of `times` runs of `work`, one after the other."""
     if device == "cpu":
