@@ -1,10 +1,13 @@
 """CIFAR-10 as lossless WebP mosaics in two parts, small enough to be carried, and back.
 
-usage: mosaics.py pack FOLDER_OF_BIN_FILES OUT       writes OUT/part1, OUT/part2 and OUT/sha256
-       mosaics.py restore OUT FOLDER_OF_BIN_FILES    once both parts are there; compares the sums
+usage: mosaics.py pack FOLDER_OF_BIN_FILES FIRST SECOND     writes both folders; mosaics that are there are kept
+       mosaics.py restore FOLDER_OF_BIN_FILES FIRST SECOND  once both are there; compares the sums
+
+FIRST also has the labels and `sha256`, the sums of the files that are restored.
 """
 
 import hashlib
+import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -15,6 +18,9 @@ from PIL import Image
 FILES = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
 RECORD, SIDE, ACROSS = 3073, 32, 32
 PER_MOSAIC = ACROSS * ACROSS
+# Of ten mosaics of each file, those of the first part: fewer than half, because the programs travel with it, which
+# take about 25 MB compressed.
+IN_FIRST = dict(zip(FILES, (4, 4, 4, 3, 3, 3)))
 
 
 def pixels(data):
@@ -28,7 +34,9 @@ def encode(job):
     room[: len(images)] = images
     grid = room.reshape(ACROSS, ACROSS, SIDE, SIDE, 3).transpose(0, 2, 1, 3, 4)
     whole = grid.reshape(ACROSS * SIDE, ACROSS * SIDE, 3)
-    Image.fromarray(whole).save(path, lossless=True, quality=60, method=4, exact=True)
+    incomplete = path.with_suffix(".incomplete")
+    Image.fromarray(whole).save(incomplete, "webp", lossless=True, quality=60, method=4, exact=True)
+    os.replace(incomplete, path)
 
 
 def decode(path):
@@ -37,37 +45,42 @@ def decode(path):
     return grid.reshape(PER_MOSAIC, SIDE, SIDE, 3)
 
 
-def parts(out):
-    return [out / "part1", out / "part2"]
+def mosaic(parts, name, number):
+    """The path of a mosaic."""
+    return parts[0 if number < IN_FIRST[name] else 1] / f"{name}.{number:02}.webp"
 
 
-def pack(source, out):
+def pack(source, parts):
     jobs, sums = [], []
-    for each in parts(out):
+    for each in parts:
         each.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(FILES):
+    for name in FILES:
         raw = (source / name).read_bytes()
         sums.append(f"{hashlib.sha256(raw).hexdigest()}  {name}\n")
         data = numpy.frombuffer(raw, numpy.uint8)
-        part = parts(out)[number // 3]
-        (part / f"{name}.labels").write_bytes(data.reshape(-1, RECORD)[:, 0].tobytes())
+        (parts[0] / f"{name}.labels").write_bytes(data.reshape(-1, RECORD)[:, 0].tobytes())
         images = pixels(data)
         for start in range(0, len(images), PER_MOSAIC):
-            path = part / f"{name}.{start // PER_MOSAIC:02}.webp"
-            jobs.append((images[start : start + PER_MOSAIC], path))
-    (out / "sha256").write_text("".join(sums))
+            path = mosaic(parts, name, start // PER_MOSAIC)
+            if not path.exists():
+                jobs.append((images[start : start + PER_MOSAIC], path))
+    (parts[0] / "sha256").write_text("".join(sums))
     with ProcessPoolExecutor() as pool:
         list(pool.map(encode, jobs))
 
 
-def restore(out, target):
+def restore(target, parts):
+    for part in parts:
+        if not part.is_dir():
+            sys.exit(f"{part} is missing: both parts of the data must have been carried")
     target.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor() as pool:
-        for number, line in enumerate((out / "sha256").read_text().splitlines()):
+        for line in (parts[0] / "sha256").read_text().splitlines():
             wanted, name = line.split()
-            part = parts(out)[number // 3]
-            labels = numpy.frombuffer((part / f"{name}.labels").read_bytes(), numpy.uint8)
-            images = numpy.concatenate(list(pool.map(decode, sorted(part.glob(f"{name}.*.webp")))))
+            labels = numpy.frombuffer((parts[0] / f"{name}.labels").read_bytes(), numpy.uint8)
+            count = -(-len(labels) // PER_MOSAIC)
+            images = pool.map(decode, [mosaic(parts, name, number) for number in range(count)])
+            images = numpy.concatenate(list(images))
             records = numpy.empty((len(labels), RECORD), numpy.uint8)
             records[:, 0] = labels
             planes = images[: len(labels)].transpose(0, 3, 1, 2)
@@ -75,9 +88,9 @@ def restore(out, target):
             raw = records.tobytes()
             found = hashlib.sha256(raw).hexdigest()
             if found != wanted:
-                sys.exit(f"{name} has the sha256 {found}, expected {wanted}")
+                sys.exit(f"{name} has the sha256 {found}, expected {wanted}: make the kit again")
             (target / name).write_bytes(raw)
 
 
 if __name__ == "__main__":
-    {"pack": pack, "restore": restore}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    {"pack": pack, "restore": restore}[sys.argv[1]](Path(sys.argv[2]), [Path(part) for part in sys.argv[3:5]])

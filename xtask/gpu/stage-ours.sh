@@ -1,8 +1,15 @@
-# Our kernels: correct, and what they give.
-SHOWN=30 step tests-on-gpu 60 "$kit/tests/on_gpu" --include-ignored --test-threads=1
-bench train xception 128
-bench train notebook-cifar10 128
-bench train notebook-cifar10 16
-bench train notebook-cifar10 1024
-bench infer xception 128
-bench infer notebook-cifar10 1024
+# Our kernels, correct? And what they give beside libtorch's.
+tests tests-on-gpu 60 on_gpu --include-ignored
+tests tests-trainer-kernels 120 trainer-kernels --ignored
+for size in 16 1024; do
+  bench xception train notebook-cifar10 "$size"
+  bench xception train notebook-cifar10 "$size" --launch eager
+done
+bench xception infer notebook-cifar10 1024
+bench xception train xception 128 --launch eager
+for size in 16 128 1024; do
+  bench xception-kernels train notebook-cifar10 "$size"
+done
+bench xception-kernels train xception 128
+bench xception-kernels infer xception 128
+bench xception-kernels infer notebook-cifar10 1024

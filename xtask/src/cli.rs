@@ -33,6 +33,10 @@ pub enum Command {
     Golden(GoldenArgs),
     /// Compile the kernels for a GPU into the image that torch-ext embeds
     CudaKernels(CudaKernelsArgs),
+    /// Make target/gpu-kit: programs, tests, peers, data and a campaign of measurements for a machine with a GPU
+    GpuKit(GpuKitArgs),
+    /// Write the results of a campaign into docs/measurements/gpu.md
+    GpuReport(GpuReportArgs),
     /// Time this project, PyTorch, torch.compile, ONNX Runtime and OpenVINO in turns
     Peers(PeersArgs),
     /// Compare a run's TensorBoard events, as TensorBoard's own reader has them, with its metrics.jsonl
@@ -149,6 +153,40 @@ pub struct CudaKernelsArgs {
     /// Python to make the virtual environment with, which holds the compiler
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,
+}
+
+/// Arguments of `gpu-kit`.
+#[derive(Args, Debug)]
+pub struct GpuKitArgs {
+    /// Make nothing: run every step of the kit that is there on this machine's CPU, at a small size
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Stages of the dry run [default: all]
+    #[arg(value_name = "STAGE", requires = "dry_run")]
+    pub stages: Vec<String>,
+    /// `xception` for the dry run in place of the kit's; the scripts are then this checkout's, and no tests run
+    #[arg(long, value_name = "PATH", requires_all = ["dry_run", "libraries"])]
+    pub binary: Option<PathBuf>,
+    /// Folder with the libtorch of --binary
+    #[arg(long, value_name = "DIR", requires = "binary")]
+    pub libraries: Option<PathBuf>,
+    /// Folder with torch/ and nvidia/, as site-packages has them, to build against [default: made by pip, in the cache]
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub site: Option<PathBuf>,
+    /// Folder of CIFAR-10's .bin files [default: data/, then the cache; without them the kit has no data]
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub data: Option<PathBuf>,
+    /// Python to make the virtual environment with
+    #[arg(long, value_name = "PY", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+/// Arguments of `gpu-report`.
+#[derive(Args, Debug)]
+pub struct GpuReportArgs {
+    /// The results folder of a campaign, or the folder that holds it
+    #[arg(value_name = "DIR")]
+    pub results: PathBuf,
 }
 
 /// Arguments of `peers`.

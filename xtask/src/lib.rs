@@ -16,6 +16,8 @@ pub mod durable;
 pub mod failure;
 pub mod fetch;
 pub mod golden;
+pub mod gpu_kit;
+pub mod gpu_report;
 pub mod peers;
 pub mod python;
 pub mod sanitize;

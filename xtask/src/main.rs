@@ -7,7 +7,7 @@ use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
 use xtask::{
     check_change, check_ranks, check_tensorboard, check_weights, cuda_kernels, doctor, failure,
-    fetch, golden, peers, sanitize, test, tidy, train,
+    fetch, golden, gpu_kit, gpu_report, peers, sanitize, test, tidy, train,
 };
 
 fn main() -> ExitCode {
@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&workspace, &args),
         Command::Golden(args) => golden::run(&workspace, &args),
         Command::CudaKernels(args) => cuda_kernels::run(&workspace, &args),
+        Command::GpuKit(args) => gpu_kit::run(&workspace, &args),
+        Command::GpuReport(args) => gpu_report::run(&workspace, &args),
         Command::Peers(args) => peers::run(&workspace, &args),
         Command::CheckTensorboard(args) => check_tensorboard::run(&workspace, &args),
         Command::CheckChange(args) => check_change::run(&workspace, &args),

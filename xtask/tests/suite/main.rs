@@ -5,6 +5,8 @@ mod check_tensorboard;
 mod command_line;
 mod concurrent;
 mod download;
+mod gpu_kit;
+mod gpu_report;
 mod hostile_tar;
 mod hostile_zip;
 mod killed;
