@@ -1,4 +1,4 @@
-"""Writes what a step left behind as one JSON file: its exit code, its time, and the JSON documents in its output.
+"""Writes what a step left as one JSON file: its exit code, its time, and the JSON documents in its output.
 
 usage: record.py LOG TARGET [KEY=VALUE…] --exit N --seconds S --limit N [--dry-run] [--document FILE]
 

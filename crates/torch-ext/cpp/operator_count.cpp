@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "guarded.h"
 
@@ -19,7 +20,16 @@ std::map<std::string, uint64_t> calls;
 
 thread_local int depth = 0;
 
+// The depth that a node of a backward pass began at. The pass itself is an operator, and those of its nodes count.
+struct Outside : at::ObserverContext {
+  int depth;
+  explicit Outside(int depth) : depth(depth) {}
+};
+
 std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& called) {
+  if (called.scope() == at::RecordScope::BACKWARD_FUNCTION) {
+    return std::make_unique<Outside>(std::exchange(depth, 0));
+  }
   if (depth++ == 0) {
     std::lock_guard<std::mutex> lock(mutex);
     ++calls[called.name()];
@@ -27,7 +37,13 @@ std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& called) {
   return nullptr;
 }
 
-void leave(const at::RecordFunction&, at::ObserverContext*) { --depth; }
+void leave(const at::RecordFunction&, at::ObserverContext* context) {
+  if (auto* outside = static_cast<Outside*>(context)) {
+    depth = outside->depth;
+  } else {
+    --depth;
+  }
+}
 
 }  // namespace
 
@@ -39,7 +55,7 @@ char* torch_ext_count_begin(uint64_t* handle) {
       std::lock_guard<std::mutex> lock(mutex);
       calls.clear();
     }
-    auto callback = at::RecordFunctionCallback(count, leave).scopes({at::RecordScope::FUNCTION});
+    auto callback = at::RecordFunctionCallback(count, leave).scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION});
     *handle = at::addThreadLocalCallback(callback);
   });
 }

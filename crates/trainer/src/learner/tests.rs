@@ -181,11 +181,15 @@ fn clipped_gradients_keep_their_direction() {
     assert!(free.iter().all(|(name, free)| untouched[name].equal(free)));
 }
 
-/// Weights and losses of steps whose recording is refused at the fourth, if `required` is given.
-fn refused_at_the_fourth(required: Option<bool>) -> (Tensors, Vec<Result<f64, String>>) {
+/// Weights and losses of steps from `start`, whose recording is refused at the fourth if `required` is given.
+fn refused_at_the_fourth(
+    start: &Tensors,
+    required: Option<bool>,
+) -> (Tensors, Vec<Result<f64, String>>) {
     let launch =
         required.map_or(Launch::Eager, |required| Launch::Graph { batch_size: 4, required });
-    let (store, mut learner) = notebook(Device::Cpu, Precision::Fp32, launch);
+    let (mut store, mut learner) = notebook(Device::Cpu, Precision::Fp32, launch);
+    load(&mut store, start).unwrap();
     if required.is_some() {
         let Batch { images, labels, .. } = batch(0, 4);
         learner.replay = Some(GraphReplay::refusing([&images, &labels]));
@@ -207,15 +211,17 @@ fn refused_at_the_fourth(required: Option<bool>) -> (Tensors, Vec<Result<f64, St
 
 #[test]
 fn steps_that_cannot_be_recorded_are_taken_eagerly() {
-    let (expected, eager) = refused_at_the_fourth(None);
-    let (weights, losses) = refused_at_the_fourth(Some(false));
+    let start = snapshot(&notebook(Device::Cpu, Precision::Fp32, Launch::Eager).0);
+    let (expected, eager) = refused_at_the_fourth(&start, None);
+    let (weights, losses) = refused_at_the_fourth(&start, Some(false));
     assert_eq!((losses.len(), losses), (6, eager));
     assert!(expected.iter().all(|(name, tensor)| tensor.equal(&weights[name])));
 }
 
 #[test]
 fn a_recording_that_is_required_is_an_error_and_no_step() {
-    let (_, losses) = refused_at_the_fourth(Some(true));
+    let start = snapshot(&notebook(Device::Cpu, Precision::Fp32, Launch::Eager).0);
+    let (_, losses) = refused_at_the_fourth(&start, Some(true));
     assert_eq!(losses.len(), 4);
     assert!(losses[3].as_ref().unwrap_err().contains("never can be recorded"), "{losses:?}");
 }
