@@ -188,8 +188,8 @@ fn refused_at_the_fourth(
 ) -> (Tensors, Vec<Result<f64, String>>) {
     let launch =
         required.map_or(Launch::Eager, |required| Launch::Graph { batch_size: 4, required });
-    let (mut store, mut learner) = notebook(Device::Cpu, Precision::Fp32, launch);
-    load(&mut store, start).unwrap();
+    let (store, mut learner) = notebook(Device::Cpu, Precision::Fp32, launch);
+    load(&store, start).unwrap();
     if required.is_some() {
         let Batch { images, labels, .. } = batch(0, 4);
         learner.replay = Some(GraphReplay::refusing([&images, &labels]));
