@@ -213,7 +213,10 @@ pub struct PeersArgs {
     /// Folder for peers.json, peers.md and what the contenders wrote [default: target/peers, then the date]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Python to make the virtual environment with
+    /// The program `xception` to time, with --python as it is: nothing is built or installed
+    #[arg(long, value_name = "BIN")]
+    pub prebuilt: Option<PathBuf>,
+    /// Python to make the virtual environment with; with --prebuilt one that has the packages
     #[arg(long, value_name = "PY", default_value = "python3")]
     pub python: PathBuf,
 }

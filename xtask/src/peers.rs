@@ -64,14 +64,11 @@ pub fn run(workspace: &Workspace, args: &PeersArgs) -> Result<()> {
     let settings = Settings { threads, seconds_per_round };
     let rules = Rules { rounds, rest: REST, start_limit: START_LIMIT, round_limit: ROUND_LIMIT };
 
-    libtorch::ensure(workspace, false)?;
     let peers = workspace.root().join("xtask/peers");
-    let cache = Cache::from_env()?;
-    let requirements = peers.join("requirements.txt");
-    let environment =
-        Environment { name: "peers", size: "5 GB, a few minutes", requirements: &requirements };
-    let python = python::ensure(&cache, &args.python, environment)?;
-    let xception = build(workspace)?;
+    let (xception, python) = match &args.prebuilt {
+        Some(program) => (existing(program)?, args.python.clone()),
+        None => made(workspace, &args.python, &peers)?,
+    };
     let workers =
         Workers { workspace, xception, python, script: peers.join("worker.py"), settings };
 
@@ -97,6 +94,25 @@ pub fn run(workspace: &Workspace, args: &PeersArgs) -> Result<()> {
         0 => Ok(()),
         n => bail!("{n} of our own timings failed: see {}", out.join("peers.md").display()),
     }
+}
+
+/// A program that was built before.
+fn existing(program: &Path) -> Result<PathBuf> {
+    if !program.is_file() {
+        return Err(usage(format!("--prebuilt {} is no file", program.display())));
+    }
+    Ok(std::path::absolute(program)?)
+}
+
+/// Our program, built now, and the Python of an environment with the packages of the peers.
+fn made(workspace: &Workspace, python: &Path, peers: &Path) -> Result<(PathBuf, PathBuf)> {
+    libtorch::ensure(workspace, false)?;
+    let cache = Cache::from_env()?;
+    let requirements = peers.join("requirements.txt");
+    let environment =
+        Environment { name: "peers", size: "5 GB, a few minutes", requirements: &requirements };
+    let python = python::ensure(&cache, python, environment)?;
+    Ok((build(workspace)?, python))
 }
 
 /// Builds `xception` as a user would, and returns where cargo put it.

@@ -35,10 +35,13 @@ use self::step::Step;
 /// Tensors whose copies to a GPU may be under way at once: those of two batches.
 const UPLOADS: usize = 6;
 
+/// Recordings that are kept, each with the memory of a step: of plain batches, and of mixed ones where a recipe mixes some.
+const RECORDINGS: usize = 2;
+
 /// Trains a network, one step for each batch that a loader yields.
 pub(crate) struct Learner<N> {
-    // Before the step, whose tensors the recording uses: it is dropped first.
-    replay: Option<GraphReplay<2, 2>>,
+    // Before the step, whose tensors the recordings use: they are dropped first.
+    replays: Vec<GraphReplay<2, 2>>,
     step: Step<N>,
     precision: Precision,
     launch: Launch,
@@ -61,7 +64,14 @@ impl<N: Network> Learner<N> {
         precision.prepare(device);
         let learning_rate = device.is_cuda().then(|| Tensor::zeros([], (Kind::Float, device)));
         let step = Step::new(network, optimizer, options, Box::new(Alone::default()));
-        Self { replay: None, step, precision, launch: Launch::Eager, learning_rate, upload: None }
+        Self {
+            replays: Vec::new(),
+            step,
+            precision,
+            launch: Launch::Eager,
+            learning_rate,
+            upload: None,
+        }
     }
 
     /// The same learner, which exchanges gradients, statistics and votes as `exchange` says.
@@ -79,8 +89,8 @@ impl<N: Network> Learner<N> {
     /// Trains the part of the network that `phase` says from now on.
     pub(crate) fn set_phase(&mut self, phase: Phase) {
         if self.step.phase != phase {
-            // The recording is of another step.
-            self.replay = None;
+            // The recordings are of another step.
+            self.replays.clear();
             self.step.phase = phase;
             self.step.optimizer.reach(match phase {
                 Phase::Head => Reach::Head,
@@ -159,28 +169,33 @@ impl<N: Network> Learner<N> {
         };
         let images = batch.images_by(|tensor| upload.to_device(tensor).map_err(Error::from))?;
         let labels = upload.to_device(&labels)?;
-        if self.replay.as_ref().is_some_and(|replay| replay.fits([&images, &labels])) {
-            return self.replay([&images, &labels], divisor, context);
+        if let Some(known) = self.replays.iter().position(|replay| replay.fits([&images, &labels]))
+        {
+            return self.replay(known, [&images, &labels], divisor, context);
         }
         let images = images.to_kind(self.precision.kind(device));
         let full = self.launch.records(batch.indices.len());
         if full && self.step.exchange.can_be_recorded() {
-            self.replay = Some(GraphReplay::new([&images, &labels])?);
-            return self.replay([&images, &labels], divisor, context);
+            if self.replays.len() == RECORDINGS {
+                drop(self.replays.remove(0));
+            }
+            self.replays.push(GraphReplay::new([&images, &labels])?);
+            return self.replay(self.replays.len() - 1, [&images, &labels], divisor, context);
         }
         self.step.take(&images, &labels, divisor, context, self.learning_rate.as_ref())
     }
 
-    /// Takes a step by the recording: still eagerly at first, then recorded, then replayed. Where the recording fails and
+    /// Takes a step by recording `number`: still eagerly at first, then recorded, then replayed. Where the recording fails and
     /// need not succeed, this step and all later ones are eager.
     fn replay(
         &mut self,
+        number: usize,
         given: [&Tensor; 2],
         divisor: i64,
         context: StepContext,
     ) -> Result<StepOutput, Error> {
-        let Self { replay, step, learning_rate, launch, precision, .. } = self;
-        let recording = replay.as_mut().expect("a recording fits");
+        let Self { replays, step, learning_rate, launch, precision, .. } = self;
+        let recording = &mut replays[number];
         let attempt = recording.is_next_recorded();
         let taken = recording.run(given, |[images, labels]| {
             let output = step.take(images, labels, divisor, context, learning_rate.as_ref())?;
@@ -192,7 +207,7 @@ impl<N: Network> Learner<N> {
             }
             Err(problem) if attempt && launch.may_fall_back() => {
                 warn_of_fall_back("training steps", &problem);
-                *replay = None;
+                replays.clear();
                 *launch = Launch::Eager;
                 let [images, labels] = given;
                 let images = images.to_kind(precision.kind(images.device()));

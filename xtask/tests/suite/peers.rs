@@ -253,6 +253,21 @@ fn a_python_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_program_that_is_there_needs_neither_cargo_nor_pip() {
+    let home = home_with_contenders();
+    let [program, python] = ["xception", "peer"].map(|name| home.path(name).display().to_string());
+    let arguments = ["peers", "--only", "infer-xception-1", "--quick", "--out", "result"];
+    let mut run = home.command(&arguments);
+    run.args(["--prebuilt", &program, "--python", &python]).env("CARGO", "/no/cargo");
+    outcome(run.env("PIP_FAILS", "9")).expect(0, &[]);
+    let calls = log(&home);
+    assert!(calls.iter().all(|call| !call.starts_with("cargo") && !call.contains(" pip ")));
+    assert!(calls[0].starts_with("ours bench --preset xception"), "{calls:?}");
+    assert_eq!(home.cached(), Vec::<String>::new());
+    usage_error(&["--prebuilt", "/no/program"], "--prebuilt /no/program is no file");
+}
+
+#[test]
 fn an_environment_that_pip_did_not_finish_is_not_whole() {
     let home = home_with_contenders();
     let mut broken = peers(&home, &[]);

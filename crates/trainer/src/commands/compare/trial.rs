@@ -15,7 +15,7 @@ use crate::console::progress::Progress;
 use crate::data::Data;
 use crate::data::unreadable_images::LeftOut;
 use crate::duration::clock;
-use crate::learner::{Learner, Network, StepContext, Votes};
+use crate::learner::{Launch, Learner, Network, StepContext, Votes};
 use crate::optim::optimizer::Optimizer;
 use crate::optim::schedule::Position;
 use crate::recipe::Recipe;
@@ -64,7 +64,9 @@ impl Trial<'_> {
         let parameters: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
         let optimizer = Optimizer::with_groups(store, &recipe.optimizer, &recipe.groups, None)?;
         let precision = recipe.precision.resolved(network.device());
-        let mut learner = Learner::new(network, optimizer, recipe.step_options(), precision);
+        let launch = Launch::new(recipe.launch, recipe.batch_size);
+        let mut learner =
+            Learner::new(network, optimizer, recipe.step_options(), precision).with_launch(launch);
         let test = self.loader(Order::Sequential)?;
         let began = Instant::now();
         let training = self.train(&mut learner)?;
@@ -125,10 +127,14 @@ impl Trial<'_> {
                 let learning_rate = recipe.learning_rate(&position);
                 let context = StepContext { epoch, step: step + 1, learning_rate };
                 let output = learner.step(&batch, context, Votes::default())?;
-                let loss = output.loss.double_value(&[]);
-                context.check_finite(loss)?;
                 step += 1;
                 images += output.images as u64;
+                // Reading a loss waits for a GPU.
+                if learner.device().is_cuda() && !step.is_multiple_of(recipe.log_every) {
+                    continue;
+                }
+                let loss = output.loss.double_value(&[]);
+                context.check_finite(loss)?;
                 let speed = images as f64 / began.elapsed().as_secs_f64();
                 progress.update(images, format!("loss {loss:.3} {speed:4.0} img/s"));
             }

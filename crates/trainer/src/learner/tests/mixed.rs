@@ -67,6 +67,24 @@ fn loss_and_gradient_are_those_of_both_labels_in_their_shares() {
     assert!((own.0 - partner.0).abs() > 1e-3, "the labels make no difference");
 }
 
+/// A recording is made after three steps, so one that is thrown away by each batch of the other kind is never made.
+#[test]
+fn plain_and_mixed_batches_keep_a_recording_each() {
+    let launch = Launch::Graph { batch_size: 4, required: false };
+    let (_store, mut learner) = notebook(Device::Cpu, Precision::Fp32, launch);
+    let (plain, mixed) = (batch(1, 4), mixed_batch(2, 4, 0.5));
+    let both = Tensor::stack(&[&mixed.labels, &partners(&mixed)], 0);
+    for (images, labels) in [(&plain.images, &plain.labels), (&mixed.images, &both)] {
+        learner.replays.push(GraphReplay::refusing([images, labels]));
+    }
+    for number in 1..=6 {
+        let batch = if number % 2 == 0 { &mixed } else { &plain };
+        drop(step(&mut learner, batch, context(number)).unwrap());
+        assert_eq!(learner.replays.len(), 2);
+    }
+    assert!(learner.replays.iter().all(GraphReplay::is_next_recorded));
+}
+
 #[test]
 fn plain_batches_after_mixed_ones_are_plain() {
     let start = start();
