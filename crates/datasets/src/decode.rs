@@ -1,12 +1,14 @@
 //! JPEG, PNG, WebP and BMP decoded from bytes, within limits of size and memory.
 
-use std::fs::File;
+mod jpeg;
+
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use crate::Error;
+use crate::regular_file;
 use crate::source::{Decoded, ImageRef};
 
 /// The largest image file, in bytes.
@@ -23,7 +25,7 @@ const MOST_MEMORY: u64 = 1 << 30;
 pub fn decode_file<'a>(path: &Path, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
     let mut bytes = std::mem::take(&mut room.bytes);
     bytes.clear();
-    File::open(path)
+    regular_file::open(path)
         .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
         .map_err(|source| Error::Unreadable { file: path.to_path_buf(), source })?;
     let size = if bytes.len() as u64 > LARGEST_FILE {
@@ -56,7 +58,8 @@ impl DecodeError {
 /// dropped, as in Pillow's `convert("RGB")`.
 ///
 /// # Errors
-/// Bytes that are not an image, or an image of more than 20,000 pixels a side or 1 GiB of pixels.
+/// Bytes that are not an image, a part of a JPEG, or an image of more than 20,000 pixels a side or 1 GiB of memory. A JPEG
+/// that lacks nothing but its end marker is whole.
 pub fn decode<'a>(bytes: &[u8], room: &'a mut Decoded) -> Result<ImageRef<'a>, DecodeError> {
     let size = decoded(bytes, room)?;
     Ok(room.image(size))
@@ -66,6 +69,22 @@ fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], DecodeError> 
     if bytes.is_empty() {
         return Err(DecodeError("it is empty".to_string()));
     }
+    let claimed = jpeg::Claimed::of(bytes)?;
+    let [height, width] = rgb8(bytes, &mut room.pixels)?;
+    if let Some(claimed) = claimed {
+        let (pixels, _) = room.pixels.as_chunks::<3>();
+        if claimed.is_doubtful(pixels, width) && !claimed.is_whole(bytes, &room.pixels) {
+            return Err(DecodeError("it is cut off: a part of its pixels is missing".to_string()));
+        }
+    }
+    if height == 0 || width == 0 {
+        return Err(DecodeError("it has no pixels".to_string()));
+    }
+    Ok([height, width])
+}
+
+/// Decodes `bytes` to 8-bit RGB in `pixels`. Returns height and width.
+fn rgb8(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<[usize; 2], DecodeError> {
     let mut reader =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DecodeError::new)?;
     let mut limits = Limits::default();
@@ -84,8 +103,8 @@ fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], DecodeError> 
     image.apply_orientation(orientation);
     let image = image.into_rgb8();
     let size = [image.height() as usize, image.width() as usize];
-    room.pixels = image.into_raw();
-    if size.contains(&0) { Err(DecodeError("it has no pixels".to_string())) } else { Ok(size) }
+    *pixels = image.into_raw();
+    Ok(size)
 }
 
 impl Decoded {
@@ -97,6 +116,8 @@ impl Decoded {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     /// A link to a device, or a film called `.jpg`, would fill the memory.

@@ -364,9 +364,12 @@ pub enum Error {
 
     /// A label above the number of images.
     #[error(
-        "a label is {label}, but there are only {images} images; labels count the classes from 0"
+        "{name} has label {label}, but there are only {images} images; labels count the classes from 0, and a file \
+         classes.txt names them"
     )]
     LabelBeyond {
+        /// The image, after its archive.
+        name: String,
         /// The label.
         label: u32,
         /// Number of images.

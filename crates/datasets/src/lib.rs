@@ -17,6 +17,7 @@ mod loader;
 mod normalization;
 mod prefetch;
 pub mod random;
+mod regular_file;
 mod source;
 pub mod synthetic;
 mod transform;

@@ -42,7 +42,7 @@ impl Cifar {
     /// The bytes of a file. The length is checked first, so a wrong file costs no memory.
     fn read(self, path: &Path, records: usize) -> Result<Vec<u8>, Error> {
         let unreadable = |source| Error::Unreadable { file: path.into(), source };
-        let file = File::open(path).map_err(unreadable)?;
+        let file = regular_file::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
         self.check_length(path, length, records)?;
         let mut bytes = Vec::with_capacity(records * self.record_bytes());

@@ -6,6 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::regular_file;
+
 /// The most archives that are open at a time: half of the files that a process may open by default.
 const OPEN: usize = 512;
 
@@ -41,7 +43,7 @@ impl Archives {
             *used = now;
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(File::open(&self.paths[number as usize])?);
+        let file = Arc::new(regular_file::open(&self.paths[number as usize])?);
         if open.files.len() == OPEN {
             let oldest = open.files.iter().min_by_key(|(_, (_, used))| *used);
             let oldest = oldest.map(|(&number, _)| number).expect("OPEN archives are open");

@@ -1,7 +1,7 @@
 //! Images in tar archives, as webdataset writes them: few large files instead of many small ones.
 
 use std::borrow::Cow;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::names::Names;
 use super::{Found, Held, ImageFiles, Places, is_image};
 use crate::decode::LARGEST_FILE;
 use crate::random::permutation;
+use crate::regular_file;
 use crate::{Error, Share};
 
 /// The longest file of a label, in bytes: its digits and white space around them.
@@ -128,6 +129,7 @@ impl Shards {
             }
             Ok(samples)
         };
+        check_labels(&root, &samples)?;
         let held_back = training == archives.len();
         let (train, test) = if held_back {
             split(some(samples)?, held)?
@@ -171,7 +173,7 @@ impl ShardIndex {
     fn add(&mut self, number: u32, path: &Path) -> Result<(), Error> {
         let unreadable = |source| Error::Unreadable { file: path.to_path_buf(), source };
         let problem = |problem: String| Error::Shard { file: path.to_path_buf(), problem };
-        let mut archive = Archive::new(File::open(path).map_err(unreadable)?);
+        let mut archive = Archive::new(regular_file::open(path).map_err(unreadable)?);
         // The key, image and label of the current sample.
         let mut key = String::new();
         let mut image: Option<(String, u64, u32)> = None;
@@ -235,14 +237,27 @@ fn file_name(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
+/// The list of class names in `root`.
+fn class_list(root: &Path) -> PathBuf {
+    root.join("classes.txt")
+}
+
+/// Refuses a label above the number of images, unless a list names the classes: memory is taken for every class.
+fn check_labels(root: &Path, samples: &[Sample]) -> Result<(), Error> {
+    let beyond = samples.iter().find(|sample| sample.label as usize >= samples.len());
+    match beyond.filter(|_| !class_list(root).exists()) {
+        Some(Sample { name, label, .. }) => {
+            Err(Error::LabelBeyond { name: name.clone(), label: *label, images: samples.len() })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Splits every class at random.
 fn split(samples: Vec<Sample>, held: Held) -> Result<(Vec<Sample>, Vec<Sample>), Error> {
     held.check()?;
     let classes =
         samples.iter().map(|sample| sample.label).max().map_or(0, |label| label as usize + 1);
-    if classes > samples.len() {
-        return Err(Error::LabelBeyond { label: classes as u32 - 1, images: samples.len() });
-    }
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); classes];
     for (index, sample) in samples.iter().enumerate() {
         members[sample.label as usize].push(index);
@@ -262,7 +277,7 @@ fn classes<'a>(
     samples: impl Iterator<Item = &'a Sample>,
 ) -> Result<Arc<[String]>, Error> {
     let largest = samples.map(|sample| sample.label).max().unwrap_or(0);
-    let file = root.join("classes.txt");
+    let file = class_list(root);
     if !file.exists() {
         return Ok((0..=largest).map(|label| label.to_string()).collect());
     }

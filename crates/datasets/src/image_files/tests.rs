@@ -265,10 +265,26 @@ fn archives_that_are_no_set_are_refused() {
     check(&[("1.txt", b"")], "holds no archives (.tar) with images");
     check(
         &[("1.png", &image), ("1.cls", b"4000000000")],
-        "a label is 4000000000, but there are only 1 images",
+        "a.tar/1.png has label 4000000000, but there are only 1 images",
     );
     fs::write(root.join("a.tar"), [7; 2000]).unwrap();
     assert!(refusal(shards(root, HELD)).starts_with("cannot read "));
+}
+
+/// Memory is taken for every class, whichever set its label is in.
+#[test]
+fn a_label_far_beyond_the_images_is_refused_in_either_set() {
+    for (of_train, of_test, name) in
+        [("4294967295", "0", "train.tar/1.png"), ("0", "1000000000", "val.tar/1.png")]
+    {
+        let folder_ = TempDir::new().unwrap();
+        let (root, image) = (folder_.path(), png([0; 3], 4, 4));
+        for (file, label) in [("train.tar", of_train), ("val.tar", of_test)] {
+            archive(&root.join(file), &[("1.png", &image), ("1.cls", label.as_bytes())]);
+        }
+        let message = refusal(shards(root, HELD));
+        assert!(message.starts_with(name) && message.contains("only 2 images"), "{message}");
+    }
 }
 
 #[test]

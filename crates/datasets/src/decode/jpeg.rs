@@ -1,0 +1,176 @@
+//! Whether a JPEG has all its pixels. The decoder fills what is missing with grey and says nothing.
+//!
+//! Where data end too early, the decoder reads what follows them. So two decodings with different bytes after the data are
+//! equal for a whole image, and differ for a part of one. This is tried only where something speaks for a part: no end
+//! marker, or a corner of one colour.
+
+use super::{DecodeError, rgb8};
+
+/// Rows and columns of the corner that the last pixels of an image are in.
+const CORNER: usize = 8;
+/// Bytes that are tried after the data: none begins a marker, and the codes in them differ.
+const AFTER: [u8; 2] = [0b0101_0101, 0b1001_0010];
+/// As many bytes are tried as may be missing at most, in relation to those that are there.
+const MOST_AFTER: usize = 1 << 16;
+
+/// What a JPEG says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claimed {
+    /// The end of the last scan's data.
+    end: usize,
+    /// Whether the end marker follows.
+    ends: bool,
+}
+
+impl Claimed {
+    /// Walks through the segments of `bytes`; `None` for bytes that are no JPEG.
+    ///
+    /// # Errors
+    /// A segment that is cut off, or fewer bits than blocks of 8 by 8 pixels: each block takes one at least.
+    pub(super) fn of(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
+        if !bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+            return Ok(None);
+        }
+        let cut_off = || DecodeError("it is cut off in its header".to_string());
+        let (mut at, mut blocks, mut data, mut end) = (2, 0_u64, 0_u64, None);
+        loop {
+            // Whatever lies between two segments is skipped, and so are fill bytes.
+            let Some(marker) = next_marker(bytes, at) else { break };
+            let code = bytes[marker + 1];
+            at = marker + 2;
+            match code {
+                0xd9 => break,
+                // Restarts and others that have no content.
+                0x01 | 0xd0..=0xd8 => continue,
+                _ => {}
+            }
+            let length = bytes.get(at..at + 2).ok_or_else(cut_off)?;
+            let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+            let content = bytes.get(at + 2..at + length.max(2)).ok_or_else(cut_off)?;
+            if matches!(code, 0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&code)) {
+                let [_, h0, h1, w0, w1, ..] = *content else { return Err(cut_off()) };
+                let [height, width] = [[h0, h1], [w0, w1]].map(u16::from_be_bytes).map(u64::from);
+                blocks = height.div_ceil(8) * width.div_ceil(8);
+            }
+            at += length.max(2);
+            if code == 0xda {
+                let start = at;
+                at = end_of_data(bytes, at);
+                data += (at - start) as u64;
+                end = Some(at);
+            }
+        }
+        let Some(end) = end else { return Err(cut_off()) };
+        if data * 8 < blocks {
+            let reason = "it is cut off, or claims more pixels than it can hold";
+            return Err(DecodeError(reason.to_string()));
+        }
+        let ends = bytes[end..].windows(2).any(|pair| pair == [0xff, 0xd9]);
+        Ok(Some(Self { end, ends }))
+    }
+
+    /// Whether something speaks for a part: no end marker, or a last corner of `pixels`, rows of `width`, of one colour.
+    pub(super) fn is_doubtful(&self, pixels: &[[u8; 3]], width: usize) -> bool {
+        let Some(last) = pixels.last().filter(|_| self.ends) else { return true };
+        let side = CORNER.min(width.max(1));
+        let mut rows = pixels.chunks_exact(width.max(1)).rev().take(CORNER);
+        rows.all(|row| row[row.len() - side..].iter().all(|pixel| pixel == last))
+    }
+
+    /// Whether what follows the data of `bytes` changes nothing in `pixels`.
+    pub(super) fn is_whole(&self, bytes: &[u8], pixels: &[u8]) -> bool {
+        let missing = pixels.len().clamp(CORNER, MOST_AFTER);
+        let decoded = AFTER.map(|after| {
+            let mut longer = bytes[..self.end].to_vec();
+            longer.resize(self.end + missing, after);
+            longer.extend([0xff, 0xd9]);
+            let mut pixels = Vec::new();
+            rgb8(&longer, &mut pixels).map(|_| pixels)
+        });
+        let [Ok(one), Ok(other)] = decoded else { return false };
+        one == other
+    }
+}
+
+/// The place of the next marker from `at` on: an `0xff` that neither 0 nor another one follows.
+fn next_marker(bytes: &[u8], at: usize) -> Option<usize> {
+    let pairs = bytes.get(at..)?.windows(2);
+    let found = pairs.clone().position(|pair| pair[0] == 0xff && ![0, 0xff].contains(&pair[1]));
+    found.map(|place| at + place)
+}
+
+/// The end of a scan's data that begin at `at`: the next marker that is no restart, or the end of the file.
+fn end_of_data(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(marker) = next_marker(bytes, at) {
+        if !(0xd0..=0xd7).contains(&bytes[marker + 1]) {
+            return marker;
+        }
+        at = marker + 2;
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{ExtendedColorType, RgbImage};
+
+    use super::super::decode;
+    use super::*;
+    use crate::source::Decoded;
+
+    /// A JPEG of `side` by `side` pixels, each by `colour`.
+    fn jpeg(side: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+        let image = RgbImage::from_fn(side, side, |x, y| image::Rgb(colour(x, y)));
+        let mut bytes = Cursor::new(Vec::new());
+        JpegEncoder::new_with_quality(&mut bytes, 90)
+            .encode(image.as_raw(), side, side, ExtendedColorType::Rgb8)
+            .unwrap();
+        bytes.into_inner()
+    }
+
+    fn textured() -> Vec<u8> {
+        jpeg(100, |x, y| [(x * 37 % 251) as u8, (y * 53 % 241) as u8, (x * y % 239) as u8])
+    }
+
+    fn refusal(bytes: &[u8]) -> Option<String> {
+        decode(bytes, &mut Decoded::default()).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_jpeg_that_is_cut_anywhere_is_refused() {
+        let bytes = textured();
+        for percent in (1..99).step_by(7) {
+            let cut = &bytes[..bytes.len() * percent / 100];
+            assert!(refusal(cut).is_some(), "{percent} % of it");
+        }
+    }
+
+    #[test]
+    fn a_missing_end_marker_is_no_missing_pixel() {
+        let bytes = textured();
+        assert_eq!(refusal(&bytes), None);
+        assert_eq!(refusal(&bytes[..bytes.len() - 2]), None);
+    }
+
+    #[test]
+    fn one_colour_is_a_whole_image() {
+        for colour in [[255; 3], [0; 3], [128; 3], [10, 200, 30]] {
+            assert_eq!(refusal(&jpeg(64, |_, _| colour)), None, "{colour:?}");
+        }
+    }
+
+    /// The height is in the frame's header; here it is doubled.
+    #[test]
+    fn a_header_that_claims_more_rows_is_not_believed() {
+        let mut bytes = textured();
+        let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        bytes[frame + 5..frame + 7].copy_from_slice(&200_u16.to_be_bytes());
+        assert!(refusal(&bytes).unwrap().contains("cut off"));
+        bytes[frame + 5..frame + 7].copy_from_slice(&19_000_u16.to_be_bytes());
+        bytes[frame + 7..frame + 9].copy_from_slice(&19_000_u16.to_be_bytes());
+        assert!(refusal(&bytes).unwrap().contains("claims more pixels than it can hold"));
+    }
+}
