@@ -325,6 +325,8 @@ fn a_run_does_not_resume_as_another_one() {
     // Before its first checkpoint a run starts again with the same settings, or not at all.
     let log = fs::read(run.join("metrics.jsonl")).unwrap();
     fs::rename(run.join("checkpoints"), folder.join("aside")).unwrap();
+    refused(&[], 4, &["has trained, and", "is not there any more"]);
+    fs::create_dir(run.join("checkpoints")).unwrap();
     refused(
         &["--set", "batch_size=64"],
         2,

@@ -26,6 +26,7 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use crate::commands::cli::{Cli, Command};
+use crate::console::escape;
 use crate::console::progress::above_bars;
 use crate::file_error::FileError;
 
@@ -54,7 +55,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 /// Prints a result on stdout. A reader that has gone, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
-    match above_bars(|| writeln!(std::io::stdout(), "{text}")) {
+    match above_bars(|| writeln!(std::io::stdout(), "{}", escape::lines(text))) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(FileError::on("write", Path::new("/dev/stdout"))(error).into())
         }

@@ -1,8 +1,10 @@
 //! Files that are complete or absent: written under another name, synced, and renamed.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 use crate::file_error::FileError;
 
@@ -19,18 +21,28 @@ pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
             .and_then(|mut file| file.write_all(bytes))
             .map_err(FileError::on("write", path));
     }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let beside = Path::new(&beside);
-    let written = File::create(beside).and_then(|mut file| {
+    // A name that nobody can guess, and that must be new: a link put there beforehand would lead somewhere else.
+    let written = new_beside(path).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.sync_all()
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
     });
-    written.and_then(|()| fs::rename(beside, path)).map_err(|error| {
-        // If the half-written file cannot be removed either, `error` says enough.
-        fs::remove_file(beside).ok();
-        FileError::on("write", path)(error)
-    })
+    written.map(drop).map_err(FileError::on("write", path))
+}
+
+/// A new file in the folder of `path`, readable for those whom the umask allows. It is removed unless it is renamed.
+fn new_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 /// Whether `path` is there and neither a file, a folder nor a link.
@@ -51,6 +63,20 @@ mod tests {
         write(&path, "new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_link_leads_the_text_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, stranger] = ["page.html", "stranger"].map(|name| folder.path().join(name));
+        fs::write(&stranger, "untouched").unwrap();
+        for name in ["page.html", "page.html.partial"] {
+            std::os::unix::fs::symlink(&stranger, folder.path().join(name)).unwrap();
+        }
+        write(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&stranger).unwrap(), "untouched");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     }
 
     #[test]

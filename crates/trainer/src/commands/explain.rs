@@ -17,7 +17,9 @@ use xception::Xception;
 
 use super::print;
 use crate::commands::{Error, Refusal};
+use crate::console::escape;
 use crate::file_error::FileError;
+use crate::network;
 use crate::network::images::{self, Prepared};
 use crate::network::model_file::Loaded;
 use crate::precision::Precision;
@@ -72,6 +74,9 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
         let device = loaded.model.device();
         let image = prepared.image.to_device(device);
         let Explained { class, probability, map } = explain(&loaded.model, &image, asked)?;
+        if !probability.is_finite() {
+            return Err(network::Error::NoAnswer.into());
+        }
         let side = prepared.side;
         let drawn = overlay(&prepared, &map);
         let (drawn, side) = enlarged(&drawn, side);
@@ -88,8 +93,8 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     for document in &documents {
         print(&format!(
             "{}: {} ({:.2} %), drawn in {}",
-            document["input"].as_str().unwrap_or("?"),
-            document["label"].as_str().unwrap_or("?"),
+            escape::name(document["input"].as_str().unwrap_or("?")),
+            escape::name(document["label"].as_str().unwrap_or("?")),
             document["probability"].as_f64().unwrap_or(0.0) * 100.0,
             document["image"].as_str().unwrap_or("?")
         ))?;

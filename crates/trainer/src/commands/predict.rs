@@ -13,6 +13,8 @@ use xception::weights;
 use super::{output, print};
 use crate::commands::refusal::ImagesProblem;
 use crate::commands::{Error, Refusal};
+use crate::console::escape;
+use crate::network;
 use crate::network::forward::{Forward, Views};
 use crate::network::images;
 use crate::network::model_file::Loaded;
@@ -71,6 +73,9 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
             .map(|batch| forward.logits(batch, Views::One))
             .collect::<Result<_, _>>()?;
         let logits = Tensor::cat(&logits, 0);
+        if logits.isfinite().all().int64_value(&[]) == 0 {
+            return Err(network::Error::NoAnswer.into());
+        }
         for (row, name) in (0..).zip(names) {
             documents.push(best(
                 &logits.get(row),
@@ -136,9 +141,10 @@ fn for_people(document: &Value) -> String {
         format!(
             "  {:6.2} %  {}",
             entry["probability"].as_f64().unwrap_or(0.0) * 100.0,
-            entry["label"].as_str().unwrap_or("?")
+            escape::name(entry["label"].as_str().unwrap_or("?"))
         )
     };
     let lines: Vec<String> = document["top"].as_array().into_iter().flatten().map(line).collect();
-    format!("{}\n{}", document["input"].as_str().unwrap_or("?"), lines.join("\n"))
+    let input = document["input"].as_str().unwrap_or("?");
+    format!("{}\n{}", escape::name(input), lines.join("\n"))
 }

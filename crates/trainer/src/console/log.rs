@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::console::escape;
 use crate::console::progress::{Audience, above_bars};
 use crate::console::terminal::{Colour, Stderr};
 use crate::console::verbosity::Verbosity;
@@ -172,7 +173,8 @@ where
         } else {
             writer.write_str(word)?;
         }
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut text = String::new();
+        context.format_fields(Writer::new(&mut text), event)?;
+        writeln!(writer, "{}", escape::lines(&text))
     }
 }

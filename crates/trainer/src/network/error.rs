@@ -96,6 +96,19 @@ pub enum Error {
         /// The classes of the data.
         wanted: Vec<String>,
     },
+    /// Weights that are no numbers.
+    #[error("{} has numbers in {tensor} that are not finite: its answers would be none; take an earlier checkpoint", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The first such tensor.
+        tensor: String,
+    },
+    /// Logits that are no numbers.
+    #[error(
+        "the network's answer is not finite (NaN or infinite): the weights or the input hold numbers that are too large"
+    )]
+    NoAnswer,
     /// An image that cannot be read.
     #[error(transparent)]
     Image(#[from] datasets::Error),
@@ -123,7 +136,10 @@ impl Error {
             | Error::UnfitPreset { .. }
             | Error::OtherNetwork { .. }
             | Error::OtherHead { .. } => ExitCode::Usage,
-            Error::NoWeights { .. } | Error::Image(_) => ExitCode::Data,
+            Error::NoWeights { .. }
+            | Error::NotFinite { .. }
+            | Error::NoAnswer
+            | Error::Image(_) => ExitCode::Data,
             Error::Model(error) => ExitCode::of_model(error),
             Error::Recipe(error) => error.exit_code(),
             Error::File(error) => error.exit_code(),

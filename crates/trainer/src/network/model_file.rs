@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tch::{Device, nn::VarStore};
+use tch::{Device, Tensor, nn::VarStore};
 use xception::weights::{self, Description, Tensors};
 use xception::{ModelSpec, Preset, Xception};
 
@@ -26,6 +26,7 @@ impl WeightsFile {
     pub(crate) fn read(weights: &str, preset: Option<Preset>) -> Result<Self, Error> {
         let path = find(weights)?;
         let (tensors, metadata) = weights::read(&path)?;
+        refuse_non_finite(&path, &tensors)?;
         if let Some(description) = Description::from_metadata(&path, &metadata)? {
             return Ok(Self { tensors, description, path });
         }
@@ -72,6 +73,17 @@ impl Loaded {
         )?;
         weights::load(&store, &tensors)?;
         Ok(Self { _store: store, model, description, path })
+    }
+}
+
+/// Refuses weights with which every answer is no number.
+fn refuse_non_finite(path: &Path, tensors: &Tensors) -> Result<(), Error> {
+    let is_finite = |tensor: &Tensor| {
+        !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
+    };
+    match tensors.iter().find(|(_, tensor)| !is_finite(tensor)) {
+        Some((name, _)) => Err(Error::NotFinite { path: path.to_path_buf(), tensor: name.clone() }),
+        None => Ok(()),
     }
 }
 
@@ -147,5 +159,32 @@ pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
         mean: preprocessing.mean,
         std: preprocessing.std,
         data: "unknown".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    #[test]
+    fn weights_that_are_no_numbers_are_refused_by_name() {
+        let ones = || Tensor::ones([3], (Kind::Float, Device::Cpu));
+        let counter = Tensor::from_slice(&[1_i64]);
+        let file = Path::new("w.safetensors");
+        for wrong in [f64::NAN, f64::INFINITY] {
+            let mut spoilt = ones();
+            drop(spoilt.get(1).fill_(wrong));
+            let mut tensors =
+                Tensors::from([("a".to_string(), ones()), ("n".to_string(), counter.copy())]);
+            refuse_non_finite(file, &tensors).unwrap();
+            tensors.insert("b.weight".to_string(), std::mem::replace(&mut spoilt, ones()));
+            let error = refuse_non_finite(file, &tensors).unwrap_err();
+            assert!(
+                error.to_string().starts_with("w.safetensors has numbers in b.weight"),
+                "{error}"
+            );
+        }
     }
 }

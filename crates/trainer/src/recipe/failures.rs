@@ -23,7 +23,8 @@ pub struct CheckpointRecipe {
 #[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum NonFinite {
     /// The run ends before the update.
-    Stop,
+    // A variant with no field would pass over keys that it does not have.
+    Stop {},
     /// The batch is skipped.
     Skip {
         /// Times in a run; the next one ends it.

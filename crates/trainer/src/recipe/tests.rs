@@ -156,6 +156,7 @@ fn slips_are_named() {
     );
     refused(&["epochs=99999999999999999999"], "99999999999999999999 is out of range: whole");
     refused(&["batch_size=1e3"], "expected a whole number of 0 or more");
+    refused(&["non_finite={ action = 'stop', nope = 1 }"], "unknown field `nope`");
     refused(&["epochs"], "--set epochs: expected KEY=VALUE");
     refused(&["=3"], "the key is empty");
     refused(&["epochs.first=3"], "'epochs' is a value, it has nothing inside");

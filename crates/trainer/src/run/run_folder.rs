@@ -1,7 +1,7 @@
 //! The folder of a run: how it was made, what was measured, and the weights.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,6 +75,10 @@ impl RunFolder {
 
     fn locked(path: PathBuf, patience: Duration) -> Result<Self, Error> {
         let place = path.join(LOCK);
+        if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
+            let reason = io::Error::new(io::ErrorKind::InvalidInput, "it is a link");
+            return Err(FileError::on("lock", &place)(reason).into());
+        }
         let mut lock = OpenOptions::new()
             .create(true)
             .read(true)

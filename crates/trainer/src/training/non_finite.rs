@@ -35,7 +35,7 @@ impl NonFinitePolicy {
     pub(super) fn new(action: NonFinite, store: &VarStore) -> Self {
         let statistics = match action {
             NonFinite::Skip { .. } => statistics(store),
-            NonFinite::Stop | NonFinite::RollBack { .. } => Vec::new(),
+            NonFinite::Stop {} | NonFinite::RollBack { .. } => Vec::new(),
         };
         Self { action, statistics }
     }
@@ -56,7 +56,7 @@ impl NonFinitePolicy {
     /// The recovery of the run at `state`; `None` if it stops.
     fn recovery(&self, state: &State) -> Option<Recovery> {
         match self.action {
-            NonFinite::Stop => None,
+            NonFinite::Stop {} => None,
             NonFinite::Skip { limit } => {
                 ((state.skipped.len() as u64) < limit).then_some(Recovery::Skip)
             }

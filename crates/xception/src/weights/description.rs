@@ -88,15 +88,21 @@ impl Description {
         Ok(Some(Self {
             spec,
             class_names,
-            input: reader.positive("input")?,
+            input: reader.side()?,
             crop_fraction: reader.crop_fraction()?,
             interpolation: reader.json_if_there("interpolation")?.unwrap_or_default(),
-            mean: reader.json("mean")?,
-            std: reader.json("std")?,
+            mean: reader.colours("mean", f64::MIN, "finite numbers of fp32")?,
+            std: reader.colours("std", SMALLEST_STD, "above 0 and finite in fp32")?,
             data: reader.text("data")?.to_string(),
         }))
     }
 }
+
+/// The largest side of images that a file may ask for, in pixels.
+const LARGEST_SIDE: i64 = 8192;
+
+/// The smallest standard deviation: fp32's smallest normal number.
+const SMALLEST_STD: f64 = f32::MIN_POSITIVE as f64;
 
 /// Metadata, with the file's name for messages.
 struct Reader<'a> {
@@ -132,6 +138,26 @@ impl Reader<'_> {
         }
         let problem = format!("must be above 0.1 and at most 1, is {fraction}");
         Err(self.problem("crop_fraction", &problem))
+    }
+
+    /// The side of the images.
+    fn side(&self) -> Result<i64, Error> {
+        let side = self.positive("input")?;
+        if side > LARGEST_SIDE {
+            return Err(
+                self.problem("input", &format!("must be at most {LARGEST_SIDE}, is {side}"))
+            );
+        }
+        Ok(side)
+    }
+
+    /// Three numbers of at least `least` that fp32 holds.
+    fn colours(&self, key: &'static str, least: f64, accepted: &str) -> Result<[f64; 3], Error> {
+        let values: [f64; 3] = self.json(key)?;
+        if values.iter().all(|&value| value >= least && (value as f32).is_finite()) {
+            return Ok(values);
+        }
+        Err(self.problem(key, &format!("must be {accepted}, is {values:?}")))
     }
 
     fn positive(&self, key: &'static str) -> Result<i64, Error> {

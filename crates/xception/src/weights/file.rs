@@ -37,12 +37,22 @@ const KINDS: [(Dtype, Kind); 9] = [
 /// # Errors
 /// A file that cannot be read, is damaged, or holds no weights.
 pub fn read(path: &Path) -> Result<(Tensors, BTreeMap<String, String>), Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::File {
+    let bytes = regular_bytes(path).map_err(|source| Error::File {
         action: "read",
         path: path.to_path_buf(),
         source,
     })?;
     parse(path, &bytes)
+}
+
+/// The bytes of a regular file: a pipe would be waited for, and a device has no end.
+fn regular_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return std::fs::read(path);
+    }
+    let reason = "it is a device, a pipe or a socket, and no file";
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, reason))
 }
 
 fn kind(dtype: DType) -> Kind {
@@ -96,6 +106,19 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, Str
             *KINDS.iter().find(|(dtype, _)| *dtype == view.dtype()).ok_or_else(|| {
                 format(format!("tensor {name} has the unsupported type {:?}", view.dtype()))
             })?;
+        if name.chars().any(char::is_control) {
+            return Err(format(format!("the name of a tensor has control characters: {name:?}")));
+        }
+        // The format allows any size beside a 0, and libtorch multiplies them all.
+        let numbers = view.shape().iter().try_fold(1_i64, |numbers, &size| {
+            numbers.checked_mul(i64::try_from(size).ok()?.max(1))
+        });
+        if numbers.is_none() {
+            let shape = view.shape();
+            return Err(format(format!(
+                "tensor {name} has a shape that no memory holds: {shape:?}"
+            )));
+        }
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         tensors.insert(name.to_string(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
     }

@@ -156,6 +156,27 @@ fn headers_that_lie_are_refused() {
             ),
         ),
         (
+            "a size that overflows beside a 0",
+            made_of(
+                r#"{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}"#,
+                0,
+            ),
+        ),
+        (
+            "a size beyond libtorch's",
+            made_of(
+                r#"{"a":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]}}"#,
+                0,
+            ),
+        ),
+        (
+            "a name that forges a line",
+            made_of(
+                r#"{"a\nwarning: all is well":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+                4,
+            ),
+        ),
+        (
             "a kind that does not exist",
             made_of(r#"{"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}}"#, 8),
         ),
@@ -163,7 +184,8 @@ fn headers_that_lie_are_refused() {
         let error = parse(path, &bytes).err().unwrap_or_else(|| panic!("{lie} is believed"));
         let error = error.to_string();
         assert!(
-            error.starts_with("w.safetensors is not a valid safetensors file: "),
+            error.starts_with("w.safetensors is not a valid safetensors file: ")
+                && !error.contains(char::is_control),
             "{lie}: {error}"
         );
     }
@@ -189,6 +211,12 @@ fn metadata_that_lies_is_named() {
     check("classes", Some("9"), "metadata 'class_names' has 10 names for 9 classes");
     check("classes", Some("many"), "metadata 'classes' cannot be read");
     check("input", Some("-3"), "metadata 'input' must be at least 1, is -3");
+    check("input", Some("1000000"), "metadata 'input' must be at most 8192, is 1000000");
+    check("input", Some("9223372036854775807"), "metadata 'input' must be at most 8192");
+    check("mean", Some("[1e308, 0, 0]"), "metadata 'mean' must be finite numbers of fp32");
+    check("std", Some("[0, 0, 0]"), "metadata 'std' must be above 0 and finite in fp32");
+    check("std", Some("[1, -1, 1]"), "metadata 'std' must be above 0");
+    check("std", Some("[1, 1e-300, 1]"), "metadata 'std' must be above 0");
     check("scale", Some("{\"width\": 1, \"depth\": 2}"), "unknown field `depth`");
     check("preset", Some("resnet"), "unknown preset 'resnet'");
     assert_eq!(
@@ -207,4 +235,14 @@ fn a_folder_that_is_not_there_is_named() {
     );
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("cannot write /nowhere/at/all.safetensors"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn devices_are_neither_read_nor_replaced() {
+    let null = std::path::Path::new("/dev/null");
+    let error = read(null).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read /dev/null"), "{error}");
+    write(null, &Tensors::new(), &Default::default()).unwrap();
+    assert!(!std::fs::metadata(null).unwrap().is_file());
 }
