@@ -1,10 +1,11 @@
 //! From a folder on disk to a set in memory.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Cifar, SIDE};
+use crate::regular_file;
 use crate::{Error, Images, Split};
 
 impl Cifar {

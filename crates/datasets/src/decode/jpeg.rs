@@ -1,19 +1,19 @@
-//! Whether a JPEG has all its pixels. The decoder fills what is missing with grey and says nothing.
+//! Whether a JPEG has all its pixels. The decoder makes up what is missing and says nothing.
 //!
-//! Where data end too early, the decoder reads what follows them. So two decodings with different bytes after the data are
-//! equal for a whole image, and differ for a part of one. This is tried only where something speaks for a part: no end
-//! marker, or a corner of one colour.
+//! Where data end too early, the decoder reads what follows them, and else zeros. So a whole image comes out the same with
+//! other bytes after its data, and a part of one does not. This is tried only where something speaks for a part: no end
+//! marker, or a last row that repeats itself, as it does where the decoder reads zeros.
 
 use super::{DecodeError, rgb8};
 
-/// Rows and columns of the corner that the last pixels of an image are in.
-const CORNER: usize = 8;
-/// Bytes that are tried after the data: none begins a marker, and the codes in them differ.
-const AFTER: [u8; 2] = [0b0101_0101, 0b1001_0010];
-/// As many bytes are tried as may be missing at most, in relation to those that are there.
+/// The most columns of pixels that are coded together.
+const UNIT: usize = 16;
+/// The byte that is tried after the data: it begins no marker.
+const AFTER: u8 = 0b1001_0010;
+/// The most bytes that are tried. Any that is read shows that some are missing.
 const MOST_AFTER: usize = 1 << 16;
 
-/// What a JPEG says of itself.
+/// The claims of a JPEG about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claimed {
     /// The end of the last scan's data.
@@ -33,9 +33,8 @@ impl Claimed {
         }
         let cut_off = || DecodeError("it is cut off in its header".to_string());
         let (mut at, mut blocks, mut data, mut end) = (2, 0_u64, 0_u64, None);
-        loop {
-            // Whatever lies between two segments is skipped, and so are fill bytes.
-            let Some(marker) = next_marker(bytes, at) else { break };
+        // Whatever lies between two segments is skipped, and so are fill bytes.
+        while let Some(marker) = next_marker(bytes, at) {
             let code = bytes[marker + 1];
             at = marker + 2;
             match code {
@@ -69,26 +68,25 @@ impl Claimed {
         Ok(Some(Self { end, ends }))
     }
 
-    /// Whether something speaks for a part: no end marker, or a last corner of `pixels`, rows of `width`, of one colour.
+    /// Whether something speaks for a part: no end marker, or `pixels`, rows of `width`, whose last row repeats itself. Narrow
+    /// images have too few units to tell, and are tried in no time.
     pub(super) fn is_doubtful(&self, pixels: &[[u8; 3]], width: usize) -> bool {
-        let Some(last) = pixels.last().filter(|_| self.ends) else { return true };
-        let side = CORNER.min(width.max(1));
-        let mut rows = pixels.chunks_exact(width.max(1)).rev().take(CORNER);
-        rows.all(|row| row[row.len() - side..].iter().all(|pixel| pixel == last))
+        if !self.ends || width < 5 * UNIT {
+            return true;
+        }
+        let row = &pixels[pixels.len() - width..];
+        // Whole units, away from the edge of the image.
+        let end = (width / UNIT - 1) * UNIT;
+        row[end - UNIT..end] == row[end - 2 * UNIT..end - UNIT]
     }
 
-    /// Whether what follows the data of `bytes` changes nothing in `pixels`.
+    /// Whether `bytes` come out as the same `pixels` with other bytes after their data.
     pub(super) fn is_whole(&self, bytes: &[u8], pixels: &[u8]) -> bool {
-        let missing = pixels.len().clamp(CORNER, MOST_AFTER);
-        let decoded = AFTER.map(|after| {
-            let mut longer = bytes[..self.end].to_vec();
-            longer.resize(self.end + missing, after);
-            longer.extend([0xff, 0xd9]);
-            let mut pixels = Vec::new();
-            rgb8(&longer, &mut pixels).map(|_| pixels)
-        });
-        let [Ok(one), Ok(other)] = decoded else { return false };
-        one == other
+        let mut longer = bytes[..self.end].to_vec();
+        longer.resize(self.end + pixels.len().clamp(UNIT, MOST_AFTER), AFTER);
+        longer.extend([0xff, 0xd9]);
+        let mut others = Vec::new();
+        rgb8(&longer, &mut others).is_ok() && others == pixels
     }
 }
 
@@ -118,7 +116,6 @@ mod tests {
     use image::{ExtendedColorType, RgbImage};
 
     use super::super::decode;
-    use super::*;
     use crate::source::Decoded;
 
     /// A JPEG of `side` by `side` pixels, each by `colour`.
@@ -157,8 +154,10 @@ mod tests {
 
     #[test]
     fn one_colour_is_a_whole_image() {
-        for colour in [[255; 3], [0; 3], [128; 3], [10, 200, 30]] {
-            assert_eq!(refusal(&jpeg(64, |_, _| colour)), None, "{colour:?}");
+        for side in [1, 9, 32, 200] {
+            for colour in [[255; 3], [0; 3], [128; 3], [10, 200, 30]] {
+                assert_eq!(refusal(&jpeg(side, |_, _| colour)), None, "{colour:?}");
+            }
         }
     }
 

@@ -115,7 +115,7 @@ impl RunFolder {
                 runs.join(if number == 1 { name.to_string() } else { format!("{name}-{number}") });
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(path),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(FileError::on("create", &path)(error).into()),
             }
         }

@@ -244,5 +244,5 @@ fn devices_are_neither_read_nor_replaced() {
     let error = read(null).unwrap_err();
     assert!(error.to_string().starts_with("cannot read /dev/null"), "{error}");
     write(null, &Tensors::new(), &Default::default()).unwrap();
-    assert!(!std::fs::metadata(null).unwrap().is_file());
+    assert!(!fs::metadata(null).unwrap().is_file());
 }

@@ -27,8 +27,7 @@ fn check_values(recipe: &Recipe) -> Result<(), String> {
             recipe.precision.name()
         ));
     }
-    if recipe.non_finite != NonFinite::Stop {}
-    {
+    if !matches!(recipe.non_finite, NonFinite::Stop {}) {
         return Err("ends at a loss that is not finite: --set 'non_finite={ action = \"stop\" }'"
             .to_string());
     }
