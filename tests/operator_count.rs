@@ -14,6 +14,19 @@ enum Casts {
     Together,
 }
 
+/// Operators that launch no kernel: they make views, or memory without content.
+const NO_KERNEL: [&str; 9] = [
+    "aten::detach",
+    "aten::empty",
+    "aten::empty_like",
+    "aten::expand",
+    "aten::new_empty_strided",
+    "aten::resolve_conj",
+    "aten::resolve_neg",
+    "aten::t",
+    "aten::unsqueeze",
+];
+
 /// The operators of a step of the CIFAR-10 notebook's network, without its update.
 fn step(casts: Casts) -> OperatorCalls {
     let store = VarStore::new(Device::Cpu);
@@ -29,11 +42,14 @@ fn step(casts: Casts) -> OperatorCalls {
     count_operators(work).unwrap().1
 }
 
-/// 74 convolutions: that many kernels were cast, and that many gradients cast back.
+/// 74 convolutions: that many kernels were cast, and that many gradients cast back, where two operators do it now.
 #[test]
 fn weights_that_are_cast_together_save_two_operators_a_convolution() {
-    let (before, after) = (step(Casts::OneByOne), step(Casts::Together));
-    let [total_before, total_after] = [&before, &after].map(|calls| calls.values().sum::<u64>());
-    assert!(total_before - total_after >= 140, "{before:#?} {after:#?}");
-    assert!(total_after < 1000, "{total_after}: {after:#?}");
+    let [before, after] = [Casts::OneByOne, Casts::Together].map(|casts| {
+        let mut calls = step(casts);
+        calls.retain(|name, _| !NO_KERNEL.contains(&name.as_str()));
+        (calls.values().sum::<u64>(), calls)
+    });
+    assert_eq!(before.0 - after.0, 2 * 74 - 2, "{:#?} {:#?}", before.1, after.1);
+    assert_eq!(after.1["aten::_foreach_copy_"], 2);
 }
