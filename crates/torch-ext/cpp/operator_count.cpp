@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "guarded.h"
@@ -27,7 +28,9 @@ struct Outside : at::ObserverContext {
 };
 
 std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& called) {
-  if (called.scope() == at::RecordScope::BACKWARD_FUNCTION) {
+  // The engine of the backward pass records its own work as an operator, too.
+  const bool is_engine = std::string_view(called.name()).substr(0, 10) == "autograd::";
+  if (is_engine || called.scope() == at::RecordScope::BACKWARD_FUNCTION) {
     return std::make_unique<Outside>(std::exchange(depth, 0));
   }
   if (depth++ == 0) {
