@@ -10,8 +10,11 @@ fn kernels_are_plain_loops() {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = crate_folder.join("tests/kernels_on_cpu");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels_on_cpu");
-    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
-    let compiled = Command::new(&compiler)
+    // With a wrapper it is several words, such as `ccache c++`, as for the build script.
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_string());
+    let mut words = compiler.split_whitespace();
+    let compiled = Command::new(words.next().unwrap_or("c++"))
+        .args(words)
         .args(["-std=c++20", "-O1", "-pthread", "-I"])
         .arg(&sources)
         .arg(sources.join("check.cpp"))
