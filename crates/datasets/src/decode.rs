@@ -5,7 +5,8 @@ mod jpeg;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::Error;
 use crate::regular_file;
@@ -70,21 +71,22 @@ fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], DecodeError> 
         return Err(DecodeError("it is empty".to_string()));
     }
     let claimed = jpeg::Claimed::of(bytes)?;
-    let [height, width] = rgb8(bytes, &mut room.pixels)?;
-    if let Some(claimed) = claimed {
-        let (pixels, _) = room.pixels.as_chunks::<3>();
-        if claimed.is_doubtful(pixels, width) && !claimed.is_whole(bytes, &room.pixels) {
-            return Err(DecodeError("it is cut off: a part of its pixels is missing".to_string()));
-        }
+    let (image, orientation) = rgb8(bytes)?;
+    if let Some(claimed) = claimed
+        && claimed.is_doubtful(&image)
+        && !claimed.is_whole(bytes, &image)
+    {
+        return Err(DecodeError("it is cut off: a part of its pixels is missing".to_string()));
     }
-    if height == 0 || width == 0 {
-        return Err(DecodeError("it has no pixels".to_string()));
-    }
-    Ok([height, width])
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    let size = [image.height() as usize, image.width() as usize];
+    room.pixels = image.into_rgb8().into_raw();
+    if size.contains(&0) { Err(DecodeError("it has no pixels".to_string())) } else { Ok(size) }
 }
 
-/// Decodes `bytes` to 8-bit RGB in `pixels`. Returns height and width.
-fn rgb8(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<[usize; 2], DecodeError> {
+/// Decodes `bytes` to 8-bit RGB, before it is turned as the file states.
+fn rgb8(bytes: &[u8]) -> Result<(RgbImage, Orientation), DecodeError> {
     let mut reader =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DecodeError::new)?;
     let mut limits = Limits::default();
@@ -99,12 +101,8 @@ fn rgb8(bytes: &[u8], pixels: &mut Vec<u8>) -> Result<[usize; 2], DecodeError> {
         return Err(DecodeError(reason));
     }
     let orientation = decoder.orientation().map_err(DecodeError::new)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(DecodeError::new)?;
-    image.apply_orientation(orientation);
-    let image = image.into_rgb8();
-    let size = [image.height() as usize, image.width() as usize];
-    *pixels = image.into_raw();
-    Ok(size)
+    let image = DynamicImage::from_decoder(decoder).map_err(DecodeError::new)?;
+    Ok((image.into_rgb8(), orientation))
 }
 
 impl Decoded {

@@ -4,6 +4,8 @@
 //! other bytes after its data, and a part of one does not. This is tried only where something speaks for a part: no end
 //! marker, or a last row that repeats itself, as it does where the decoder reads zeros.
 
+use image::RgbImage;
+
 use super::{DecodeError, rgb8};
 
 /// The most columns of pixels that are coded together.
@@ -68,25 +70,26 @@ impl Claimed {
         Ok(Some(Self { end, ends }))
     }
 
-    /// Whether something speaks for a part: no end marker, or `pixels`, rows of `width`, whose last row repeats itself. Narrow
-    /// images have too few units to tell, and are tried in no time.
-    pub(super) fn is_doubtful(&self, pixels: &[[u8; 3]], width: usize) -> bool {
+    /// Whether something speaks for a part: no end marker, or an `image` whose last row repeats itself. Narrow images have
+    /// too few units to tell, and are tried in no time.
+    pub(super) fn is_doubtful(&self, image: &RgbImage) -> bool {
+        let width = image.width() as usize;
         if !self.ends || width < 5 * UNIT {
             return true;
         }
-        let row = &pixels[pixels.len() - width..];
+        let (pixels, _) = image.as_raw().as_chunks::<3>();
+        let Some(row) = pixels.rchunks_exact(width).next() else { return true };
         // Whole units, away from the edge of the image.
         let end = (width / UNIT - 1) * UNIT;
         row[end - UNIT..end] == row[end - 2 * UNIT..end - UNIT]
     }
 
-    /// Whether `bytes` come out as the same `pixels` with other bytes after their data.
-    pub(super) fn is_whole(&self, bytes: &[u8], pixels: &[u8]) -> bool {
+    /// Whether `bytes` come out as the same `image` with other bytes after their data.
+    pub(super) fn is_whole(&self, bytes: &[u8], image: &RgbImage) -> bool {
         let mut longer = bytes[..self.end].to_vec();
-        longer.resize(self.end + pixels.len().clamp(UNIT, MOST_AFTER), AFTER);
+        longer.resize(self.end + image.as_raw().len().clamp(UNIT, MOST_AFTER), AFTER);
         longer.extend([0xff, 0xd9]);
-        let mut others = Vec::new();
-        rgb8(&longer, &mut others).is_ok() && others == pixels
+        rgb8(&longer).is_ok_and(|(other, _)| other == *image)
     }
 }
 
@@ -118,18 +121,18 @@ mod tests {
     use super::super::decode;
     use crate::source::Decoded;
 
-    /// A JPEG of `side` by `side` pixels, each by `colour`.
-    fn jpeg(side: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
-        let image = RgbImage::from_fn(side, side, |x, y| image::Rgb(colour(x, y)));
+    /// A JPEG whose pixels have `colour`.
+    fn jpeg(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+        let image = RgbImage::from_fn(width, height, |x, y| image::Rgb(colour(x, y)));
         let mut bytes = Cursor::new(Vec::new());
         JpegEncoder::new_with_quality(&mut bytes, 90)
-            .encode(image.as_raw(), side, side, ExtendedColorType::Rgb8)
+            .encode(image.as_raw(), width, height, ExtendedColorType::Rgb8)
             .unwrap();
         bytes.into_inner()
     }
 
     fn textured() -> Vec<u8> {
-        jpeg(100, |x, y| [(x * 37 % 251) as u8, (y * 53 % 241) as u8, (x * y % 239) as u8])
+        jpeg(100, 100, |x, y| [(x * 37 % 251) as u8, (y * 53 % 241) as u8, (x * y % 239) as u8])
     }
 
     fn refusal(bytes: &[u8]) -> Option<String> {
@@ -156,20 +159,36 @@ mod tests {
     fn one_colour_is_a_whole_image() {
         for side in [1, 9, 32, 200] {
             for colour in [[255; 3], [0; 3], [128; 3], [10, 200, 30]] {
-                assert_eq!(refusal(&jpeg(side, |_, _| colour)), None, "{colour:?}");
+                assert_eq!(refusal(&jpeg(side, side, |_, _| colour)), None, "{colour:?}");
             }
         }
     }
 
-    /// The height is in the frame's header; here it is doubled.
+    /// `bytes` with rows doubled in the frame's header.
+    fn doubled(mut bytes: Vec<u8>, rows: u16) -> Vec<u8> {
+        let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        bytes[frame + 5..frame + 7].copy_from_slice(&(2 * rows).to_be_bytes());
+        bytes
+    }
+
     #[test]
     fn a_header_that_claims_more_rows_is_not_believed() {
-        let mut bytes = textured();
-        let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
-        bytes[frame + 5..frame + 7].copy_from_slice(&200_u16.to_be_bytes());
-        assert!(refusal(&bytes).unwrap().contains("cut off"));
-        bytes[frame + 5..frame + 7].copy_from_slice(&19_000_u16.to_be_bytes());
-        bytes[frame + 7..frame + 9].copy_from_slice(&19_000_u16.to_be_bytes());
-        assert!(refusal(&bytes).unwrap().contains("claims more pixels than it can hold"));
+        assert!(refusal(&doubled(textured(), 100)).unwrap().contains("cut off"));
+        let mut bomb = doubled(textured(), 9_500);
+        let frame = bomb.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        bomb[frame + 7..frame + 9].copy_from_slice(&19_000_u16.to_be_bytes());
+        assert!(refusal(&bomb).unwrap().contains("claims more pixels than it can hold"));
+    }
+
+    /// The last row of the data is a column of the image that is turned.
+    #[test]
+    fn it_is_not_believed_either_where_the_image_is_turned() {
+        let turn = b"\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let turned = |bytes: &[u8]| [&bytes[..2], turn, &bytes[2..]].concat();
+        let mut room = Decoded::default();
+        let wide = jpeg(96, 48, |x, y| [(x * 37 % 251) as u8, (y * 53 % 241) as u8, 7]);
+        let image = decode(&turned(&wide), &mut room).unwrap();
+        assert_eq!((image.height, image.width), (96, 48));
+        assert!(refusal(&doubled(turned(&wide), 48)).unwrap().contains("cut off"));
     }
 }
