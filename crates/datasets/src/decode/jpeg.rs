@@ -2,7 +2,8 @@
 //!
 //! Where data end too early, the decoder reads what follows them, and else zeros. So a whole image comes out the same with
 //! other bytes after its data, and a part of one does not. This is tried only where something speaks for a part: no end
-//! marker, or a last row that repeats itself, as it does where the decoder reads zeros.
+//! marker, or a last row that repeats itself, as it does where the decoder reads zeros. A progressive image that is cut
+//! between two scans is taken for whole: it lacks no pixel, only sharpness.
 
 use image::RgbImage;
 
@@ -10,8 +11,10 @@ use super::{DecodeError, rgb8};
 
 /// The most columns of pixels that are coded together.
 const UNIT: usize = 16;
-/// The byte that is tried after the data: it begins no marker.
-const AFTER: u8 = 0b1001_0010;
+/// The bytes that are tried after the data; none begins a marker. Where the end marker is there, the decoder has read zeros
+/// already, and one other byte is enough for an image that may be large. Where it is not, a code that does not exist may
+/// end a decoding as the end of the file does, so that several are tried.
+const AFTER: [u8; 3] = [0b1001_0010, 0b0101_0101, 0];
 /// The most bytes that are tried. Any that is read shows that some are missing.
 const MOST_AFTER: usize = 1 << 16;
 
@@ -86,10 +89,13 @@ impl Claimed {
 
     /// Whether `bytes` come out as the same `image` with other bytes after their data.
     pub(super) fn is_whole(&self, bytes: &[u8], image: &RgbImage) -> bool {
-        let mut longer = bytes[..self.end].to_vec();
-        longer.resize(self.end + image.as_raw().len().clamp(UNIT, MOST_AFTER), AFTER);
-        longer.extend([0xff, 0xd9]);
-        rgb8(&longer).is_ok_and(|(other, _)| other == *image)
+        let tried = if self.ends { &AFTER[..1] } else { &AFTER[..] };
+        tried.iter().all(|&after| {
+            let mut longer = bytes[..self.end].to_vec();
+            longer.resize(self.end + image.as_raw().len().clamp(UNIT, MOST_AFTER), after);
+            longer.extend([0xff, 0xd9]);
+            rgb8(&longer).is_ok_and(|(other, _)| other == *image)
+        })
     }
 }
 
@@ -108,7 +114,8 @@ fn end_of_data(bytes: &[u8], mut at: usize) -> usize {
         }
         at = marker + 2;
     }
-    bytes.len()
+    // The first byte of a marker whose second is missing.
+    bytes.len() - usize::from(bytes.ends_with(&[0xff]))
 }
 
 #[cfg(test)]
@@ -145,6 +152,17 @@ mod tests {
         for percent in (1..99).step_by(7) {
             let cut = &bytes[..bytes.len() * percent / 100];
             assert!(refusal(cut).is_some(), "{percent} % of it");
+        }
+    }
+
+    /// A code that does not exist ends a decoding as the end of the file does.
+    #[test]
+    fn one_colour_that_is_cut_is_refused() {
+        let bytes = jpeg(200, 200, |_, _| [255; 3]);
+        let data = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
+        for percent in [10, 50, 90] {
+            let cut = data + (bytes.len() - data) * percent / 100;
+            assert!(refusal(&bytes[..cut]).is_some(), "{percent} % of its data");
         }
     }
 
