@@ -17,6 +17,9 @@ pub(crate) struct Transform {
     width: usize,
 }
 
+/// The parts of an image that are 0 after normalisation: of cutout and of erasing.
+pub(crate) type Blanks = [Option<Rectangle>; 2];
+
 /// The buffers for one image, reused for the next.
 #[derive(Default)]
 pub(crate) struct Room {
@@ -63,14 +66,14 @@ impl Transform {
     }
 
     /// Draws the changes of `image` and writes its bytes to `output` as they are before normalisation, `[height, width]`.
-    /// [`Transform::blanks`] are still to be set to 0 after it.
+    /// Returns the parts that are 0 after it: of cutout and of erasing.
     pub(crate) fn bytes(
         &self,
         counter: Counter,
         image: ImageRef,
         output: &mut [[u8; 3]],
         room: &mut Room,
-    ) {
+    ) -> Blanks {
         let draw = self.draw(counter);
         let Room { window, between, canvas } = room;
         let image = self.framed(counter, image, window, between);
@@ -80,11 +83,13 @@ impl Transform {
             self.recolour(counter, image, draw, canvas);
             output.copy_from_slice(&canvas.pixels);
         }
+        self.blanks(counter, draw)
     }
 
     /// Draws the changes of an image and writes the row of the image that each row of the result is, and the column that
-    /// each column is, to `output`; -1 is black padding. For images that [`Transform::only_moves`] pixels of.
-    pub(crate) fn places(&self, counter: Counter, output: &mut [i32]) {
+    /// each column is, to `output`; -1 is black padding. For images that [`Transform::only_moves`] pixels of. Returns the
+    /// parts that are 0 after normalisation.
+    pub(crate) fn places(&self, counter: Counter, output: &mut [i32]) -> Blanks {
         let draw = self.draw(counter);
         let rows = self.sources(0, self.height, draw).into_iter();
         let sources = rows.chain(self.sources(1, self.width, draw));
@@ -92,22 +97,22 @@ impl Transform {
             // The sides of an image in memory fit.
             *output = source.map_or(-1, |source| source as i32);
         }
+        self.blanks(counter, draw)
     }
 
-    /// Draws the parts of an image that are 0 after normalisation: of cutout and of erasing.
-    pub(crate) fn blanks(&self, counter: Counter) -> [Option<Rectangle>; 2] {
+    fn blanks(&self, counter: Counter, draw: Draw) -> Blanks {
         let erasing = self.augmentation.erasing.and_then(|erasing| {
             erasing.draw(&mut counter.stream(Purpose::Erasing), self.height, self.width)
         });
-        [self.cutout(self.draw(counter)), erasing]
+        [self.cutout(draw), erasing]
     }
 
-    /// Whether [`Transform::blanks`] may be set to 0.
+    /// Whether there may be parts that are 0.
     pub(crate) fn blanks_any(&self) -> bool {
         self.augmentation.cutout.is_some() || self.augmentation.erasing.is_some()
     }
 
-    /// Whether the result follows from [`Transform::bytes`] and [`Transform::blanks`].
+    /// Whether the result follows from [`Transform::bytes`].
     pub(crate) fn ends_on_bytes(&self) -> bool {
         let Augmentation { erasing, mix, .. } = self.augmentation;
         mix.is_none() && erasing.is_none_or(|erasing| erasing.value == ErasingValue::Mean)

@@ -70,22 +70,22 @@ impl Unfinished {
     ) -> Result<(), Error> {
         // The loader refuses sets of more than 2³² images.
         let index = counter.index as usize;
-        match self.form {
+        let blanks = match self.form {
             Form::Places => {
                 let stride = self.stride();
                 let output = &mut self.places[place * stride..][..stride];
                 // A set in memory has no more images than bytes, of which the device holds fewer than 2³¹.
                 output[0] = index as i32;
-                transform.places(counter, &mut output[1..]);
+                transform.places(counter, &mut output[1..])
             }
             _ => {
                 let area = self.area();
                 let image = images.image(index, room.1)?;
-                transform.bytes(counter, image, &mut self.pixels[place * area..][..area], room.0);
+                transform.bytes(counter, image, &mut self.pixels[place * area..][..area], room.0)
             }
-        }
+        };
         if transform.blanks_any() {
-            self.blanks.extend(transform.blanks(counter).into_iter().flat_map(corners));
+            self.blanks.extend(blanks.into_iter().flat_map(corners));
         }
         Ok(())
     }
@@ -103,6 +103,11 @@ impl Unfinished {
         let blanks = (!self.blanks.is_empty())
             .then(|| tensor(&self.blanks).view([n, BLANKS as i64, CORNERS as i64]));
         Finished { images: written, blanks }
+    }
+
+    /// Whether the images are places in a set.
+    pub(super) fn are_places(&self) -> bool {
+        self.form == Form::Places
     }
 
     fn area(&self) -> usize {

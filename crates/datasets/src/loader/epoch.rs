@@ -33,7 +33,7 @@ pub(super) struct Epoch {
     /// `[n, height, width]` of RGB; kept from batch to batch to save allocations.
     pixels: Vec<[f32; 3]>,
     /// In place of `pixels`, images that the network's device finishes.
-    unfinished: Option<(Unfinished, Form, Finisher)>,
+    unfinished: Option<(Unfinished, Finisher)>,
     room: Room,
     decoded: Decoded,
 }
@@ -69,7 +69,7 @@ impl Epoch {
         let Loader { images, size, transform, config, finisher } = loader;
         let form = if side.is_some() { Form::Normalized } else { loader.form() };
         let finisher = finisher.clone().filter(|_| form != Form::Normalized);
-        let unfinished = finisher.map(|finisher| (Unfinished::new(form, *size), form, finisher));
+        let unfinished = finisher.map(|finisher| (Unfinished::new(form, *size), finisher));
         // The loader refuses sets of more than 2³² images.
         let count = images.len() as u32;
         let order = match config.order {
@@ -110,7 +110,7 @@ impl Epoch {
     fn write(&mut self, index: u32, place: usize, area: usize) -> Result<(), Error> {
         let counter =
             Counter { seed: self.config.seed, epoch: self.epoch, index: u64::from(index) };
-        if let Some((unfinished, ..)) = &mut self.unfinished {
+        if let Some((unfinished, _)) = &mut self.unfinished {
             let room = (&mut self.room, &mut self.decoded);
             return unfinished.write(counter, place, &*self.images, &self.transform, room);
         }
@@ -141,7 +141,7 @@ impl Iterator for Epoch {
         };
         let area = height * width;
         match &mut self.unfinished {
-            Some((unfinished, ..)) => unfinished.resize(requested.len()),
+            Some((unfinished, _)) => unfinished.resize(requested.len()),
             None => self.pixels.resize(requested.len() * area, [0.; 3]),
         }
         let LoaderConfig { seed, augmentation, broken, .. } = self.config;
@@ -160,9 +160,9 @@ impl Iterator for Epoch {
             mix.apply(&mut rng, &mut self.pixels, [height, width])
         });
         let (images, rest) = match &self.unfinished {
-            Some((unfinished, form, finisher)) => {
+            Some((unfinished, finisher)) => {
                 let Finished { images, blanks } = unfinished.finish(indices.len());
-                (images, Some(finisher.rest(*form == Form::Places, blanks)))
+                (images, Some(finisher.rest(unfinished.are_places(), blanks)))
             }
             None => {
                 let n = indices.len();
