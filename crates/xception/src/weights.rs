@@ -13,7 +13,7 @@ mod mismatch;
 pub use channels::adapt_input;
 pub use description::Description;
 pub use error::Error;
-pub use file::{Tensors, parse, read, serialize, write};
+pub use file::{Tensors, parse, read, serialize, write, write_whole};
 pub use mismatch::{Mismatch, Problem};
 
 use std::collections::BTreeMap;

@@ -169,7 +169,7 @@ pub fn write(
     tensors: &Tensors,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
-    write_atomically(path, &serialize(path, tensors, metadata)?).map_err(|source| Error::File {
+    write_whole(path, &serialize(path, tensors, metadata)?).map_err(|source| Error::File {
         action: "write",
         path: path.to_path_buf(),
         source,
@@ -246,11 +246,15 @@ fn open_beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Writes beside `path`, syncs, renames, and syncs the folder: after a crash the old file or the new one is there. What is
-/// there and is no regular file, such as a device or a pipe, is written to as it is.
+/// Writes `bytes` to `path`, whole or not at all: beside it, under a name that nobody can guess, which is synced, renamed, and
+/// its folder synced. After a crash the old file or the new one is there. What is there and is no regular file, such as a
+/// device or a pipe, is written to as it is; a link is replaced.
 ///
 /// Windows has no way to sync a folder; there the rename alone has to do.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+///
+/// # Errors
+/// The system's.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
