@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum Error {
     /// A file of another format.
-    #[error("is neither a PyTorch file (.pth) nor HDF5 (.h5)")]
+    #[error("is neither a PyTorch file (.pth) nor one of Keras (.keras, .h5)")]
     UnknownFormat,
     /// A pickle names a function that weights do not need. Python would call it.
     #[error(

@@ -1,214 +1,55 @@
-//! Keras's weights: HDF5, `.h5` of Keras 1 and 2 and `.weights.h5` of Keras 3.
-//!
-//! The old form has a group for each layer, and attributes list the layers and the order of their variables. The new
-//! form has groups `…/LAYER/vars` with variables called `0`, `1`, and so on. Both become `LAYER/0`, `LAYER/1`, …: the
-//! layer decides what a variable is.
+//! Keras's files: HDF5 with or without the network, and `.keras` archives, which hold both apart.
 
-use std::panic;
-use std::sync::{Arc, Mutex, PoisonError};
+mod hdf5;
 
-use hdf5_reader::error::Error as Hdf5Error;
-use hdf5_reader::group::Group;
-use hdf5_reader::storage::DynStorage;
-use hdf5_reader::{
-    ByteOrder, Dataset, Datatype, ExternalFileResolver, ExternalLinkResolver, Hdf5File, OpenOptions,
-};
+use crate::zip_archive::{Archive, entry};
+use crate::{Arrays, Contents, Dictionary, Error, KerasLayer};
 
-use crate::{Array, Arrays, DType, Error};
+/// The entry of a `.keras` archive that holds the weights.
+pub(crate) const WEIGHTS: &str = "model.weights.h5";
 
-/// The deepest nesting of groups: weights have four.
-const DEEPEST: usize = 16;
-/// The most groups and variables: a file may link to one again and again.
-const MOST_MEMBERS: usize = 100_000;
+/// The largest description of a network, in bytes.
+const LARGEST_CONFIG: u64 = 64 << 20;
 
-/// The arrays of a whole file.
+/// The content of an HDF5 file.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Contents, Error> {
+    hdf5::parse(bytes)
+}
+
+/// The content of an archive of `length` bytes whose weights are in the entry `weights`.
 ///
-/// The HDF5 reader is young, and fuzzing finds sizes that overflow in it. A panic of it means a damaged file.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
-    // The closure leaves nothing that is used afterwards.
-    let read = panic::catch_unwind(panic::AssertUnwindSafe(|| read(bytes)));
-    read.unwrap_or_else(|_| {
-        Err(Error::Damaged("the HDF5 reader cannot make sense of it".to_string()))
-    })
+/// The weights lie in groups that count the layers of each class; the names are in the description beside them.
+pub(crate) fn parse_archive(
+    archive: &mut Archive,
+    weights: &str,
+    length: usize,
+) -> Result<Contents, Error> {
+    let folder = weights.strip_suffix(WEIGHTS).unwrap_or("");
+    let missing = |name: &str| Error::Damaged(format!("its {name} is missing"));
+    let config = entry(archive, &format!("{folder}config.json"), LARGEST_CONFIG)?;
+    let network = KerasLayer::parse(&config.ok_or_else(|| missing("config.json"))?)?;
+    // An archive may be packed, but weights hardly shrink.
+    let most = (length as u64).saturating_mul(4);
+    let weights = entry(archive, weights, most)?.ok_or_else(|| missing(WEIGHTS))?;
+    let mut contents = parse(&weights)?;
+    for dictionary in &mut contents.dictionaries {
+        *dictionary = renamed(std::mem::take(dictionary), &network);
+    }
+    Ok(Contents { network: Some(network), ..contents })
 }
 
-fn read(bytes: &[u8]) -> Result<Arrays, Error> {
-    let outside = Arc::new(Outside::default());
-    let options = OpenOptions::default()
-        .with_external_link_resolver(outside.clone())
-        .with_external_file_resolver(outside.clone())
-        .with_max_chunk_bytes(bytes.len().max(1 << 20))
-        .with_max_read_bytes(bytes.len().saturating_mul(MOST_UNPACKED));
-    let read = Hdf5File::from_bytes_with_options(bytes, options)
-        .and_then(|file| file.root_group())
-        .map_err(damaged)
-        .and_then(|root| Reader { left: MOST_MEMBERS, bytes: 0, most: bytes.len() }.read(&root));
-    // This is the cause of any other error.
-    if let Some(name) = outside.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        return Err(Error::Outside(name));
-    }
-    let arrays = read?;
-    if arrays.is_empty() {
-        return Err(Error::Unsupported("it is HDF5 without weights".to_string()));
-    }
-    Ok(arrays)
-}
-
-/// The most bytes of numbers for each byte of the file: numbers may be compressed, but trained ones hardly shrink.
-const MOST_UNPACKED: usize = 16;
-
-/// The name of another file that was referred to, if any. None is opened.
-#[derive(Default)]
-struct Outside(Mutex<Option<String>>);
-
-impl Outside {
-    fn refuse(&self, name: &str) -> Hdf5Error {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_string());
-        Hdf5Error::InvalidData(format!("it refers to another file: {name}"))
-    }
-}
-
-impl ExternalLinkResolver for Outside {
-    fn resolve_external_link(&self, name: &str) -> Result<Option<Hdf5File>, Hdf5Error> {
-        Err(self.refuse(name))
-    }
-}
-
-impl ExternalFileResolver for Outside {
-    fn resolve_external_file(&self, name: &str) -> Result<Option<DynStorage>, Hdf5Error> {
-        Err(self.refuse(name))
-    }
-}
-
-struct Reader {
-    /// Groups and variables that may still be read.
-    left: usize,
-    /// Bytes of numbers that were read.
-    bytes: usize,
-    /// Bytes of the file.
-    most: usize,
-}
-
-impl Reader {
-    fn read(mut self, root: &Group) -> Result<Arrays, Error> {
-        let mut arrays = Arrays::new();
-        let whole = root.group("model_weights");
-        let weights = whole.as_ref().unwrap_or(root);
-        match weights.attribute("layer_names") {
-            Ok(layers) => {
-                for layer in layers.read_strings().map_err(damaged)? {
-                    self.old_layer(&weights.group(&layer).map_err(damaged)?, &layer, &mut arrays)?;
-                }
-            }
-            Err(_) => self.new_groups(root, "", 0, &mut arrays)?,
-        }
-        Ok(arrays)
-    }
-
-    /// A layer of the old form: its variables in the order of `weight_names`.
-    fn old_layer(&mut self, group: &Group, layer: &str, arrays: &mut Arrays) -> Result<(), Error> {
-        let Ok(names) = group.attribute("weight_names") else { return Ok(()) };
-        // A layer without variables has an empty list, whose type depends on its writer.
-        if names.num_elements().map_err(damaged)? == 0 {
-            return Ok(());
-        }
-        for (number, name) in names.read_strings().map_err(damaged)?.iter().enumerate() {
-            let (path, leaf) = name.rsplit_once('/').unwrap_or(("", name));
-            let mut holder = None;
-            for part in path.split('/').filter(|part| !part.is_empty()) {
-                let inner = holder.as_ref().unwrap_or(group).group(part).map_err(damaged)?;
-                holder = Some(inner);
-            }
-            let dataset = holder.as_ref().unwrap_or(group).dataset(leaf).map_err(damaged)?;
-            self.variable(&dataset, format!("{layer}/{number}"), arrays)?;
-        }
-        Ok(())
-    }
-
-    /// Groups of the new form: a group called `vars` holds the variables of the group around it.
-    fn new_groups(
-        &mut self,
-        group: &Group,
-        name: &str,
-        depth: usize,
-        arrays: &mut Arrays,
-    ) -> Result<(), Error> {
-        if depth > DEEPEST {
-            return Err(Error::Damaged(format!("its groups are nested more than {DEEPEST} deep")));
-        }
-        let (groups, datasets) = group.members().map_err(damaged)?;
-        for inner in &groups {
-            self.count(1)?;
-            match inner.name() {
-                "vars" => self.new_groups(inner, name, depth + 1, arrays)?,
-                own => self.new_groups(inner, own, depth + 1, arrays)?,
-            }
-        }
-        if group.name() == "vars" {
-            for dataset in &datasets {
-                self.variable(dataset, format!("{name}/{}", dataset.name()), arrays)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn variable(
-        &mut self,
-        dataset: &Dataset,
-        name: String,
-        arrays: &mut Arrays,
-    ) -> Result<(), Error> {
-        self.count(1)?;
-        let dtype = dtype(dataset.dtype(), &name)?;
-        let size = |&size: &u64| {
-            usize::try_from(size)
-                .map_err(|_| Error::Damaged(format!("{name} has an axis of size {size}")))
-        };
-        let shape = dataset.shape().iter().map(size).collect::<Result<Vec<_>, _>>()?;
-        let bytes = dataset.raw_byte_len().map_err(damaged)?;
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > self.most.saturating_mul(MOST_UNPACKED) {
-            return Err(Error::Damaged(format!(
-                "its numbers up to {name} take {} bytes, in a file of {} bytes",
-                self.bytes, self.most
-            )));
-        }
-        let data = dataset.read_raw_bytes().map_err(damaged)?;
-        let array = Array::new(&name, dtype, shape, data)?;
-        match arrays.insert(name, array) {
-            None => Ok(()),
-            Some(_) => Err(Error::Damaged("it has a variable twice".to_string())),
-        }
-    }
-
-    fn count(&mut self, members: usize) -> Result<(), Error> {
-        self.left = self.left.checked_sub(members).ok_or_else(|| {
-            Error::Damaged(format!("it has more than {MOST_MEMBERS} groups and variables"))
-        })?;
-        Ok(())
-    }
-}
-
-fn dtype(datatype: &Datatype, name: &str) -> Result<DType, Error> {
-    let known = match datatype {
-        Datatype::FloatingPoint { size, byte_order: ByteOrder::LittleEndian } => match size {
-            2 => Some(DType::F16),
-            4 => Some(DType::F32),
-            8 => Some(DType::F64),
-            _ => None,
+/// The variables under the names of their layers in the place of the layers' numbers.
+fn renamed(dictionary: Dictionary, network: &KerasLayer) -> Dictionary {
+    let names = network.names_of_groups();
+    let rename = |name: String| match name.rsplit_once('/') {
+        Some((group, variable)) => match names.get(group) {
+            Some(layer) => format!("{layer}/{variable}"),
+            None => name,
         },
-        Datatype::FixedPoint {
-            size, byte_order: ByteOrder::LittleEndian, signed: true, ..
-        } => match size {
-            4 => Some(DType::I32),
-            8 => Some(DType::I64),
-            _ => None,
-        },
-        _ => None,
+        None => name,
     };
-    known.ok_or_else(|| Error::Unsupported(format!("{name} has numbers of the type {datatype:?}")))
-}
-
-fn damaged(error: Hdf5Error) -> Error {
-    Error::Damaged(error.to_string())
+    let Dictionary { place, arrays, unread } = dictionary;
+    let arrays: Arrays = arrays.into_iter().map(|(name, array)| (rename(name), array)).collect();
+    let unread = unread.into_iter().map(|(name, reason)| (rename(name), reason)).collect();
+    Dictionary { place, arrays, unread }
 }

@@ -1,19 +1,24 @@
-//! PyTorch's `.pth` files, old and new, and Keras's HDF5 files, parsed from bytes into named arrays.
+//! PyTorch's `.pth` files, old and new, and Keras's `.h5` and `.keras` files, parsed from bytes into named arrays.
 //!
 //! Nothing in a file is trusted. Nothing is executed and no other file is opened. Every size is compared with the file
 //! before memory is allocated, and memory stays within a small multiple of the file. The crate knows no tensor, so the
 //! parsers fuzz without libtorch.
 
 mod array;
+mod contents;
 mod error;
 mod keras;
+mod keras_layer;
 mod pickle;
 mod pytorch;
+mod zip_archive;
 
 use std::collections::BTreeMap;
 
 pub use array::{Array, DType};
+pub use contents::{Contents, Dictionary};
 pub use error::Error;
+pub use keras_layer::KerasLayer;
 
 /// Arrays by name.
 pub type Arrays = BTreeMap<String, Array>;
@@ -22,8 +27,8 @@ pub type Arrays = BTreeMap<String, Array>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// A zip archive with a pickle in it: `torch.save` since PyTorch 1.6.
-    PytorchZip,
+    /// A zip archive: `torch.save` since PyTorch 1.6, and `.keras`.
+    Zip,
     /// Five pickles, then the numbers: `torch.save` before PyTorch 1.6.
     PytorchLegacy,
     /// HDF5: `.h5` and `.weights.h5` of Keras.
@@ -37,7 +42,7 @@ impl Format {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(b"PK\x03\x04") {
-            Some(Format::PytorchZip)
+            Some(Format::Zip)
         } else if bytes.starts_with(b"\x89HDF\r\n\x1a\n") {
             Some(Format::Hdf5)
         } else if bytes.starts_with(pytorch::LEGACY_MAGIC) {
@@ -48,18 +53,34 @@ impl Format {
     }
 }
 
-/// The arrays of a `.pth` or HDF5 file, by name.
+/// The arrays of a PyTorch or Keras file.
 ///
-/// Names are the file's own, without the prefix `module.` of PyTorch's `DataParallel`. Variables of Keras are called
-/// `LAYER/0`, `LAYER/1` and so on, in the order in which their layer holds them.
+/// Names are the file's own. Variables of Keras are called `LAYER/0`, `LAYER/1` and so on, in the order in which their
+/// layer holds them, and `MODEL/LAYER/0` in a model that is a layer. Objects of other classes are ignored: nothing of theirs
+/// is executed.
 ///
 /// # Errors
 /// A file of another format, a damaged file, a file without weights, or one that needs code or another file to be read.
-pub fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
+pub fn parse(bytes: &[u8]) -> Result<Contents, Error> {
     match Format::of(bytes) {
-        Some(Format::PytorchZip) => pytorch::parse_zip(bytes),
+        Some(Format::Zip) => parse_zip(bytes),
         Some(Format::PytorchLegacy) => pytorch::parse_legacy(bytes),
         Some(Format::Hdf5) => keras::parse(bytes),
         Some(Format::Safetensors) | None => Err(Error::UnknownFormat),
     }
+}
+
+/// The content of a zip archive: what is in it says who wrote it.
+fn parse_zip(bytes: &[u8]) -> Result<Contents, Error> {
+    let mut archive = zip_archive::open(bytes)?;
+    if let Some(pickle) = zip_archive::ending_in(&archive, pytorch::PICKLE) {
+        return pytorch::parse_zip(&mut archive, &pickle, bytes.len());
+    }
+    if let Some(weights) = zip_archive::ending_in(&archive, keras::WEIGHTS) {
+        return keras::parse_archive(&mut archive, &weights, bytes.len());
+    }
+    Err(Error::Unsupported(format!(
+        "it is a zip archive without a data.pkl, as PyTorch's have, and without a {}, as Keras's have",
+        keras::WEIGHTS
+    )))
 }

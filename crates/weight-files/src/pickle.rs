@@ -1,11 +1,13 @@
 //! The part of pickle that PyTorch's weights need: a machine that builds values and executes nothing.
 //!
-//! Python's own reader calls every function that the file names. This one knows the few names that weights consist of
-//! and refuses all others with their name and place. Values lie in one list and refer to one another by number, so a
-//! small file stays small in memory, however often it repeats a value.
+//! Python's own reader calls every function that the file names. This one knows the few names that tensors consist of.
+//! All others, and whatever Python would build with them, are opaque values that only hold their parts. Values lie in one
+//! list and refer to one another by number, so a small file stays small in memory, however often it repeats a value.
 
 mod machine;
 mod opcodes;
+
+use std::rc::Rc;
 
 use crate::{DType, Error};
 
@@ -23,18 +25,22 @@ pub(crate) enum Global {
     RebuildTensor,
     /// `torch._utils._rebuild_tensor_v2`
     RebuildTensorV2,
-    /// `torch._utils._rebuild_parameter`
+    /// `torch._utils._rebuild_parameter`, with or without attributes of its own
     RebuildParameter,
+    /// `torch._tensor._rebuild_from_type_v2`: another function, a type, the arguments, and attributes of its own
+    RebuildFromType,
     /// `torch.FloatStorage` and the other storages.
     Storage(DType),
 }
 
 /// The known names. None of them stands for a call that can do harm.
-const KNOWN: [(&str, &str, Global); 14] = [
+const KNOWN: [(&str, &str, Global); 16] = [
     ("collections", "OrderedDict", Global::OrderedDict),
     ("torch._utils", "_rebuild_tensor", Global::RebuildTensor),
     ("torch._utils", "_rebuild_tensor_v2", Global::RebuildTensorV2),
     ("torch._utils", "_rebuild_parameter", Global::RebuildParameter),
+    ("torch._utils", "_rebuild_parameter_with_state", Global::RebuildParameter),
+    ("torch._tensor", "_rebuild_from_type_v2", Global::RebuildFromType),
     ("torch", "DoubleStorage", Global::Storage(DType::F64)),
     ("torch", "FloatStorage", Global::Storage(DType::F32)),
     ("torch", "HalfStorage", Global::Storage(DType::F16)),
@@ -48,12 +54,24 @@ const KNOWN: [(&str, &str, Global); 14] = [
 ];
 
 impl Global {
-    fn named(module: &str, name: &str, at: usize) -> Result<Self, Error> {
-        let known = KNOWN.iter().find(|known| (known.0, known.1) == (module, name));
-        known
-            .map(|known| known.2)
-            .ok_or_else(|| Error::Forbidden { name: format!("{module}.{name}"), at })
+    fn known(module: &str, name: &str) -> Option<Self> {
+        KNOWN.iter().find(|known| (known.0, known.1) == (module, name)).map(|known| known.2)
     }
+}
+
+/// A class or function that tensors do not need, or an object that Python would build with it. Nothing is called.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Opaque {
+    /// Module and name of the class or function.
+    pub(crate) name: Rc<str>,
+    /// The byte of the pickle at which it is named.
+    pub(crate) at: usize,
+    /// The values that it is given: the arguments of the call, and items of a list.
+    pub(crate) parts: Vec<Id>,
+    /// The items that it is given as a dict.
+    pub(crate) items: Vec<(Id, Id)>,
+    /// The attributes that it is given.
+    pub(crate) state: Option<Id>,
 }
 
 /// A value.
@@ -81,6 +99,8 @@ pub(crate) enum Value {
     Dict(Vec<(Id, Id)>),
     /// A known class or function.
     Global(Global),
+    /// Another class or function, or an object of it.
+    Opaque(Opaque),
     /// Numbers that lie elsewhere in the file.
     Storage {
         /// Their key there, a text.
@@ -113,6 +133,7 @@ impl Value {
             Value::List(_) => "a list",
             Value::Dict(_) => "a dict",
             Value::Global(_) => "a class or function",
+            Value::Opaque(_) => "an object",
             Value::Storage { .. } => "a storage",
             Value::Tensor { .. } => "a tensor",
         }
@@ -148,7 +169,7 @@ impl Pickle {
         }
     }
 
-    /// Refuses values that contain themselves: no weights do, and no walk over them would end.
+    /// Refuses values that contain themselves: no weights do. Objects may, and the walk ends at them.
     fn check_acyclic(&self) -> Result<(), Error> {
         #[derive(Clone, Copy, PartialEq)]
         enum Seen {

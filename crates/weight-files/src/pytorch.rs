@@ -1,8 +1,9 @@
 //! `.pth` files: a pickle that describes the tensors, and their numbers beside it.
 
+mod dictionaries;
 mod legacy;
 mod state_dict;
 mod zip_archive;
 
 pub(crate) use self::legacy::{MAGIC as LEGACY_MAGIC, parse as parse_legacy};
-pub(crate) use self::zip_archive::parse as parse_zip;
+pub(crate) use self::zip_archive::{PICKLE, parse as parse_zip};

@@ -2,15 +2,21 @@
 
 use std::path::Path;
 
-use weight_files::{Array, Arrays, DType, Format, parse};
+use weight_files::{Array, Arrays, Contents, DType, Dictionary, Format, parse};
 
 fn bytes(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn read(name: &str) -> Arrays {
+fn contents(name: &str) -> Contents {
     parse(&bytes(name)).unwrap_or_else(|error| panic!("{name} {error}"))
+}
+
+/// The arrays of a file with one dictionary.
+fn read(name: &str) -> Arrays {
+    let [dictionary] = <[_; 1]>::try_from(contents(name).dictionaries).unwrap();
+    dictionary.arrays
 }
 
 /// The numbers of an array that are exact in its kind.
@@ -48,7 +54,7 @@ fn check(arrays: &Arrays, name: &str, dtype: DType, shape: &[usize], expected: &
 
 #[test]
 fn both_formats_of_pytorch_are_read() {
-    for (name, format) in [("zip.pth", Format::PytorchZip), ("legacy.pth", Format::PytorchLegacy)] {
+    for (name, format) in [("zip.pth", Format::Zip), ("legacy.pth", Format::PytorchLegacy)] {
         assert_eq!(Format::of(&bytes(name)), Some(format));
         let arrays = read(name);
         assert_eq!(arrays.len(), 9, "{name}");
@@ -66,10 +72,103 @@ fn both_formats_of_pytorch_are_read() {
 
 #[test]
 fn a_wrapped_state_dict_is_found() {
-    let arrays = read("wrapped.pth");
-    assert_eq!(arrays.len(), 7);
-    check(&arrays, "0.weight", DType::F32, &[1, 2], &made(0, 2));
+    let wrapped = contents("wrapped.pth");
+    assert_eq!(wrapped.dictionaries[0].place, "state_dict");
+    assert_eq!(wrapped.dictionaries[0].arrays.len(), 7);
+    check(&wrapped.dictionaries[0].arrays, "module.0.weight", DType::F32, &[1, 2], &made(0, 2));
     check(&read("parameter.pth"), "weight", DType::F32, &[2, 2], &made(0, 4));
+}
+
+/// The dictionary of a file at `place`.
+#[track_caller]
+fn at<'a>(contents: &'a Contents, place: &str) -> &'a Dictionary {
+    let found = contents.dictionaries.iter().find(|dictionary| dictionary.place == place);
+    found.unwrap_or_else(|| {
+        let places: Vec<_> =
+            contents.dictionaries.iter().map(|dictionary| &dictionary.place).collect();
+        panic!("{place} of {places:?}")
+    })
+}
+
+#[test]
+fn all_that_trainers_save_beside_the_weights_is_passed_over() {
+    for name in ["checkpoint.pth", "checkpoint_protocol4.pth"] {
+        let contents = contents(name);
+        let weights = &at(&contents, "trainer.models.0.state_dict").arrays;
+        assert_eq!(weights.len(), 7);
+        check(weights, "0.weight", DType::F32, &[1, 2], &made(0, 2));
+        let average = &at(&contents, "state_dict_ema").arrays;
+        check(average, "module.0.weight", DType::F32, &[1, 2], &made(10, 2));
+        let root = at(&contents, "");
+        check(&root.arrays, "best_acc1", DType::F32, &[], &[93.5]);
+        assert!(root.unread["args"].contains("argparse.Namespace"), "{:?}", root.unread);
+        let places: Vec<_> =
+            contents.dictionaries.iter().map(|dictionary| dictionary.place.as_str()).collect();
+        assert_eq!(places.len(), 3, "no optimizer's state: {places:?}");
+    }
+}
+
+#[test]
+fn tensors_with_attributes_of_their_own_are_read() {
+    let arrays = read("tagged.pth");
+    check(&arrays, "tagged", DType::F32, &[1, 2], &made(0, 2));
+    check(&arrays, "parameter", DType::F32, &[1, 2], &made(0, 2));
+    check(&arrays, "bias", DType::F32, &[1], &made(1, 1));
+}
+
+#[test]
+fn a_whole_network_gives_its_state_dict() {
+    let arrays = read("whole_network.pth");
+    assert_eq!(arrays.len(), 7, "{:?}", arrays.keys());
+    check(&arrays, "module.0.weight", DType::F32, &[1, 2], &made(0, 2));
+    check(&arrays, "module.1.running_var", DType::F32, &[1], &made(5, 1));
+}
+
+#[test]
+fn tensors_that_need_code_are_named() {
+    let contents = contents("quantized.pth");
+    let weights = at(&contents, "");
+    check(&weights.arrays, "bias", DType::F32, &[2], &made(1, 2));
+    assert!(weights.unread["weight"].contains("torch."), "{:?}", weights.unread);
+}
+
+/// PyTorch fills an archive up to multiples of 64 bytes, by the length of its folder's name.
+#[test]
+fn files_with_names_of_every_length_are_read() {
+    let all = bytes("stems.bin");
+    let mut rest = &all[..];
+    for length in 1..65 {
+        let (size, after) = rest.split_first_chunk::<4>().unwrap();
+        let (file, after) = after.split_at(u32::from_le_bytes(*size) as usize);
+        let contents = parse(file).unwrap_or_else(|error| panic!("{length}: {error}"));
+        check(&contents.dictionaries[0].arrays, "a", DType::F32, &[1], &[f64::from(length)]);
+        rest = after;
+    }
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn a_network_in_a_network_of_keras_has_paths() {
+    for name in ["nested.keras", "nested.h5"] {
+        let arrays = read(name);
+        let check = |name: &str, shape: &[usize], number: usize| {
+            check(&arrays, name, DType::F32, shape, &made(number, shape.iter().product()));
+        };
+        check("base/block1_conv1/0", &[1, 1, 3, 2], 0);
+        check("base/block1_conv2/0", &[1, 1, 2, 2], 1);
+        check("base/block2_sepconv1/0", &[3, 3, 2, 1], 2);
+        check("base/block2_sepconv1/1", &[1, 1, 2, 2], 3);
+        check("hidden/1", &[3], 5);
+        check("answer/0", &[3, 2], 6);
+        assert_eq!(arrays.len(), 8, "{name}: {:?}", arrays.keys());
+        let network = contents(name).network.unwrap();
+        let classes: Vec<_> = network.layers.iter().map(|layer| layer.class.as_str()).collect();
+        assert_eq!(classes[..3], ["InputLayer", "RandomFlip", "Sequential"]);
+        assert_eq!(network.layers.last().unwrap().inputs, ["dropout"]);
+    }
+    let arrays = read("nested.weights.h5");
+    check(&arrays, "sequential/conv2d_1/0", DType::F32, &[1, 1, 2, 2], &made(1, 4));
+    check(&arrays, "dense_1/1", DType::F32, &[2], &made(7, 2));
 }
 
 #[test]
@@ -115,20 +214,20 @@ fn other_files_are_not_opened() {
 fn files_of_other_formats_are_refused() {
     for other in [&b"MZ\x90\x00 a program"[..], b"", b"{}"] {
         let error = parse(other).unwrap_err().to_string();
-        assert_eq!(error, "is neither a PyTorch file (.pth) nor HDF5 (.h5)");
+        assert_eq!(error, "is neither a PyTorch file (.pth) nor one of Keras (.keras, .h5)");
     }
 }
 
 /// Cut at every length, and with every byte changed: an error or other numbers, never a panic.
 #[test]
 fn damaged_files_do_no_harm() {
-    for name in ["zip.pth", "legacy.pth", "wrapped.pth", "parameter.pth"] {
+    for name in ["zip.pth", "legacy.pth", "wrapped.pth", "parameter.pth", "tagged.pth"] {
         let whole = bytes(name);
         for length in 0..whole.len() {
             assert!(parse(&whole[..length]).is_err(), "{name} cut to {length} bytes");
         }
     }
-    for name in ["zip.pth", "legacy.pth", "keras3.weights.h5"] {
+    for name in ["zip.pth", "legacy.pth", "whole_network.pth", "keras3.weights.h5"] {
         let whole = bytes(name);
         for place in 0..whole.len() {
             for change in [0x01, 0x80, 0xff] {

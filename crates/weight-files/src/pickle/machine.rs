@@ -2,9 +2,10 @@
 
 mod objects;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
-use super::{Global, Id, Pickle, Value, opcodes as op};
+use super::{Id, Pickle, Value, opcodes as op};
 use crate::Error;
 
 /// Parses the pickle at the start of `bytes`.
@@ -16,6 +17,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Pickle, Error> {
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        names: HashSet::new(),
     };
     let root = loop {
         if let Some(root) = machine.step()? {
@@ -35,6 +37,8 @@ struct Machine<'a> {
     /// The heights of the stack at the open marks.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
+    /// The names of opaque values, each once.
+    names: HashSet<Rc<str>>,
 }
 
 impl<'a> Machine<'a> {
@@ -85,13 +89,21 @@ impl<'a> Machine<'a> {
                 self.array::<8>()?;
                 self.push(Value::Float);
             }
-            op::SHORT_BINUNICODE | op::SHORT_BINSTRING => {
+            op::SHORT_BINUNICODE => {
                 let [length] = self.array()?;
                 self.text(length.into())?;
             }
-            op::BINUNICODE | op::BINSTRING => {
+            op::SHORT_BINSTRING => {
+                let [length] = self.array()?;
+                self.string(length.into())?;
+            }
+            op::BINUNICODE => {
                 let length = self.length4()?;
                 self.text(length)?;
+            }
+            op::BINSTRING => {
+                let length = self.length4()?;
+                self.string(length)?;
             }
             op::BINUNICODE8 => {
                 let length = self.length8()?;
@@ -105,7 +117,7 @@ impl<'a> Machine<'a> {
                 let length = self.length4()?;
                 self.skipped(length)?;
             }
-            op::BINBYTES8 => {
+            op::BINBYTES8 | op::BYTEARRAY8 => {
                 let length = self.length8()?;
                 self.skipped(length)?;
             }
@@ -118,12 +130,16 @@ impl<'a> Machine<'a> {
                 let items = self.pop_last(usize::from(opcode - op::TUPLE1) + 1)?;
                 self.push(Value::Tuple(items));
             }
-            op::EMPTY_LIST => self.push(Value::List(Vec::new())),
+            op::EMPTY_LIST | op::EMPTY_SET => self.push(Value::List(Vec::new())),
             op::APPEND => {
                 let items = self.pop_last(1)?;
                 self.append(items)?;
             }
-            op::APPENDS => {
+            op::FROZENSET => {
+                let items = self.pop_to_mark()?;
+                self.push(Value::List(items));
+            }
+            op::APPENDS | op::ADDITEMS => {
                 let items = self.pop_to_mark()?;
                 self.append(items)?;
             }
@@ -138,17 +154,25 @@ impl<'a> Machine<'a> {
             }
             op::GLOBAL => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.push(Value::Global(Global::named(module, name, begins)?));
+                self.global(module, name, begins);
             }
-            op::STACK_GLOBAL => {
-                let [module, name] = self.pop_last(2)?[..] else { unreachable!("two values") };
-                let (Value::Text(module), Value::Text(name)) =
-                    (&self.values[module], &self.values[name])
-                else {
-                    return Err(self.damaged("has a name that is not text"));
-                };
-                let global = Global::named(module, name, begins)?;
-                self.push(Value::Global(global));
+            op::STACK_GLOBAL => self.stack_global(begins)?,
+            op::INST => {
+                let (module, name) = (self.line()?, self.line()?);
+                let parts = self.pop_to_mark()?;
+                self.object(&format!("{module}.{name}"), begins, parts);
+            }
+            op::OBJ => {
+                let parts = self.pop_to_mark()?;
+                self.object_of(parts)?;
+            }
+            op::NEWOBJ => {
+                let parts = self.pop_last(2)?;
+                self.object_of(parts)?;
+            }
+            op::NEWOBJ_EX => {
+                let parts = self.pop_last(3)?;
+                self.object_of(parts)?;
             }
             op::REDUCE => self.reduce()?,
             op::BUILD => self.build()?,
@@ -270,6 +294,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Python 2's `str`, which is bytes where it is no text.
+    fn string(&mut self, length: usize) -> Result<(), Error> {
+        let bytes = self.take(length)?;
+        let text = std::str::from_utf8(bytes);
+        self.push(text.map_or(Value::Bytes, |text| Value::Text(text.to_string())));
+        Ok(())
+    }
+
     fn skipped(&mut self, length: usize) -> Result<(), Error> {
         self.take(length)?;
         self.push(Value::Bytes);
@@ -280,6 +312,7 @@ impl<'a> Machine<'a> {
         let list = self.top()?;
         match &mut self.values[list] {
             Value::List(held) => held.extend(items),
+            Value::Opaque(object) => object.parts.extend(items),
             other => {
                 let kind = other.kind();
                 return Err(self.damaged(&format!("appends to {kind}")));
@@ -296,6 +329,7 @@ impl<'a> Machine<'a> {
         }
         match &mut self.values[dict] {
             Value::Dict(held) => held.extend(pairs.map(|pair| (pair[0], pair[1]))),
+            Value::Opaque(object) => object.items.extend(pairs.map(|pair| (pair[0], pair[1]))),
             other => {
                 let kind = other.kind();
                 return Err(self.damaged(&format!("sets an item of {kind}")));

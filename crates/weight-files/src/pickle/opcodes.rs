@@ -1,4 +1,4 @@
-//! The pickle instructions that weights are written with, protocols 2 to 5.
+//! The pickle instructions that checkpoints are written with, protocols 2 to 5.
 
 /// Names the bytes of instructions as Python's `pickletools` does.
 macro_rules! opcodes {
@@ -32,6 +32,7 @@ opcodes! {
     BINBYTES = b'B',
     SHORT_BINBYTES = b'C',
     BINBYTES8 = 0x8e,
+    BYTEARRAY8 = 0x96,
     EMPTY_TUPLE = b')',
     TUPLE = b't',
     TUPLE1 = 0x85,
@@ -40,11 +41,18 @@ opcodes! {
     EMPTY_LIST = b']',
     APPEND = b'a',
     APPENDS = b'e',
+    EMPTY_SET = 0x8f,
+    ADDITEMS = 0x90,
+    FROZENSET = 0x91,
     EMPTY_DICT = b'}',
     SETITEM = b's',
     SETITEMS = b'u',
     GLOBAL = b'c',
     STACK_GLOBAL = 0x93,
+    INST = b'i',
+    OBJ = b'o',
+    NEWOBJ = 0x81,
+    NEWOBJ_EX = 0x92,
     REDUCE = b'R',
     BUILD = b'b',
     BINPERSID = b'Q',

@@ -14,30 +14,50 @@ fn refused(body: &[u8], expected: &str) {
 }
 
 #[test]
-fn a_call_to_the_system_is_refused_by_name() {
-    refused(
-        b"cos\nsystem\nq\x00X\x09\x00\x00\x00rm -rf /\n\x85R",
-        "calls os.system (byte 2 of its pickle), which weights do not need and which is not run here",
-    );
-    // Protocol 4 takes names from the stack.
-    refused(b"\x8c\x05posix\x8c\x06system\x93\x8c\x02ls\x85R", "calls posix.system (byte 17");
-    for name in [
-        "builtins\neval",
-        "torch\nload",
-        "torch._utils\n_rebuild_xla_tensor",
-        "collections\nCounter",
+fn a_call_to_the_system_is_an_object_of_that_name() {
+    for (body, expected, at) in [
+        (&b"cos\nsystem\nq\x00X\x09\x00\x00\x00rm -rf /\n\x85R"[..], "os.system", 2),
+        // Protocol 4 takes names from the stack.
+        (b"\x8c\x05posix\x8c\x06system\x93\x8c\x02ls\x85R", "posix.system", 17),
+        // INST, OBJ, NEWOBJ and NEWOBJ_EX.
+        (b"(\x8c\x02lsios\nsystem\n", "os.system", 7),
+        (b"(cos\nsystem\n\x8c\x02lso", "os.system", 3),
+        (b"cos\nsystem\n\x8c\x02ls\x85\x81", "os.system", 2),
+        (b"cos\nsystem\n\x8c\x02ls\x85}\x92", "os.system", 2),
+        // The attribute of an object, called.
+        (b"cbuiltins\ngetattr\n\x8c\x01a\x85R\x8c\x01b\x85R", "builtins.getattr", 2),
     ] {
-        let body = [b"c", name.as_bytes(), b"\n"].concat();
-        refused(&body, &format!("calls {}", name.replace('\n', ".")));
+        let read = parse(&pickle(body)).unwrap();
+        let Value::Opaque(object) = read.root() else { panic!("{:?}", read.root()) };
+        assert_eq!((&*object.name, object.at), (expected, at));
     }
 }
 
 #[test]
-fn instructions_that_build_objects_are_refused() {
-    // INST, OBJ, NEWOBJ, EXT1, PERSID and others that weights are never written with.
-    for opcode in [b'i', b'o', 0x81, 0x82, b'P', 0x92, 0x96, 0x00, 0xff] {
+fn objects_hold_what_they_are_given() {
+    let read = parse(&pickle(b"ca\nB\n)\x81(K\x01K\x02e(K\x03K\x04u}\x62")).unwrap();
+    let Value::Opaque(object) = read.root() else { panic!("{:?}", read.root()) };
+    assert_eq!((object.parts.len(), object.items.len()), (3, 1), "a tuple and two items, one pair");
+    assert!(object.state.is_some());
+    // An object may hold itself.
+    parse(&pickle(b"ca\nB\n)\x81q\x00}X\x01\x00\x00\x00ah\x00sb")).unwrap();
+    let long = [b"c".as_slice(), "é".repeat(500).as_bytes(), b"\nB\n"].concat();
+    let read = parse(&pickle(&long)).unwrap();
+    let Value::Opaque(object) = read.root() else { panic!("{:?}", read.root()) };
+    assert_eq!(object.name.len(), 200, "names are cut");
+}
+
+#[test]
+fn instructions_that_no_checkpoint_has_are_refused() {
+    // EXT1, PERSID, NEXT_BUFFER and others.
+    for opcode in [0x82, b'P', 0x97, 0x00, 0xff] {
         refused(&[opcode], "which weights do not need");
     }
+    refused(b"(o", "makes an object of no class");
+    refused(b"K\x01)\x81", "makes an object of an int");
+    let many =
+        [b"ctorch._utils\n_rebuild_tensor_v2\n(".as_slice(), &b"N".repeat(17), b"tR"].concat();
+    refused(&many, "with 17 arguments");
 }
 
 #[test]

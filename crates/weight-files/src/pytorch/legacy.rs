@@ -3,16 +3,16 @@
 
 use std::borrow::Cow;
 
-use super::state_dict::{self, Storages};
+use super::state_dict::{StateDicts, Storages, all_storages};
 use crate::pickle::{self, Pickle, Value};
-use crate::{Arrays, Error};
+use crate::{Contents, Error};
 
 /// The pickle of the magic number.
 pub(crate) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 const VERSION: i64 = 1001;
 
-pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Contents, Error> {
     let mut at = 0;
     let mut next = || -> Result<Pickle, Error> {
         let pickle = pickle::parse(&bytes[at..])?;
@@ -29,7 +29,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
         return Err(Error::Unsupported("its numbers are big-endian".to_string()));
     }
     let (object, keys) = (next()?, next()?);
-    let asked = state_dict::storages(&object)?;
+    let asked = all_storages(&object)?;
     let Value::List(keys_list) = keys.root() else {
         return Err(Error::Damaged("it has no list of storages".to_string()));
     };
@@ -56,5 +56,5 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Arrays, Error> {
     if let Some((key, _)) = asked.iter().find(|(key, _)| !storages.contains_key(*key)) {
         return Err(Error::Damaged(format!("the storage {key} is missing")));
     }
-    state_dict::arrays(&object, &storages)
+    StateDicts::find(&object)?.read(&storages)
 }

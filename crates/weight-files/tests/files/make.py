@@ -6,9 +6,13 @@
 Every array holds 0, 1, 2, … divided by 8, plus its number, so that the test knows what must come out.
 """
 
+import argparse
 import collections
+import datetime
+import enum
 import os
 import pathlib
+import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -73,6 +77,104 @@ def keras_files():
     model.save(HERE / "keras3.h5")
 
 
+class Phase(enum.Enum):
+    TRAIN = 1
+
+
+class Chatty:
+    """Objects of the trainer's own, one of which holds itself."""
+
+    def __init__(self):
+        self.me = self
+        self.history = {"loss": [1.5, numpy.float64(0.25)]}
+
+
+def checkpoints():
+    """What trainers save beside the weights: nothing of it can be built without their code."""
+    module = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.BatchNorm1d(1))
+    optimizer = torch.optim.AdamW(module.parameters())
+    module(torch.ones(2, 2)).sum().backward()
+    optimizer.step()
+    average = torch.optim.swa_utils.AveragedModel(module)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    with torch.no_grad():
+        for number, tensor in enumerate(module.state_dict().values()):
+            tensor.copy_(numbers(number, tensor.shape).to(tensor.dtype))
+        for number, tensor in enumerate(average.module.state_dict().values()):
+            tensor.copy_(numbers(number + 10, tensor.shape).to(tensor.dtype))
+    checkpoint = {
+        "best_acc1": torch.tensor(93.5),
+        "args": argparse.Namespace(lr=0.1, data=pathlib.PurePosixPath("/data"), phase=Phase.TRAIN),
+        "metrics": [numpy.float32(0.5), numpy.arange(3), {1, 2}, frozenset({"a"}), bytearray(b"x")],
+        "when": datetime.datetime(2024, 1, 2, 3, 4, 5),
+        "counts": collections.Counter("aab"),
+        "lists": collections.defaultdict(list, a=[1]),
+        "device": torch.device("cpu"),
+        "dtype": torch.float16,
+        "size": torch.Size([1, 2]),
+        "generator": torch.get_rng_state(),
+        "complex": {"a": torch.zeros(2, dtype=torch.complex64)},
+        "float8": {"a": torch.zeros(2).to(torch.float8_e4m3fn)},
+        "sparse": {"a": torch.eye(2).to_sparse()},
+        "callback": Chatty(),
+        "optimizer": optimizer.state_dict(),
+        "lr_scheduler": scheduler.state_dict(),
+        "state_dict_ema": average.state_dict(),
+        "trainer": {"models": [{"state_dict": module.state_dict()}]},
+    }
+    torch.save(checkpoint, HERE / "checkpoint.pth")
+    torch.save(checkpoint, HERE / "checkpoint_protocol4.pth", pickle_protocol=4)
+    tagged = module[0].weight.detach().clone()
+    tagged.note = "an attribute of its own"
+    parameter = torch.nn.Parameter(module[0].weight.detach().clone())
+    parameter.no_decay = True
+    torch.save({"tagged": tagged, "parameter": parameter, "bias": module[0].bias.detach()}, HERE / "tagged.pth")
+    torch.save(torch.nn.DataParallel(module), HERE / "whole_network.pth")
+    quantized = torch.quantize_per_tensor(numbers(0, (2,)), 0.1, 0, torch.qint8)
+    torch.save({"weight": quantized, "bias": numbers(1, (2,))}, HERE / "quantized.pth")
+
+
+def stems():
+    """One small file for every length of a file's stem: PyTorch names the folder in the archive after it.
+
+    Each is preceded by its length, 4 bytes, little-endian.
+    """
+    with tempfile.TemporaryDirectory() as folder, open(HERE / "stems.bin", "wb") as out:
+        for length in range(1, 65):
+            path = pathlib.Path(folder) / ("x" * length + ".pth")
+            torch.save({"a": torch.tensor([float(length)])}, path)
+            data = path.read_bytes()
+            out.write(len(data).to_bytes(4, "little") + data)
+
+
+def nested_keras_files():
+    """A network as a layer of another, with augmentation, an optimizer's state and a random generator's."""
+    base = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(2, 1, use_bias=False, name="block1_conv1"),
+            keras.layers.Conv2D(2, 1, use_bias=False, name="block1_conv2"),
+            keras.layers.SeparableConv2D(2, 3, use_bias=False, name="block2_sepconv1"),
+        ],
+        name="base",
+    )
+    inputs = keras.Input((8, 8, 3))
+    features = base(keras.layers.RandomFlip(seed=1)(inputs), training=False)
+    features = keras.layers.GlobalAveragePooling2D()(features)
+    features = keras.layers.Dense(3, activation="relu", name="hidden")(features)
+    outputs = keras.layers.Dense(2, name="answer")(keras.layers.Dropout(0.5, seed=2)(features))
+    model = keras.Model(inputs, outputs)
+    for number, variable in enumerate(base.weights + model.get_layer("hidden").weights + model.get_layer("answer").weights):
+        variable.assign(numbers(number, variable.shape).numpy())
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    weights = [variable.numpy() for variable in model.weights]
+    model.fit(numpy.zeros((1, 8, 8, 3)), numpy.zeros((1, 2)), verbose=0)
+    model.set_weights(weights)
+    model.save(HERE / "nested.keras")
+    model.save(HERE / "nested.h5")
+    model.save_weights(HERE / "nested.weights.h5")
+
+
 def outside():
     with h5py.File(HERE / "external_link.weights.h5", "w") as file:
         file.create_group("layers/dense")
@@ -84,5 +186,8 @@ def outside():
 
 if __name__ == "__main__":
     pytorch()
+    checkpoints()
+    stems()
     keras_files()
+    nested_keras_files()
     outside()
