@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use datasets::{
     Augmentation, Broken, Fit, Held, Interpolation, LastBatch, Loader, LoaderConfig, Normalization,
-    Order, ResizedCrop, Share, folder,
+    Order, ResizedCrop, Shape, Share, folder,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             side: side.parse()?,
             crop_fraction: 1.,
             interpolation: Interpolation::Bilinear,
+            shape: Shape::Crop,
         }),
         broken: Broken::Refuse,
         prefetch: 2 * workers,

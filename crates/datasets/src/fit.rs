@@ -4,7 +4,17 @@ use crate::Error;
 use crate::augment::{Canvas, Interpolation, Resize};
 use crate::source::ImageRef;
 
-/// Brings images of any size to squares of one size: the shorter side is resized, then the middle is cut out.
+/// The way in which an image of any shape becomes a square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// Keeps the image's proportions and cuts the square out of its middle. torchvision: `Resize` and `CenterCrop`.
+    #[default]
+    Crop,
+    /// Resizes both sides to the square's, whatever the image's proportions. timm: `crop_mode` `squash`.
+    Squash,
+}
+
+/// Brings images of any size to squares of one size: the shorter side, or each, is resized, then the middle is cut out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fit {
     /// Rows and columns of the network's input, in pixels.
@@ -14,6 +24,8 @@ pub struct Fit {
     pub crop_fraction: f64,
     /// The interpolation between pixels.
     pub interpolation: Interpolation,
+    /// The way to a square.
+    pub shape: Shape,
 }
 
 impl Fit {
@@ -40,7 +52,10 @@ impl Fit {
         let own = [image.height, image.width];
         let least = own[0].min(own[1]);
         // As torchvision, the longer side is rounded down to whole pixels.
-        let whole = own.map(|size| if size == least { shorter } else { shorter * size / least });
+        let whole = own.map(|size| match self.shape {
+            Shape::Crop if size > least => shorter * size / least,
+            Shape::Crop | Shape::Squash => shorter,
+        });
         let origin = whole.map(|size| half_to_even(size - self.side));
         let size = [self.side; 2];
         let resize = Resize::window(own, whole, origin, size, self.interpolation);
@@ -81,21 +96,25 @@ mod tests {
     #[test]
     fn images_are_fitted_as_torchvision_does() {
         let cases = fitted();
-        assert!(cases.len() >= 40);
+        assert!(cases.len() >= 160);
         for case in cases {
             let (side, crop_fraction, interpolation) =
                 (case.side, case.crop_fraction, case.interpolation);
-            let fit = Fit { side, crop_fraction, interpolation };
+            let fit = Fit { side, crop_fraction, interpolation, shape: case.shape };
             let [height, width] = case.size;
             let image = ImageRef { pixels: &case.pixels, height, width };
-            let what = format!("{:?} to {side} of {crop_fraction}, {interpolation:?}", case.size);
+            let what = format!(
+                "{:?} to {side} of {crop_fraction}, {interpolation:?}, {:?}",
+                case.size, case.shape
+            );
             assert!(case.is(fit.square(image)), "{what}");
         }
     }
 
     #[test]
     fn numbers_that_fit_nothing_are_refused() {
-        let fit = Fit { side: 4, crop_fraction: 0.9, interpolation: Interpolation::Bilinear };
+        let interpolation = Interpolation::Bilinear;
+        let fit = Fit { side: 4, crop_fraction: 0.9, interpolation, shape: Shape::Crop };
         fit.check().unwrap();
         let refused = |fit: Fit| fit.check().unwrap_err().to_string();
         assert!(refused(Fit { side: 0, ..fit }).contains("side is 0, expected 1 to 4096"));

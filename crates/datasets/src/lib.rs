@@ -29,7 +29,7 @@ pub use augment::{
 pub use cifar::Cifar;
 pub use decode::{DecodeError, decode, decode_file};
 pub use error::Error;
-pub use fit::Fit;
+pub use fit::{Fit, Shape};
 pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, folder, shards};
 pub use images::{Images, Split};
 pub use loader::{

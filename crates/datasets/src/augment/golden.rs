@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::canvas::Canvas;
 use super::resample::Interpolation;
+use crate::fit::Shape;
 
 fn section(name: &str) -> Vec<Value> {
     let values: Value = serde_json::from_str(include_str!("golden/golden.json")).unwrap();
@@ -129,6 +130,7 @@ pub(crate) struct Fitted {
     pub(crate) side: usize,
     pub(crate) crop_fraction: f64,
     pub(crate) interpolation: Interpolation,
+    pub(crate) shape: Shape,
     hash: u64,
 }
 
@@ -152,9 +154,12 @@ pub(crate) fn fitted() -> Vec<Fitted> {
             crop_fraction: row[2].as_f64().unwrap(),
             interpolation: match row[3].as_str().unwrap() {
                 "bicubic" => Interpolation::Bicubic,
+                "lanczos" => Interpolation::Lanczos,
+                "nearest" => Interpolation::Nearest,
                 _ => Interpolation::Bilinear,
             },
-            hash: hash_in(&row[4]),
+            shape: if row[4] == "squash" { Shape::Squash } else { Shape::Crop },
+            hash: hash_in(&row[5]),
         }
     };
     section("fitted").iter().map(case).collect()

@@ -1,8 +1,8 @@
-//! Resizing: each new pixel is the mean of old ones, weighted by a curve. The curve is two pixels wide, or four if
-//! bicubic, on the coarser of the two grids (antialiased).
+//! Resizing: each new pixel is the mean of old ones, weighted by a curve. The curve is two pixels wide, four if bicubic, six
+//! if Lanczos, on the coarser of the two grids (antialiased).
 //!
-//! On bytes it equals Pillow's `resize(…, BILINEAR)` and `BICUBIC` to the byte: weights have 22 bits, and bytes are
-//! written between the two passes. On floats it equals PyTorch's `interpolate(antialias=True)`.
+//! On bytes it equals Pillow's `resize(…, BILINEAR)`, `BICUBIC`, `LANCZOS` and `NEAREST` to the byte: weights have 22 bits, and bytes
+//! are written between the two passes. On floats it equals PyTorch's `interpolate(antialias=True)`.
 
 /// The curve that weights pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,6 +12,10 @@ pub enum Interpolation {
     Bilinear,
     /// Cubic pieces, partly below 0, which keeps edges sharp (Keys 1981 with a = -0.5). Pillow: `BICUBIC`.
     Bicubic,
+    /// A sine curve under another one, three pixels to each side. Pillow: `LANCZOS`.
+    Lanczos,
+    /// No mean: the old pixel that lies nearest. Pillow: `NEAREST`.
+    Nearest,
 }
 
 impl Interpolation {
@@ -20,6 +24,8 @@ impl Interpolation {
         match self {
             Interpolation::Bilinear => 1.,
             Interpolation::Bicubic => 2.,
+            Interpolation::Lanczos => 3.,
+            Interpolation::Nearest => 0.5,
         }
     }
 
@@ -32,8 +38,17 @@ impl Interpolation {
             Interpolation::Bicubic if x < 1. => ((A + 2.) * x - (A + 3.)) * x * x + 1.,
             Interpolation::Bicubic if x < 2. => (((x - 5.) * x + 8.) * x - 4.) * A,
             Interpolation::Bicubic => 0.,
+            Interpolation::Lanczos if x < 3. => sinc(x) * sinc(x / 3.),
+            Interpolation::Lanczos => 0.,
+            Interpolation::Nearest => f64::from(x <= 0.5),
         }
     }
+}
+
+/// The sine of `x` half turns, over `x` half turns.
+fn sinc(x: f64) -> f64 {
+    let angle = x * std::f64::consts::PI;
+    if angle == 0. { 1. } else { angle.sin() / angle }
 }
 
 /// A pixel that can be resampled.
@@ -181,6 +196,11 @@ impl<W> Taps<W> {
         let (mut spans, mut weights) = (Vec::with_capacity(outputs.len()), Vec::new());
         for output in outputs {
             let centre = (output as f64 + 0.5) * scale;
+            if interpolation == Interpolation::Nearest {
+                spans.push(((centre as usize).min(inputs - 1), weights.len() + 1));
+                weights.push(P::weight(1.));
+                continue;
+            }
             let first = (centre - support + 0.5).max(0.) as usize;
             let end = ((centre + support + 0.5) as usize).min(inputs);
             let raw =
@@ -245,7 +265,9 @@ mod tests {
     fn the_same_size_is_the_same_image() {
         let pixels: Vec<[f32; 3]> = (0..20).map(|n| [0.1, 7., -3.].map(|c| c * n as f32)).collect();
         let mut copy = vec![[0.; 3]; 20];
-        for interpolation in [Interpolation::Bilinear, Interpolation::Bicubic] {
+        for interpolation in
+            [Interpolation::Bilinear, Interpolation::Bicubic, Interpolation::Nearest]
+        {
             let resize = Resize::new([4, 5], [4, 5], interpolation);
             resize.apply(&pixels, 5, &mut Vec::new(), &mut copy);
             assert_eq!(copy, pixels);

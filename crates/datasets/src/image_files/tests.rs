@@ -122,7 +122,12 @@ fn config(batch_size: usize) -> LoaderConfig {
         augmentation: Augmentation::default(),
         normalization: Normalization { mean: [0.; 3], std: [1. / 255.; 3] },
         last_batch: LastBatch::Keep,
-        fit: Some(Fit { side: 4, crop_fraction: 1., interpolation: Interpolation::Bilinear }),
+        fit: Some(Fit {
+            side: 4,
+            crop_fraction: 1.,
+            interpolation: Interpolation::Bilinear,
+            shape: crate::Shape::Crop,
+        }),
         broken: Broken::Refuse,
         prefetch: 4,
         workers: 2,

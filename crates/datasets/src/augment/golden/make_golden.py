@@ -99,9 +99,9 @@ def hues():
     """Hashes of a lattice of all colours whose bytes are multiples of 5."""
     lattice = [5 * value for red in range(52) for green in range(52) for blue in range(52)
                for value in (red, green, blue)]
-    image = image(52 * 52, 52, lattice)
+    colours = image(52 * 52, 52, lattice)
     for factor in [-0.5, -0.31, -0.1, -0.002, 0.0, 0.03, 0.25, 0.5]:
-        yield [factor, str(fnv([F.adjust_hue(image, factor).tobytes()]))]
+        yield [factor, str(fnv([F.adjust_hue(colours, factor).tobytes()]))]
 
 
 def resized():
@@ -122,14 +122,21 @@ def resized():
 
 
 def fitted():
-    """The middle of an image, by its shorter side: smaller, larger, of the same size."""
-    modes = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+    """The middle of an image, by its shorter side or by both: smaller, larger, of the same size."""
+    modes = {
+        "bilinear": InterpolationMode.BILINEAR,
+        "bicubic": InterpolationMode.BICUBIC,
+        "lanczos": InterpolationMode.LANCZOS,
+        "nearest": NEAREST,
+    }
     for image_name in ["wide", "square", "faint", "large"]:
         for side, crop_fraction in [(5, 1.0), (7, 0.875), (8, 1.0), (13, 0.9), (20, 0.35)]:
             for mode_name, mode in modes.items():
-                image = F.resize(IMAGES[image_name], int(side / crop_fraction), mode)
-                data = F.center_crop(image, [side, side]).tobytes()
-                yield [image_name, side, crop_fraction, mode_name, str(fnv([data]))]
+                resized = int(side / crop_fraction)
+                for shape, size in {"crop": resized, "squash": [resized, resized]}.items():
+                    image = F.resize(IMAGES[image_name], size, mode)
+                    data = F.center_crop(image, [side, side]).tobytes()
+                    yield [image_name, side, crop_fraction, mode_name, shape, str(fnv([data]))]
 
 
 def lines(rows):
