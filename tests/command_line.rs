@@ -3,6 +3,7 @@
 mod bench;
 mod deploy;
 mod documents;
+mod foreign_weights;
 mod manual;
 mod own_images;
 mod ranks;

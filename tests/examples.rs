@@ -49,6 +49,7 @@ fn an_image_is_classified() {
         input: preprocessing.side,
         crop_fraction: preprocessing.crop_fraction,
         interpolation: preprocessing.interpolation,
+        fit: preprocessing.fit,
         mean: preprocessing.mean,
         std: preprocessing.std,
         data: "nothing".to_string(),

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Reduction, Tensor, nn::ModuleT, nn::VarStore};
-use xception::import::{self, Source};
-use xception::weights::{self, Tensors};
+use xception::import::{self, Source, Take};
+use xception::weights::{self, Contents, Tensors};
 use xception::{ModelSpec, Preset, Xception};
 
 use crate::fill;
@@ -21,6 +21,11 @@ pub(crate) fn state_dict(golden: &Golden) -> Tensors {
         .iter()
         .map(|entry| (entry.name.clone(), fill::weights(entry, &golden.fill)))
         .collect()
+}
+
+/// A file with the original's state dict.
+pub(crate) fn contents(golden: &Golden) -> Contents {
+    Contents::new(state_dict(golden), BTreeMap::new())
 }
 
 /// The preset with the golden file's number of classes.
@@ -43,8 +48,9 @@ struct Subject {
 impl Subject {
     fn new(golden: &Golden, kind: Kind, device: Device) -> Self {
         let spec = spec(golden);
-        let weights = import::import(&spec, &state_dict(golden), &BTreeMap::new())
-            .expect("the original's own state dict");
+        let weights = import::import(&spec, &contents(golden), &Take::First)
+            .expect("the original's own state dict")
+            .tensors;
         let mut store = VarStore::new(device);
         let model =
             Xception::new(store.root(), &spec.architecture().unwrap(), spec.classes).unwrap();

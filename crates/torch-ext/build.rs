@@ -33,7 +33,8 @@ fn main() {
         .file("cpp/matrix_kernel.cpp")
         .file("cpp/memory.cpp")
         .file("cpp/optimizers.cpp")
-        .file("cpp/parallel.cpp");
+        .file("cpp/parallel.cpp")
+        .file("cpp/torchscript.cpp");
     println!("cargo::rerun-if-env-changed=TORCH_EXT_SANITIZE");
     // Set by `cargo xtask sanitize`, which instruments Rust in the same way.
     if let Ok(sanitizer) = env::var("TORCH_EXT_SANITIZE") {

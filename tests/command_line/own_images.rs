@@ -1,7 +1,7 @@
 //! From a folder of images to a classifier, to what it looks at, and to other programs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use datasets::{Split, synthetic};
@@ -74,6 +74,11 @@ impl Classifier {
         copy(Self::get().path(), folder.path());
         folder
     }
+}
+
+/// The folder of a run of a small network.
+pub(super) fn first_run() -> PathBuf {
+    Classifier::get().path().join("first")
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -155,7 +155,7 @@ macro_rules! no_weights {
 
 no_weights! {
     a_text: "hello"
-        => "w.safetensors holds no weights (safetensors, PyTorch's .pth or Keras's .h5): it begins with";
+        => "w.safetensors holds no weights (safetensors, PyTorch's .pth, Keras's .keras or .h5): it begins with";
     an_empty_file: "" => "it is empty";
     a_web_page: "<!DOCTYPE html>\n<html>404</html>" => "it is a web page";
     a_pointer_of_git_lfs: "version https://git-lfs.github.com/spec/v1\noid sha256:1\n" => "`git lfs pull`";
@@ -167,8 +167,9 @@ fn check_input(input: &str, expected: &[&str]) {
     let prepare = |folder: &Path| {
         let golden = crate::golden_file::Golden::open("plain-shared");
         let spec = crate::golden::spec(&golden);
-        let state = crate::golden::state_dict(&golden);
-        let tensors = xception::import::import(&spec, &state, &Default::default()).unwrap();
+        let contents = crate::golden::contents(&golden);
+        let tensors =
+            xception::import::import(&spec, &contents, &Default::default()).unwrap().tensors;
         let flat = [("input".to_string(), tch::Tensor::from_slice(&[1.0_f32, 2.0]))].into();
         for (name, tensors) in [("w.safetensors", tensors), ("flat.safetensors", flat)] {
             xception::weights::write(&folder.join(name), &tensors, &Default::default()).unwrap();

@@ -35,6 +35,10 @@ unsafe extern "C" {
     ) -> ErrorText;
     pub(crate) fn torch_ext_free_memory(index: i32, bytes: *mut u64) -> ErrorText;
     pub(crate) fn torch_ext_keep_memory();
+    pub(crate) fn torch_ext_wrap_torchscript(
+        path: *const c_char,
+        program: *const c_char,
+    ) -> ErrorText;
     pub(crate) fn torch_ext_use_large_pages(start: *mut c_void, bytes: usize);
     pub(crate) fn torch_ext_is_dense(tensor: *const C_tensor) -> bool;
     pub(crate) fn torch_ext_bump_version(tensor: *const C_tensor);
@@ -195,7 +199,9 @@ pub(crate) fn check(operation: &'static str, text: ErrorText) -> Result<(), Erro
     match text.message() {
         None => Ok(()),
         Some(message) => {
-            let message = message.lines().next().unwrap_or_default().to_string();
+            // Complaints about TorchScript begin with an empty line.
+            let line = message.lines().find(|line| !line.trim().is_empty());
+            let message = line.unwrap_or_default().to_string();
             Err(Error { operation, message })
         }
     }

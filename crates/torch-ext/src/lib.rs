@@ -52,6 +52,7 @@ mod pointwise;
 mod shapes;
 mod simd;
 mod subsample;
+mod torchscript;
 mod upload;
 mod view;
 
@@ -79,4 +80,5 @@ pub use operator_count::{OperatorCalls, count_operators};
 pub use packed_conv::{DepthwiseHalf, Factors, FusedOps, PackedConv, PackedConvConfig};
 pub use pointwise::pointwise_conv2d;
 pub use simd::InstructionSet;
+pub use torchscript::wrap_torchscript;
 pub use upload::Upload;

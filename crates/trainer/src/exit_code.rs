@@ -46,13 +46,17 @@ impl ExitCode {
 
     /// The exit code of an error of the crate `xception`.
     pub(crate) fn of_model(error: &xception::Error) -> Self {
-        use xception::{Error, weights};
+        use xception::{Error, import, weights};
         match error {
             Error::UnknownPreset(_)
             | Error::OutOfRange(_)
             | Error::Build(_)
             | Error::Summary(_)
             | Error::Unsupported(_) => ExitCode::Usage,
+            Error::Weights(weights::Error::NotOfTimm { .. })
+            | Error::Import(import::Error::NoCopy { .. } | import::Error::Ambiguous { .. }) => {
+                ExitCode::Usage
+            }
             Error::Weights(weights::Error::File { action: "write", .. }) => ExitCode::Failed,
             // Weights that are missing, or that cannot be trusted.
             Error::Weights(_) | Error::Import(_) => ExitCode::Data,

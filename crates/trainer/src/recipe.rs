@@ -210,7 +210,15 @@ impl Recipe {
             }
             let data = data.iter().map(|data| format!("data={data:?}"));
             let weights = weights.iter().map(|weights| format!("transfer.weights={weights:?}"));
-            for change in data.chain(weights).chain(set.iter().cloned()) {
+            let is_of_input = |change: &String| change.trim_start().starts_with("input.");
+            let (of_input, set): (Vec<_>, Vec<_>) = set.iter().cloned().partition(is_of_input);
+            for change in data.chain(weights).chain(set) {
+                apply(&mut table, &change)?;
+            }
+            if !of_input.is_empty() {
+                complete_input(&mut table);
+            }
+            for change in of_input {
                 apply(&mut table, &change)?;
             }
             table.try_into().map_err(complain)?
@@ -334,6 +342,16 @@ fn forget_scale(table: &mut Table, preset: Preset) {
     let model = table.get_mut("model").and_then(Value::as_table_mut);
     if let Some(model) = model.filter(|_| preset != Preset::Cifar) {
         model.remove("scale");
+    }
+}
+
+/// Adds the table `[input]` of the preset, where there is none: one key of it is enough to type.
+fn complete_input(table: &mut Table) {
+    let preset = table.get("model").and_then(|model| model.get("preset")).and_then(Value::as_str);
+    let Some(preset) = preset.and_then(|preset| preset.parse::<Preset>().ok()) else { return };
+    let input = InputRecipe::of(&preset.preprocessing());
+    if let Ok(input) = Value::try_from(input) {
+        table.entry("input").or_insert(input);
     }
 }
 

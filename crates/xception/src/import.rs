@@ -1,21 +1,30 @@
 //! The import of foreign state dicts, which have the names of the script that made them, onto our names.
 //!
-//! Every name of the original must be there and no other, every shape must fit, and names that stand for one shared
-//! tensor must agree; all problems are reported at once.
+//! The network is found wherever it lies in the file ([`Take`]). Every name of its backbone must be there, every shape must
+//! fit, and names that stand for one shared tensor must agree; all problems are reported at once. A head is carried over
+//! whatever its name, if it is a linear layer. What else the file holds is left out and said ([`Note`]), unless it is of
+//! another network's layers.
 
+mod copies;
+mod head;
 mod keras_file;
+mod keras_network;
+mod note;
 mod originals;
 mod sources;
+mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use tch::Tensor;
-
+use self::table::Table;
 use crate::out_of_range::OutOfRange;
 use crate::outline::Outline;
+use crate::preprocessing::Preprocessing;
 use crate::preset::{ModelSpec, Preset};
-use crate::weights::{Mismatch, Problem, Tensors, is_counter};
+use crate::weights::{Contents, Mismatch, Tensors};
 
+pub use copies::Take;
+pub use note::Note;
 pub use sources::Source;
 
 /// A state dict that cannot be imported.
@@ -30,9 +39,58 @@ pub enum Error {
         /// Every problem, under the original's names.
         mismatch: Mismatch,
     },
+    /// A tensor of the network that needs code to be read.
+    #[error("cannot import as preset '{preset}': {name} is {reason}; save it as a plain tensor")]
+    Unread {
+        /// The preset whose original was expected.
+        preset: Preset,
+        /// The name in the file.
+        name: String,
+        /// The reason.
+        reason: String,
+    },
+    /// A copy of the network that the file does not have.
+    #[error("the file has no weights called {}; it has {}", asked(take), note::listed(known))]
+    NoCopy {
+        /// The copy that was asked for.
+        take: Take,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// Several different networks in one file.
+    #[error(
+        "the file has the network more than once, with different weights: {}; take one with --take",
+        note::listed(known)
+    )]
+    Ambiguous {
+        /// The dictionary and prefix of each.
+        known: Vec<String>,
+    },
     /// A scale, an option or a number of classes that no network has.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
+}
+
+fn asked(take: &Take) -> &str {
+    match take {
+        Take::First | Take::Plain => "plain",
+        Take::Average => "ema",
+        Take::Named(name) => name,
+    }
+}
+
+/// An imported state dict.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Imported {
+    /// The tensors, under our names and in our order of axes. Without a head, the backbone's only.
+    pub tensors: Tensors,
+    /// The number of classes of the head; `None` without a head that could be carried over.
+    pub classes: Option<i64>,
+    /// The preprocessing that the file implies; `None` where it says nothing.
+    pub preprocessing: Option<Preprocessing>,
+    /// The choices that were made.
+    pub notes: Vec<Note>,
 }
 
 /// The place of each of our variables in the original's state dict.
@@ -48,74 +106,42 @@ pub fn sources(spec: &ModelSpec) -> Result<BTreeMap<String, Source>, Error> {
     Ok(variables.into_iter().map(source).collect())
 }
 
-/// The original's `tensors` under our names, and in our order of axes.
-///
-/// `metadata` is the file's: a safetensors file written by `save_model` holds a shared tensor once, and says in its
-/// metadata which name stands for which.
+/// The original's state dict in `contents` under our names, and in our order of axes. The number of classes is the file's,
+/// not that of `spec`. A state dict that has our names already is understood too.
 ///
 /// # Errors
-/// Names, shapes or shared tensors that are not the original's; the error lists every problem. A scale, an option or a
-/// number of classes out of range.
-pub fn import(
-    spec: &ModelSpec,
-    tensors: &Tensors,
-    metadata: &BTreeMap<String, String>,
-) -> Result<Tensors, Error> {
-    let renamed = (spec.preset == Preset::XceptionKeras).then(|| keras_file::named(tensors));
-    let tensors = &renamed.flatten().unwrap_or_else(|| unsqueezed(tensors));
-    let find = |name: &String| tensors.get(name).or_else(|| tensors.get(metadata.get(name)?));
-    let mut imported = Tensors::new();
-    let mut expected = BTreeSet::new();
-    let mut problems = Vec::new();
-    for (ours, source) in sources(spec)? {
-        let mut first: Option<&Tensor> = None;
-        for name in &source.names {
-            expected.insert(name.clone());
-            match find(name) {
-                None => problems.push(Problem::Missing { name: name.clone() }),
-                Some(tensor) if tensor.size() != source.shape => problems.push(Problem::Shape {
-                    name: name.clone(),
-                    expected: source.shape.clone(),
-                    got: tensor.size(),
-                }),
-                Some(tensor) if first.is_some_and(|first| !first.equal(tensor)) => {
-                    problems.push(Problem::Unequal {
-                        name: source.names[0].clone(),
-                        other: name.clone(),
-                    });
-                }
-                Some(tensor) => first = first.or(Some(tensor)),
-            }
+/// Names, shapes or shared tensors that are not the original's; the error lists every problem. Several networks, or none
+/// that `take` asks for. A scale or an option out of range.
+pub fn import(spec: &ModelSpec, contents: &Contents, take: &Take) -> Result<Imported, Error> {
+    let original = Table::new(spec, sources(spec)?)?;
+    let found = original.find(contents, take)?;
+    let own = Table::own(spec)?;
+    match own.find(contents, take) {
+        Ok(as_ours) if own.fits(&as_ours.copy) > original.fits(&found.copy) => {
+            own.import(contents, as_ours)
         }
-        if let Some(tensor) = first {
-            imported.insert(ours, source.permuted(tensor));
-        }
+        _ => original.import(contents, found),
     }
-    let known = |name: &str| expected.contains(name) || is_counter(name);
-    let unexpected = tensors.keys().filter(|name| !known(name));
-    problems.extend(unexpected.map(|name| Problem::Unexpected { name: name.clone() }));
-    Mismatch::check(problems)
-        .map_err(|mismatch| Error::Mismatch { preset: spec.preset, mismatch })?;
-    Ok(imported)
 }
 
-/// The same tensors, with the two axes of length 1 of pointwise kernels, which early PyTorch left out of files.
-fn unsqueezed(tensors: &Tensors) -> Tensors {
-    let four_axes = |(name, tensor): (&String, &Tensor)| {
-        let short = tensor.dim() == 2 && name.ends_with(".pointwise.weight");
-        let whole = if short { tensor.unsqueeze(-1).unsqueeze(-1) } else { tensor.shallow_clone() };
-        (name.clone(), whole)
-    };
-    tensors.iter().map(four_axes).collect()
-}
-
-/// The number of classes of an original's state dict: the length of its last bias; `None` where it has none.
+/// The presets whose original has exactly the backbone in `contents`, for files that do not say what they are. Presets that
+/// scale are left out.
 #[must_use]
-pub fn classes(preset: Preset, tensors: &Tensors) -> Option<i64> {
-    let renamed = (preset == Preset::XceptionKeras).then(|| keras_file::named(tensors)).flatten();
-    let tensors = renamed.as_ref().unwrap_or(tensors);
-    let spec = ModelSpec::new(preset);
-    let bias = format!("{}.bias", spec.architecture().ok()?.names.head());
-    let source = originals::source(&spec, &bias, vec![preset.classes()]);
-    tensors.get(&source.names[0])?.size().first().copied()
+pub fn presets(contents: &Contents, take: &Take) -> Vec<Preset> {
+    let imported = |preset: &Preset, take: &Take| {
+        let spec = ModelSpec::new(*preset);
+        let original = Table::new(&spec, sources(&spec)?)?;
+        original.import(contents, original.find(contents, take)?)
+    };
+    // To choose among several networks, or to find the one that was asked for, is the next step.
+    let fits = |preset: &Preset| {
+        matches!(imported(preset, take), Ok(_) | Err(Error::Ambiguous { .. }))
+            || matches!(imported(preset, &Take::First), Ok(_) | Err(Error::Ambiguous { .. }))
+    };
+    Preset::all().filter(|preset| *preset != Preset::Cifar).filter(fits).collect()
+}
+
+/// The module that a tensor belongs to.
+fn module(name: &str) -> Option<&str> {
+    name.rfind(['.', '/']).map(|end| &name[..end])
 }

@@ -12,11 +12,26 @@ pub enum Interpolation {
     Bilinear,
     /// Cubic pieces. Pillow: `BICUBIC`.
     Bicubic,
+    /// A window of a sine curve, three pixels to each side. Pillow: `LANCZOS`.
+    Lanczos,
+    /// Each pixel is that of the old ones which lies nearest. Pillow: `NEAREST`, and Keras's `load_img`.
+    Nearest,
+}
+
+/// The way in which an image of any shape becomes a square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Keeps the image's proportions and cuts the square out of its middle. torchvision: `Resize` and `CenterCrop`.
+    #[default]
+    Crop,
+    /// Resizes both sides to the square's, whatever the image's proportions. Keras: `target_size`.
+    Squash,
 }
 
 /// The way from an image to the input of a network. timm: `pretrained_cfg`.
 ///
-/// An image is resized by [`interpolation`](Self::interpolation) until its shorter side is
+/// An image is resized by [`interpolation`](Self::interpolation) until its shorter side, or with [`Fit::Squash`] each side, is
 /// [`resized_side`](Self::resized_side), the central square of [`side`](Self::side) is cut out of it, and the square is
 /// [normalised](Self::normalize).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +43,8 @@ pub struct Preprocessing {
     pub crop_fraction: f64,
     /// The interpolation of the resize.
     pub interpolation: Interpolation,
+    /// The way to a square.
+    pub fit: Fit,
     /// The mean of red, green and blue, on the scale 0 to 1; it is subtracted.
     pub mean: [f64; 3],
     /// The standard deviation of red, green and blue, on the scale 0 to 1; it is divided by.
@@ -38,7 +55,14 @@ impl Preprocessing {
     /// Preprocessing to squares of `side` pixels: of whole images, bilinear, normalised with `mean` and `std`.
     #[must_use]
     pub fn new(side: i64, mean: [f64; 3], std: [f64; 3]) -> Self {
-        Self { side, crop_fraction: 1.0, interpolation: Interpolation::Bilinear, mean, std }
+        Self {
+            side,
+            crop_fraction: 1.0,
+            interpolation: Interpolation::Bilinear,
+            fit: Fit::Crop,
+            mean,
+            std,
+        }
     }
 
     /// The length, in pixels, of the shorter side of a resized image, out of which [`Self::side`] is cut:

@@ -5,22 +5,28 @@
 //! synced, and renamed.
 
 mod channels;
+mod contents;
 mod description;
 mod error;
 mod file;
+mod hub;
 mod mismatch;
+mod open;
 
 pub use channels::adapt_input;
+pub use contents::{Contents, Dictionary, HubConfig, Tensors};
 pub use description::Description;
 pub use error::Error;
-pub use file::{Tensors, parse, read, serialize, write, write_whole};
+pub use file::{parse, serialize, write, write_whole};
+pub use hub::{is_hub, write_hub};
 pub use mismatch::{Mismatch, Problem};
+pub use open::{read, read_contents};
 
 use std::collections::BTreeMap;
 
 use tch::nn::VarStore;
 
-pub use crate::preprocessing::Interpolation;
+pub use crate::preprocessing::{Fit, Interpolation};
 
 /// Copies `tensors` into the variables of `store`, cast to the variables' kind.
 ///

@@ -23,7 +23,7 @@ use super::print;
 use crate::commands::{Error, Refusal};
 use crate::console::log;
 use crate::console::progress::Progress;
-use crate::data::resize::fit;
+use crate::data::resize::fit_of;
 use crate::data::unreadable_images::LeftOut;
 use crate::data::{Data, DataSpec, Part, stand_in_banner};
 use crate::evaluation::Evaluation;
@@ -81,8 +81,6 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
             data.name
         );
     }
-    let side = description.input as usize;
-    let fit = fit(side, description.crop_fraction, description.interpolation);
     let config = LoaderConfig {
         batch_size: arguments.batch_size as usize,
         share: Share::WHOLE,
@@ -91,7 +89,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         augmentation: Augmentation::default(),
         normalization: Normalization { mean: description.mean, std: description.std },
         last_batch: LastBatch::Keep,
-        fit: data.is_files().then_some(fit),
+        fit: data.is_files().then(|| fit_of(description)),
         broken: Broken::LeaveOut,
         prefetch: 4,
         workers: if data.is_files() { 2 } else { 1 },

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use xception::Preset;
+use xception::{Preset, weights};
 
 use crate::exit_code::ExitCode;
 use crate::network::first_few;
@@ -96,6 +96,39 @@ pub enum Refusal {
     NoFormat {
         /// The file.
         path: PathBuf,
+    },
+    /// `import`: a value out of range.
+    #[error("what was typed cannot be written: {problem}")]
+    Described {
+        /// The value. No source: the message has it all.
+        problem: weights::Error,
+    },
+    /// `import`: another number of names than of classes.
+    #[error("--class-names has {names} names, and the head of the file {classes} classes")]
+    ClassNames {
+        /// The number of names.
+        names: usize,
+        /// The number of classes; 0 without a head.
+        classes: i64,
+    },
+    /// `export`: preprocessing in a folder for timm.
+    #[error("timm prepares images itself, as config.json says; leave --with-preprocessing out")]
+    HubPreprocessing,
+    /// `export`: a comparison for a file that ONNX Runtime does not read.
+    #[error(
+        "--verify compares with ONNX Runtime, which reads .onnx only; export that, or leave --verify out"
+    )]
+    VerifyOnnx,
+    /// `export`: answers that differ.
+    #[error(
+        "ONNX Runtime gives other answers than `predict` for {}: probabilities differ by up to {largest:.1e}",
+        out.display()
+    )]
+    Verify {
+        /// The file.
+        out: PathBuf,
+        /// The largest difference of a probability.
+        largest: f64,
     },
     /// `recipes`: a name that no recipe has.
     #[error("no recipe '{name}'{hint}; there are {}", known.join(", "))]

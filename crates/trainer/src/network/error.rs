@@ -14,8 +14,20 @@ use crate::torch_error::{TorchError, from_torch_errors};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A foreign file, without a preset.
-    #[error("{} does not say which network it belongs to; add --preset", path.display())]
+    #[error("{} does not say which network it belongs to{}", path.display(), fitting(presets))]
     NoPreset {
+        /// The file.
+        path: PathBuf,
+        /// The presets that its tensors fit.
+        presets: Vec<Preset>,
+    },
+    /// Weights without a head, where answers were asked for.
+    #[error(
+        "{} has no head, so it names no class; train one: xception train --recipe finetune --weights {} --data …",
+        path.display(),
+        path.display()
+    )]
+    NoHead {
         /// The file.
         path: PathBuf,
     },
@@ -58,8 +70,8 @@ pub enum Error {
     },
     /// A foreign file that does not fit the preset that it was taken for.
     #[error(
-        "{weights} does not say which network it belongs to, and does not fit '{preset}', for which it was taken; add \
-         --preset: {problem}"
+        "{weights} does not say which network it belongs to, and does not fit '{preset}', for which it was taken; if it is \
+         another network, add --preset: {problem}"
     )]
     UnfitPreset {
         /// The weights.
@@ -104,6 +116,30 @@ pub enum Error {
         /// The first such tensor.
         tensor: String,
     },
+    /// ONNX Runtime in Python that does not answer.
+    #[error(
+        "{} cannot run ONNX Runtime ({reason}); `pip install onnxruntime numpy`, or name another Python with --python",
+        python.display()
+    )]
+    OnnxRuntime {
+        /// The Python.
+        python: PathBuf,
+        /// Its complaint.
+        reason: String,
+    },
+    /// A resize that the exported formats do not have.
+    #[error(
+        "these weights resize images by Lanczos, which neither ONNX nor TorchScript has; leave --with-preprocessing out"
+    )]
+    NoLanczos,
+    /// Preprocessing for images of other channels.
+    #[error(
+        "--with-preprocessing is for images of 3 channels, and this network takes {channels}; leave it out"
+    )]
+    PreparedChannels {
+        /// The network's.
+        channels: i64,
+    },
     /// Logits that are no numbers.
     #[error(
         "the network's answer is not finite (NaN or infinite): the weights or the input hold numbers that are too large"
@@ -131,11 +167,15 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Error::NoPreset { .. }
+            | Error::NoHead { .. }
             | Error::OtherPreset { .. }
             | Error::NoLastWeights { .. }
             | Error::UnfitPreset { .. }
             | Error::OtherNetwork { .. }
-            | Error::OtherHead { .. } => ExitCode::Usage,
+            | Error::OtherHead { .. }
+            | Error::NoLanczos
+            | Error::PreparedChannels { .. } => ExitCode::Usage,
+            Error::OnnxRuntime { .. } => ExitCode::Failed,
             Error::NoWeights { .. }
             | Error::NotFinite { .. }
             | Error::NoAnswer
@@ -144,6 +184,17 @@ impl Error {
             Error::Recipe(error) => error.exit_code(),
             Error::File(error) => error.exit_code(),
             Error::Torch(error) => error.exit_code(),
+        }
+    }
+}
+
+/// The way out for a file that does not say its network and fits `presets`.
+fn fitting(presets: &[Preset]) -> String {
+    match presets {
+        [] => "; add --preset, and the error will say what does not fit".to_string(),
+        presets => {
+            let names: Vec<String> = presets.iter().map(ToString::to_string).collect();
+            format!(" and fits several; add --preset, one of {}", names.join(", "))
         }
     }
 }

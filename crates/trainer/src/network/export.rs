@@ -1,15 +1,15 @@
-//! Exports trained networks to other programs: ONNX and TorchScript.
+//! Exports trained networks to other programs: ONNX, TorchScript, and folders that timm reads.
 
 mod onnx;
+mod torchscript;
+pub(crate) mod verify;
 
 use std::path::Path;
 
 use clap::ValueEnum;
-use tch::{CModule, Kind, Tensor};
 use xception::graph::Graph;
-use xception::weights::Description;
+use xception::weights;
 
-use crate::file_error::FileError;
 use crate::network::Error;
 use crate::network::model_file::Loaded;
 
@@ -20,6 +20,8 @@ pub enum Format {
     Onnx,
     /// TorchScript: `torch.jit.load` in Python, `torch::jit::load` in C++; for images of one size
     Torchscript,
+    /// A folder as the Hugging Face hub lays it out: `timm.create_model("local-dir:OUT", pretrained=True)`
+    Hub,
 }
 
 impl Format {
@@ -33,26 +35,37 @@ impl Format {
     }
 }
 
-/// Writes the network to `path`, whole or not at all.
-pub(crate) fn write(loaded: &Loaded, format: Format, path: &Path) -> Result<(), Error> {
-    let Loaded { model, description, .. } = loaded;
-    let graph = Graph::of(model);
-    let bytes = match format {
-        Format::Onnx => onnx::encode(&graph, description),
-        Format::Torchscript => torchscript(&graph, description)?,
-    };
-    Ok(crate::whole_file::write_bytes(path, &bytes)?)
+/// The part of the way from an image to an answer that a file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contents {
+    /// From normalised images of a size that the network takes to logits.
+    Network,
+    /// From the bytes of images of any size to probabilities.
+    WithPreprocessing,
 }
 
-/// A trace over one image. libtorch only writes to files, so the bytes are read back from one.
-fn torchscript(graph: &Graph, description: &Description) -> Result<Vec<u8>, Error> {
-    let side = description.input;
-    let image = Tensor::zeros([1, graph.c_in, side, side], (Kind::Float, tch::Device::Cpu));
-    let mut trace = |inputs: &[Tensor]| vec![graph.logits(&inputs[0])];
-    let module =
-        tch::no_grad(|| CModule::create_by_tracing("Xception", "forward", &[image], &mut trace))?;
-    let folder = tempfile::tempdir().map_err(FileError::on("create", &std::env::temp_dir()))?;
-    let path = folder.path().join("network.pt");
-    module.save(&path)?;
-    Ok(std::fs::read(&path).map_err(FileError::on("read", &path))?)
+/// Writes the network to `path`, whole or not at all.
+///
+/// # Errors
+/// A preprocessing that the format does not have, or a file that cannot be written.
+pub(crate) fn write(
+    loaded: &Loaded,
+    format: Format,
+    contents: Contents,
+    path: &Path,
+) -> Result<(), Error> {
+    let Loaded { model, description, .. } = loaded;
+    let channels = Graph::of(model).c_in;
+    if contents == Contents::WithPreprocessing && channels != 3 {
+        return Err(Error::PreparedChannels { channels });
+    }
+    let bytes = match format {
+        Format::Onnx => onnx::encode(&Graph::of(model), description, contents)?,
+        Format::Torchscript => torchscript::encode(&Graph::of(model), description, contents)?,
+        Format::Hub => {
+            weights::write_hub(path, &loaded.tensors(), description)?;
+            return Ok(());
+        }
+    };
+    Ok(crate::whole_file::write_bytes(path, &bytes)?)
 }

@@ -10,7 +10,7 @@ use image::{ImageFormat, RgbImage};
 use tch::Tensor;
 use xception::weights::Description;
 
-use crate::data::resize::fit;
+use crate::data::resize::fit_of;
 use crate::network::Error;
 
 /// An image that was prepared for a network.
@@ -29,8 +29,7 @@ pub(crate) fn prepare(path: &Path, description: &Description) -> Result<Prepared
     let mut room = Decoded::default();
     let image = decode_file(path, &mut room)?;
     let side = description.input as usize;
-    let fit = fit(side, description.crop_fraction, description.interpolation);
-    let pixels = fit.square(image);
+    let pixels = fit_of(description).square(image);
     let normalization = Normalization { mean: description.mean, std: description.std };
     let normalized: Vec<f32> =
         pixels.iter().flat_map(|pixel| normalization.apply(*pixel)).collect();

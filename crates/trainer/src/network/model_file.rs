@@ -1,10 +1,10 @@
 //! Reads weights files and builds their networks.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tch::{Device, Tensor, nn::VarStore};
-use xception::weights::{self, Description, Tensors};
+use tch::{Device, Kind, Tensor, nn::VarStore};
+use xception::import::{self, Imported, Note, Take};
+use xception::weights::{self, Contents, Description, Tensors};
 use xception::{ModelSpec, Preset, Xception};
 
 use crate::data::cache;
@@ -22,18 +22,92 @@ pub(crate) struct WeightsFile {
 }
 
 impl WeightsFile {
-    /// Reads a file, the last weights of a run, or fetched ones by name. A file without metadata belongs to `preset`.
-    pub(crate) fn read(weights: &str, preset: Option<Preset>) -> Result<Self, Error> {
+    /// Reads a file, the last weights of a run, a folder of the hub, or fetched weights by name. A file that does not say its
+    /// network belongs to `preset`, or else to the one whose names it has.
+    pub(crate) fn read(weights: &str, preset: Asked, take: &Take) -> Result<Self, Error> {
         let path = find(weights)?;
-        let (tensors, metadata) = weights::read(&path)?;
-        refuse_non_finite(&path, &tensors)?;
-        if let Some(description) = Description::from_metadata(&path, &metadata)? {
+        let contents = weights::read_contents(&path)?;
+        if let Some(description) = Description::from_metadata(&path, &contents.metadata)? {
+            let tensors = contents.into_largest();
+            refuse_non_finite(&path, &tensors)?;
             return Ok(Self { tensors, description, path });
         }
-        let preset = preset.ok_or_else(|| Error::NoPreset { path: path.clone() })?;
-        let description = foreign(preset, xception::import::classes(preset, &tensors));
-        let tensors = named_as_ours(&description.spec, tensors, &metadata)?;
-        Ok(Self { tensors, description, path })
+        let preset = preset.or_of(&path, &contents, take)?;
+        let foreign = Foreign::import(preset, &contents, take)?;
+        refuse_non_finite(&path, &foreign.tensors)?;
+        for note in &foreign.notes {
+            tracing::info!("{}: {note}", path.display());
+        }
+        Ok(Self { tensors: foreign.tensors, description: foreign.description, path })
+    }
+}
+
+/// Weights that another program wrote.
+pub(crate) struct Foreign {
+    pub(crate) tensors: Tensors,
+    pub(crate) description: Description,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl Foreign {
+    /// The weights of `preset` in `contents`, with what the file says of itself, or else the conventions of the preset.
+    pub(crate) fn import(preset: Preset, contents: &Contents, take: &Take) -> Result<Self, Error> {
+        let imported = import::import(&ModelSpec::new(preset), contents, take)?;
+        let Imported { tensors, classes, preprocessing, notes, .. } = imported;
+        let mut description = foreign(preset, Some(classes.unwrap_or(0)));
+        let config = contents.config.as_ref().filter(|config| config.preset == preset);
+        if let Some(preprocessing) = config.map(|config| config.preprocessing).or(preprocessing) {
+            description.set_preprocessing(&preprocessing);
+        }
+        let names = config.and_then(|config| config.class_names.as_ref());
+        if let Some(names) = names.filter(|names| names.len() as i64 == description.spec.classes) {
+            description.class_names.clone_from(names);
+        }
+        Ok(Self { tensors, description, notes })
+    }
+}
+
+/// The network that somebody asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asked {
+    /// This one.
+    For(Preset),
+    /// None.
+    Nothing,
+    /// None; of several that fit, this one.
+    Rather(Preset),
+}
+
+impl Asked {
+    /// The preset of `contents`, which do not say it: the one that was asked for, that of the description beside them, or
+    /// the one whose names they have.
+    ///
+    /// # Errors
+    /// Names of none, or of several.
+    pub(crate) fn or_of(
+        self,
+        path: &Path,
+        contents: &Contents,
+        take: &Take,
+    ) -> Result<Preset, Error> {
+        if let Asked::For(preset) = self {
+            return Ok(preset);
+        }
+        if let Some(config) = &contents.config {
+            return Ok(config.preset);
+        }
+        let fitting = import::presets(contents, take);
+        match (self, &fitting[..]) {
+            (Asked::Rather(preset), fitting) if fitting.len() != 1 || fitting[0] == preset => {
+                Ok(preset)
+            }
+            (_, &[only]) => {
+                let file = path.display();
+                tracing::info!("{file}: its tensors are those of preset '{only}'");
+                Ok(only)
+            }
+            _ => Err(Error::NoPreset { path: path.to_path_buf(), presets: fitting }),
+        }
     }
 }
 
@@ -45,7 +119,7 @@ pub(crate) fn named(weights: &str) -> Option<Preset> {
 /// A network with its weights.
 pub(crate) struct Loaded {
     /// Owns the variables.
-    _store: VarStore,
+    store: VarStore,
     /// The network.
     pub(crate) model: Xception,
     /// The metadata of the file, or the conventions of its preset for a foreign file.
@@ -59,8 +133,12 @@ impl Loaded {
     pub(crate) fn open(arguments: &WeightsArgs) -> Result<Self, Error> {
         let asked = arguments.preset.as_deref().map(str::parse::<Preset>).transpose()?;
         let preset = asked.or_else(|| named(&arguments.weights));
+        let preset = preset.map_or(Asked::Nothing, Asked::For);
         let WeightsFile { tensors, description, path } =
-            WeightsFile::read(&arguments.weights, preset)?;
+            WeightsFile::read(&arguments.weights, preset, &arguments.take())?;
+        if description.spec.classes == 0 {
+            return Err(Error::NoHead { path });
+        }
         let own = description.spec.preset;
         if let Some(asked) = asked.filter(|asked| *asked != own) {
             return Err(Error::OtherPreset { path, own, asked });
@@ -72,7 +150,16 @@ impl Loaded {
             description.spec.classes,
         )?;
         weights::load(&store, &tensors)?;
-        Ok(Self { _store: store, model, description, path })
+        Ok(Self { store, model, description, path })
+    }
+}
+
+impl Loaded {
+    /// A copy of the weights, in fp32 on the CPU.
+    pub(crate) fn tensors(&self) -> Tensors {
+        let on_cpu = |tensor: Tensor| tensor.to_device(Device::Cpu).to_kind(Kind::Float);
+        let tensors = weights::snapshot(&self.store);
+        tensors.into_iter().map(|(name, tensor)| (name, on_cpu(tensor))).collect()
     }
 }
 
@@ -85,19 +172,6 @@ fn refuse_non_finite(path: &Path, tensors: &Tensors) -> Result<(), Error> {
         Some((name, _)) => Err(Error::NotFinite { path: path.to_path_buf(), tensor: name.clone() }),
         None => Ok(()),
     }
-}
-
-/// The tensors of a foreign file under our names; the file has these already, or those of the original.
-fn named_as_ours(
-    spec: &ModelSpec,
-    tensors: Tensors,
-    metadata: &BTreeMap<String, String>,
-) -> Result<Tensors, Error> {
-    let ours = xception::import::sources(spec)?;
-    if ours.keys().all(|name| tensors.contains_key(name)) {
-        return Ok(tensors);
-    }
-    Ok(xception::import::import(spec, &tensors, metadata)?)
 }
 
 /// The path of a file or of a run's weights; else of fetched weights with this name.
@@ -121,9 +195,9 @@ fn find(weights: &str) -> Result<PathBuf, Error> {
     })
 }
 
-/// The path of a file; for the folder of a run, of its last weights.
+/// The path of a file, or of a folder of the hub; for the folder of a run, of its last weights.
 fn weights_file(path: &Path) -> Result<PathBuf, Error> {
-    if !path.is_dir() {
+    if !path.is_dir() || weights::is_hub(path) {
         return Ok(path.to_path_buf());
     }
     let last = path.join("last.safetensors");
@@ -149,23 +223,11 @@ pub(crate) fn foreign(preset: Preset, classes: Option<i64>) -> Description {
         Some(names) => names.iter().map(ToString::to_string).collect(),
         None => (0..spec.classes).map(|class| format!("class {class}")).collect(),
     };
-    let preprocessing = preset.preprocessing();
-    Description {
-        spec,
-        class_names,
-        input: preprocessing.side,
-        crop_fraction: preprocessing.crop_fraction,
-        interpolation: preprocessing.interpolation,
-        mean: preprocessing.mean,
-        std: preprocessing.std,
-        data: "unknown".to_string(),
-    }
+    Description::new(spec, class_names, &preset.preprocessing(), "unknown")
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
 
     #[test]

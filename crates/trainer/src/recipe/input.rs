@@ -2,8 +2,10 @@
 
 use datasets::{Broken, Fit, Order};
 use serde::{Deserialize, Serialize};
-use xception::weights::{Description, Interpolation};
+use xception::Preprocessing;
+use xception::weights::{self, Interpolation};
 
+use crate::data::resize::fit;
 use crate::invalid_value::InvalidValue;
 
 /// Reading, resizing and cropping of image files.
@@ -16,6 +18,9 @@ pub struct InputRecipe {
     pub crop_fraction: f64,
     /// The interpolation of resizing.
     pub interpolation: Interpolation,
+    /// The way to a square. Recipes without the key crop.
+    #[serde(default)]
+    pub fit: weights::Fit,
     /// Handling of images that cannot be read.
     pub broken: BrokenRecipe,
     /// Threads that decode and augment images while the network computes.
@@ -65,12 +70,13 @@ impl From<BrokenRecipe> for Broken {
 }
 
 impl InputRecipe {
-    /// The table for a recipe that has none: images as `weights` were trained on.
-    pub(crate) fn of(weights: &Description) -> Self {
+    /// The table for a recipe that has none: images as `preprocessing` says.
+    pub(crate) fn of(preprocessing: &Preprocessing) -> Self {
         Self {
-            side: weights.input as usize,
-            crop_fraction: weights.crop_fraction,
-            interpolation: weights.interpolation,
+            side: preprocessing.side as usize,
+            crop_fraction: preprocessing.crop_fraction,
+            interpolation: preprocessing.interpolation,
+            fit: preprocessing.fit,
             broken: BrokenRecipe::Refuse,
             workers: 1,
             shuffle: ShuffleRecipe::Everywhere,
@@ -88,7 +94,7 @@ impl InputRecipe {
     }
 
     /// The resize and crop.
-    pub(crate) fn fit(self) -> Fit {
-        crate::data::resize::fit(self.side, self.crop_fraction, self.interpolation)
+    pub(crate) fn resize(self) -> Fit {
+        fit(self.side, self.crop_fraction, self.interpolation, self.fit)
     }
 }

@@ -10,6 +10,10 @@ use crate::invalid_value::InvalidValue;
 pub struct TransferRecipe {
     /// A file, the folder of a run, or a name that `cargo xtask fetch weights` knows.
     pub weights: String,
+    /// Of a file with several copies of the network the one to take: `plain`, `ema` or its name. Recipes without the key
+    /// take the weights themselves, or an average where there is nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take: Option<String>,
     /// The initial weights of the head.
     pub head: HeadStart,
     /// Epochs at the start in which the head alone is trained.

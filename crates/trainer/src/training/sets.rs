@@ -85,7 +85,7 @@ pub(crate) fn loader_config(
         augmentation,
         normalization: recipe.normalization(),
         last_batch: LastBatch::Keep,
-        fit: recipe.input.filter(|_| images.size().is_none()).map(InputRecipe::fit),
+        fit: recipe.input.filter(|_| images.size().is_none()).map(InputRecipe::resize),
         broken: recipe.input.map_or(Broken::Refuse, |input| input.broken.into()),
         prefetch: PREFETCH.max(recipe.input.map_or(0, |input| 2 * input.workers)),
         workers: recipe.input.map_or(1, |input| input.workers),

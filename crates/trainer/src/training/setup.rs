@@ -131,6 +131,7 @@ fn description(recipe: &Recipe, spec: &ModelSpec, data: &Data, sets: &Sets) -> D
         input: sets.side() as i64,
         crop_fraction: recipe.input.map_or(1.0, |input| input.crop_fraction),
         interpolation: recipe.input.map(|input| input.interpolation).unwrap_or_default(),
+        fit: recipe.input.map(|input| input.fit).unwrap_or_default(),
         mean: recipe.normalization.mean,
         std: recipe.normalization.std,
         data: data.name.to_string(),

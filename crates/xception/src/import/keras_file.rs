@@ -18,9 +18,25 @@ const COUNTED: [(&str, &str); 4] = [
     ("batch_normalization", "batch_normalization"),
 ];
 
+/// The variables of each model of a file (`MODEL/LAYER/NUMBER`), under the names that their layers give them, by the path
+/// of the model with a stroke at its end; `None` for tensors that come from no file of Keras.
+pub(super) fn containers(tensors: &Tensors) -> Option<BTreeMap<String, Tensors>> {
+    let mut containers = BTreeMap::<&str, Tensors>::new();
+    for (name, tensor) in tensors {
+        let (path, number) = name.rsplit_once('/')?;
+        number.parse::<usize>().ok()?;
+        let start = path.rfind('/').map_or(0, |stroke| stroke + 1);
+        let own = containers.entry(&name[..start]).or_default();
+        own.insert(name[start..].to_string(), tensor.shallow_clone());
+    }
+    let named = |(path, tensors): (&str, Tensors)| Some((path.to_string(), named(&tensors)?));
+    let containers: BTreeMap<_, _> = containers.into_iter().map(named).collect::<Option<_>>()?;
+    (!containers.is_empty()).then_some(containers)
+}
+
 /// `tensors` under the names `LAYER/VARIABLE` of the network as Keras builds it, if they come from a file
 /// (`LAYER/NUMBER`); else as they are.
-pub(super) fn named(tensors: &Tensors) -> Option<Tensors> {
+fn named(tensors: &Tensors) -> Option<Tensors> {
     let mut layers: BTreeMap<&str, BTreeMap<usize, &Tensor>> = BTreeMap::new();
     for (name, tensor) in tensors {
         let (layer, number) = name.rsplit_once('/')?;

@@ -30,6 +30,13 @@ impl Source {
         Self { names: vec![name], shape, axes: axes.to_vec() }
     }
 
+    /// The original's tensor, with the two axes of length 1 of a pointwise kernel, which early PyTorch left out of files.
+    pub(super) fn unsqueezed(&self, name: &str, tensor: &Tensor) -> Tensor {
+        let short =
+            tensor.dim() == 2 && self.shape.len() == 4 && name.ends_with(".pointwise.weight");
+        if short { tensor.unsqueeze(-1).unsqueeze(-1) } else { tensor.shallow_clone() }
+    }
+
     /// The original's tensor, with our order of axes.
     ///
     /// # Panics

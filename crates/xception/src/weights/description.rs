@@ -6,13 +6,13 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Error;
-use crate::preprocessing::{Interpolation, Preprocessing};
+use crate::preprocessing::{Fit, Interpolation, Preprocessing};
 use crate::preset::{ModelSpec, Preset};
 
 /// The metadata of a weights file of ours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
-    /// The network.
+    /// The network; with 0 classes where the file holds no head.
     pub spec: ModelSpec,
     /// The name of each class, in the order of the logits.
     pub class_names: Vec<String>,
@@ -22,6 +22,8 @@ pub struct Description {
     pub crop_fraction: f64,
     /// The interpolation of the resize.
     pub interpolation: Interpolation,
+    /// The way to a square.
+    pub fit: Fit,
     /// The mean of red, green and blue, on the scale 0 to 1; it is subtracted.
     pub mean: [f64; 3],
     /// The standard deviation of red, green and blue, on the scale 0 to 1; it is divided by.
@@ -31,12 +33,33 @@ pub struct Description {
 }
 
 impl Description {
+    /// The description of the network of `spec`, with `preprocessing`.
+    #[must_use]
+    pub fn new(
+        spec: ModelSpec,
+        class_names: Vec<String>,
+        preprocessing: &Preprocessing,
+        data: &str,
+    ) -> Self {
+        let Preprocessing { side: input, crop_fraction, interpolation, fit, mean, std } =
+            *preprocessing;
+        let data = data.to_string();
+        Self { spec, class_names, input, crop_fraction, interpolation, fit, mean, std, data }
+    }
+
+    /// Takes `preprocessing` for that which the weights were trained with.
+    pub fn set_preprocessing(&mut self, preprocessing: &Preprocessing) {
+        let Self { spec, class_names, data, .. } = self;
+        *self = Self::new(*spec, std::mem::take(class_names), preprocessing, data);
+    }
+
     /// The preprocessing that the weights were trained with.
     #[must_use]
     pub fn preprocessing(&self) -> Preprocessing {
         let mut preprocessing = Preprocessing::new(self.input, self.mean, self.std);
         preprocessing.crop_fraction = self.crop_fraction;
         preprocessing.interpolation = self.interpolation;
+        preprocessing.fit = self.fit;
         preprocessing
     }
 
@@ -52,6 +75,7 @@ impl Description {
             ("input", self.input.to_string()),
             ("crop_fraction", json!(self.crop_fraction).to_string()),
             ("interpolation", json!(self.interpolation).to_string()),
+            ("fit", json!(self.fit).to_string()),
             ("mean", json!(self.mean).to_string()),
             ("std", json!(self.std).to_string()),
             ("data", self.data.clone()),
@@ -73,7 +97,7 @@ impl Description {
         let preset: Preset = preset.parse()?;
         let spec = ModelSpec {
             preset,
-            classes: reader.positive("classes")?,
+            classes: reader.at_least("classes", 0)?,
             scale: reader.json("scale")?,
             // Files of earlier versions lack this key and some of those below.
             options: reader.json_if_there("options")?.unwrap_or_default(),
@@ -91,6 +115,7 @@ impl Description {
             input: reader.side()?,
             crop_fraction: reader.crop_fraction()?,
             interpolation: reader.json_if_there("interpolation")?.unwrap_or_default(),
+            fit: reader.json_if_there("fit")?.unwrap_or_default(),
             mean: reader.colours("mean", f64::MIN, "finite numbers of fp32")?,
             std: reader.colours("std", SMALLEST_STD, "above 0 and finite in fp32")?,
             data: reader.text("data")?.to_string(),
@@ -142,7 +167,7 @@ impl Reader<'_> {
 
     /// The side of the images.
     fn side(&self) -> Result<i64, Error> {
-        let side = self.positive("input")?;
+        let side = self.at_least("input", 1)?;
         if side > LARGEST_SIDE {
             return Err(
                 self.problem("input", &format!("must be at most {LARGEST_SIDE}, is {side}"))
@@ -160,10 +185,10 @@ impl Reader<'_> {
         Err(self.problem(key, &format!("must be {accepted}, is {values:?}")))
     }
 
-    fn positive(&self, key: &'static str) -> Result<i64, Error> {
+    fn at_least(&self, key: &'static str, least: i64) -> Result<i64, Error> {
         let number = self.json(key)?;
-        if number < 1 {
-            Err(self.problem(key, &format!("must be at least 1, is {number}")))
+        if number < least {
+            Err(self.problem(key, &format!("must be at least {least}, is {number}")))
         } else {
             Ok(number)
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Mismatch;
 use crate::out_of_range::OutOfRange;
-use crate::preset::UnknownPreset;
+use crate::preset::{Preset, UnknownPreset};
 
 /// Weights that cannot be read, written or used.
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +37,28 @@ pub enum Error {
         problem: weight_files::Error,
     },
     /// A file of something else.
-    #[error("{} holds no weights (safetensors, PyTorch's .pth or Keras's .h5): {looks}", path.display())]
+    #[error("{} holds no weights (safetensors, PyTorch's .pth, Keras's .keras or .h5): {looks}", path.display())]
     NotWeights {
         /// The file.
         path: PathBuf,
         /// The format that it seems to have.
         looks: String,
+    },
+    /// A list of files, or a description, that cannot be used.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// A network that timm does not have.
+    #[error(
+        "timm has no network like '{preset}' with these options; export it as ONNX or TorchScript"
+    )]
+    NotOfTimm {
+        /// The preset.
+        preset: Preset,
     },
     /// Metadata that are missing or malformed.
     #[error("{}: metadata '{key}' {problem}", path.display())]

@@ -9,9 +9,7 @@ use tch::{Kind, Tensor};
 use weight_files::{Array, Arrays, DType, Format};
 
 use super::Error;
-
-/// Tensors by name, in the order of their names.
-pub type Tensors = BTreeMap<String, Tensor>;
+use super::contents::{Contents, Dictionary, Tensors};
 
 /// Bytes of the longest header: safetensors' own limit.
 const MOST_HEADER: u64 = 100_000_000;
@@ -29,20 +27,15 @@ const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::U8, Kind::Uint8),
 ];
 
-/// Reads every tensor of a file of weights, and its metadata: safetensors, PyTorch's `.pth`, old and new, or Keras's HDF5.
-///
-/// The content of the file decides on its format, not its name. Only safetensors has metadata. Nothing that a file asks
-/// for is executed or opened. Keras's variables come as `LAYER/0`, `LAYER/1`, …. PyTorch: `torch.load(weights_only=True)`.
-///
-/// # Errors
-/// A file that cannot be read, is damaged, or holds no weights.
-pub fn read(path: &Path) -> Result<(Tensors, BTreeMap<String, String>), Error> {
-    let bytes = regular_bytes(path).map_err(|source| Error::File {
-        action: "read",
-        path: path.to_path_buf(),
-        source,
-    })?;
-    parse(path, &bytes)
+/// Reads one file, whatever lies beside it.
+pub(super) fn read_one(path: &Path) -> Result<Contents, Error> {
+    contents(path, &bytes_of(path)?)
+}
+
+/// The bytes of a file.
+pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, Error> {
+    let path_of = || path.to_path_buf();
+    regular_bytes(path).map_err(|source| Error::File { action: "read", path: path_of(), source })
 }
 
 /// The bytes of a regular file: a pipe would be waited for, and a device has no end.
@@ -78,15 +71,31 @@ fn tensors(arrays: Arrays) -> Result<Tensors, Error> {
     arrays.into_iter().map(|(name, array)| Ok((name, tensor(array)?))).collect()
 }
 
+fn of_foreign(contents: weight_files::Contents) -> Result<Contents, Error> {
+    let dictionary = |dictionary: weight_files::Dictionary| {
+        let weight_files::Dictionary { place, arrays, unread } = dictionary;
+        Ok(Dictionary { place, tensors: tensors(arrays)?, unread })
+    };
+    let weight_files::Contents { dictionaries, network } = contents;
+    let dictionaries = dictionaries.into_iter().map(dictionary).collect::<Result<_, Error>>()?;
+    Ok(Contents { dictionaries, network, ..Contents::default() })
+}
+
 /// As [`read`], of a file whose `bytes` are in memory; `path` is for messages.
 ///
 /// # Errors
 /// Bytes that are damaged or hold no weights.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), Error> {
-    if let Some(Format::PytorchZip | Format::PytorchLegacy | Format::Hdf5) = Format::of(bytes) {
-        let arrays = weight_files::parse(bytes)
+    let mut contents = contents(path, bytes)?;
+    let metadata = std::mem::take(&mut contents.metadata);
+    Ok((contents.into_largest(), metadata))
+}
+
+fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, Error> {
+    if let Some(Format::Zip | Format::PytorchLegacy | Format::Hdf5) = Format::of(bytes) {
+        let contents = weight_files::parse(bytes)
             .map_err(|problem| Error::Foreign { path: path.to_path_buf(), problem })?;
-        return Ok((tensors(arrays)?, BTreeMap::new()));
+        return of_foreign(contents);
     }
     if Format::of(bytes).is_none() {
         return Err(Error::NotWeights { path: path.to_path_buf(), looks: looks_like(bytes) });
@@ -123,7 +132,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, Str
         tensors.insert(name.to_string(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
     }
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
-    Ok((tensors, metadata))
+    Ok(Contents::new(tensors, metadata))
 }
 
 /// The likely format of a file that holds no weights, in words, for somebody who has downloaded it.

@@ -21,6 +21,7 @@ fn description(spec: ModelSpec) -> Description {
         input: 32,
         crop_fraction: 0.875,
         interpolation: Interpolation::Bicubic,
+        fit: Fit::Squash,
         mean: [0.4914, 0.4822, 0.4465],
         std: [0.1 + 0.2, 0.243, 0.261],
         data: "synthetic".to_string(),

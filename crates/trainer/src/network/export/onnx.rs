@@ -1,46 +1,85 @@
-//! A network as an ONNX file: operator set 17, weights in fp32, everything that a program has to know beside them.
+//! A network as an ONNX file: weights in fp32, everything that a program has to know beside them, and on request the way from
+//! the bytes of an image to probabilities.
+
+mod preprocessing;
 
 use tch::{Kind, Tensor};
 use xception::GlobalPool;
 use xception::graph::{Folded, Graph, Node, Op, Padding, Value};
 use xception::weights::Description;
 
+use crate::network::Error;
 use crate::protobuf::Message;
 
-/// `onnx.IR_VERSION` that came with operator set 17.
+use super::Contents;
+
+/// `onnx.IR_VERSION` that came with operator sets 17 and 18.
 const IR_VERSION: u64 = 8;
-const OPERATOR_SET: u64 = 17;
-/// `TensorProto.FLOAT`.
+/// The first whose resize may be antialiased, where one is needed.
+const OPERATOR_SETS: [u64; 2] = [17, 18];
+/// `TensorProto.FLOAT`, `UINT8` and `INT64`.
 const FLOAT: u64 = 1;
+const UINT8: u64 = 2;
+const INT64: u64 = 7;
 const INPUT: &str = "images";
-const OUTPUT: &str = "logits";
+const LOGITS: &str = "logits";
+const PROBABILITIES: &str = "probabilities";
 
 /// The file of `graph`. Its metadata are those of a weights file.
-pub(super) fn encode(graph: &Graph, description: &Description) -> Vec<u8> {
+///
+/// # Errors
+/// A preprocessing that ONNX does not have.
+pub(super) fn encode(
+    graph: &Graph,
+    description: &Description,
+    contents: Contents,
+) -> Result<Vec<u8>, Error> {
+    let operator_set = OPERATOR_SETS[usize::from(contents == Contents::WithPreprocessing)];
     let mut file = Message::default()
         .integer(1, IR_VERSION)
         .bytes(2, b"xception")
         .bytes(3, env!("CARGO_PKG_VERSION").as_bytes())
-        .message(7, encode_graph(graph))
-        .message(8, Message::default().bytes(1, b"").integer(2, OPERATOR_SET));
+        .message(7, encode_graph(graph, description, contents)?)
+        .message(8, Message::default().bytes(1, b"").integer(2, operator_set));
     for (key, value) in description.to_metadata() {
         let entry = Message::default().bytes(1, key.as_bytes()).bytes(2, value.as_bytes());
         file = file.message(14, entry);
     }
-    file.encode()
+    Ok(file.encode())
 }
 
-fn encode_graph(graph: &Graph) -> Message {
-    let mut parts = Parts::default();
+fn encode_graph(
+    graph: &Graph,
+    description: &Description,
+    contents: Contents,
+) -> Result<Message, Error> {
+    let mut parts = Parts { input: INPUT, ..Parts::default() };
+    if contents == Contents::WithPreprocessing {
+        preprocessing::add(&mut parts, description)?;
+        parts.input = preprocessing::PREPARED;
+    }
     let last = graph.nodes.len() - 1;
     let mut classes = 0;
     for (number, node) in graph.nodes.iter().enumerate() {
-        let output = if number == last { OUTPUT.to_string() } else { value(Value::Node(number)) };
+        let output =
+            if number == last { LOGITS.to_string() } else { parts.value(Value::Node(number)) };
         parts.node(node, &output);
         if let Op::Linear { bias, .. } = &node.op {
             classes = bias.size()[0];
         }
     }
+    let (images, numbers, output) = match contents {
+        Contents::Network => {
+            let size = [Dim::Named("N"), Dim::Size(graph.c_in), Dim::Named("H"), Dim::Named("W")];
+            (size, FLOAT, LOGITS)
+        }
+        Contents::WithPreprocessing => {
+            let logits = [LOGITS.to_string()];
+            parts.push("Softmax", "softmax", &logits, PROBABILITIES, [integer("axis", 1)]);
+            let size = [Dim::Named("N"), Dim::Named("H"), Dim::Named("W"), Dim::Size(3)];
+            (size, UINT8, PROBABILITIES)
+        }
+    };
     let mut message = Message::default();
     for node in parts.nodes {
         message = message.message(1, node);
@@ -49,21 +88,23 @@ fn encode_graph(graph: &Graph) -> Message {
     for weights in parts.weights {
         message = message.message(5, weights);
     }
-    let images = [Dim::Named("N"), Dim::Size(graph.c_in), Dim::Named("H"), Dim::Named("W")];
-    message
-        .message(11, tensor_info(INPUT, &images))
-        .message(12, tensor_info(OUTPUT, &[Dim::Named("N"), Dim::Size(classes)]))
+    let answers = [Dim::Named("N"), Dim::Size(classes)];
+    Ok(message
+        .message(11, tensor_info(INPUT, numbers, &images))
+        .message(12, tensor_info(output, FLOAT, &answers)))
 }
 
 #[derive(Default)]
 struct Parts {
+    /// The value that the network reads.
+    input: &'static str,
     nodes: Vec<Message>,
     weights: Vec<Message>,
 }
 
 impl Parts {
     fn node(&mut self, node: &Node, output: &str) {
-        let inputs: Vec<String> = node.inputs.iter().map(|&input| value(input)).collect();
+        let inputs: Vec<String> = node.inputs.iter().map(|&input| self.value(input)).collect();
         let name = &node.name;
         match &node.op {
             Op::Conv(folded) | Op::Norm { folded, .. } => {
@@ -119,13 +160,20 @@ impl Parts {
         self.push("Flatten", &format!("{name}.flatten"), &[flat], output, []);
     }
 
-    fn push<const N: usize>(
+    fn value(&self, value: Value) -> String {
+        match value {
+            Value::Images => self.input.to_string(),
+            Value::Node(number) => format!("value{number}"),
+        }
+    }
+
+    fn push(
         &mut self,
         operator: &str,
         name: &str,
         inputs: &[String],
         output: &str,
-        attributes: [Message; N],
+        attributes: impl IntoIterator<Item = Message>,
     ) {
         let mut node = Message::default();
         for input in inputs {
@@ -139,6 +187,15 @@ impl Parts {
             node = node.message(5, attribute);
         }
         self.nodes.push(node);
+    }
+
+    /// Keeps a list of whole numbers with the file, and says what it is called there.
+    fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        let name = format!("{}:{name}", self.weights.len());
+        let message = Message::default().integer(1, values.len() as u64).integer(2, INT64);
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.weights.push(message.bytes(8, name.as_bytes()).bytes(9, &bytes));
+        name
     }
 
     /// Keeps a tensor with the file, and says what it is called there.
@@ -156,20 +213,22 @@ impl Parts {
     }
 }
 
-fn value(value: Value) -> String {
-    match value {
-        Value::Images => INPUT.to_string(),
-        Value::Node(number) => format!("value{number}"),
-    }
-}
-
-/// `AttributeProto.INT`, `STRING` and `INTS`.
+/// `AttributeProto.FLOAT`, `INT`, `STRING` and `INTS`.
+const FLOATING: u64 = 1;
 const INT: u64 = 2;
 const STRING: u64 = 3;
 const INTS: u64 = 7;
 
 fn integer(name: &str, value: i64) -> Message {
     Message::default().bytes(1, name.as_bytes()).integer(3, value as u64).integer(20, INT)
+}
+
+fn float(name: &str, value: f32) -> Message {
+    Message::default().bytes(1, name.as_bytes()).float(2, value).integer(20, FLOATING)
+}
+
+fn text(name: &str, value: &str) -> Message {
+    Message::default().bytes(1, name.as_bytes()).bytes(4, value.as_bytes()).integer(20, STRING)
 }
 
 fn integers(name: &str, values: &[i64]) -> Message {
@@ -187,9 +246,7 @@ fn padding(padding: Padding, kernel: [i64; 2], dilation: [i64; 2]) -> Message {
             let [rows, columns] = [0, 1].map(pads);
             integers("pads", &[rows, columns, rows, columns])
         }
-        Padding::Same => {
-            Message::default().bytes(1, b"auto_pad").bytes(4, b"SAME_UPPER").integer(20, STRING)
-        }
+        Padding::Same => text("auto_pad", "SAME_UPPER"),
     }
 }
 
@@ -198,12 +255,12 @@ enum Dim {
     Size(i64),
 }
 
-fn tensor_info(name: &str, shape: &[Dim]) -> Message {
+fn tensor_info(name: &str, numbers: u64, shape: &[Dim]) -> Message {
     let dimension = |dim: &Dim| match dim {
         Dim::Size(size) => Message::default().integer(1, *size as u64),
         Dim::Named(name) => Message::default().bytes(2, name.as_bytes()),
     };
     let shape = shape.iter().fold(Message::default(), |all, dim| all.message(1, dimension(dim)));
-    let tensor = Message::default().integer(1, FLOAT).message(2, shape);
+    let tensor = Message::default().integer(1, numbers).message(2, shape);
     Message::default().bytes(1, name.as_bytes()).message(2, Message::default().message(1, tensor))
 }

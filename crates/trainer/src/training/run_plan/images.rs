@@ -1,7 +1,8 @@
 //! The recipe that images imply: a table `[input]` for files, and the name of the set that was found.
 
+use xception::Preset;
+
 use crate::data::{Data, DataSpec};
-use crate::network::model_file::foreign;
 use crate::network::transfer::Pretrained;
 use crate::recipe::{InputRecipe, Recipe};
 use crate::training::{Error, check_recipe};
@@ -17,8 +18,8 @@ pub(super) fn implied(
         return Ok(recipe);
     }
     let input = match weights {
-        Some(weights) => InputRecipe::of(&weights.description),
-        None => InputRecipe::of(&foreign(recipe.model.preset.parse()?, None)),
+        Some(weights) => InputRecipe::of(&weights.description.preprocessing()),
+        None => InputRecipe::of(&recipe.model.preset.parse::<Preset>()?.preprocessing()),
     };
     tracing::info!(
         "the recipe has no table [input]: images become squares of {} pixels (--set input.side=…)",

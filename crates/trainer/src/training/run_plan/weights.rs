@@ -54,14 +54,14 @@ fn typed_another(own: &ModelRecipe, of_weights: &ModelRecipe, typed: &Request) -
 
 /// Images as the weights were trained on, in the size that was typed, if one was.
 fn input(own: InputRecipe, description: &Description, typed: &Request) -> InputRecipe {
-    let Description { crop_fraction, interpolation, input, .. } = *description;
+    let Description { crop_fraction, interpolation, fit, input, .. } = *description;
     let side = if typed.sets("input.side") { own.side } else { input as usize };
     if side as i64 != input {
         tracing::info!(
             "these weights were trained on images of {input}×{input} pixels, this run uses {side}×{side}"
         );
     }
-    InputRecipe { side, crop_fraction, interpolation, ..own }
+    InputRecipe { side, crop_fraction, interpolation, fit, ..own }
 }
 
 /// The file that was found by its full path, so that the run can be resumed from any folder.
@@ -72,7 +72,8 @@ fn transfer(own: TransferRecipe, weights: &Pretrained) -> TransferRecipe {
 
 #[cfg(test)]
 mod tests {
-    use xception::weights::Interpolation;
+    use xception::import::Take;
+    use xception::weights::{Fit, Interpolation};
     use xception::{CifarScale, ModelSpec};
 
     use super::*;
@@ -86,13 +87,14 @@ mod tests {
             input: 48,
             crop_fraction: 0.9,
             interpolation: Interpolation::Bicubic,
+            fit: Fit::Squash,
             mean: [0.1, 0.2, 0.3],
             std: [0.4, 0.5, 0.6],
             data: "synthetic".to_string(),
         };
         Pretrained {
             name: "w.safetensors".into(),
-            preset: Preset::Cifar,
+            take: Take::First,
             path: "w".into(),
             description,
         }
@@ -129,7 +131,7 @@ mod tests {
         let own = Recipe::resolve(&typed(&[])).unwrap().input.unwrap();
         let implied = input(&[]);
         assert_eq!((implied.side, implied.crop_fraction), (48, 0.9));
-        assert_eq!(implied.interpolation, Interpolation::Bicubic);
+        assert_eq!((implied.interpolation, implied.fit), (Interpolation::Bicubic, Fit::Squash));
         assert_eq!((implied.broken, implied.workers), (own.broken, own.workers));
         assert_eq!(input(&["input.side=64"]).side, 64);
     }

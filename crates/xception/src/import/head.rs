@@ -1,0 +1,150 @@
+//! The head of a foreign network: a linear layer of any name, if it is the only layer after the pool.
+
+use std::collections::BTreeSet;
+
+use tch::Tensor;
+
+use super::copies::Copy;
+use super::module;
+use super::note::listed;
+use crate::weights::Tensors;
+
+/// The fate of a file's head.
+pub(super) enum Head {
+    /// A linear layer.
+    Linear(Linear),
+    /// There is none.
+    Missing,
+    /// It is more than a linear layer, or there are several.
+    Unfit(String),
+}
+
+/// A linear layer of a file.
+pub(super) struct Linear {
+    /// Its name there.
+    pub(super) module: String,
+    /// `[classes, features]`.
+    pub(super) weight: Tensor,
+    /// `[classes]`.
+    pub(super) bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// The layer whose weight is called `name`; PyTorch's, or Keras's, whose kernel is transposed.
+    fn of(tensors: &Tensors, name: &str, tensor: &Tensor) -> Option<Self> {
+        if tensor.dim() != 2 {
+            return None;
+        }
+        let (module, bias, weight) = match name.strip_suffix(".weight") {
+            Some(module) => (module, format!("{module}.bias"), tensor.shallow_clone()),
+            None => {
+                let module = name.strip_suffix("/kernel")?;
+                (module, format!("{module}/bias"), tensor.tr())
+            }
+        };
+        let bias = tensors.get(&bias).filter(|bias| bias.size() == [weight.size()[0]]);
+        let bias = bias.map(Tensor::shallow_clone);
+        Some(Self { module: module.to_string(), weight, bias })
+    }
+
+    fn inputs(&self) -> i64 {
+        self.weight.size()[1]
+    }
+
+    pub(super) fn outputs(&self) -> i64 {
+        self.weight.size()[0]
+    }
+
+    fn described(&self) -> String {
+        format!("{} from {} to {}", self.module, self.inputs(), self.outputs())
+    }
+
+    /// The weight and the bias, in the kind of the weight.
+    pub(super) fn tensors(&self) -> [Tensor; 2] {
+        let bias = self.bias.as_ref().map_or_else(
+            || self.weight.new_zeros([self.outputs()], (self.weight.kind(), self.weight.device())),
+            Tensor::shallow_clone,
+        );
+        [self.weight.contiguous(), bias]
+    }
+}
+
+/// Finds the head of `copy` among the tensors that are not of the `backbone`; `official` is its name in the original.
+pub(super) fn find(copy: &Copy, backbone: &BTreeSet<&str>, official: &str, features: i64) -> Head {
+    let inside = copy.tensors.iter().filter(|(name, _)| !backbone.contains(name.as_str()));
+    let inside: Tensors =
+        inside.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+    let linears = |tensors: &Tensors| -> Vec<Linear> {
+        tensors.iter().filter_map(|(name, tensor)| Linear::of(tensors, name, tensor)).collect()
+    };
+    let mut all = linears(&inside);
+    // Beside a backbone with a prefix, the head may have another one.
+    if !copy.prefix.is_empty() {
+        all.extend(linears(&copy.outside));
+    }
+    let listed = |linears: &[&Linear]| {
+        listed(&linears.iter().map(|linear| linear.described()).collect::<Vec<_>>())
+    };
+    let every: Vec<&Linear> = all.iter().collect();
+    let fitting: Vec<&Linear> = all.iter().filter(|linear| linear.inputs() == features).collect();
+    let own = fitting.iter().find(|linear| linear.module == official);
+    let head = match (own, &fitting[..]) {
+        (Some(own), _) => *own,
+        (None, [only]) => *only,
+        (None, []) if all.is_empty() => return Head::Missing,
+        (None, []) => {
+            return Head::Unfit(format!(
+                "no linear layer takes the {features} features of the backbone ({})",
+                listed(&every)
+            ));
+        }
+        (None, several) => {
+            return Head::Unfit(format!("several layers may be it ({})", listed(several)));
+        }
+    };
+    let (name, classes) = (head.module.clone(), head.outputs());
+    if all.iter().any(|other| other.inputs() == classes && other.module != name) {
+        return Head::Unfit(format!("it has a hidden layer ({})", listed(&every)));
+    }
+    if let Some(other) = sibling(&inside, &copy.outside, &name) {
+        return Head::Unfit(format!("it is more than the linear layer {name}: it has {other} too"));
+    }
+    let place = all.iter().position(|linear| linear.module == name);
+    place.map_or(Head::Missing, |place| Head::Linear(all.swap_remove(place)))
+}
+
+/// A tensor of another layer in the same sequence as `module`, whose own name there is a number.
+fn sibling<'a>(inside: &'a Tensors, outside: &'a Tensors, module: &str) -> Option<&'a str> {
+    let (sequence, number) = module.rsplit_once('.')?;
+    number.parse::<usize>().ok()?;
+    let others = inside.keys().chain(outside.keys()).map(String::as_str);
+    let mut others = others.filter(|name| {
+        let rest = name.strip_prefix(sequence).and_then(|rest| rest.strip_prefix('.'));
+        rest.is_some_and(|rest| rest.split('.').next() != Some(number))
+    });
+    others.next()
+}
+
+/// The names of all tensors in `copy` and outside it that belong to a head of several layers: those of its linear layers,
+/// and inside all that begins as they do.
+pub(super) fn parts(copy: &Copy, backbone: &BTreeSet<&str>) -> BTreeSet<String> {
+    let root = |name: &str| name.split(['.', '/']).next().unwrap_or(name).to_string();
+    let linears = |tensors: &Tensors| -> BTreeSet<String> {
+        let is_linear = |(name, tensor): &(&String, &Tensor)| {
+            tensor.dim() == 2 && !backbone.contains(name.as_str())
+        };
+        tensors.iter().filter(is_linear).map(|(name, _)| name.clone()).collect()
+    };
+    let roots: BTreeSet<String> = linears(&copy.tensors).iter().map(|name| root(name)).collect();
+    let inside = copy
+        .tensors
+        .keys()
+        .filter(|name| roots.contains(&root(name)) && !backbone.contains(name.as_str()));
+    let outside = linears(&copy.outside);
+    let modules: BTreeSet<&str> = outside.iter().filter_map(|name| module(name)).collect();
+    let outside = copy
+        .outside
+        .keys()
+        .filter(|name| module(name).is_some_and(|module| modules.contains(module)));
+    inside.chain(outside).cloned().collect()
+}
