@@ -102,6 +102,7 @@ class Timm:
         about = {"label_names": NAMES, "num_classes": CLASSES}
         timm.models.save_for_hf(self.model, folder / "hub", about, safe_serialization=True)
         shards = folder / "shards"
+        shards.mkdir()
         huggingface_hub.save_torch_state_dict(state, shards, max_shard_size="20MB")
         whole = torch.nn.DataParallel(copy.deepcopy(self.model))
         torch.save(whole, folder / "whole.pth")

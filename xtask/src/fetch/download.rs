@@ -4,7 +4,7 @@
 //! from any source. Network trouble keeps it; wrong content deletes it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, fs, io, thread};
 
 use ureq::http::{Response, header};
@@ -140,7 +140,7 @@ impl Download<'_> {
             let result = if complete || is_sum(&partial.sha256(), self.sha256) {
                 Ok(())
             } else {
-                self.attempt(&client, partial, &progress)
+                self.attempt(&client, partial, &progress, patience)
             };
             let setback = match result {
                 Ok(()) if is_sum(&partial.sha256(), self.sha256) => return Ok(()),
@@ -203,6 +203,7 @@ impl Download<'_> {
         client: &Agent,
         partial: &mut Partial,
         progress: &Progress,
+        patience: &Patience,
     ) -> Result<(), Setback> {
         let response = http::get(client, self.url, &self.range_headers(partial))?;
         let announced: Option<u64> =
@@ -241,7 +242,7 @@ impl Download<'_> {
             self.on_disk(partial.restart()).map_err(Setback::Fatal)?;
             self.keep_validator(&response, partial).map_err(Setback::Fatal)?;
         }
-        self.read_body(response, total, partial, progress)
+        self.read_body(response, total, partial, progress, patience)
     }
 
     fn read_body(
@@ -250,8 +251,10 @@ impl Download<'_> {
         total: Option<u64>,
         partial: &mut Partial,
         progress: &Progress,
+        patience: &Patience,
     ) -> Result<(), Setback> {
         use io::Read;
+        let (mut since, mut before) = (Instant::now(), partial.len());
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 128 << 10];
         loop {
@@ -265,6 +268,17 @@ impl Download<'_> {
                 return Err(Setback::Fatal(DownloadError::Wrong(why)));
             }
             self.on_disk(partial.append(&buffer[..n])).map_err(Setback::Fatal)?;
+            if since.elapsed() >= patience.window {
+                let came = partial.len() - before;
+                if came < patience.least {
+                    let seconds = since.elapsed().as_secs_f64();
+                    let least = patience.least;
+                    return Err(Setback::again(format!(
+                        "only {came} bytes came in {seconds:.1} s, expected at least {least}"
+                    )));
+                }
+                (since, before) = (Instant::now(), partial.len());
+            }
         }
         let expected = match self.size {
             Size::Exactly(bytes) => Some(bytes),

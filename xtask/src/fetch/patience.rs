@@ -10,6 +10,11 @@ pub struct Patience {
     pub connect: Duration,
     /// Without a single byte, before the connection counts as dead.
     pub stall: Duration,
+    /// The time in which a connection must bring [`Self::least`].
+    pub window: Duration,
+    /// Bytes in each window, without which the connection counts as dead: a server that sends one byte now and then would
+    /// hold a download for ever.
+    pub least: u64,
     /// Attempts in a row that bring nothing worthwhile.
     pub attempts: u32,
     /// As `attempts`, for a site that cannot even be reached; 1 where another source is at hand.
@@ -27,6 +32,8 @@ impl Default for Patience {
         Self {
             connect: Duration::from_secs(10),
             stall: Duration::from_secs(30),
+            window: Duration::from_secs(60),
+            least: 240 << 10,
             attempts: 5,
             attempts_to_connect: 3,
             worthwhile: 1 << 20,

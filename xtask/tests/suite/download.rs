@@ -20,6 +20,8 @@ const LENGTH: usize = 300_000;
 const HASTY: Patience = Patience {
     connect: Duration::from_millis(500),
     stall: Duration::from_secs(2),
+    window: Duration::from_secs(60),
+    least: 0,
     attempts: 4,
     attempts_to_connect: 2,
     worthwhile: 1 << 20,
@@ -324,6 +326,34 @@ fn a_stalled_connection_is_cut_and_resumed() {
     let start = Instant::now();
     case.succeeds(&[0, 100_000]);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+/// A byte now and then keeps no connection alive.
+#[test]
+fn a_connection_that_trickles_is_cut_and_given_up() {
+    let mut case = Case::new(|request, stream, body| {
+        let rest = head(request, stream, body, "\"v1\"")?;
+        for byte in rest {
+            stream.write_all(&[*byte])?;
+            stream.flush()?;
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    });
+    (case.patience.window, case.patience.least) = (Duration::from_millis(200), 1000);
+    let start = Instant::now();
+    case.fails("expected at least 1000 (4 attempts)");
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    // A slow line that brings enough is left alone.
+    let mut case = Case::new(|request, stream, body| {
+        for part in head(request, stream, body, "\"v1\"")?.chunks(50_000) {
+            stream.write_all(part)?;
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    });
+    (case.patience.window, case.patience.least) = (Duration::from_millis(200), 1000);
+    case.succeeds(&[0]);
 }
 
 #[test]
