@@ -112,6 +112,7 @@ const EVAL_AS_XCEPTION: [&str; 7] =
 #[test]
 fn weights_that_are_not_there_are_named() {
     check(&EVAL, 3, &["cannot read w.safetensors: No such file"]);
+    check(&["eval", "--weights", ""], 2, &["the name of the weights is empty; give a file"]);
     check(&["eval", "--weights", "nope"], 3, &["`cargo xtask fetch weights` names the published"]);
 }
 
@@ -125,7 +126,8 @@ fn weights_of_an_unknown_network_need_a_preset() {
 fn fine_tuning_weights_of_an_unknown_network_needs_a_preset() {
     let tune =
         ["train", "--recipe", "finetune", "--weights", "w.safetensors", "--data", "synthetic"];
-    let expected = ["does not say which network it belongs to", "taken; add --preset"];
+    let expected =
+        ["does not say which network it belongs to", "if it is another network, add --preset"];
     check_in(|folder| weights(folder, |_| {}), &tune, 2, &expected);
 }
 

@@ -41,6 +41,11 @@ pub enum Error {
         /// The text that was typed.
         asked: Preset,
     },
+    /// Nothing in place of a name.
+    #[error(
+        "the name of the weights is empty; give a file, the folder of a run, or the name of published weights"
+    )]
+    EmptyName,
     /// A name that belongs to no file and to no fetched weights.
     #[error(
         "{name} is no file, and no weights of that name are in {}; {}",
@@ -167,6 +172,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Error::NoPreset { .. }
+            | Error::EmptyName
             | Error::NoHead { .. }
             | Error::OtherPreset { .. }
             | Error::NoLastWeights { .. }

@@ -176,6 +176,9 @@ fn refuse_non_finite(path: &Path, tensors: &Tensors) -> Result<(), Error> {
 
 /// The path of a file or of a run's weights; else of fetched weights with this name.
 fn find(weights: &str) -> Result<PathBuf, Error> {
+    if weights.trim().is_empty() {
+        return Err(Error::EmptyName);
+    }
     let path = Path::new(weights);
     // A name with the form of a path is a path, also where nothing is there: reading it fails with the reason.
     if path.exists() || path.extension().is_some() || path.components().count() > 1 {

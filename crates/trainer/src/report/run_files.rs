@@ -94,6 +94,11 @@ impl Run {
         model.and_then(|model| model.get("preset")?.as_str()).unwrap_or("unknown")
     }
 
+    /// Rows and columns, in pixels, of the squares that image files became; `None` for images of one size.
+    pub(super) fn side(&self) -> Option<i64> {
+        self.recipe.get("input")?.get("side")?.as_integer()
+    }
+
     /// Whether training reached its end, as far as the folder shows.
     pub(super) fn has_ended(&self) -> bool {
         self.details.is_some() || self.trained_seconds.is_some()

@@ -70,6 +70,9 @@ fn header(run: &Run) -> Markup {
             h1 { (headline(run)) }
             p.lede {
                 "Preset " (run.preset()) " on " (run.data()) (images.unwrap_or_default()) ". "
+                @if let Some(side) = run.side() {
+                    "The network sees each image in " (side) "×" (side) " pixels. "
+                }
                 (epochs) " in " (duration(run.seconds())) "."
             }
             @if run.is_synthetic() {
