@@ -184,7 +184,7 @@ fn check_input(input: &str, expected: &[&str]) {
 
 #[test]
 fn an_image_that_cannot_be_decoded_is_named() {
-    let expected = ["text.png cannot be decoded: ", "JPEG, PNG, WebP and BMP are read"];
+    let expected = ["text.png cannot be decoded: ", "JPEG, PNG, WebP, GIF, TIFF and BMP are read"];
     check_input("text.png", &expected);
 }
 

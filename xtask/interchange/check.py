@@ -126,7 +126,7 @@ class Timm:
             "metric": numpy.float64(81.2),
         }
 
-    def images(self, images):
+    def probabilities(self, images):
         """Probabilities by timm's own evaluation transform."""
         config = timm.data.resolve_model_data_config(self.model)
         transform = timm.data.create_transform(**config, is_training=False)
@@ -185,7 +185,7 @@ class Keras:
         nested.save(folder / "nested.h5")
         return ["keras.weights.h5", "keras.h5", "keras.keras", "nested.keras", "nested.h5"]
 
-    def images(self, images):
+    def probabilities(self, images):
         """Probabilities of squashed images by Keras's own preprocessing."""
         squashed = [numpy.asarray(image.resize((299, 299), Image.BILINEAR), "f4") for image in images]
         batch = keras.applications.xception.preprocess_input(numpy.stack(squashed))

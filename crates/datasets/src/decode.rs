@@ -1,4 +1,4 @@
-//! JPEG, PNG, WebP and BMP decoded from bytes, within limits of size and memory.
+//! JPEG, PNG, WebP, GIF, TIFF and BMP decoded from bytes, within limits of size and memory.
 
 mod jpeg;
 
@@ -25,18 +25,24 @@ const MOST_MEMORY: u64 = 1 << 30;
 /// A file that cannot be read, is larger than 256 MiB, or is not an image; the error has its name.
 pub fn decode_file<'a>(path: &Path, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
     let mut bytes = std::mem::take(&mut room.bytes);
+    let read = read_file(path, &mut bytes);
+    let named = |error: DecodeError| error.of(path.display().to_string());
+    let size = read.and_then(|()| decoded(&bytes, room).map_err(named));
+    room.bytes = bytes;
+    Ok(room.image(size?))
+}
+
+/// Fills `bytes` with the file at `path`, up to [`LARGEST_FILE`].
+pub(crate) fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), Error> {
     bytes.clear();
     regular_file::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(bytes))
         .map_err(|source| Error::Unreadable { file: path.to_path_buf(), source })?;
-    let size = if bytes.len() as u64 > LARGEST_FILE {
-        Err(DecodeError("more than 256 MiB, which no image needs".to_string()))
-    } else {
-        decoded(&bytes, room)
-    };
-    room.bytes = bytes;
-    let size = size.map_err(|error| error.of(path.display().to_string()))?;
-    Ok(room.image(size))
+    if bytes.len() as u64 > LARGEST_FILE {
+        let error = DecodeError("more than 256 MiB, which no image needs".to_string());
+        return Err(error.of(path.display().to_string()));
+    }
+    Ok(())
 }
 
 /// The reason why bytes cannot be decoded as an image.
@@ -55,7 +61,7 @@ impl DecodeError {
     }
 }
 
-/// Decodes an image as 8-bit RGB into `room`. The orientation that the file states is applied, and transparency is
+/// Decodes an image as 8-bit RGB into `room`: of a GIF its first frame, of a TIFF its first page. The orientation that the file states is applied, and transparency is
 /// dropped, as in Pillow's `convert("RGB")`.
 ///
 /// # Errors
@@ -106,7 +112,7 @@ fn rgb8(bytes: &[u8]) -> Result<(RgbImage, Orientation), DecodeError> {
 }
 
 impl Decoded {
-    fn image(&self, [height, width]: [usize; 2]) -> ImageRef<'_> {
+    pub(crate) fn image(&self, [height, width]: [usize; 2]) -> ImageRef<'_> {
         let (pixels, _) = self.pixels.as_chunks::<3>();
         ImageRef { pixels, height, width }
     }
@@ -115,6 +121,8 @@ impl Decoded {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+
+    use image::ImageFormat;
 
     use super::*;
 
@@ -129,5 +137,74 @@ mod tests {
         let error = error.to_string();
         assert!(error.contains("film.jpg") && error.contains("more than 256 MiB"), "{error}");
         assert!(room.bytes.len() as u64 <= LARGEST_FILE + 1);
+    }
+
+    /// A red image with a blue corner, in `format`.
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let mut image = RgbImage::from_pixel(64, 48, image::Rgb([200, 0, 0]));
+        (0..8).for_each(|place| image.put_pixel(place, 0, image::Rgb([0, 0, 200])));
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    const LOSSLESS: [ImageFormat; 5] = [
+        ImageFormat::Png,
+        ImageFormat::Bmp,
+        ImageFormat::Tiff,
+        ImageFormat::Gif,
+        ImageFormat::WebP,
+    ];
+
+    #[test]
+    fn every_format_is_read_by_its_content() {
+        let mut room = Decoded::default();
+        for format in LOSSLESS {
+            let image = decode(&encoded(format), &mut room).unwrap();
+            assert_eq!((image.height, image.width), (48, 64), "{format:?}");
+            assert_eq!(
+                (image.pixels[0], image.pixels[64 * 47]),
+                ([0, 0, 200], [200, 0, 0]),
+                "{format:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_refused_in_every_format() {
+        let mut room = Decoded::default();
+        for format in LOSSLESS {
+            let bytes = encoded(format);
+            for part in [1, 4, 8] {
+                let cut = &bytes[..bytes.len() * part / 10];
+                assert!(decode(cut, &mut room).is_err(), "{part}0 % of {format:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_frame_of_an_animation_is_taken() {
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+        for colour in [[255, 0, 0, 255], [0, 255, 0, 255]] {
+            let frame = image::RgbaImage::from_pixel(6, 4, image::Rgba(colour));
+            encoder.encode_frame(image::Frame::new(frame)).unwrap();
+        }
+        drop(encoder);
+        let mut room = Decoded::default();
+        assert_eq!(decode(&bytes, &mut room).unwrap().pixels[0], [255, 0, 0]);
+    }
+
+    #[test]
+    fn depths_and_modes_come_out_as_rgb() {
+        let deep = image::ImageBuffer::from_pixel(3, 2, image::Luma([0x80ff_u16]));
+        let clear = image::RgbaImage::from_pixel(3, 2, image::Rgba([1, 2, 3, 0]));
+        let images = [DynamicImage::ImageLuma16(deep), DynamicImage::ImageRgba8(clear)];
+        for (image, expected) in images.into_iter().zip([[0x80; 3], [1, 2, 3]]) {
+            let mut bytes = Cursor::new(Vec::new());
+            image.write_to(&mut bytes, ImageFormat::Tiff).unwrap();
+            let mut room = Decoded::default();
+            assert_eq!(decode(bytes.get_ref(), &mut room).unwrap().pixels[5], expected);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! The errors of sets and loaders, in one place, so that all messages say the same three things: the problem, the
 //! value, and the remedy.
 
-use std::ffi::OsString;
+mod layout;
+
 use std::io;
 use std::path::PathBuf;
+
+pub use self::layout::LayoutError;
 
 /// A set that cannot be read, or a loader that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -258,7 +261,7 @@ pub enum Error {
     CropFraction(f64),
 
     /// A file without an image, or with a broken one.
-    #[error("{name} cannot be decoded: {reason} (JPEG, PNG, WebP and BMP are read)")]
+    #[error("{name} cannot be decoded: {reason} (JPEG, PNG, WebP, GIF, TIFF and BMP are read)")]
     Image {
         /// The file.
         name: String,
@@ -266,82 +269,13 @@ pub enum Error {
         reason: String,
     },
 
-    /// A folder that does not hold a folder for each class.
-    #[error(
-        "{} holds {found} {} of images; at least two are needed, one for each class",
-        .folder.display(), if *.found == 1 { "folder" } else { "folders" }
-    )]
-    NoClasses {
-        /// The folder.
-        folder: PathBuf,
-        /// Number of folders in it.
-        found: usize,
-    },
-
-    /// A test set without a training set.
-    #[error(
-        "{0} holds a test set ({test}) and no training set; put a folder train beside it, or name {1} itself",
-        .folder.display(), .folder.join(.test).display()
-    )]
-    TestAlone {
-        /// The folder.
-        folder: PathBuf,
-        /// The folder of the test set in it.
-        test: String,
-    },
-
-    /// A class without an image.
-    #[error(
-        "{} holds no image (.jpg, .jpeg, .png, .webp or .bmp); add some, or remove the folder",
-        .folder.display()
-    )]
-    EmptyClass {
-        /// Its folder.
-        folder: PathBuf,
-    },
-
-    /// A class with too few images to hold one back.
-    #[error(
-        "class {class} in {} has one image; two are needed, one to train on and one to test on",
-        .root.display()
-    )]
-    OneImage {
-        /// The class.
-        class: String,
-        /// The set.
-        root: PathBuf,
-    },
-
-    /// A class of the test set that the training set lacks.
-    #[error("class {class} of the test set in {} is not in the training set", .root.display())]
-    UntrainedClass {
-        /// The class.
-        class: String,
-        /// The set.
-        root: PathBuf,
-    },
+    /// A folder of images that is no set.
+    #[error(transparent)]
+    Layout(Box<LayoutError>),
 
     /// A fraction of the set outside its range.
     #[error("the fraction to hold back is {0}, expected at least 0 and below 1")]
     HeldFraction(f64),
-
-    /// Folders nested too deep, such as by a link to a folder above.
-    #[error("{} lies more than {most} folders deep in its class; check for a link to a folder above it", .folder.display())]
-    TooDeep {
-        /// The folder.
-        folder: PathBuf,
-        /// The deepest level that is read.
-        most: usize,
-    },
-
-    /// A file name that is not UTF-8.
-    #[error("{} holds a file whose name is not UTF-8, {name:?}; rename it", .folder.display())]
-    Name {
-        /// The folder of the file.
-        folder: PathBuf,
-        /// The name.
-        name: OsString,
-    },
 
     /// No archives, or no samples in them.
     #[error(
@@ -386,6 +320,12 @@ pub enum Error {
         /// The set.
         root: PathBuf,
     },
+}
+
+impl From<LayoutError> for Error {
+    fn from(error: LayoutError) -> Self {
+        Self::Layout(Box::new(error))
+    }
 }
 
 fn expected(records: u64, record_bytes: u64) -> u64 {

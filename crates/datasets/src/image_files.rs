@@ -1,9 +1,12 @@
 //! Sets of image files, decoded when they are needed: of a million images only the names are in memory.
 
 mod archives;
+mod files;
 mod folder_set;
 mod names;
+mod role;
 mod shard_set;
+mod skipped;
 mod test_split;
 #[cfg(test)]
 mod tests;
@@ -14,33 +17,27 @@ use std::sync::Arc;
 
 pub use self::folder_set::folder;
 pub use self::shard_set::{ShardIndex, Shards, shards};
+pub use self::skipped::Skipped;
 pub use self::test_split::Held;
 
 use self::archives::Archives;
 use self::names::Names;
-use crate::decode::decode;
+use crate::Error;
+use crate::decode::{decode, read_file};
 use crate::source::{Decoded, ImageRef, Source};
-use crate::{Error, decode_file};
 
-/// The endings of the names of image files.
-const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
-
-/// Whether a file of this name is an image.
-fn is_image(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-}
-
-/// The training set and the test set of a folder.
+/// The parts of a set of files.
 pub struct Found {
     /// The images to train on.
     pub train: Arc<ImageFiles>,
+    /// The images to choose the best epoch by, where a set has both these and others to measure on.
+    pub validation: Option<Arc<ImageFiles>>,
     /// The images to measure on.
     pub test: Arc<ImageFiles>,
     /// Whether the test set was held back from the training set.
     pub held: bool,
-    /// Number of files whose names are not those of images.
-    pub ignored: usize,
+    /// The files that are in no part.
+    pub skipped: Skipped,
 }
 
 /// Labelled image files.
@@ -82,17 +79,20 @@ impl Source for ImageFiles {
         self.root.join(self.names.get(index)).display().to_string()
     }
 
+    fn file(&self, index: usize) -> Option<(String, u64)> {
+        let name = self.names.get(index);
+        let length = match &self.places {
+            // A missing file is reported when it is read.
+            Places::Files => std::fs::metadata(self.root.join(name)).map_or(0, |file| file.len()),
+            Places::Archives { places, .. } => places[index].2.into(),
+        };
+        Some((name.to_string(), length))
+    }
+
     fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
-        for (index, label) in self.labels.iter().enumerate() {
-            let name = self.names.get(index);
-            let length = match &self.places {
-                // A missing file is reported when it is read.
-                Places::Files => {
-                    std::fs::metadata(self.root.join(name)).map_or(0, |file| file.len())
-                }
-                Places::Archives { places, .. } => places[index].2.into(),
-            };
-            digest(&label.to_le_bytes());
+        for index in 0..self.len() {
+            let Some((name, length)) = self.file(index) else { continue };
+            digest(&self.labels[index].to_le_bytes());
             digest(name.as_bytes());
             digest(&[0]);
             digest(&length.to_le_bytes());
@@ -111,15 +111,30 @@ impl Source for ImageFiles {
         places.chunk_by(|one, next| one.0 == next.0).map(stretch).collect()
     }
 
+    fn encoded(&self, index: usize, bytes: &mut Vec<u8>) -> Result<bool, Error> {
+        match &self.places {
+            Places::Files => read_file(&self.root.join(self.names.get(index)), bytes)?,
+            Places::Archives { archives, places } => {
+                let (archive, offset, length) = places[index];
+                bytes.resize(length as usize, 0);
+                archives.read(archive, offset, bytes).map_err(|source| Error::Unreadable {
+                    file: self.name(index).into(),
+                    source,
+                })?;
+            }
+        }
+        Ok(true)
+    }
+
     fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
-        let Places::Archives { archives, places } = &self.places else {
-            return decode_file(&self.root.join(self.names.get(index)), room);
-        };
-        let (archive, offset, length) = places[index];
-        let mut bytes = vec![0; length as usize];
-        archives
-            .read(archive, offset, &mut bytes)
-            .map_err(|source| Error::Unreadable { file: self.name(index).into(), source })?;
-        decode(&bytes, room).map_err(|error| error.of(self.name(index)))
+        let mut bytes = std::mem::take(&mut room.bytes);
+        let read = self.encoded(index, &mut bytes);
+        let size = read.and_then(|_| {
+            decode(&bytes, room)
+                .map(|image| [image.height, image.width])
+                .map_err(|error| error.of(self.name(index)))
+        });
+        room.bytes = bytes;
+        Ok(room.image(size?))
     }
 }

@@ -10,7 +10,9 @@ mod augment;
 pub mod cifar;
 mod decode;
 mod error;
+mod first_few;
 mod fit;
+mod image_endings;
 mod image_files;
 mod images;
 mod loader;
@@ -28,12 +30,12 @@ pub use augment::{
 };
 pub use cifar::Cifar;
 pub use decode::{DecodeError, decode, decode_file};
-pub use error::Error;
+pub use error::{Error, LayoutError};
 pub use fit::{Fit, Shape};
-pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, folder, shards};
+pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, Skipped, folder, shards};
 pub use images::{Images, Split};
 pub use loader::{
     Batch, Batches, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, Rest, Share,
 };
 pub use normalization::Normalization;
-pub use source::{Decoded, ImageRef, Joined, Renumbered, Source};
+pub use source::{Decoded, ImageRef, Joined, Renumbered, Selected, Source};

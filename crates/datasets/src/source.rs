@@ -2,11 +2,13 @@
 
 mod joined;
 mod renumbered;
+mod selected;
 #[cfg(test)]
 mod tests;
 
 pub use joined::Joined;
 pub use renumbered::Renumbered;
+pub use selected::Selected;
 
 use std::ops::Range;
 
@@ -59,6 +61,26 @@ pub trait Source: Send + Sync {
     /// # Panics
     /// Past the last image.
     fn name(&self, index: usize) -> String;
+
+    /// The file of the image: its name relative to the set, and its length in bytes, 0 where that cannot be found out.
+    /// `None` for images in memory.
+    ///
+    /// # Panics
+    /// Past the last image.
+    fn file(&self, _index: usize) -> Option<(String, u64)> {
+        None
+    }
+
+    /// Fills `bytes` with the image as its file has it, and returns whether it has one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is larger than 256 MiB.
+    ///
+    /// # Panics
+    /// Past the last image.
+    fn encoded(&self, _index: usize, _bytes: &mut Vec<u8>) -> Result<bool, Error> {
+        Ok(false)
+    }
 
     /// Passes the bytes that identify the set to `digest`, such as a hash: of images in memory all pixels and labels,
     /// of files their names, lengths and labels. Another order of the images gives other bytes.

@@ -36,6 +36,9 @@ pub enum Part {
     Test,
     /// The part that `train` trains on.
     Train,
+    /// Its validation set, by which the best epoch is chosen, where it has both that and a test set.
+    #[value(name = "val", alias = "validation")]
+    Validation,
     /// Every image.
     All,
 }
@@ -52,6 +55,8 @@ pub(crate) struct Data {
     pub(crate) origin: String,
     /// The training set.
     pub(crate) train: Arc<dyn Source>,
+    /// The set by which the best epoch is chosen, where that is not the test set.
+    pub(crate) validation: Option<Arc<dyn Source>>,
     /// The test set.
     pub(crate) test: Arc<dyn Source>,
     /// Whether the test set was held back from the training set.
@@ -70,7 +75,16 @@ impl Data {
         };
         if data.held {
             let percent = HELD.fraction * 100.0;
-            tracing::info!("no test set there: {percent} % of every class are held back as one");
+            tracing::info!(
+                "no test set there: about {percent} % of every class are held back as one, by a hash of their names"
+            );
+        }
+        if let Some(validation) = &data.validation {
+            tracing::info!(
+                "the best epoch is chosen on the validation set ({} images), and the test set ({}) is measured at the end",
+                validation.len(),
+                data.test.len()
+            );
         }
         Ok(data)
     }
@@ -79,12 +93,16 @@ impl Data {
     pub(crate) fn part(spec: &DataSpec, part: Part) -> Result<(Self, Arc<dyn Source>), Error> {
         let data = match part {
             Part::All => Self::holding(spec, Held { fraction: 0.0, ..HELD })?,
-            Part::Test | Part::Train => Self::holding(spec, HELD)?,
+            Part::Test | Part::Train | Part::Validation => Self::holding(spec, HELD)?,
         };
         let images = match part {
             Part::Test => Arc::clone(&data.test),
             Part::Train => Arc::clone(&data.train),
-            Part::All => Arc::new(Joined::new(Arc::clone(&data.train), Arc::clone(&data.test))),
+            Part::Validation => match &data.validation {
+                Some(images) => Arc::clone(images),
+                None => return Err(Error::NoValidation { data: data.name }),
+            },
+            Part::All => data.all(),
         };
         Ok((data, images))
     }
@@ -141,6 +159,17 @@ impl Data {
         Ok(Self::files("shards", &root, shards.found(index, HELD)?))
     }
 
+    /// The set that is measured after every epoch, by which the best one is chosen.
+    pub(crate) fn measured(&self) -> &Arc<dyn Source> {
+        self.validation.as_ref().unwrap_or(&self.test)
+    }
+
+    /// The images of all parts.
+    fn all(&self) -> Arc<dyn Source> {
+        let rest = [self.validation.as_ref(), Some(&self.test)].into_iter().flatten();
+        rest.fold(Arc::clone(&self.train), |all, part| Arc::new(Joined::new(all, Arc::clone(part))))
+    }
+
     /// The names of the classes, in the order of the labels.
     pub(crate) fn class_names(&self) -> &[String] {
         self.train.class_names()
@@ -151,6 +180,7 @@ impl Data {
             name: set.name().to_string(),
             kind: set.name(),
             train: Arc::new(set.load(&folder, Split::Train)?),
+            validation: None,
             test: Arc::new(set.load(&folder, Split::Test)?),
             origin: folder.display().to_string(),
             held: false,
@@ -168,6 +198,7 @@ impl Data {
             kind: "synthetic",
             origin: "drawn by this program".to_string(),
             train: draw(Split::Train, SYNTHETIC.0)?,
+            validation: None,
             test: draw(Split::Test, SYNTHETIC.1)?,
             held: false,
             stands_in,
@@ -176,15 +207,14 @@ impl Data {
 
     /// A set of files that were found under `root`.
     fn files(kind: &'static str, root: &Path, found: Found) -> Self {
-        let Found { train, test, held, ignored } = found;
-        if ignored > 0 {
-            tracing::info!("{ignored} files are not images by their names, and are ignored");
-        }
+        let Found { train, validation, test, held, skipped } = found;
+        skipped.sentences().iter().for_each(|sentence| tracing::info!("{sentence}"));
         Self {
             name: format!("{kind}:{}", root.display()),
             kind,
             origin: format!("{} classes", train.class_names().len()),
             train,
+            validation: validation.map(|images| images as Arc<dyn Source>),
             test,
             held,
             stands_in: false,

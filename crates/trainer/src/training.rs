@@ -41,6 +41,7 @@ use self::origin::check_recipe;
 pub(crate) use self::sets::loader_config;
 
 use self::course::Course;
+use self::epoch_end::OnTest;
 use self::memory::Needs;
 use self::model::Model;
 use self::non_finite::{NonFinitePolicy, Recovery};
@@ -68,8 +69,12 @@ pub(crate) struct Training<'a> {
 pub(crate) struct Outcome {
     /// The test set under the last weights.
     pub(crate) last: Evaluation,
-    /// The best epoch. It was chosen on the test set, so it flatters.
+    /// The best epoch. Without a validation set it was chosen on the test set, so it flatters.
     pub(crate) best: Best,
+    /// With a validation set, its last figures.
+    pub(crate) validation: Option<Evaluation>,
+    /// With a validation set, the test set under the weights of the best epoch.
+    pub(crate) best_on_test: Option<Evaluation>,
     /// Wall clock of training and evaluation, all parts of the run together.
     pub(crate) seconds: f64,
     /// The test set.
@@ -101,7 +106,7 @@ impl Training<'_> {
         )
     }
 
-    /// Trains to the end. Saves from time to time, and measures after every epoch.
+    /// Trains to the end. Saves from time to time, and measures after every epoch; with a validation set, the test set once.
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
         self.model.share_variables(&self.world, self.course.state.step)?;
         let images = self.recipe.epochs * self.sets.images_per_epoch();
@@ -254,11 +259,19 @@ impl Training<'_> {
     }
 
     /// The results, once the last epoch was measured.
-    fn finish(self, last: Evaluation) -> Result<Outcome, Error> {
+    fn finish(mut self, measured: Evaluation) -> Result<Outcome, Error> {
+        let best = self.course.state.best.expect("the last epoch was measured");
+        let (last, validation, best_on_test) = match self.sets.validation {
+            None => (measured, None, None),
+            Some(_) => {
+                let OnTest { last, best } = self.measure_test(best)?;
+                (last, Some(measured), best)
+            }
+        };
         let Sets { test, mut left_out, .. } = self.sets;
         left_out.train = left_out.train.of_all_ranks(&self.world)?;
-        let best = self.course.state.best.expect("the last epoch was measured");
-        Ok(Outcome { last, best, seconds: self.timing.seconds(), test, left_out })
+        let seconds = self.timing.seconds();
+        Ok(Outcome { last, best, validation, best_on_test, seconds, test, left_out })
     }
 }
 

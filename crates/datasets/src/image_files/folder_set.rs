@@ -1,123 +1,81 @@
-//! A folder of folders of images, one for each class.
+//! A folder of folders of images, one for each class, or of such folders for the parts of a set.
 
-use std::fs;
+mod parts;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use super::test_split::{Classes, Held, split};
-use super::{Found, ImageFiles, Places, is_image};
-use crate::Error;
+use self::parts::Parts;
+use super::files::{Class, Entries, images, join, set};
+use super::role::Role;
+use super::skipped::{Skipped, endings};
+use super::test_split::{Held, split};
+use super::{Found, ImageFiles};
+use crate::{Error, LayoutError};
 
-/// The names of a folder with a test set, beside one called `train`.
-const TESTS: [&str; 4] = ["val", "valid", "validation", "test"];
-const TRAIN: &str = "train";
-/// A folder of metadata that macOS puts into its archives.
-const LEFT_BY_MACOS: &str = "__MACOSX";
-/// The deepest nesting of folders in a class: a link may lead to a folder above.
-const DEEPEST: usize = 16;
-
-/// The images `root/CLASS/…/NAME.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), or the same below `root/train` and
-/// `root/val` (or `valid`, `validation`, `test`). Classes are numbered in the order of their names. Without a test set
-/// `held` of the images become one. torchvision: `ImageFolder`.
+/// The images `root/CLASS/…/NAME.jpg` (or another ending), or the same below `root/train` and `root/val` or `root/test`,
+/// whatever the case and the common spelling of these three. Classes are numbered in the order of their names. With only
+/// one of `val` and `test`, that is the test set; without both, `held` of the images become it. torchvision:
+/// `ImageFolder`.
 ///
 /// # Errors
-/// A folder that cannot be read or has no classes, a class without an image, a class that only the test set has.
+/// A folder that cannot be read or has no classes, a class without an image, a class that only the test set has, or folders
+/// that may mean one thing or another.
 pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
-    let tests = TESTS.iter().find(|name| root.join(name).is_dir());
-    let mut ignored = 0;
-    if let Some(test) = tests.filter(|_| root.join(TRAIN).is_dir()) {
-        let train = classes(root, TRAIN, &mut ignored)?;
-        let names: Arc<[String]> = train.iter().map(|(name, _)| name.clone()).collect();
-        let test = classes(root, test, &mut ignored)?;
-        if let Some((unknown, _)) = test.iter().find(|(name, _)| !names.contains(name)) {
-            return Err(Error::UntrainedClass { class: unknown.clone(), root: root.into() });
-        }
-        let (train, test) = (files(root, &names, train), files(root, &names, test));
-        return Ok(Found { train, test, held: false, ignored });
-    }
-    let all = classes(root, "", &mut ignored)?;
-    let names: Arc<[String]> = all.iter().map(|(name, _)| name.clone()).collect();
-    let (train, test) = split(all, held, root)?;
-    let (train, test) = (files(root, &names, train), files(root, &names, test));
-    Ok(Found { train, test, held: held.fraction > 0., ignored })
-}
-
-fn files(root: &Path, names: &Arc<[String]>, classes: Classes) -> Arc<ImageFiles> {
-    let number = |class: &String| names.iter().position(|name| name == class).expect("a class");
-    let label = |(class, images): &(String, Vec<String>)| {
-        std::iter::repeat_n(number(class) as u32, images.len())
+    held.check()?;
+    let mut skipped = Skipped::default();
+    let parts = Parts::find(root, &mut skipped)?;
+    let [train, validation, test] = match &parts {
+        Some(parts) => Role::ALL.map(|role| parts.of(role)),
+        None => [Some(""), None, None],
     };
-    Arc::new(ImageFiles {
-        root: root.to_path_buf(),
-        labels: classes.iter().flat_map(label).collect(),
-        names: classes.iter().flat_map(|(_, images)| images).map(String::as_str).collect(),
-        class_names: Arc::clone(names),
-        places: Places::Files,
-    })
+    let within = train.unwrap_or_default();
+    let train = classes(root, within, &mut skipped)?;
+    let names: Arc<[String]> = train.iter().map(|class| class.name.clone()).collect();
+    let mut part = |within: Option<&str>, role: Role| -> Result<Option<Arc<ImageFiles>>, Error> {
+        let Some(within) = within else { return Ok(None) };
+        let classes = classes(root, within, &mut skipped)?;
+        let unknown = classes.iter().filter(|class| !names.contains(&class.name));
+        let unknown: Vec<String> = unknown.map(|class| class.name.clone()).collect();
+        if !unknown.is_empty() {
+            let (part, root) = (role.prose(), root.to_path_buf());
+            return Err(LayoutError::UntrainedClass { classes: unknown, part, root }.into());
+        }
+        Ok(Some(set(root, &names, &classes)))
+    };
+    let (validation, test) = (part(validation, Role::Validation)?, part(test, Role::Test)?);
+    // One of them alone is measured after every epoch and at the end.
+    let (validation, test) = if test.is_some() { (validation, test) } else { (None, validation) };
+    if let Some(test) = test {
+        let train = set(root, &names, &train);
+        return Ok(Found { train, validation, test, held: false, skipped });
+    }
+    let start = if within.is_empty() { 0 } else { within.len() + 1 };
+    let [train, test] = split(train, held, start)?.map(|part| set(root, &names, &part));
+    Ok(Found { train, validation: None, test, held: held.fraction > 0., skipped })
 }
 
-/// The classes in the folder `part` of `root`, in the order of their names.
-fn classes(root: &Path, part: &str, ignored: &mut usize) -> Result<Classes, Error> {
-    let mut classes = Classes::new();
-    for entry in entries(&root.join(part))? {
-        if !root.join(part).join(&entry).is_dir() {
-            *ignored += 1;
-            continue;
-        }
-        let mut images = Vec::new();
-        let within = if part.is_empty() { entry.clone() } else { format!("{part}/{entry}") };
-        collect(root, &within, 0, &mut images, ignored)?;
+/// The classes in the folder `within` of `root`, in the order of their names.
+fn classes(root: &Path, within: &str, skipped: &mut Skipped) -> Result<Vec<Class>, Error> {
+    let entries = Entries::list(root, within, skipped)?;
+    entries.files.iter().for_each(|file| skipped.add(file));
+    if entries.folders.len() < 2 {
+        let (folder, found) = (root.join(within), entries.folders.len());
+        let hint = parts::deeper(&folder)
+            .map_or_else(String::new, |deeper| format!("; did you mean {}?", deeper.display()));
+        return Err(LayoutError::NoClasses { folder, found, hint }.into());
+    }
+    parts::check_classes(root, within, &entries.folders)?;
+    let class = |name: String| {
+        let within = join(within, &name);
+        let mut own = Skipped::default();
+        let images = images(root, &within, &mut own)?;
         if images.is_empty() {
-            return Err(Error::EmptyClass { folder: root.join(within) });
+            let (folder, others) = (root.join(&within), endings(&own.by_ending));
+            return Err(LayoutError::EmptyClass { folder, others }.into());
         }
-        classes.push((entry, images));
-    }
-    if classes.len() < 2 {
-        let mut names = classes.iter().map(|(name, _)| name);
-        let test = names.find(|name| part.is_empty() && TESTS.contains(&name.as_str()));
-        return Err(match test.cloned() {
-            Some(test) => Error::TestAlone { folder: root.into(), test },
-            None => Error::NoClasses { folder: root.join(part), found: classes.len() },
-        });
-    }
-    Ok(classes)
-}
-
-/// Collects every image below `within`, in the order of the names.
-fn collect(
-    root: &Path,
-    within: &str,
-    depth: usize,
-    images: &mut Vec<String>,
-    ignored: &mut usize,
-) -> Result<(), Error> {
-    if depth > DEEPEST {
-        return Err(Error::TooDeep { folder: root.join(within), most: DEEPEST });
-    }
-    for entry in entries(&root.join(within))? {
-        let name = format!("{within}/{entry}");
-        if root.join(&name).is_dir() {
-            collect(root, &name, depth + 1, images, ignored)?;
-        } else if is_image(&entry) {
-            images.push(name);
-        } else {
-            *ignored += 1;
-        }
-    }
-    Ok(())
-}
-
-/// The names in a folder in order, without hidden ones.
-fn entries(folder: &Path) -> Result<Vec<String>, Error> {
-    let unreadable = |source| Error::Unreadable { file: folder.to_path_buf(), source };
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name().into_string();
-        let name = name.map_err(|name| Error::Name { folder: folder.into(), name })?;
-        if !name.starts_with('.') && name != LEFT_BY_MACOS {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
+        skipped.join(own);
+        Ok(Class { name, images })
+    };
+    entries.folders.into_iter().map(class).collect()
 }

@@ -1,6 +1,7 @@
 //! Images in tar archives, as webdataset writes them: few large files instead of many small ones.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use tar::Archive;
 
 use super::archives::Archives;
 use super::names::Names;
-use super::{Found, Held, ImageFiles, Places, is_image};
+use super::role::Role;
+use super::{Found, Held, ImageFiles, Places, Skipped};
 use crate::decode::LARGEST_FILE;
-use crate::random::permutation;
+use crate::image_endings::is_image;
 use crate::regular_file;
 use crate::{Error, Share};
 
@@ -32,20 +34,21 @@ struct Sample {
 #[derive(Debug)]
 pub struct Shards {
     root: PathBuf,
-    /// Those of the training set, then those of the test set, if it has any.
+    /// Those of the training set, then of the validation set, then of the test set.
     archives: Vec<PathBuf>,
-    /// Number of archives of the training set.
-    training: usize,
+    /// Number of archives of each of these; of the training set alone where all archives are one set.
+    counts: [usize; 3],
 }
 
 /// The images in some of the [`Shards`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardIndex {
     samples: Vec<Sample>,
-    ignored: usize,
+    skipped: Skipped,
 }
 
-/// The images in the archives `root/train*.tar` and `root/val*.tar` (or `test*.tar`). Without both of them all
+/// The images in the archives of `root` whose names have the word `train`, `val` or `test`, whatever the case and the
+/// common spelling of these three, such as `train-0001.tar`. Without those to train on, or without any others, all
 /// `root/*.tar` are one set, and `held` of its images become the test set.
 ///
 /// A sample is an image, `KEY.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), next to its label, a number in `KEY.cls`. The
@@ -75,18 +78,24 @@ impl Shards {
             }
         }
         archives.sort_unstable();
-        let starting = |start: &str| {
-            archives.iter().filter(|path| file_name(path).starts_with(start)).cloned().collect()
+        let of = |role: Role| -> Vec<PathBuf> {
+            archives
+                .iter()
+                .filter(|path| Role::within(&file_name(path)) == Some(role))
+                .cloned()
+                .collect()
         };
-        let (train, test): (Vec<PathBuf>, _) =
-            (starting("train"), [starting("val"), starting("test")].concat());
-        let held_back = train.is_empty() || test.is_empty();
-        let training = if held_back { archives.len() } else { train.len() };
-        let archives = if held_back { archives } else { [train, test].concat() };
+        let [train, validation, test] = Role::ALL.map(of);
+        let is_one_set = train.is_empty() || (validation.is_empty() && test.is_empty());
+        let counts = match is_one_set {
+            true => [archives.len(), 0, 0],
+            false => [train.len(), validation.len(), test.len()],
+        };
+        let archives = if is_one_set { archives } else { [train, validation, test].concat() };
         if archives.is_empty() {
             return Err(Error::NoShards { folder: root.into() });
         }
-        Ok(Self { root: root.to_path_buf(), archives, training })
+        Ok(Self { root: root.to_path_buf(), archives, counts })
     }
 
     /// The name and length of each archive on a line: equal for copies of one set.
@@ -121,8 +130,8 @@ impl Shards {
     /// # Errors
     /// A label without a name, no sample at all, or a fraction out of range.
     pub fn found(self, index: ShardIndex, held: Held) -> Result<Found, Error> {
-        let Self { root, archives, training } = self;
-        let ShardIndex { samples, ignored } = index;
+        let Self { root, archives, counts } = self;
+        let ShardIndex { samples, skipped } = index;
         let some = |samples: Vec<Sample>| {
             if samples.is_empty() {
                 return Err(Error::NoShards { folder: root.clone() });
@@ -130,15 +139,22 @@ impl Shards {
             Ok(samples)
         };
         check_labels(&root, &samples)?;
-        let held_back = training == archives.len();
-        let (train, test) = if held_back {
-            split(some(samples)?, held)?
+        let held_back = counts[0] == archives.len();
+        let classes = classes(&root, &samples)?;
+        let (train, validation, test) = if held_back {
+            let (train, test) = split(some(samples)?, held)?;
+            (train, Vec::new(), test)
         } else {
-            let trains = |sample: &Sample| (sample.place.0 as usize) < training;
-            let (train, test) = samples.into_iter().partition(trains);
-            (some(train)?, some(test)?)
+            let archive = |sample: &Sample| sample.place.0 as usize;
+            let (train, rest): (Vec<_>, Vec<_>) =
+                samples.into_iter().partition(|sample| archive(sample) < counts[0]);
+            let (validation, test): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|sample| archive(sample) < counts[0] + counts[1]);
+            match test.is_empty() {
+                true => (some(train)?, Vec::new(), some(validation)?),
+                false => (some(train)?, validation, test),
+            }
         };
-        let classes = classes(&root, train.iter().chain(&test))?;
         let archives = Arc::new(Archives::new(archives));
         let set = |samples: Vec<Sample>| {
             Arc::new(ImageFiles {
@@ -152,8 +168,10 @@ impl Shards {
                 },
             })
         };
+        let validation = (!validation.is_empty()).then(|| set(validation));
         let (train, test) = (set(train), set(test));
-        Ok(Found { train, test, held: held_back && held.fraction > 0., ignored })
+        let held = held_back && held.fraction > 0.;
+        Ok(Found { train, validation, test, held, skipped })
     }
 }
 
@@ -164,7 +182,7 @@ impl ShardIndex {
         let mut all = Self::default();
         for part in parts {
             all.samples.extend(part.samples);
-            all.ignored += part.ignored;
+            all.skipped.join(part.skipped);
         }
         all
     }
@@ -201,7 +219,7 @@ impl ShardIndex {
             let name = entry.path().map_err(unreadable)?.to_string_lossy().into_owned();
             let start = name.rfind('/').map_or(0, |slash| slash + 1);
             let Some(dot) = name[start..].find('.') else {
-                self.ignored += 1;
+                self.skipped.add(&name);
                 continue;
             };
             let (own, ending) = (&name[..start + dot], &name[start + dot + 1..]);
@@ -225,7 +243,7 @@ impl ShardIndex {
                 label =
                     Some(number.map_err(|_| problem(format!("{name} is not a label: {text:?}")))?);
             } else {
-                self.ignored += 1;
+                self.skipped.add(&name);
             }
         }
         finish(&key, image, label)?;
@@ -253,36 +271,35 @@ fn check_labels(root: &Path, samples: &[Sample]) -> Result<(), Error> {
     }
 }
 
-/// Splits every class at random.
+/// Splits every class by the names of its images in their archives. A class of one image has none in the test set.
 fn split(samples: Vec<Sample>, held: Held) -> Result<(Vec<Sample>, Vec<Sample>), Error> {
     held.check()?;
-    let classes =
-        samples.iter().map(|sample| sample.label).max().map_or(0, |label| label as usize + 1);
-    let mut members: Vec<Vec<usize>> = vec![Vec::new(); classes];
+    let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (index, sample) in samples.iter().enumerate() {
-        members[sample.label as usize].push(index);
+        members.entry(sample.label).or_default().push(index);
     }
     let mut is_held = vec![false; samples.len()];
-    for (number, members) in (0..).zip(&members) {
-        let count = (members.len() as f64 * held.fraction).round() as usize;
-        let order = permutation(members.len() as u32, held.seed, number);
-        order.iter().take(count).for_each(|&index| is_held[members[index as usize]] = true);
+    for members in members.values() {
+        let name = |&index: &usize| samples[index].name.as_str();
+        let in_archive = |name: &'_ str| name.find('/').map_or(0, |slash| slash + 1);
+        let names = members.iter().map(name).map(|name| &name[in_archive(name)..]);
+        for (&index, held) in members.iter().zip(held.among(names)) {
+            is_held[index] = held;
+        }
     }
     let mut is_held = is_held.into_iter();
     Ok(samples.into_iter().partition(|_| !is_held.next().expect("one for each")))
 }
 
-fn classes<'a>(
-    root: &Path,
-    samples: impl Iterator<Item = &'a Sample>,
-) -> Result<Arc<[String]>, Error> {
-    let largest = samples.map(|sample| sample.label).max().unwrap_or(0);
+fn classes(root: &Path, samples: &[Sample]) -> Result<Arc<[String]>, Error> {
+    let largest = samples.iter().map(|sample| sample.label).max().unwrap_or(0);
     let file = class_list(root);
     if !file.exists() {
         return Ok((0..=largest).map(|label| label.to_string()).collect());
     }
     let text = fs::read_to_string(&file).map_err(|source| Error::Unreadable { file, source })?;
-    let names: Arc<[String]> = text.lines().map(|line| line.trim().to_string()).collect();
+    let names: Arc<[String]> =
+        without_mark(&text).lines().map(|line| line.trim().to_string()).collect();
     if largest as usize >= names.len() {
         return Err(Error::ClassWithoutName {
             label: largest,
@@ -291,4 +308,9 @@ fn classes<'a>(
         });
     }
     Ok(names)
+}
+
+/// `text` without the byte-order mark that Windows programs begin a file with.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }

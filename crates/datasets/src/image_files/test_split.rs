@@ -1,19 +1,19 @@
-//! The images that are held back as the test set, where a folder has none of its own.
+//! The images that are held back as the test set, where a set has none of its own.
+//!
+//! A hash of an image's name decides. So an image stays on its side when others are added or removed, and images of one
+//! name in two formats are on the same side only by chance.
 
-use std::path::Path;
+use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::random::permutation;
-
-/// The images of each class by their names relative to the root.
-pub(super) type Classes = Vec<(String, Vec<String>)>;
+use super::files::Class;
+use crate::{Error, LayoutError};
 
 /// The part of a set that is held back as its test set, where it has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Held {
-    /// The fraction of every class, at least 0 and below 1; with 0 the test set is empty.
+    /// The expected fraction of every class, at least 0 and below 1; with 0 the test set is empty.
     pub fraction: f64,
-    /// The seed that chooses the images.
+    /// The seed of the hash that chooses the images.
     pub seed: u64,
 }
 
@@ -25,30 +25,97 @@ impl Held {
             Err(Error::HeldFraction(self.fraction))
         }
     }
+
+    /// The images of one class that are held back, by their names in the folder of classes. Of two or more, one at least is
+    /// held back, and one at least is not: the one with the smallest hash, and the one with the largest.
+    pub(super) fn among<'a>(self, names: impl Iterator<Item = &'a str>) -> Vec<bool> {
+        let hashes: Vec<u64> = names.map(|name| self.hash(name)).collect();
+        let limit = self.fraction * 2_f64.powi(64);
+        let mut held: Vec<bool> = hashes.iter().map(|&hash| (hash as f64) < limit).collect();
+        let by_hash = |place: &usize| hashes[*place];
+        if held.len() < 2 || self.fraction == 0. {
+            held.fill(false);
+        } else if let (Some(smallest), Some(largest)) =
+            ((0..held.len()).min_by_key(by_hash), (0..held.len()).max_by_key(by_hash))
+        {
+            held[smallest] = true;
+            held[largest] = smallest == largest;
+        }
+        held
+    }
+
+    fn hash(self, name: &str) -> u64 {
+        let digest =
+            Sha256::new().chain_update(self.seed.to_le_bytes()).chain_update(name).finalize();
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        u64::from_le_bytes(first)
+    }
 }
 
-/// Splits every class at random; both parts get at least one image of it.
-pub(super) fn split(all: Classes, held: Held, root: &Path) -> Result<(Classes, Classes), Error> {
-    held.check()?;
+/// Splits every class. `start` is the length of the part of all names that leads to the folder of classes.
+pub(super) fn split(all: Vec<Class>, held: Held, start: usize) -> Result<[Vec<Class>; 2], Error> {
     if held.fraction == 0. {
-        return Ok((all, Classes::new()));
+        return Ok([all, Vec::new()]);
     }
-    let (mut train, mut test) = (Classes::new(), Classes::new());
-    for (number, (class, images)) in (0..).zip(all) {
-        if images.len() < 2 {
-            return Err(Error::OneImage { class, root: root.into() });
+    let single: Vec<String> =
+        all.iter().filter(|class| class.images.len() < 2).map(|class| class.name.clone()).collect();
+    if !single.is_empty() {
+        return Err(LayoutError::OneImage { classes: single }.into());
+    }
+    let mut parts = [Vec::new(), Vec::new()];
+    for Class { name, images } in all {
+        let is_held = held.among(images.iter().map(|image| &image[start..]));
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (image, is_held) in images.into_iter().zip(is_held) {
+            if is_held { test.push(image) } else { train.push(image) }
         }
-        let count = (images.len() as f64 * held.fraction).round() as usize;
-        let count = count.clamp(1, images.len() - 1);
-        let order = permutation(images.len() as u32, held.seed, number);
-        let mut is_held = vec![false; images.len()];
-        order[..count].iter().for_each(|&index| is_held[index as usize] = true);
-        let part = |wanted: bool| {
-            let images = images.iter().zip(&is_held).filter(|(_, held)| **held == wanted);
-            images.map(|(image, _)| image.clone()).collect()
-        };
-        train.push((class.clone(), part(false)));
-        test.push((class, part(true)));
+        parts[0].push(Class { name: name.clone(), images: train });
+        parts[1].push(Class { name, images: test });
     }
-    Ok((train, test))
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELD: Held = Held { fraction: 0.2, seed: 0 };
+
+    fn held(names: &[String]) -> Vec<String> {
+        let held = HELD.among(names.iter().map(String::as_str));
+        names.iter().zip(held).filter(|(_, held)| *held).map(|(name, _)| name.clone()).collect()
+    }
+
+    #[test]
+    fn an_image_stays_on_its_side_when_others_come() {
+        let names: Vec<String> = (0..400).map(|number| format!("cat/{number}.jpg")).collect();
+        let all = held(&names);
+        assert!((60..100).contains(&all.len()), "about a fifth: {}", all.len());
+        for few in [50, 100, 399] {
+            let expected: Vec<String> =
+                all.iter().filter(|name| names[..few].contains(name)).cloned().collect();
+            assert_eq!(held(&names[..few]), expected, "of the first {few}");
+        }
+    }
+
+    #[test]
+    fn two_images_are_on_two_sides() {
+        for first in 0..50 {
+            let names = [0, 1].map(|number| format!("cat/{first}-{number}.png"));
+            assert_eq!(held(&names).len(), 1);
+        }
+        assert!(held(&["cat/only.png".to_string()]).is_empty());
+        let almost_all = Held { fraction: 0.999_999, seed: 0 };
+        let names: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+        let held = almost_all.among(names.iter().map(String::as_str));
+        assert_eq!(held.iter().filter(|held| **held).count(), 8);
+    }
+
+    #[test]
+    fn another_seed_holds_back_others() {
+        let names: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        let names = || names.iter().map(String::as_str);
+        assert_ne!(HELD.among(names()), Held { seed: 1, ..HELD }.among(names()));
+    }
 }

@@ -57,6 +57,16 @@ impl Source for Joined {
         part.name(index)
     }
 
+    fn file(&self, index: usize) -> Option<(String, u64)> {
+        let (part, index) = self.part(index);
+        part.file(index)
+    }
+
+    fn encoded(&self, index: usize, bytes: &mut Vec<u8>) -> Result<bool, Error> {
+        let (part, index) = self.part(index);
+        part.encoded(index, bytes)
+    }
+
     fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
         self.first.identity(digest);
         self.second.identity(digest);

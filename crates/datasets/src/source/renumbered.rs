@@ -58,6 +58,14 @@ impl Source for Renumbered {
         self.images.name(index)
     }
 
+    fn file(&self, index: usize) -> Option<(String, u64)> {
+        self.images.file(index)
+    }
+
+    fn encoded(&self, index: usize, bytes: &mut Vec<u8>) -> Result<bool, Error> {
+        self.images.encoded(index, bytes)
+    }
+
     fn stretches(&self) -> Vec<Range<usize>> {
         self.images.stretches()
     }

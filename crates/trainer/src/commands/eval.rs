@@ -100,6 +100,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     let measured = match arguments.split {
         Part::Test => format!("{} test", data.name),
         Part::Train => format!("{} training", data.name),
+        Part::Validation => format!("{} validation", data.name),
         Part::All => data.name.clone(),
     };
     progress.prefix(measured.clone());

@@ -30,7 +30,7 @@ pub struct ExplainArgs {
     /// The weights.
     #[command(flatten)]
     pub weights: WeightsArgs,
-    /// Images (PNG, JPEG, WebP, BMP)
+    /// Images (JPEG, PNG, WebP, GIF, TIFF, BMP)
     #[arg(required = true, value_name = "IMAGE")]
     pub inputs: Vec<PathBuf>,
     /// The class to explain, by name or number [default: the most probable]

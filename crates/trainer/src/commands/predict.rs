@@ -28,7 +28,7 @@ pub struct PredictArgs {
     /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
-    /// Images (PNG, JPEG, WebP, BMP), or safetensors files whose tensor `input` is [N,3,H,W] float32, normalised
+    /// Images (JPEG, PNG, WebP, GIF, TIFF, BMP), or safetensors files whose tensor `input` is [N,3,H,W] float32, normalised
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
     /// Classes to name for each image

@@ -16,7 +16,7 @@ use super::print;
 use crate::commands::{Error, table};
 use crate::console::log;
 use crate::duration::clock;
-use crate::evaluation::{Details, LeftOutNames};
+use crate::evaluation::{Details, Evaluation, LeftOutNames};
 use crate::ranks::World;
 use crate::recipe::Request;
 use crate::stop::StopRequest;
@@ -121,11 +121,18 @@ fn log_to_folder(plan: &RunPlan, world: &World) -> Result<(), Error> {
 fn train_plan(plan: &RunPlan, stop: StopRequest, world: &World) -> Result<Outcome, Error> {
     let training = Training::new(plan, stop, world.clone())?;
     let RunPlan { data, folder, .. } = plan;
+    let counts: Vec<String> = match &data.validation {
+        Some(validation) => vec![
+            format!("{} training", data.train.len()),
+            format!("{} validation", validation.len()),
+        ],
+        None => vec![format!("{} training", data.train.len())],
+    };
     tracing::info!(
-        "{} ({}) · {} training and {} test images",
+        "{} ({}) · {} and {} test images",
         data.name,
         data.origin,
-        data.train.len(),
+        counts.join(", "),
         data.test.len()
     );
     tracing::info!("{}", training.headline());
@@ -136,7 +143,7 @@ fn train_plan(plan: &RunPlan, stop: StopRequest, world: &World) -> Result<Outcom
 /// Writes `results.json` for programs, and the report for people.
 fn write_results(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
     let RunPlan { recipe, data, folder, .. } = plan;
-    let Outcome { last, best, seconds, test, left_out } = outcome;
+    let Outcome { last, best, validation, best_on_test, seconds, test, left_out } = outcome;
     let per_class: serde_json::Map<String, serde_json::Value> = data
         .class_names()
         .iter()
@@ -145,16 +152,23 @@ fn write_results(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
         .collect();
     let left_out = LeftOutNames {
         train: left_out.train.names(&*data.train),
+        validation: left_out.validation.names(&**data.measured()),
         test: left_out.test.names(&*data.test),
     };
-    let document = json!({
+    let mut document = json!({
         "data": data.name, "epochs": recipe.epochs, "seconds": seconds, "last": last.to_json(),
         "best": { "epoch": best.epoch, "top1": best.top1 }, "per_class": per_class, "confusion": last.confusion,
         "left_out": left_out,
     });
+    if let Some(validation) = validation {
+        document["validation"] = validation.to_json();
+        document["best"]["test"] = json!(best_on_test.as_ref().map(Evaluation::to_json));
+    }
     folder.write_json("results.json", &document)?;
     let weights = folder.file("last.safetensors");
-    Details::of(last, data, test, left_out, &weights)?.save(folder)?;
+    let details = Details::of(last, data, test, left_out, &weights)?;
+    let best_top1 = best_on_test.as_ref().map(|evaluation| evaluation.top1);
+    Details { best_top1, ..details }.save(folder)?;
     crate::report::write(folder.path(), None)?;
     Ok(())
 }
@@ -162,7 +176,7 @@ fn write_results(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
 /// Prints the results for people.
 fn print_results(finished: &Finished) -> Result<(), Error> {
     let Finished { plan: RunPlan { recipe, data, folder, .. }, outcome } = finished;
-    let Outcome { last, best, seconds, .. } = outcome;
+    let Outcome { last, best, validation, best_on_test, seconds, .. } = outcome;
     print(&format!(
         "\nAccuracy by class on the {} test set:\n{}",
         data.name,
@@ -182,12 +196,18 @@ fn print_results(finished: &Finished) -> Result<(), Error> {
         recipe.epochs,
         clock(*seconds),
     ))?;
-    print(&format!(
-        "best epoch {}: {:.2} % (chosen on the test set, so it flatters)",
-        best.epoch,
-        best.top1 * 100.0
-    ))?;
-    if best.top1 > last.top1 {
+    let chosen_on = match (validation, best_on_test) {
+        (None, _) => "(chosen on the test set, so it flatters)".to_string(),
+        (Some(_), Some(test)) => {
+            format!(
+                "of the validation set, by which it was chosen; {:.2} % of the test set",
+                test.top1 * 100.0
+            )
+        }
+        (Some(_), None) => "of the validation set, by which it was chosen".to_string(),
+    };
+    print(&format!("best epoch {}: {:.2} % {chosen_on}", best.epoch, best.top1 * 100.0))?;
+    if best.top1 > validation.as_ref().unwrap_or(last).top1 {
         print(&format!("weights of that epoch: {}", folder.file("best.safetensors").display()))?;
     }
     print(&format!("report: {}", folder.file(crate::report::FILE).display()))?;

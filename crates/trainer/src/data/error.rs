@@ -45,6 +45,14 @@ pub enum Error {
         /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
+    /// `--split val` of a set without a validation set of its own.
+    #[error(
+        "{data} has no validation set beside a test set; --split test measures on the one that it has"
+    )]
+    NoValidation {
+        /// The data set.
+        data: String,
+    },
     /// Rank 0 has another archive where this rank has one.
     #[error(
         "archives in {}, with their lengths: on rank 0 there is {there}, here {here}; start all ranks on the same \
@@ -85,6 +93,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Error::Unknown { .. }
+            | Error::NoValidation { .. }
             | Error::OtherArchive { .. }
             | Error::OtherArchiveCount { .. } => ExitCode::Usage,
             Error::NoFolder { .. } | Error::NotFound { .. } | Error::Datasets(_) => ExitCode::Data,

@@ -52,6 +52,8 @@ impl LeftOut {
 pub(crate) struct LeftOutOfRun {
     /// Of the training set.
     pub(crate) train: LeftOut,
+    /// Of the validation set.
+    pub(crate) validation: LeftOut,
     /// Of the test set.
     pub(crate) test: LeftOut,
 }

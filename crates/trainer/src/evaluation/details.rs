@@ -47,6 +47,10 @@ pub(crate) struct Details {
     pub(crate) calibration: Vec<Bin>,
     /// The most confident first.
     pub(crate) mistakes: Vec<ShownMistake>,
+    /// Of a run with a validation set: part of the test images whose label had the largest logit after the best epoch, which
+    /// the validation set chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) best_top1: Option<f64>,
     /// Images that could not be read. They are in none of the figures.
     #[serde(default)]
     pub(crate) left_out: LeftOutNames,
@@ -59,6 +63,9 @@ pub(crate) struct Details {
 pub(crate) struct LeftOutNames {
     /// Images of the training set.
     pub(crate) train: Vec<String>,
+    /// Images of the validation set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) validation: Vec<String>,
     /// Images of the test set.
     pub(crate) test: Vec<String>,
 }
@@ -104,6 +111,7 @@ impl Details {
             classes: ClassScores::of(&evaluation.confusion),
             calibration: evaluation.calibration.bins(),
             mistakes: evaluation.mistakes.iter().map(shown).collect::<Result<_, _>>()?,
+            best_top1: None,
             left_out,
             first_layer: FirstLayer::read(weights_file)?,
         })

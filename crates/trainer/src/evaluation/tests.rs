@@ -43,6 +43,7 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
         kind: "synthetic",
         origin: String::new(),
         train: Arc::clone(&test),
+        validation: None,
         test,
         held: false,
         stands_in: false,

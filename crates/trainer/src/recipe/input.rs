@@ -77,7 +77,7 @@ impl InputRecipe {
             crop_fraction: preprocessing.crop_fraction,
             interpolation: preprocessing.interpolation,
             fit: preprocessing.fit,
-            broken: BrokenRecipe::Refuse,
+            broken: BrokenRecipe::LeaveOut,
             workers: 1,
             shuffle: ShuffleRecipe::Everywhere,
         }

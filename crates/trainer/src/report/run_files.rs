@@ -88,6 +88,11 @@ impl Run {
         self.recipe.get("data").and_then(toml::Value::as_str) == Some("synthetic")
     }
 
+    /// The set that was measured after every epoch, in prose.
+    pub(super) fn measured(&self) -> &str {
+        self.environment.get("measured").and_then(Value::as_str).unwrap_or("test")
+    }
+
     /// The preset of the network.
     pub(super) fn preset(&self) -> &str {
         let model = self.recipe.get("model");

@@ -45,8 +45,9 @@ fn sections(run: &Run) -> Vec<Section> {
 fn headline(run: &Run) -> String {
     match run.top1() {
         Some(top1) if top1.is_finite() => {
-            let so_far = if run.has_ended() { "" } else { " so far" };
-            format!("{} test accuracy{so_far}", percent(Some(top1)))
+            let (set, so_far) =
+                if run.has_ended() { ("test", "") } else { (run.measured(), " so far") };
+            format!("{} {set} accuracy{so_far}", percent(Some(top1)))
         }
         Some(_) => "The test accuracy is not finite".to_string(),
         None => "Nothing measured yet".to_string(),
@@ -98,8 +99,16 @@ fn header(run: &Run) -> Markup {
                 }
                 @if let Some(best) = best {
                     div {
-                        dt { "Best epoch (flatters)" }
-                        dd { (best.epoch) ": " (percent(Some(best.value))) }
+                        @if run.measured() == "test" {
+                            dt { "Best epoch (flatters)" }
+                            dd { (best.epoch) ": " (percent(Some(best.value))) }
+                        } @else {
+                            dt { "Best epoch, on the validation set" }
+                            dd { (best.epoch) ": " (percent(Some(best.value))) }
+                        }
+                    }
+                    @if let Some(top1) = run.details.as_ref().and_then(|details| details.best_top1) {
+                        div { dt { "Test accuracy of that epoch" } dd { (percent(Some(top1))) } }
                     }
                 }
                 div { dt { "Median speed" } dd { (throughput(run.curves.median("perf/images_per_s"))) } }
@@ -109,17 +118,19 @@ fn header(run: &Run) -> Markup {
 }
 
 /// The images that are in none of the figures.
-fn left_out(LeftOutNames { train, test }: &LeftOutNames) -> Markup {
+fn left_out(LeftOutNames { train, validation, test }: &LeftOutNames) -> Markup {
     html! {
-        @if !(train.is_empty() && test.is_empty()) {
+        @if !(train.is_empty() && validation.is_empty() && test.is_empty()) {
             p.notice {
                 strong { "Images that cannot be read. " }
-                (train.len()) " of those to train on and " (test.len()) " of the test set were left out; no figure on \
+                (train.len()) " of those to train on"
+                @if !validation.is_empty() { ", " (validation.len()) " of the validation set" }
+                " and " (test.len()) " of the test set were left out; no figure on \
                  this page is about them."
             }
             details.left-out {
                 summary { "Their names" }
-                ul { @for name in train.iter().chain(test) { li { code { (name) } } } }
+                ul { @for name in train.iter().chain(validation).chain(test) { li { code { (name) } } } }
             }
         }
     }
@@ -132,7 +143,7 @@ fn curves(run: &Run) -> Markup {
         p {
             "Training figures are means over the steps since the last line of metrics.jsonl, on augmented images"
             @if smoothed.is_some_and(|part| part > 0.0) { " and smoothed labels" }
-            "; test figures are of the whole test set after an epoch."
+            "; " (run.measured()) " figures are of the whole " (run.measured()) " set after an epoch."
         }
         div.charts {
             @for chart in charts(&[run]) { (chart.markup()) }
@@ -143,7 +154,7 @@ fn curves(run: &Run) -> Markup {
         @if unreadable > 0 {
             p.note { "Lines of metrics.jsonl that cannot be read, and are left out: " (unreadable) "." }
         }
-        details { summary { "The test set, epoch by epoch" } (scrolling("Test figures by epoch", &epochs(run))) }
+        details { summary { "The " (run.measured()) " set, epoch by epoch" } (scrolling("Figures by epoch", &epochs(run))) }
     }
 }
 
@@ -209,7 +220,9 @@ pub(super) fn charts(runs: &[&Run]) -> Vec<Chart> {
     };
     let of_one = |(title, tags, unit, times): &Drawn, run: &Run| {
         let lines = (0..).zip(tags.iter());
-        let lines = lines.map(|(style, (tag, label))| line((0, run), tag, label, style, *times));
+        let named = |label: &'static str| if label == "test" { run.measured() } else { label };
+        let lines =
+            lines.map(|(style, (tag, label))| line((0, run), tag, named(label), style, *times));
         vec![chart(title.to_string(), unit, lines.collect())]
     };
     let of_many = |(title, tags, unit, times): &Drawn| {

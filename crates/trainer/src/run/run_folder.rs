@@ -165,9 +165,16 @@ impl RunFolder {
         Ok(Text { name: path.display().to_string(), text })
     }
 
-    /// Writes how the run is made.
-    pub(crate) fn write_environment(&self, seed: u64, ranks: usize) -> Result<(), Error> {
-        self.write_json(ENVIRONMENT, &environment(seed, ranks))
+    /// Writes how the run is made. `measured` is the set that is measured after every epoch.
+    pub(crate) fn write_environment(
+        &self,
+        seed: u64,
+        ranks: usize,
+        measured: &str,
+    ) -> Result<(), Error> {
+        let mut document = environment(seed, ranks);
+        document["measured"] = json!(measured);
+        self.write_json(ENVIRONMENT, &document)
     }
 
     /// The number of ranks that the run was begun on.

@@ -112,6 +112,7 @@ mod tests {
             data: Fingerprint {
                 name: "any".to_string(),
                 training: 100,
+                validation: 0,
                 test: 10,
                 sha256: String::new(),
             },

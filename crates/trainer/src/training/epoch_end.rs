@@ -1,11 +1,21 @@
-//! The end of an epoch: the test set is measured, a line is printed, and the weights are written.
+//! The end of an epoch: the validation or test set is measured, a line is printed, and the weights are written.
 
 use super::Training;
+use super::model::Model;
 use super::resuming::interrupted;
 use crate::console::progress::Progress;
 use crate::duration::clock;
 use crate::evaluation::Evaluation;
+use crate::run::checkpoint::Best;
 use crate::training::Error;
+
+/// The figures of the test set at the end of a run.
+pub(super) struct OnTest {
+    /// Under the last weights.
+    pub(super) last: Evaluation,
+    /// Under those of the best epoch, if they can be read.
+    pub(super) best: Option<Evaluation>,
+}
 
 impl Training<'_> {
     /// Measures the epoch that was just trained, writes its weights, and begins the sums of the next.
@@ -13,7 +23,12 @@ impl Training<'_> {
         let step = self.course.state.step;
         self.model.compare_parameters(&self.world, step)?;
         let (evaluation, is_best) = self.measure_weights()?;
-        self.sets.left_out.test.report_all(&evaluation.left_out);
+        let left_out = &mut self.sets.left_out;
+        let of_measured = match self.sets.validation {
+            Some(_) => &mut left_out.validation,
+            None => &mut left_out.test,
+        };
+        of_measured.report_all(&evaluation.left_out);
         let measured = [
             ("val/loss", evaluation.loss),
             ("val/acc1", evaluation.top1),
@@ -32,7 +47,7 @@ impl Training<'_> {
         Ok(evaluation)
     }
 
-    /// Measures the test set under the weights, or under their average, and writes these weights. Returns whether they are
+    /// Measures the validation or test set under the weights, or under their average, and writes these weights. Returns whether they are
     /// the best so far.
     fn measure_weights(&mut self) -> Result<(Evaluation, bool), Error> {
         let Self { model, sets, world, folder, saver, course, stop, .. } = self;
@@ -48,7 +63,7 @@ impl Training<'_> {
             };
             let evaluation = Evaluation::of_all_ranks(
                 learner.network(),
-                &sets.test,
+                sets.measured(),
                 learner.precision(),
                 world,
                 after_batch,
@@ -64,10 +79,46 @@ impl Training<'_> {
         })
     }
 
+    /// Measures the test set of a run that has a validation set, too, once training is over: under the last weights, and under
+    /// those of the best epoch, which the network has afterwards.
+    pub(super) fn measure_test(&mut self, best: Best) -> Result<OnTest, Error> {
+        let Self { model, sets, world, folder, course, .. } = self;
+        let measure = |model: &Model| {
+            let learner = &model.learner;
+            let after = |_| Ok::<_, Error>(());
+            Evaluation::of_all_ranks(
+                learner.network(),
+                &sets.test,
+                learner.precision(),
+                world,
+                after,
+            )
+        };
+        let last = model.averaged(|model| {
+            model.share_statistics(world)?;
+            measure(model)
+        })?;
+        sets.left_out.test.report_all(&last.left_out);
+        if best.epoch == course.epochs_done() {
+            return Ok(OnTest { best: Some(last.clone()), last });
+        }
+        let path = folder.file("best.safetensors");
+        let read = if world.leads() { model.read(&path) } else { Ok(()) };
+        if let Err(error) = &read {
+            tracing::warn!("the best weights cannot be measured on the test set: {error}");
+        }
+        if world.broadcast_bytes(vec![u8::from(read.is_ok())])? != [1] {
+            return Ok(OnTest { last, best: None });
+        }
+        model.share_variables(world, course.state.step)?;
+        Ok(OnTest { last, best: Some(measure(model)?) })
+    }
+
     fn epoch_line(&self, evaluation: &Evaluation, is_best: bool) -> String {
         let trained = self.course.state.epoch;
+        let measured = if self.sets.validation.is_some() { "validation" } else { "test" };
         format!(
-            "epoch {:>2}/{} · train loss {:.4}, {:5.2} % · test loss {:.4}, {:5.2} %{} · {:.0} img/s · {}",
+            "epoch {:>2}/{} · train loss {:.4}, {:5.2} % · {measured} loss {:.4}, {:5.2} %{} · {:.0} img/s · {}",
             self.course.epochs_done(),
             self.recipe.epochs,
             trained.mean_loss(),

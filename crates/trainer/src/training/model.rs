@@ -110,6 +110,11 @@ impl Model {
         weights::write(path, &weights::snapshot(&self.store), &self.description.to_metadata())
     }
 
+    /// Reads weights that [`Model::write`] wrote.
+    pub(super) fn read(&self, path: &Path) -> Result<(), weights::Error> {
+        weights::load(&self.store, &weights::read(path)?.0)
+    }
+
     /// Copies all variables of rank 0 to the other ranks, and makes sure that they arrived. `step` goes into an error.
     pub(super) fn share_variables(&self, world: &World, step: u64) -> Result<(), Error> {
         world.broadcast(&self.variables(|_| true))?;

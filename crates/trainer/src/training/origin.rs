@@ -42,12 +42,15 @@ pub(super) fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
 
 pub(super) fn fingerprint(data: &Data) -> Fingerprint {
     let mut hash = Sha256::new();
-    for images in [&data.train, &data.test] {
+    for images in
+        [Some(&data.train), data.validation.as_ref(), Some(&data.test)].into_iter().flatten()
+    {
         images.identity(&mut |bytes| hash.update(bytes));
     }
     Fingerprint {
         name: data.kind.to_string(),
         training: data.train.len() as u64,
+        validation: data.validation.as_ref().map_or(0, |images| images.len() as u64),
         test: data.test.len() as u64,
         sha256: hexadecimal(&hash.finalize()),
     }
@@ -154,7 +157,13 @@ mod tests {
     use crate::recipe::Request;
 
     fn fingerprint(training: u64) -> Fingerprint {
-        Fingerprint { name: "any".to_string(), training, test: 10, sha256: String::new() }
+        Fingerprint {
+            name: "any".to_string(),
+            training,
+            validation: 0,
+            test: 10,
+            sha256: String::new(),
+        }
     }
 
     fn recipe(batch_size: usize) -> Recipe {

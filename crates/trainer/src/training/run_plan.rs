@@ -152,7 +152,7 @@ impl Resolved {
                 (folder, Start::Resumed { begun })
             }
             Origin::New { weights, out, name } => {
-                let folder = new_folder(out.as_deref(), &name, &recipe, world)?;
+                let folder = new_folder(out.as_deref(), &name, &recipe, &data, world)?;
                 (folder, Start::New { weights })
             }
         };
@@ -176,6 +176,7 @@ fn new_folder(
     out: Option<&Path>,
     name: &str,
     recipe: &Recipe,
+    data: &Data,
     world: &World,
 ) -> Result<RunFolder, Error> {
     if !world.leads() {
@@ -184,7 +185,8 @@ fn new_folder(
     }
     let folder = RunFolder::create(out, name)?;
     folder.write_config(recipe)?;
-    folder.write_environment(recipe.seed, world.ranks())?;
+    let measured = if data.validation.is_some() { "validation" } else { "test" };
+    folder.write_environment(recipe.seed, world.ranks(), measured)?;
     world.broadcast_bytes(folder.path().display().to_string().into_bytes())?;
     Ok(folder)
 }

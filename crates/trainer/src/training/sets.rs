@@ -16,6 +16,8 @@ const PREFETCH: usize = 2;
 /// This rank's share of the training and the test set.
 pub(super) struct Sets {
     pub(super) train: Loader,
+    /// The set by which the best epoch is chosen, where that is not the test set.
+    pub(super) validation: Option<Loader>,
     pub(super) test: Loader,
     pub(super) left_out: LeftOutOfRun,
 }
@@ -36,9 +38,19 @@ impl Sets {
         let shuffled = recipe.input.map_or(Order::Shuffled, |input| input.shuffle.into());
         Ok(Self {
             train: loader(&data.train, shuffled)?,
+            validation: data
+                .validation
+                .as_ref()
+                .map(|images| loader(images, Order::Sequential))
+                .transpose()?,
             test: loader(&data.test, Order::Sequential)?,
             left_out: LeftOutOfRun::default(),
         })
+    }
+
+    /// The set that is measured after every epoch.
+    pub(super) fn measured(&self) -> &Loader {
+        self.validation.as_ref().unwrap_or(&self.test)
     }
 
     /// Rows or columns of the training images, whichever are more.

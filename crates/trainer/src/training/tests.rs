@@ -33,6 +33,7 @@ fn data() -> Data {
         kind: "synthetic",
         origin: String::new(),
         train: images(Split::Train, 96),
+        validation: None,
         test: images(Split::Test, 20),
         held: false,
         stands_in: false,

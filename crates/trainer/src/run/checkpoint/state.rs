@@ -34,10 +34,17 @@ pub(crate) struct Fingerprint {
     pub(crate) name: String,
     /// Training images.
     pub(crate) training: u64,
+    /// Validation images, where there are test images, too.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) validation: u64,
     /// Test images.
     pub(crate) test: u64,
     /// The sha256 of all pixels and labels.
     pub(crate) sha256: String,
+}
+
+fn is_none(images: &u64) -> bool {
+    *images == 0
 }
 
 /// Everything that affects rounding. A run resumes with other settings, but not bit for bit.
@@ -75,7 +82,7 @@ pub(crate) struct Sums {
 pub(crate) struct Best {
     /// Counted from 1.
     pub(crate) epoch: u64,
-    /// Its accuracy on the test set.
+    /// Its accuracy on the validation set, or on the test set where that is the only one.
     pub(crate) top1: f64,
 }
 

@@ -26,6 +26,7 @@ fn checkpoint(step: u64) -> Checkpoint {
                 data: Fingerprint {
                     name: "synthetic".into(),
                     training: 3,
+                    validation: 0,
                     test: 2,
                     sha256: "0".into(),
                 },
