@@ -4,6 +4,7 @@ mod bench;
 mod deploy;
 mod documents;
 mod foreign_weights;
+mod folders;
 mod manual;
 mod own_images;
 mod ranks;

@@ -32,7 +32,7 @@ const HELD: Held = Held { fraction: 0.2, seed: 0 };
 /// The part of a data set on which weights are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// Its test set, or the part that `train` holds back where it has none.
+    /// Its test set, or the part that `train` holds back where it has none. Of a run's own images, those of its list.
     Test,
     /// The part that `train` trains on.
     Train,
@@ -162,6 +162,13 @@ impl Data {
     /// The set that is measured after every epoch, by which the best one is chosen.
     pub(crate) fn measured(&self) -> &Arc<dyn Source> {
         self.validation.as_ref().unwrap_or(&self.test)
+    }
+
+    /// The parts with their names in a list of images.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, &dyn Source)> {
+        let validation = self.validation.iter().map(|images| ("val", &**images));
+        let train = std::iter::once(("train", &*self.train));
+        train.chain(validation).chain([("test", &*self.test)]).collect()
     }
 
     /// The images of all parts.

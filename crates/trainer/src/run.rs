@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoint;
 mod error;
+pub(crate) mod image_list;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod run_folder;

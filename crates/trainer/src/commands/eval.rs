@@ -8,6 +8,8 @@
 
 use crate::network::weights_name::WeightsArgs;
 use crate::precision::Precision;
+mod own_images;
+
 use clap::Args;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,11 +65,20 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         Some(text) => text.parse::<DataSpec>()?,
         None => description.data.parse().map_err(|_| Refusal::NoData { weights: path.clone() })?,
     };
-    let (data, images) = Data::part(&spec, arguments.split)?;
+    let own = if spec.is_files() {
+        own_images::find(&spec, arguments.split, description, path)?
+    } else {
+        None
+    };
+    let is_own = own.is_some();
+    let (data, images) = match own {
+        Some(own) => own,
+        None => Data::part(&spec, arguments.split)?,
+    };
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());
     }
-    if data.held && arguments.split == Part::Test {
+    if data.held && arguments.split == Part::Test && !is_own {
         tracing::info!(
             "no test set there: measuring on the part of every class that training holds back (--split all uses every \
              image)"

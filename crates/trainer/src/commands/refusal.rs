@@ -34,6 +34,22 @@ pub enum Refusal {
         /// The classes of the weights.
         known: Vec<String>,
     },
+    /// `eval`: a set with images of the weights' run, none of which is in the split.
+    #[error(
+        "none of the run's {of_run} {split} images ({}) is in {data}, which has others of it; give the folder that the run \
+         was trained on, or another --split",
+        path.display()
+    )]
+    NoneOfRun {
+        /// The data set.
+        data: String,
+        /// The split.
+        split: &'static str,
+        /// Images of the split in the run's list.
+        of_run: usize,
+        /// The run's list.
+        path: PathBuf,
+    },
     /// `eval`: a set without an image that can be read.
     #[error("no image of {data} can be read")]
     NoImage {
@@ -197,9 +213,10 @@ impl Refusal {
     /// The exit code of this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Refusal::NoImage { .. } | Refusal::NoImages { .. } | Refusal::Inputs { .. } => {
-                ExitCode::Data
-            }
+            Refusal::NoImage { .. }
+            | Refusal::NoImages { .. }
+            | Refusal::Inputs { .. }
+            | Refusal::NoneOfRun { .. } => ExitCode::Data,
             _ => ExitCode::Usage,
         }
     }

@@ -41,6 +41,14 @@ pub enum Error {
         /// The file that every run has.
         config: &'static str,
     },
+    /// A list of a run's images that cannot be used.
+    #[error("{} cannot be used: {problem}; move it away to measure without it", path.display())]
+    ImageList {
+        /// The file.
+        path: PathBuf,
+        /// The problem.
+        problem: String,
+    },
     /// A folder that another process has locked.
     #[error("{} is in use by process {process}; wait for it or end it", path.display())]
     InUse {
@@ -82,7 +90,7 @@ impl Error {
             | Error::IsFile { .. }
             | Error::NotARun { .. }
             | Error::InUse { .. } => ExitCode::Usage,
-            Error::Events { .. } => ExitCode::Data,
+            Error::Events { .. } | Error::ImageList { .. } => ExitCode::Data,
             Error::Save(error) => error.exit_code(),
             Error::Model(error) => ExitCode::of_model(error),
             Error::File(error) => error.exit_code(),

@@ -17,6 +17,7 @@ use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::network::transfer::Pretrained;
 use crate::ranks::World;
 use crate::recipe::{Recipe, Request};
+use crate::run::image_list;
 use crate::run::run_folder::RunFolder;
 
 /// The command as it was typed: a recipe with its changes, and the folder of the run.
@@ -187,6 +188,9 @@ fn new_folder(
     folder.write_config(recipe)?;
     let measured = if data.validation.is_some() { "validation" } else { "test" };
     folder.write_environment(recipe.seed, world.ranks(), measured)?;
+    if data.is_files() {
+        image_list::write(&folder, &data.parts())?;
+    }
     world.broadcast_bytes(folder.path().display().to_string().into_bytes())?;
     Ok(folder)
 }
