@@ -11,6 +11,7 @@ mod ranks;
 mod refusals;
 mod report;
 mod resuming;
+mod tables;
 mod terminal;
 mod training;
 

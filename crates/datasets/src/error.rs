@@ -2,11 +2,13 @@
 //! value, and the remedy.
 
 mod layout;
+mod table;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use self::layout::LayoutError;
+pub use self::table::{TableError, TableProblem};
 
 /// A set that cannot be read, or a loader that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -273,6 +275,10 @@ pub enum Error {
     #[error(transparent)]
     Layout(Box<LayoutError>),
 
+    /// A table of images that cannot be used.
+    #[error(transparent)]
+    Table(Box<TableError>),
+
     /// A fraction of the set outside its range.
     #[error("the fraction to hold back is {0}, expected at least 0 and below 1")]
     HeldFraction(f64),
@@ -325,6 +331,12 @@ pub enum Error {
 impl From<LayoutError> for Error {
     fn from(error: LayoutError) -> Self {
         Self::Layout(Box::new(error))
+    }
+}
+
+impl From<TableError> for Error {
+    fn from(error: TableError) -> Self {
+        Self::Table(Box::new(error))
     }
 }
 

@@ -20,6 +20,15 @@ pub(crate) fn is_image(name: &str) -> bool {
     ending(name).is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
+/// The name of an image file without its ending; the whole name of any other file.
+pub(crate) fn stem(name: &str) -> &str {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    match name.rsplit_once('.') {
+        Some((stem, _)) if is_image(name) => stem,
+        _ => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +43,12 @@ mod tests {
         }
         assert_eq!(ending("IMG_1.HEIC").unwrap(), "heic");
         assert_eq!(ending("a.b/README"), None);
+    }
+
+    #[test]
+    fn only_the_ending_of_an_image_is_taken_off() {
+        for (name, expected) in [("a/b.c.jpg", "b.c"), ("id.7", "id.7"), ("x", "x")] {
+            assert_eq!(stem(name), expected);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Sets of image files, decoded when they are needed: of a million images only the names are in memory.
 
 mod archives;
+mod csv_set;
 mod files;
 mod folder_set;
 mod names;
@@ -15,6 +16,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use self::csv_set::{TableColumns, table};
 pub use self::folder_set::folder;
 pub use self::shard_set::{ShardIndex, Shards, shards};
 pub use self::skipped::Skipped;

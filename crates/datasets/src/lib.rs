@@ -30,9 +30,11 @@ pub use augment::{
 };
 pub use cifar::Cifar;
 pub use decode::{DecodeError, decode, decode_file};
-pub use error::{Error, LayoutError};
+pub use error::{Error, LayoutError, TableError, TableProblem};
 pub use fit::{Fit, Shape};
-pub use image_files::{Found, Held, ImageFiles, ShardIndex, Shards, Skipped, folder, shards};
+pub use image_files::{
+    Found, Held, ImageFiles, ShardIndex, Shards, Skipped, TableColumns, folder, shards, table,
+};
 pub use images::{Images, Split};
 pub use loader::{
     Batch, Batches, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, Rest, Share,

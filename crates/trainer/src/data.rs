@@ -4,6 +4,7 @@ mod error;
 mod place;
 pub(crate) mod resize;
 mod spec;
+mod table_columns;
 pub(crate) mod unreadable_images;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use datasets::{
     Cifar, Found, Held, Joined, ShardIndex, Shards, Source, Split, folder, shards, synthetic,
+    table,
 };
 
 use crate::ranks::World;
@@ -46,7 +48,7 @@ pub enum Part {
 /// A training and a test set.
 #[derive(Clone)]
 pub(crate) struct Data {
-    /// The value of `--data` that names it from any folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR` or
+    /// The value of `--data` that names it from any folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR`, `csv:FILE` or
     /// `shards:DIR`.
     pub(crate) name: String,
     /// The name without the folder.
@@ -118,6 +120,12 @@ impl Data {
             DataSpec::Shards(root) => {
                 let root = full_path("shards", root)?;
                 Ok(Self::files("shards", &root, shards(&root, held)?))
+            }
+            DataSpec::Csv(file, columns) => {
+                let file = full_path("csv", file)?;
+                let mut data = Self::files("csv", &file, table(&file, columns, held)?);
+                data.name += &table_columns::text(columns);
+                Ok(data)
             }
             DataSpec::Cifar(set, Some(folder)) => Self::cifar(*set, folder.clone()),
             DataSpec::Cifar(set, None) => match place::find(*set) {
@@ -228,9 +236,13 @@ impl Data {
         }
     }
 
-    /// A short name for the folder of a run: `pets` for `folder:/home/somebody/pets`.
+    /// A short name for the folder of a run: `pets` for `folder:/home/somebody/pets` and `csv:pets.csv?label=kind`.
     pub(crate) fn short_name(&self) -> &str {
-        Path::new(&self.name).file_name().and_then(|name| name.to_str()).unwrap_or(self.kind)
+        let name = match self.kind {
+            "csv" => Path::new(self.name.split('?').next().unwrap_or_default()).file_stem(),
+            _ => Path::new(&self.name).file_name(),
+        };
+        name.and_then(|name| name.to_str()).unwrap_or(self.kind)
     }
 
     /// Whether the images are files, which are read when they are needed.

@@ -41,7 +41,7 @@ pub struct EvalArgs {
     /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
-    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto [default: the data set of the
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, shards:DIR, synthetic, or auto [default: the data set of the
     /// weights]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,

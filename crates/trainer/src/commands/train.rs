@@ -33,7 +33,7 @@ pub struct TrainArgs {
     /// The network, in place of the recipe's
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
-    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR, synthetic, or auto: CIFAR-10 if it can be found, else
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, shards:DIR, synthetic, or auto: CIFAR-10 if it can be found, else
     /// synthetic
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,

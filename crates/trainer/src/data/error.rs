@@ -13,8 +13,8 @@ use crate::ranks;
 pub enum Error {
     /// A `--data` that names no data set.
     #[error(
-        "unknown data set '{text}'{hint}; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, shards:DIR and \
-         synthetic"
+        "unknown data set '{text}'{hint}; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, shards:DIR \
+         and synthetic"
     )]
     Unknown {
         /// The text that was typed.
@@ -25,12 +25,20 @@ pub enum Error {
     /// A folder of images that is not there.
     #[error("{kind}:{}: {reason}; say where the images are", root.display())]
     NoFolder {
-        /// `folder` or `shards`.
+        /// `folder`, `shards` or `csv`.
         kind: &'static str,
         /// The folder.
         root: PathBuf,
         /// The system's reason. No source: the message has it all.
         reason: io::Error,
+    },
+    /// An option of a table that cannot be used.
+    #[error("csv:FILE?{option}: {problem}")]
+    TableOption {
+        /// The option as it was typed.
+        option: String,
+        /// The problem, and what to do.
+        problem: String,
     },
     /// A CIFAR set that is in none of the usual folders.
     #[error(
@@ -93,6 +101,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Error::Unknown { .. }
+            | Error::TableOption { .. }
             | Error::NoValidation { .. }
             | Error::OtherArchive { .. }
             | Error::OtherArchiveCount { .. } => ExitCode::Usage,

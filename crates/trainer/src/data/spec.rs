@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use datasets::Cifar;
+use datasets::{Cifar, TableColumns};
 
+use super::table_columns;
 use crate::data::Error;
 use crate::did_you_mean;
 
@@ -21,12 +22,14 @@ pub(crate) enum DataSpec {
     Folder(PathBuf),
     /// Archives of images.
     Shards(PathBuf),
+    /// A table of images and labels.
+    Csv(PathBuf, TableColumns),
 }
 
 impl DataSpec {
     /// Whether the images are files, which are read when they are needed.
     pub(crate) fn is_files(&self) -> bool {
-        matches!(self, Self::Folder(_) | Self::Shards(_))
+        matches!(self, Self::Folder(_) | Self::Shards(_) | Self::Csv(..))
     }
 }
 
@@ -43,6 +46,10 @@ impl FromStr for DataSpec {
             ("synthetic", None) => Ok(DataSpec::Synthetic),
             ("folder", Some(folder)) => Ok(DataSpec::Folder(folder)),
             ("shards", Some(folder)) => Ok(DataSpec::Shards(folder)),
+            ("csv", Some(_)) => {
+                let (file, columns) = table_columns::parse(&text["csv:".len()..])?;
+                Ok(DataSpec::Csv(file, columns))
+            }
             ("cifar10", folder) => Ok(DataSpec::Cifar(Cifar::Cifar10, folder)),
             ("cifar100", folder) => Ok(DataSpec::Cifar(Cifar::Cifar100, folder)),
             _ => Err(Error::Unknown { text: text.to_string(), hint: meant(text, name) }),
@@ -55,7 +62,13 @@ fn meant(text: &str, name: &str) -> String {
     if Path::new(text).is_dir() {
         return format!(" (did you mean 'folder:{text}'?)");
     }
-    did_you_mean::hint(name, ["auto", "cifar10", "cifar100", "folder", "shards", "synthetic"])
+    if Path::new(text).is_file() && text.to_ascii_lowercase().ends_with(".csv") {
+        return format!(" (did you mean 'csv:{text}'?)");
+    }
+    did_you_mean::hint(
+        name,
+        ["auto", "cifar10", "cifar100", "folder", "shards", "csv", "synthetic"],
+    )
 }
 
 #[cfg(test)]
@@ -74,6 +87,8 @@ mod tests {
         );
         assert_eq!(read("folder:pets").unwrap(), DataSpec::Folder("pets".into()));
         assert_eq!(read("shards:/x").unwrap(), DataSpec::Shards("/x".into()));
+        let label = TableColumns { label: Some("kind".into()), ..TableColumns::default() };
+        assert_eq!(read("csv:a.csv?label=kind").unwrap(), DataSpec::Csv("a.csv".into(), label));
         for text in ["", "cifar", "synthetic:x", "imagenet", "folder"] {
             let error = read(text).unwrap_err();
             assert_eq!(error.exit_code(), ExitCode::Usage);

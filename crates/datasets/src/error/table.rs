@@ -1,0 +1,169 @@
+//! Errors of tables that name images and their labels.
+
+use std::path::PathBuf;
+
+use crate::first_few::first_few;
+
+/// A table of images that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", .file.display())]
+pub struct TableError {
+    /// The table.
+    pub file: PathBuf,
+    /// The problem.
+    pub problem: TableProblem,
+}
+
+/// The problem of a table of images.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableProblem {
+    /// Nothing but a header, or less.
+    #[error("it has no rows; a header and a row for each image are needed")]
+    Empty,
+
+    /// A table of one column.
+    #[error(
+        "it has one column ({0}); two at least are needed, an image and its label, with commas, semicolons or tabs between"
+    )]
+    OneColumn(String),
+
+    /// A row that is longer than the header.
+    #[error(
+        "line {line} has {cells} cells where the header has {columns}; quote a cell that holds the separator '{separator}'"
+    )]
+    LongRow {
+        /// The line, counted from 1.
+        line: u64,
+        /// Its cells.
+        cells: usize,
+        /// Columns of the header.
+        columns: usize,
+        /// The separator.
+        separator: char,
+    },
+
+    /// A column that was asked for and is not there.
+    #[error("there is no column '{name}'; it has {}", first_few(.columns))]
+    NoSuchColumn {
+        /// The name that was typed.
+        name: String,
+        /// All columns.
+        columns: Vec<String>,
+    },
+
+    /// No column that is known by its name.
+    #[error("which column has the {what}? It has {}; say it: csv:{example}?{key}=COLUMN", first_few(.columns))]
+    UnknownColumn {
+        /// `images` or `labels`.
+        what: &'static str,
+        /// `image` or `label`.
+        key: &'static str,
+        /// The name of the file.
+        example: String,
+        /// The columns that it could be, one at least.
+        columns: Vec<String>,
+    },
+
+    /// Values of a split column that are no parts of a set.
+    #[error(
+        "column {column} says for which part of the set an image is, and {} no part: {}; use train, val and test, or leave the \
+         column out",
+        if .values.len() == 1 { "one of its values is" } else { "some of its values are" }, first_few(.values)
+    )]
+    UnknownSplit {
+        /// The column.
+        column: String,
+        /// The values, each with its number of rows.
+        values: Vec<String>,
+    },
+
+    /// Rows for testing only.
+    #[error("column {column} has rows for {part} and none for train")]
+    NoTraining {
+        /// The column.
+        column: String,
+        /// `test` or `val`.
+        part: &'static str,
+    },
+
+    /// An image with several labels.
+    #[error(
+        "line {line}: '{label}' {}; networks here learn one label for each image: keep one, or leave the row out",
+        if *.rows == 1 { "is several labels".to_string() } else { format!("is several labels, as in {rows} rows") }
+    )]
+    SeveralLabels {
+        /// The line, counted from 1.
+        line: u64,
+        /// The content of the cell.
+        label: String,
+        /// Number of such rows.
+        rows: usize,
+    },
+
+    /// Two rows of an image that disagree.
+    #[error(
+        "{image} is {first} by line {first_line} and {second} by line {second_line}{}; keep one row for each image",
+        if *.images == 1 { String::new() } else { format!(" ({images} images have such rows)") }
+    )]
+    Conflict {
+        /// The image.
+        image: String,
+        /// Its label, or its split, by the first row.
+        first: String,
+        /// The line, counted from 1.
+        first_line: u64,
+        /// Its label, or its split, by the second row.
+        second: String,
+        /// The line, counted from 1.
+        second_line: u64,
+        /// Number of such images.
+        images: usize,
+    },
+
+    /// An image that could be several files.
+    #[error(
+        "line {line}: '{image}' could be {first} or {second}; say in which folder the images are (?folder=DIR)"
+    )]
+    Ambiguous {
+        /// The line, counted from 1.
+        line: u64,
+        /// The content of the cell.
+        image: String,
+        /// A file.
+        first: String,
+        /// Another file.
+        second: String,
+    },
+
+    /// A table none of whose images is there.
+    #[error(
+        "none of the images that its {rows} rows name is there: '{image}' was looked for in {}, as a path and by its name; say \
+         in which folder the images are (?folder=DIR), or which column names them (?image=COLUMN)",
+        .folder.display()
+    )]
+    NothingFound {
+        /// Number of rows.
+        rows: usize,
+        /// The first image.
+        image: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A table without a label.
+    #[error(
+        "no row has a label in column {column}; say which column has the labels (?label=COLUMN)"
+    )]
+    NoLabels {
+        /// The column.
+        column: String,
+    },
+
+    /// A table of one class.
+    #[error("all rows have the label '{label}'; two classes at least are needed")]
+    OneClass {
+        /// The label.
+        label: String,
+    },
+}

@@ -1,0 +1,266 @@
+//! The columns of a table: images, labels and splits, found by the names that people give them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::role::Role;
+use super::super::skipped::Skipped;
+use super::TableColumns;
+use super::places::Places;
+use super::text::Table;
+use crate::TableProblem;
+use crate::image_endings::is_image;
+
+/// Names of columns of files, without case, spaces and punctuation.
+const FILES: [&str; 23] = [
+    "image",
+    "images",
+    "img",
+    "imagepath",
+    "imagepaths",
+    "imgpath",
+    "imagefile",
+    "imagefilename",
+    "imagename",
+    "imgname",
+    "imgfile",
+    "filepath",
+    "filepaths",
+    "path",
+    "paths",
+    "file",
+    "files",
+    "filename",
+    "filenames",
+    "fname",
+    "photo",
+    "relpath",
+    "relativepath",
+];
+/// Names of columns of files without their endings, taken where there is none of [`FILES`].
+const IDS: [&str; 8] = ["imageid", "imgid", "id", "idcode", "photoid", "uuid", "key", "name"];
+const LABELS: [&str; 19] = [
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "classname",
+    "classid",
+    "classlabel",
+    "category",
+    "categories",
+    "categoryname",
+    "categoryid",
+    "target",
+    "targets",
+    "y",
+    "labelname",
+    "labelid",
+    "tag",
+    "tags",
+    "groundtruth",
+];
+const SPLITS: [&str; 8] =
+    ["split", "splits", "set", "subset", "fold", "partition", "dataset", "phase"];
+/// Rows that are tried where names leave a doubt.
+const TRIED: usize = 20;
+
+/// The labels of a table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Labels {
+    /// In one column.
+    Column(usize),
+    /// A column for each class, with 1 in that of the row's class and 0 in the others.
+    OneHot(Vec<usize>),
+}
+
+/// The columns that are used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) image: usize,
+    pub(super) labels: Labels,
+    pub(super) split: Option<usize>,
+}
+
+impl Chosen {
+    /// Chooses the columns of `table`, which is the file `name`.
+    pub(super) fn of(
+        table: &Table,
+        asked: &TableColumns,
+        places: &mut Places,
+        name: &str,
+        skipped: &mut Skipped,
+    ) -> Result<Self, TableProblem> {
+        let named =
+            |name: &Option<String>| name.as_ref().map(|name| position(table, name)).transpose();
+        let (image, label) = (named(&asked.image)?, named(&asked.label)?);
+        let mut used: Vec<usize> = [image, label].into_iter().flatten().collect();
+        let split = match named(&asked.split)? {
+            Some(column) => {
+                let others = unknown_splits(table, column);
+                if !others.is_empty() {
+                    return Err(refused_split(table, column, others));
+                }
+                Some(column)
+            }
+            None => split(table, &used, skipped)?,
+        };
+        used.extend(split);
+        let image = match image {
+            Some(image) => image,
+            None => self::image(table, &used, places, name)?,
+        };
+        used.push(image);
+        let labels = match label {
+            Some(label) => Labels::Column(label),
+            None => labels(table, &used, name)?,
+        };
+        Ok(Self { image, labels, split })
+    }
+}
+
+/// The column that was asked for by its name.
+fn position(table: &Table, name: &str) -> Result<usize, TableProblem> {
+    let columns = &table.columns;
+    let same = |column: &String| normalized(column) == normalized(name);
+    let found =
+        columns.iter().position(|column| column == name).or_else(|| columns.iter().position(same));
+    found.ok_or_else(|| TableProblem::NoSuchColumn {
+        name: name.to_string(),
+        columns: columns.clone(),
+    })
+}
+
+/// A name without case, spaces and punctuation.
+fn normalized(name: &str) -> String {
+    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The columns with one of `names`, but for those in use.
+fn called(table: &Table, names: &[&str], used: &[usize]) -> Vec<usize> {
+    let is_called = |column: &usize| names.contains(&normalized(&table.columns[*column]).as_str());
+    unused(table, used).filter(is_called).collect()
+}
+
+fn unused<'a>(table: &Table, used: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    (0..table.columns.len()).filter(|column| !used.contains(column))
+}
+
+/// The column of splits: its values name parts of a set. A column with none of these is another thing, such as the number of
+/// a fold.
+fn split(
+    table: &Table,
+    used: &[usize],
+    skipped: &mut Skipped,
+) -> Result<Option<usize>, TableProblem> {
+    for column in called(table, &SPLITS, used) {
+        let others = unknown_splits(table, column);
+        if others.is_empty() {
+            return Ok(Some(column));
+        }
+        if others.values().sum::<usize>() < table.rows.len() {
+            return Err(refused_split(table, column, others));
+        }
+        let name = &table.columns[column];
+        skipped
+            .remarks
+            .push(format!("column {name} is ignored: its values are not train, val or test"));
+    }
+    Ok(None)
+}
+
+/// The values of a column that are no parts of a set, with their numbers of rows.
+fn unknown_splits(table: &Table, column: usize) -> BTreeMap<String, usize> {
+    let mut others = BTreeMap::new();
+    for value in table.cells(column).filter(|value| Role::of(value).is_none()) {
+        *others.entry(value.to_string()).or_default() += 1;
+    }
+    others
+}
+
+fn refused_split(table: &Table, column: usize, others: BTreeMap<String, usize>) -> TableProblem {
+    let values = others.into_iter().map(|(value, rows)| {
+        let rows = if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") };
+        format!("'{value}' in {rows}")
+    });
+    TableProblem::UnknownSplit { column: table.columns[column].clone(), values: values.collect() }
+}
+
+fn image(
+    table: &Table,
+    used: &[usize],
+    places: &mut Places,
+    name: &str,
+) -> Result<usize, TableProblem> {
+    let mut candidates = called(table, &FILES, used);
+    if candidates.is_empty() {
+        candidates = called(table, &IDS, used);
+    }
+    if candidates.is_empty() {
+        let is_one = |column: &usize| table.cells(*column).take(TRIED).any(is_image);
+        candidates = unused(table, used).filter(is_one).collect();
+    }
+    if let [only] = candidates[..] {
+        return Ok(only);
+    }
+    if candidates.is_empty() {
+        candidates = unused(table, used).collect();
+    }
+    // The column whose files are there, the first of those that have equally many.
+    let mut finds =
+        |column: usize| table.cells(column).take(TRIED).filter(|cell| places.has(cell)).count();
+    let found: Vec<(usize, usize)> =
+        candidates.iter().map(|&column| (finds(column), column)).collect();
+    match found.iter().rev().max_by_key(|(count, _)| *count) {
+        Some(&(count, column)) if count > 0 => Ok(column),
+        _ => Err(doubt("images", "image", table, &candidates, name)),
+    }
+}
+
+fn doubt(
+    what: &'static str,
+    key: &'static str,
+    table: &Table,
+    columns: &[usize],
+    name: &str,
+) -> TableProblem {
+    let columns: Vec<String> = match columns {
+        [] => table.columns.clone(),
+        _ => columns.iter().map(|&column| table.columns[column].clone()).collect(),
+    };
+    TableProblem::UnknownColumn { what, key, example: name.to_string(), columns }
+}
+
+fn labels(table: &Table, used: &[usize], name: &str) -> Result<Labels, TableProblem> {
+    let candidates = called(table, &LABELS, used);
+    let rest: Vec<usize> = unused(table, used).collect();
+    match (&candidates[..], &rest[..]) {
+        (&[only], _) | ([], &[only]) => Ok(Labels::Column(only)),
+        ([], [_, _, ..]) if rest.iter().all(|&column| is_binary(table, column)) => {
+            Ok(Labels::OneHot(rest))
+        }
+        ([], _) => Err(doubt("labels", "label", table, &rest, name)),
+        ([first, others @ ..], _) => {
+            if !others.iter().all(|&other| say_the_same(table, *first, other)) {
+                return Err(doubt("labels", "label", table, &candidates, name));
+            }
+            // Names are better than the numbers that they have.
+            let named = candidates
+                .iter()
+                .find(|&&column| table.cells(column).any(|cell| cell.parse::<f64>().is_err()));
+            Ok(Labels::Column(*named.unwrap_or(first)))
+        }
+    }
+}
+
+/// Whether a column holds only 0 and 1.
+fn is_binary(table: &Table, column: usize) -> bool {
+    table.cells(column).all(|cell| matches!(cell.parse(), Ok(0.0_f64 | 1.0)))
+}
+
+/// Whether the values of two columns stand for each other.
+fn say_the_same(table: &Table, one: usize, other: usize) -> bool {
+    let pairs: BTreeSet<(&str, &str)> = table.cells(one).zip(table.cells(other)).collect();
+    let ones: BTreeSet<&str> = pairs.iter().map(|pair| pair.0).collect();
+    let others: BTreeSet<&str> = pairs.iter().map(|pair| pair.1).collect();
+    pairs.len() == ones.len() && pairs.len() == others.len()
+}

@@ -1,0 +1,109 @@
+//! The text of a table: its encoding, its separator, its header.
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+use crate::TableProblem;
+use crate::image_endings::is_image;
+
+/// The separators that are tried; the one that the first line has most of is taken.
+const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
+
+/// The rows of a table.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// The names of the columns; their numbers from 1 in a table without a header.
+    pub(super) columns: Vec<String>,
+    /// The rows that are not blank.
+    pub(super) rows: Vec<StringRecord>,
+}
+
+impl Table {
+    /// Parses the bytes of a table.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, TableProblem> {
+        let text = decoded(bytes);
+        // Excel's own first line, `sep=;`.
+        let (said, text) = match text.split_once('\n') {
+            Some((line, rest)) if line.to_ascii_lowercase().starts_with("sep=") => {
+                (line.chars().nth(4), rest)
+            }
+            _ => (None, &*text),
+        };
+        let separator = said.filter(char::is_ascii).unwrap_or_else(|| separator(text));
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(Trim::All)
+            .delimiter(separator as u8)
+            .from_reader(text.as_bytes());
+        // The text is UTF-8 in memory, and rows may have any length, so no row is refused.
+        let rows = reader.records().filter_map(Result::ok);
+        let mut rows: Vec<StringRecord> =
+            rows.filter(|row| row.iter().any(|cell| !cell.is_empty())).collect();
+        let first = rows.first().ok_or(TableProblem::Empty)?;
+        if first.len() < 2 {
+            return Err(TableProblem::OneColumn(first.get(0).unwrap_or_default().to_string()));
+        }
+        let columns: Vec<String> = if first.iter().any(is_image) {
+            (1..=first.len()).map(|number| number.to_string()).collect()
+        } else {
+            rows.remove(0).iter().map(ToString::to_string).collect()
+        };
+        if rows.is_empty() {
+            return Err(TableProblem::Empty);
+        }
+        let is_long =
+            |row: &&StringRecord| row.iter().skip(columns.len()).any(|cell| !cell.is_empty());
+        if let Some(long) = rows.iter().find(is_long) {
+            let (line, cells, columns) = (line(long), long.len(), columns.len());
+            return Err(TableProblem::LongRow { line, cells, columns, separator });
+        }
+        Ok(Self { columns, rows })
+    }
+
+    /// The cells of a column from the top; empty where a row is too short.
+    pub(super) fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(move |row| row.get(column).unwrap_or_default())
+    }
+}
+
+/// The line that a row begins on, counted from 1.
+pub(super) fn line(row: &StringRecord) -> u64 {
+    row.position().map_or(0, csv::Position::line)
+}
+
+/// The text of UTF-8 or UTF-16 with a byte-order mark, of UTF-8 without, or else of Latin-1.
+fn decoded(bytes: &[u8]) -> String {
+    let units = |order: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> =
+            bytes[2..].as_chunks::<2>().0.iter().map(|pair| order(*pair)).collect();
+        String::from_utf16_lossy(&units)
+    };
+    match bytes {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
+        _ => {
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            match std::str::from_utf8(bytes) {
+                Ok(text) => text.to_string(),
+                Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
+            }
+        }
+    }
+}
+
+/// The separator that the first line has most of, outside of quotes.
+fn separator(text: &str) -> char {
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let mut quoted = false;
+    let mut counts = [0; SEPARATORS.len()];
+    for letter in line.chars() {
+        quoted ^= letter == '"';
+        if let Some(place) = SEPARATORS.iter().position(|separator| *separator == letter && !quoted)
+        {
+            counts[place] += 1;
+        }
+    }
+    // The first of those with equal counts.
+    let best = (0..SEPARATORS.len()).rev().max_by_key(|&place| counts[place]);
+    best.map_or(',', |place| SEPARATORS[place])
+}
