@@ -1,6 +1,7 @@
 //! The binary as a person or a script meets it: output, files, messages, exit codes.
 
 mod bench;
+mod check;
 mod deploy;
 mod documents;
 mod foreign_weights;

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 
 use super::xception;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "train",
     "recipes",
+    "check",
     "eval",
     "predict",
     "explain",

@@ -1,5 +1,6 @@
 //! JPEG, PNG, WebP, GIF, TIFF and BMP decoded from bytes, within limits of size and memory.
 
+mod coding;
 mod jpeg;
 
 use std::io::{Cursor, Read};
@@ -8,6 +9,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
+pub(crate) use self::coding::coding;
 use crate::Error;
 use crate::regular_file;
 use crate::source::{Decoded, ImageRef};

@@ -6,6 +6,7 @@
 //! environment, and draws all its random numbers from counters (see [`random`]): the same seed gives the same batches
 //! on any number of threads and after any interruption.
 
+mod audit;
 mod augment;
 pub mod cifar;
 mod decode;
@@ -24,6 +25,7 @@ mod source;
 pub mod synthetic;
 mod transform;
 
+pub use audit::{AuditOptions, ClassFindings, Findings, Group, Part, Unreadable, audit};
 pub use augment::{
     Augmentation, Crop, Erasing, ErasingValue, FlipSchedule, Interpolation, Jitter, Mix, Mixed,
     PaddingMode, Policy, ResizedCrop,

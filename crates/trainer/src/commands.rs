@@ -2,6 +2,7 @@
 
 pub(crate) mod ablate;
 mod bench;
+mod check;
 pub mod cli;
 mod compare;
 mod completions;
@@ -37,6 +38,7 @@ pub use self::refusal::Refusal;
 pub fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use datasets::{
-    Cifar, Found, Held, Joined, ShardIndex, Shards, Source, Split, folder, shards, synthetic,
-    table,
+    Cifar, Found, Held, Joined, LayoutError, ShardIndex, Shards, Source, Split, folder, shards,
+    synthetic, table,
 };
 
 use crate::ranks::World;
@@ -63,6 +63,8 @@ pub(crate) struct Data {
     pub(crate) test: Arc<dyn Source>,
     /// Whether the test set was held back from the training set.
     pub(crate) held: bool,
+    /// The files that are in no part, in sentences.
+    pub(crate) skipped: Vec<String>,
     /// Whether it stands in for a set that was not found.
     pub(crate) stands_in: bool,
 }
@@ -107,6 +109,19 @@ impl Data {
             Part::All => data.all(),
         };
         Ok((data, images))
+    }
+
+    /// Loads the set that `spec` names to look at it. Where a class has too few images to hold one back, nothing is held back,
+    /// and that is returned as a remark.
+    pub(crate) fn to_check(spec: &DataSpec) -> Result<(Self, Option<String>), Error> {
+        match Self::holding(spec, HELD) {
+            Err(Error::Datasets(datasets::Error::Layout(error)))
+                if matches!(*error, LayoutError::OneImage { .. }) =>
+            {
+                Ok((Self::holding(spec, Held { fraction: 0.0, ..HELD })?, Some(error.to_string())))
+            }
+            loaded => Ok((loaded?, None)),
+        }
     }
 
     /// Loads both sets. Where there is no test set, `held` of the training set becomes one.
@@ -199,6 +214,7 @@ impl Data {
             test: Arc::new(set.load(&folder, Split::Test)?),
             origin: folder.display().to_string(),
             held: false,
+            skipped: Vec::new(),
             stands_in: false,
         })
     }
@@ -216,6 +232,7 @@ impl Data {
             validation: None,
             test: draw(Split::Test, SYNTHETIC.1)?,
             held: false,
+            skipped: Vec::new(),
             stands_in,
         })
     }
@@ -223,7 +240,8 @@ impl Data {
     /// A set of files that were found under `root`.
     fn files(kind: &'static str, root: &Path, found: Found) -> Self {
         let Found { train, validation, test, held, skipped } = found;
-        skipped.sentences().iter().for_each(|sentence| tracing::info!("{sentence}"));
+        let skipped = skipped.sentences();
+        skipped.iter().for_each(|sentence| tracing::info!("{sentence}"));
         Self {
             name: format!("{kind}:{}", root.display()),
             kind,
@@ -232,6 +250,7 @@ impl Data {
             validation: validation.map(|images| images as Arc<dyn Source>),
             test,
             held,
+            skipped,
             stands_in: false,
         }
     }

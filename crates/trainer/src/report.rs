@@ -2,6 +2,8 @@
 
 mod axis;
 mod chart;
+mod check_page;
+mod checked;
 mod classes;
 mod comparison;
 mod confusion;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use self::run_files::Run;
 use crate::whole_file;
 
+pub(crate) use self::checked::{Checked, Fault};
 pub(crate) use self::error::Error;
 
 /// The name of the page in the folder of a run.
@@ -32,6 +35,11 @@ pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf, Error>
     let path = out.map_or_else(|| folder.join(FILE), Path::to_path_buf);
     whole_file::write(&path, &page)?;
     Ok(path)
+}
+
+/// Writes the page of a set that was checked to `out`.
+pub(crate) fn write_check(checked: &Checked, out: &Path) -> Result<(), Error> {
+    Ok(whole_file::write(out, &check_page::page(checked))?)
 }
 
 /// Writes the runs in `folders`, side by side, to `out`.

@@ -20,6 +20,7 @@ const XCEPTION: &[&str] = &[
     "export",
     "summary",
     "bench",
+    "check",
     "ablate",
     "compare",
     "recipes",

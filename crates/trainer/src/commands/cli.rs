@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::ablate::AblateArgs;
 use crate::commands::bench::BenchArgs;
+use crate::commands::check::CheckArgs;
 use crate::commands::compare::CompareArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::eval::EvalArgs;
@@ -43,6 +44,8 @@ pub enum Command {
     Train(TrainArgs),
     /// List the recipes that are built in, or print one
     Recipes(RecipesArgs),
+    /// Look for faults in a data set: broken images, duplicates, leaks, imbalance
+    Check(CheckArgs),
     /// Measure trained weights on a test set
     Eval(EvalArgs),
     /// Classify images

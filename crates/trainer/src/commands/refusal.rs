@@ -50,6 +50,14 @@ pub enum Refusal {
         /// The run's list.
         path: PathBuf,
     },
+    /// `check --strict`: a set with faults, each of which was named.
+    #[error("{data} has faults of {kinds} {}; leave --strict out to be only told of them", if *kinds == 1 { "kind" } else { "kinds" })]
+    Faults {
+        /// The data set.
+        data: String,
+        /// Kinds of faults.
+        kinds: usize,
+    },
     /// `eval`: a set without an image that can be read.
     #[error("no image of {data} can be read")]
     NoImage {
@@ -216,7 +224,8 @@ impl Refusal {
             Refusal::NoImage { .. }
             | Refusal::NoImages { .. }
             | Refusal::Inputs { .. }
-            | Refusal::NoneOfRun { .. } => ExitCode::Data,
+            | Refusal::NoneOfRun { .. }
+            | Refusal::Faults { .. } => ExitCode::Data,
             _ => ExitCode::Usage,
         }
     }

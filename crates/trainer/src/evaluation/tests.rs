@@ -46,6 +46,7 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
         validation: None,
         test,
         held: false,
+        skipped: Vec::new(),
         stands_in: false,
     };
     (store, model, loader, data)

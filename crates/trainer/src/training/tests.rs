@@ -36,6 +36,7 @@ fn data() -> Data {
         validation: None,
         test: images(Split::Test, 20),
         held: false,
+        skipped: Vec::new(),
         stands_in: false,
     }
 }
