@@ -3,14 +3,12 @@
 use datasets::{Decoded, Source};
 
 use super::error::DeadData;
+use crate::network::first_few;
 
-/// Refuses images from which nothing can be learned; warns of classes without images.
-pub(super) fn data(train: &dyn Source) -> Result<(), DeadData> {
-    let classes = train.class_names().len();
-    let mut counts = vec![0_u64; classes];
-    for index in 0..train.len() {
-        counts[train.label(index) as usize] += 1;
-    }
+/// Refuses training images from which nothing can be learned, and warns in two lines at most of what the numbers of images
+/// show. `measured` is the set that is measured after every epoch.
+pub(super) fn data(train: &dyn Source, measured: &dyn Source) -> Result<(), DeadData> {
+    let counts = counts(train);
     let present = counts.iter().filter(|&&count| count > 0).count();
     if present < 2 {
         let class = counts.iter().position(|&count| count > 0).unwrap_or(0);
@@ -23,14 +21,48 @@ pub(super) fn data(train: &dyn Source) -> Result<(), DeadData> {
         let (images, class) = (counts[class], train.class_names()[class].clone());
         return Err(DeadData::UnreadableClass { images, class, first: Box::new(first) });
     }
-    let missing: Vec<&str> = (0..classes)
-        .filter(|&class| counts[class] == 0)
-        .map(|class| train.class_names()[class].as_str())
-        .collect();
-    if !missing.is_empty() {
-        tracing::warn!("no training image is of class {}", missing.join(", "));
+    for warning in warnings(train.class_names(), &counts, &self::counts(measured)) {
+        tracing::warn!("{warning}");
     }
     Ok(())
+}
+
+/// The number of images by label.
+fn counts(images: &dyn Source) -> Vec<u64> {
+    let mut counts = vec![0_u64; images.class_names().len()];
+    (0..images.len()).for_each(|index| counts[images.label(index) as usize] += 1);
+    counts
+}
+
+/// The number of images of the largest class, as a multiple of those of the smallest, from which a warning is due.
+const IMBALANCE: u64 = 10;
+
+/// Warnings of classes that a set lacks, and of classes of very different sizes.
+fn warnings(names: &[String], training: &[u64], measured: &[u64]) -> Vec<String> {
+    let lacking = |counts: &[u64], set: &str| {
+        let missing: Vec<String> = (0..names.len())
+            .filter(|&class| counts[class] == 0)
+            .map(|class| names[class].clone())
+            .collect();
+        (!missing.is_empty()).then(|| format!("no {set} image is of class {}", first_few(&missing)))
+    };
+    let lacking: Vec<String> =
+        [lacking(training, "training"), lacking(measured, "test")].into_iter().flatten().collect();
+    let some = || (0..names.len()).filter(|&class| training[class] > 0);
+    let largest = some().rev().max_by_key(|&class| training[class]);
+    let smallest = some().min_by_key(|&class| training[class]);
+    let imbalance = largest.zip(smallest).and_then(|(largest, smallest)| {
+        let ratio = training[largest] / training[smallest];
+        (ratio >= IMBALANCE).then(|| {
+            format!(
+                "class {} has {ratio} times the training images of class {} ({} and {}): accuracy says little about small \
+                 classes; `xception check` lists all",
+                names[largest], names[smallest], training[largest], training[smallest]
+            )
+        })
+    });
+    let lacking = (!lacking.is_empty()).then(|| lacking.join("; "));
+    lacking.into_iter().chain(imbalance).collect()
 }
 
 /// Whether all images are the same. Compares all images of a set in memory, and some of a set of files.
@@ -113,7 +145,8 @@ mod tests {
         };
         let check = || {
             let held = datasets::Held { fraction: 0.0, seed: 0 };
-            data(&*datasets::folder(root.path(), held).unwrap().train)
+            let images = datasets::folder(root.path(), held).unwrap().train;
+            data(&*images, &*images)
         };
         for name in ["ant/0.png", "ant/1.png", "bee/0.png", "bee/1.png"] {
             put(name, b"not an image");
@@ -133,9 +166,13 @@ mod tests {
 
     #[test]
     fn images_from_which_nothing_can_be_learned_are_refused() {
-        data(&images([1, 2, 3], [0, 1, 2])).unwrap();
-        data(&images([1, 1, 3], [0, 1, 1])).expect("a class may be missing");
-        let refused = |pixels, labels| data(&images(pixels, labels)).unwrap_err();
+        let data = |pixels, labels| {
+            let images = images(pixels, labels);
+            data(&images, &images)
+        };
+        data([1, 2, 3], [0, 1, 2]).unwrap();
+        data([1, 1, 3], [0, 1, 1]).expect("a class may be missing");
+        let refused = |pixels, labels| data(pixels, labels).unwrap_err();
         let error = refused([1, 2, 3], [1, 1, 1]);
         assert_eq!(
             error.to_string(),
@@ -144,6 +181,20 @@ mod tests {
         assert_eq!(
             refused([9, 9, 9], [0, 1, 2]).to_string(),
             "all 3 training images are the same: there is nothing to learn"
+        );
+    }
+
+    #[test]
+    fn the_numbers_of_images_are_warned_of_in_two_lines() {
+        let names = ["cat", "dog", "owl"].map(String::from);
+        assert!(warnings(&names, &[9, 9, 1], &[1, 1, 1]).is_empty());
+        assert_eq!(
+            warnings(&names, &[25, 0, 2], &[1, 0, 0]),
+            [
+                "no training image is of class dog; no test image is of class dog, owl",
+                "class cat has 12 times the training images of class owl (25 and 2): accuracy says little about small \
+                 classes; `xception check` lists all",
+            ]
         );
     }
 }

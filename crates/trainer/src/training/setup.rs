@@ -37,7 +37,7 @@ impl<'a> Training<'a> {
     fn build(plan: &'a RunPlan, stop: StopRequest, world: World) -> Result<Self, Error> {
         let RunPlan { recipe, data, folder, .. } = plan;
         if world.leads() {
-            sanity_checks::data(&*data.train)?;
+            sanity_checks::data(&*data.train, &**data.measured())?;
         }
         let device = world.device();
         if device.is_cuda() && matches!(recipe.non_finite, NonFinite::Skip { .. }) {
