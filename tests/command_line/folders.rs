@@ -141,6 +141,7 @@ fn a_recipe_without_a_word_on_it_leaves_broken_images_out() {
         &[
             "broken.png cannot be decoded",
             "1 file is no image by its name, and is ignored: .heic 1",
+            "1 image cannot be read, and is in no figure; results.json names it",
         ],
     );
     let left_out = &document(&folder.join("run/results.json"))["left_out"];

@@ -122,6 +122,14 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     let evaluation = Evaluation::of(model, &loader, arguments.precision, views, after)?;
     drop(progress);
     LeftOut::default().report_all(&evaluation.left_out);
+    match evaluation.left_out.count() {
+        0 => {}
+        1 => tracing::warn!("1 of {} images cannot be read, and is in no figure", images.len()),
+        count => tracing::warn!(
+            "{count} of {} images cannot be read, and are in no figure",
+            images.len()
+        ),
+    }
     if evaluation.images == 0 {
         return Err(Refusal::NoImage { data: data.name }.into());
     }

@@ -155,6 +155,13 @@ fn write_results(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
         validation: left_out.validation.names(&**data.measured()),
         test: left_out.test.names(&*data.test),
     };
+    match outcome.left_out.count() {
+        0 => {}
+        1 => tracing::warn!("1 image cannot be read, and is in no figure; results.json names it"),
+        count => tracing::warn!(
+            "{count} images cannot be read, and are in no figure; results.json names them"
+        ),
+    }
     let mut document = json!({
         "data": data.name, "epochs": recipe.epochs, "seconds": seconds, "last": last.to_json(),
         "best": { "epoch": best.epoch, "top1": best.top1 }, "per_class": per_class, "confusion": last.confusion,

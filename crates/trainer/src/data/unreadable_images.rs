@@ -41,6 +41,11 @@ impl LeftOut {
         Ok(Self(lists.into_iter().flat_map(|list| list.0).collect()))
     }
 
+    /// The number of images.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Their names in the set `images`.
     pub(crate) fn names(&self, images: &dyn Source) -> Vec<String> {
         self.0.keys().map(|&index| images.name(index as usize)).collect()
@@ -56,6 +61,13 @@ pub(crate) struct LeftOutOfRun {
     pub(crate) validation: LeftOut,
     /// Of the test set.
     pub(crate) test: LeftOut,
+}
+
+impl LeftOutOfRun {
+    /// The number of images in all sets.
+    pub(crate) fn count(&self) -> usize {
+        [&self.train, &self.validation, &self.test].into_iter().map(LeftOut::count).sum()
+    }
 }
 
 /// The message of an error, with the system's reason where it has one.
@@ -98,7 +110,10 @@ mod tests {
         [[2, 0], [1, 2]].iter().for_each(|broken| left_out.report(&batch(broken)));
         let names = vec!["any".to_string()];
         let images = Images::new(vec![0; 4 * 3], vec![0; 4], 1, 1, names).unwrap();
-        assert_eq!(left_out.names(&images), ["0", "1", "2"]);
+        assert_eq!(
+            (left_out.names(&images), left_out.count()),
+            (vec!["0".into(), "1".into(), "2".into()], 3)
+        );
         assert_eq!(left_out.0[&2], "cannot read 2.png: entity not found");
     }
 }
