@@ -5,9 +5,10 @@ mod jpeg;
 
 use std::io::{Cursor, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 pub(crate) use self::coding::coding;
 use crate::Error;
@@ -20,6 +21,10 @@ pub(crate) const LARGEST_FILE: u64 = 256 << 20;
 const LARGEST_SIDE: u32 = 20_000;
 /// The most memory that decoding one image may take, in bytes.
 const MOST_MEMORY: u64 = 1 << 30;
+/// An image that takes more than this, in bytes, is decoded while no other such image is.
+const SMALL_ENOUGH: u64 = 128 << 20;
+/// Held by the thread that decodes a large image.
+static ONE_LARGE: Mutex<()> = Mutex::new(());
 
 /// Decodes the image in the file at `path` into `room`, as [`decode`] does.
 ///
@@ -63,8 +68,8 @@ impl DecodeError {
     }
 }
 
-/// Decodes an image as 8-bit RGB into `room`: of a GIF its first frame, of a TIFF its first page. The orientation that the file states is applied, and transparency is
-/// dropped, as in Pillow's `convert("RGB")`.
+/// Decodes an image as 8-bit RGB into `room`: of a GIF its first frame, of a TIFF its first page. The orientation that the
+/// file states is applied, and transparency is dropped, as in Pillow's `convert("RGB")`.
 ///
 /// # Errors
 /// Bytes that are not an image, a part of a JPEG, or an image of more than 20,000 pixels a side or 1 GiB of memory. A JPEG
@@ -103,14 +108,27 @@ fn rgb8(bytes: &[u8]) -> Result<(RgbImage, Orientation), DecodeError> {
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(DecodeError::new)?;
-    if decoder.total_bytes() > MOST_MEMORY {
+    let orientation = decoder.orientation().map_err(DecodeError::new)?;
+    let needed = memory_of(&decoder, orientation);
+    if needed > MOST_MEMORY {
         let (width, height) = decoder.dimensions();
         let reason = format!("{width}×{height} pixels need more than 1 GiB of memory");
         return Err(DecodeError(reason));
     }
-    let orientation = decoder.orientation().map_err(DecodeError::new)?;
+    // Of all threads, one decodes a large image at a time.
+    let _alone =
+        (needed > SMALL_ENOUGH).then(|| ONE_LARGE.lock().unwrap_or_else(PoisonError::into_inner));
     let image = DynamicImage::from_decoder(decoder).map_err(DecodeError::new)?;
     Ok((image.into_rgb8(), orientation))
+}
+
+/// The most memory that an image takes on its way, in bytes: as it is decoded, then as RGB, then turned.
+fn memory_of(decoder: &impl ImageDecoder, orientation: Orientation) -> u64 {
+    let (width, height) = decoder.dimensions();
+    let rgb = 3 * u64::from(width) * u64::from(height);
+    let converted = if decoder.color_type() == ColorType::Rgb8 { 0 } else { rgb };
+    let turned = if orientation == Orientation::NoTransforms { 0 } else { rgb };
+    decoder.total_bytes().saturating_add(converted.max(turned))
 }
 
 impl Decoded {
@@ -139,6 +157,43 @@ mod tests {
         let error = error.to_string();
         assert!(error.contains("film.jpg") && error.contains("more than 256 MiB"), "{error}");
         assert!(room.bytes.len() as u64 <= LARGEST_FILE + 1);
+    }
+
+    /// What a PNG claims to be, without any pixels.
+    fn claim(side: u32, colour: u8) -> Vec<u8> {
+        let mut header = b"IHDR".to_vec();
+        header.extend(side.to_be_bytes());
+        header.extend(side.to_be_bytes());
+        header.extend([8, colour, 0, 0, 0]);
+        let crc = |bytes: &[u8]| {
+            !bytes.iter().fold(!0_u32, |crc, &byte| {
+                (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                    (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+                })
+            })
+        };
+        let sum = crc(&header);
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+        png.extend(header);
+        png.extend(sum.to_be_bytes());
+        png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82");
+        png
+    }
+
+    /// As it is decoded and as RGB: 7 bytes a pixel with transparency, 4 for grey.
+    #[test]
+    fn the_limit_of_memory_is_of_all_copies() {
+        for (side, colour, fits) in [
+            (12_300, 6, true),
+            (12_500, 6, false),
+            (16_300, 0, true),
+            (16_500, 0, false),
+            (18_000, 2, true),
+        ] {
+            let error = decode(&claim(side, colour), &mut Decoded::default()).unwrap_err();
+            let refused = error.to_string().contains("pixels need more than 1 GiB of memory");
+            assert_eq!(refused, !fits, "{side}, {colour}: {error}");
+        }
     }
 
     /// A red image with a blue corner, in `format`.

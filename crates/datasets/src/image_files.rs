@@ -4,6 +4,7 @@ mod archives;
 mod csv_set;
 mod files;
 mod folder_set;
+mod long_name;
 mod names;
 mod role;
 mod shard_set;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tar::Archive;
 
 use super::archives::Archives;
+use super::long_name::LongName;
 use super::names::Names;
 use super::role::Role;
 use super::{Found, Held, ImageFiles, Places, Skipped};
@@ -211,12 +212,19 @@ impl ShardIndex {
                 }
                 (None, _) => Ok(()),
             };
-        for entry in archive.entries_with_seek().map_err(unreadable)? {
+        let mut long_name = LongName::default();
+        // Raw: the crate would read the extension before an entry into memory, of whatever length it claims to be.
+        for entry in archive.entries_with_seek().map_err(unreadable)?.raw(true) {
             let mut entry = entry.map_err(unreadable)?;
+            if long_name.take(&mut entry).map_err(unreadable)? {
+                continue;
+            }
+            let long_name = long_name.name.take();
             if !entry.header().entry_type().is_file() {
                 continue;
             }
-            let name = entry.path().map_err(unreadable)?.to_string_lossy().into_owned();
+            let short_name = entry.path().map_err(unreadable)?.to_string_lossy().into_owned();
+            let name = long_name.unwrap_or(short_name);
             let start = name.rfind('/').map_or(0, |slash| slash + 1);
             let Some(dot) = name[start..].find('.') else {
                 self.skipped.add(&name);

@@ -1,5 +1,6 @@
 //! Folders and archives of images, made by the tests.
 
+mod extensions;
 mod parts;
 
 use std::fs;

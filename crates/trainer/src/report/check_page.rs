@@ -1,6 +1,6 @@
 //! The page of `xception check`: the classes of a set, and the images in question beside each other.
 
-use datasets::{Decoded, Fit, Interpolation};
+use datasets::{Decoded, Fit, Interpolation, Shape};
 use maud::{Markup, html};
 
 use super::checked::{Checked, Fault};
@@ -146,6 +146,7 @@ fn small(checked: &Checked, image: u32) -> Option<String> {
     let (part, index) = checked.part(image);
     let mut room = Decoded::default();
     let image = part.images.image(index, &mut room).ok()?;
-    let fit = Fit { side: SIDE, crop_fraction: 1.0, interpolation: Interpolation::Bilinear };
+    let interpolation = Interpolation::Bilinear;
+    let fit = Fit { side: SIDE, crop_fraction: 1.0, interpolation, shape: Shape::Crop };
     Some(images::png_base64(&fit.square(image), SIDE, SIDE))
 }
