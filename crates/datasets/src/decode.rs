@@ -159,7 +159,7 @@ mod tests {
         assert!(room.bytes.len() as u64 <= LARGEST_FILE + 1);
     }
 
-    /// What a PNG claims to be, without any pixels.
+    /// The header of a PNG of `side` by `side` pixels, and none of them.
     fn claim(side: u32, colour: u8) -> Vec<u8> {
         let mut header = b"IHDR".to_vec();
         header.extend(side.to_be_bytes());

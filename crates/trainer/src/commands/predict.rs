@@ -5,6 +5,7 @@ use crate::precision::Precision;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
@@ -16,7 +17,7 @@ use crate::commands::{Error, Refusal};
 use crate::console::escape;
 use crate::network;
 use crate::network::forward::{Forward, Views};
-use crate::network::images;
+use crate::network::images::{self, Prepared};
 use crate::network::model_file::Loaded;
 
 /// Flags of `xception predict`.
@@ -106,7 +107,9 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
 fn read(input: &Path, loaded: &Loaded) -> Result<(Vec<String>, Tensor), Error> {
     let name = input.display().to_string();
     if input.extension().is_none_or(|extension| extension != "safetensors") {
-        return Ok((vec![name], images::prepare(input, &loaded.description)?.image));
+        let prepared = images::prepare(input, &loaded.description)?;
+        warn_of_shrinking(input, &prepared);
+        return Ok((vec![name], prepared.image));
     }
     let refuse = |problem| Refusal::NoImages { path: input.to_path_buf(), problem };
     let (mut tensors, _) = weights::read(input)?;
@@ -123,6 +126,23 @@ fn read(input: &Path, loaded: &Loaded) -> Result<(Vec<String>, Tensor), Error> {
     xception::summary::Summary::new(&spec.architecture()?, spec.classes, side)?;
     let names = (0..images.size()[0]).map(|row| format!("{name}[{row}]")).collect();
     Ok((names, torch_ext::channels_last(&images)?))
+}
+
+/// The shorter side of an image, as a multiple of the network's side, from which a warning is due.
+const SHRUNK: usize = 8;
+
+/// Warns, of the first such image, where the network sees a small part of what an image shows.
+fn warn_of_shrinking(path: &Path, prepared: &Prepared) {
+    static ONCE: Once = Once::new();
+    let Prepared { side, size: [width, height], .. } = *prepared;
+    if width.min(height) >= SHRUNK * side {
+        ONCE.call_once(|| {
+            tracing::warn!(
+                "{} has {width}×{height} pixels, and these weights see {side}×{side} of them: small things vanish",
+                path.display()
+            );
+        });
+    }
 }
 
 /// `{input, top: [{class, label, probability}]}` for one row of logits.

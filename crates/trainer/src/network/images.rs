@@ -19,6 +19,8 @@ pub(crate) struct Prepared {
     pub(crate) pixels: Vec<[u8; 3]>,
     /// In pixels.
     pub(crate) side: usize,
+    /// Width and height, in pixels, of the image as it came.
+    pub(crate) size: [usize; 2],
     /// Normalised, `[1, 3, side, side]`.
     pub(crate) image: Tensor,
 }
@@ -29,13 +31,14 @@ pub(crate) fn prepare(path: &Path, description: &Description) -> Result<Prepared
     let mut room = Decoded::default();
     let image = decode_file(path, &mut room)?;
     let side = description.input as usize;
+    let size = [image.width, image.height];
     let pixels = fit_of(description).square(image);
     let normalization = Normalization { mean: description.mean, std: description.std };
     let normalized: Vec<f32> =
         pixels.iter().flat_map(|pixel| normalization.apply(*pixel)).collect();
     let shape = [1, description.input, description.input, 3];
     let image = Tensor::from_slice(&normalized).view(shape).permute([0, 3, 1, 2]);
-    Ok(Prepared { pixels, side, image })
+    Ok(Prepared { pixels, side, size, image })
 }
 
 /// [`png`] in base64.

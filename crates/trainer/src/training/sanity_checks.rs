@@ -27,6 +27,40 @@ pub(super) fn data(train: &dyn Source, measured: &dyn Source) -> Result<(), Dead
     Ok(())
 }
 
+/// The shorter side of images, as a multiple of the network's side, from which a warning is due.
+const SHRUNK: usize = 4;
+
+/// Images that are looked at for their size.
+const MEASURED: usize = 5;
+
+/// Warns where images are much larger than the squares of `side` pixels that they become.
+pub(super) fn sizes(train: &dyn Source, side: usize) {
+    if let Some(warning) = shrunk(train, side) {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn shrunk(train: &dyn Source, side: usize) -> Option<String> {
+    if train.size().is_some() {
+        return None;
+    }
+    let step = train.len().div_ceil(MEASURED).max(1);
+    let mut room = Decoded::default();
+    let shorter = |index| {
+        let image = train.image(index, &mut room).ok()?;
+        Some(image.height.min(image.width))
+    };
+    let mut sides: Vec<usize> = (0..train.len()).step_by(step).filter_map(shorter).collect();
+    sides.sort_unstable();
+    let typical = *sides.get(sides.len() / 2)?;
+    (typical >= SHRUNK * side).then(|| {
+        format!(
+            "images whose shorter side is about {typical} pixels become squares of {side}: small things in them vanish; \
+             --set input.side=… takes larger squares"
+        )
+    })
+}
+
 /// The number of images by label.
 fn counts(images: &dyn Source) -> Vec<u64> {
     let mut counts = vec![0_u64; images.class_names().len()];
@@ -182,6 +216,22 @@ mod tests {
             refused([9, 9, 9], [0, 1, 2]).to_string(),
             "all 3 training images are the same: there is nothing to learn"
         );
+    }
+
+    #[test]
+    fn images_much_larger_than_the_squares_are_warned_of() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("ant")).unwrap();
+        for (name, width, height) in [("0", 64, 80), ("1", 70, 64), ("2", 5, 5)] {
+            let png = crate::network::images::png(&vec![[7; 3]; width * height], width, height);
+            std::fs::write(root.path().join(format!("ant/{name}.png")), png).unwrap();
+        }
+        let held = datasets::Held { fraction: 0.0, seed: 0 };
+        let images = datasets::folder(root.path(), held).unwrap().train;
+        assert_eq!(shrunk(&*images, 17), None);
+        let warning = shrunk(&*images, 16).unwrap();
+        assert!(warning.starts_with("images whose shorter side is about 64 pixels"), "{warning}");
+        assert!(warning.contains("squares of 16"), "{warning}");
     }
 
     #[test]

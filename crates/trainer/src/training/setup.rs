@@ -44,6 +44,9 @@ impl<'a> Training<'a> {
             return Err(Error::SkipOnGpu);
         }
         let sets = Sets::new(recipe, data, &world)?;
+        if world.leads() {
+            sanity_checks::sizes(&*data.train, sets.side());
+        }
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let store = VarStore::new(device);
         let learner = learner(recipe, &spec, &store, &world)?;
