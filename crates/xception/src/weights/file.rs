@@ -81,7 +81,7 @@ fn of_foreign(contents: weight_files::Contents) -> Result<Contents, Error> {
     Ok(Contents { dictionaries, network, ..Contents::default() })
 }
 
-/// As [`read`], of a file whose `bytes` are in memory; `path` is for messages.
+/// As [`read`](super::read), of a file whose `bytes` are in memory; `path` is for messages.
 ///
 /// # Errors
 /// Bytes that are damaged or hold no weights.
