@@ -28,6 +28,18 @@ pub enum Error {
         set: &'static str,
     },
 
+    /// The version of a set for Python, whose files are pickles.
+    #[error(
+        "{} holds the Python version of {set}; the binary version is read: `cargo xtask fetch {set}` brings it",
+        .folder.display()
+    )]
+    PythonVersion {
+        /// The folder.
+        folder: PathBuf,
+        /// The set, as `cargo xtask fetch` calls it.
+        set: &'static str,
+    },
+
     /// A file exists but cannot be read.
     #[error("cannot read {}", .file.display())]
     Unreadable {

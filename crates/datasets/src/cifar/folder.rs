@@ -8,6 +8,13 @@ use super::{Cifar, SIDE};
 use crate::regular_file;
 use crate::{Error, Images, Split};
 
+/// The version for Python: the same images, as pickles.
+struct Pickled {
+    /// The folder that its archive unpacks to.
+    folder: &'static str,
+    files: [&'static str; 2],
+}
+
 impl Cifar {
     /// Loads a split from `folder`, which holds the `.bin` files, or the folder that the official archive unpacks to.
     ///
@@ -37,7 +44,22 @@ impl Cifar {
                 Err(source) => return Err(Error::Unreadable { file: candidate.clone(), source }),
             }
         }
-        Err(Error::Missing { file, nested, set: self.name() })
+        let pickled = self.pickled();
+        let mut folders = [folder.to_path_buf(), folder.join(pickled.folder)].into_iter();
+        match folders.find(|folder| pickled.files.iter().all(|name| folder.join(name).is_file())) {
+            Some(folder) => Err(Error::PythonVersion { folder, set: self.name() }),
+            None => Err(Error::Missing { file, nested, set: self.name() }),
+        }
+    }
+
+    /// The files by which the set's version for Python is known.
+    fn pickled(self) -> Pickled {
+        match self {
+            Self::Cifar10 => {
+                Pickled { folder: "cifar-10-batches-py", files: ["data_batch_1", "batches.meta"] }
+            }
+            Self::Cifar100 => Pickled { folder: "cifar-100-python", files: ["train", "meta"] },
+        }
     }
 
     /// The bytes of a file. The length is checked first, so a wrong file costs no memory.

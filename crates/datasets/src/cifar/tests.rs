@@ -189,3 +189,28 @@ mod folder {
         assert!(Cifar::Cifar10.load(folder.path(), Split::Test).is_err());
     }
 }
+
+#[test]
+fn the_version_for_python_is_named() {
+    for (set, folder, names) in [
+        (Cifar::Cifar10, "cifar-10-batches-py", ["data_batch_1", "batches.meta"]),
+        (Cifar::Cifar100, "cifar-100-python", ["train", "meta"]),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join(folder);
+        std::fs::create_dir(&inner).unwrap();
+        for name in names {
+            std::fs::write(inner.join(name), b"pickle").unwrap();
+        }
+        for folder in [root.path(), &inner] {
+            let error = set.load(folder, crate::Split::Train).unwrap_err().to_string();
+            let expected = format!(
+                "{} holds the Python version of {}; the binary version is read: `cargo xtask fetch {}` brings it",
+                inner.display(),
+                set.name(),
+                set.name()
+            );
+            assert_eq!(error, expected);
+        }
+    }
+}
