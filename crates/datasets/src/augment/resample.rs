@@ -194,13 +194,17 @@ impl<W> Taps<W> {
         let stretch = scale.max(1.);
         let support = interpolation.reach() * stretch;
         let (mut spans, mut weights) = (Vec::with_capacity(outputs.len()), Vec::new());
+        if interpolation == Interpolation::Nearest {
+            // Added up, as Pillow does: where a place falls between two pixels, its rounding decides.
+            let places = std::iter::successors(Some(0.5 * scale), |place| Some(place + scale));
+            for place in places.skip(outputs.start).take(outputs.len()) {
+                spans.push(((place as usize).min(inputs - 1), weights.len() + 1));
+                weights.push(P::weight(1.));
+            }
+            return Self { spans, weights };
+        }
         for output in outputs {
             let centre = (output as f64 + 0.5) * scale;
-            if interpolation == Interpolation::Nearest {
-                spans.push(((centre as usize).min(inputs - 1), weights.len() + 1));
-                weights.push(P::weight(1.));
-                continue;
-            }
             let first = (centre - support + 0.5).max(0.) as usize;
             let end = ((centre + support + 0.5) as usize).min(inputs);
             let raw =

@@ -203,7 +203,7 @@ fn the_version_for_python_is_named() {
             std::fs::write(inner.join(name), b"pickle").unwrap();
         }
         for folder in [root.path(), &inner] {
-            let error = set.load(folder, crate::Split::Train).unwrap_err().to_string();
+            let error = set.load(folder, Split::Train).unwrap_err().to_string();
             let expected = format!(
                 "{} holds the Python version of {}; the binary version is read: `cargo xtask fetch {}` brings it",
                 inner.display(),
