@@ -238,3 +238,49 @@ fn damaged_files_do_no_harm() {
         }
     }
 }
+
+/// An archive of PyTorch with this pickle and one storage of four bytes.
+fn archive(pickle: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, bytes) in [("a/data.pkl", pickle), ("a/data/0", &[0; 4])] {
+        archive.start_file(name, options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// One long name, or one module, that a small file lists again and again.
+#[test]
+fn names_that_are_repeated_take_no_memory_without_end() {
+    let tensor =
+        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n\
+        X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89NtRq\x01";
+    let text = |text: &[u8]| [b"X", &(text.len() as u32).to_le_bytes()[..], text].concat();
+    let long = text(&[b'k'; 1 << 20]);
+    // The value 1 under the long key 2, many times.
+    let mut keys = [b"\x80\x02", &tensor[..], b"0", &long, b"q\x020}("].concat();
+    (0..20_000).for_each(|_| keys.extend(b"h\x02h\x01"));
+    keys.extend(b"u.");
+    // A module with a tensor, listed many times by another one.
+    let module = |parameters: &[u8], modules: &[u8]| {
+        let part = |name: &[u8], items: &[u8]| [&text(name)[..], b"}(", items, b"u"].concat();
+        let state =
+            [part(b"_parameters", parameters), part(b"_buffers", b""), part(b"_modules", modules)];
+        [b"cm\nM\n)\x81}(", &state.concat()[..], b"ub"].concat()
+    };
+    let parameters: Vec<u8> = (0..2000_u32)
+        .flat_map(|number| [&text(format!("p{number}").as_bytes())[..], b"h\x01"].concat())
+        .collect();
+    let inner = [&module(&parameters, b"")[..], b"q\x03"].concat();
+    let modules: Vec<u8> = (0..20_000_u32)
+        .flat_map(|number| [&text(format!("m{number}").as_bytes())[..], b"h\x03"].concat())
+        .collect();
+    let whole =
+        [b"\x80\x02", &tensor[..], b"0", &inner, b"0", &module(b"", &modules), b"."].concat();
+    for pickle in [keys, whole] {
+        let error = parse(&archive(&pickle)).unwrap_err().to_string();
+        assert!(error.contains("its names take more memory than"), "{error}");
+    }
+}

@@ -18,7 +18,7 @@ pub(super) struct StateDicts<'a> {
 impl<'a> StateDicts<'a> {
     /// Finds the dictionaries of tensors.
     pub(super) fn find(pickle: &'a Pickle) -> Result<Self, Error> {
-        let found = dictionaries::find(pickle);
+        let found = dictionaries::find(pickle)?;
         if found.is_empty() {
             // An object that only Python can build may have been the weights.
             let object = pickle.values.iter().find_map(|value| match value {
