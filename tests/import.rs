@@ -181,6 +181,8 @@ fn the_weights_are_taken_before_their_average() {
         ("model", "model_ema", "module."),
         ("net", "swa", ""),
         ("state_dict", "ema.shadow", ""),
+        ("model", "netEMA", ""),
+        ("model", "ema2", "module."),
     ] {
         for average_first in [false, true] {
             let mut all =
@@ -297,7 +299,60 @@ fn heads_that_cannot_be_carried_over_are_named() {
         &[("fc.0.weight", &[2048]), ("fc.0.running_mean", &[2048]), ("fc.1.weight", &[4, 2048])],
         "it is more than the linear layer fc.1: it has fc.0.running_mean too",
     );
+    check(
+        &[("exit_flow.linear.weight", &[10, 2048]), ("second.weight", &[3, 2048])],
+        "several layers may be it",
+    );
     check(&[("fc.weight", &[4, 4096])], "no linear layer takes the 2048 features");
+}
+
+/// A norm, a convolution or an adapter beside the head changes its input.
+#[test]
+fn layers_beside_the_head_are_seen() {
+    let check = |prefix: &str, beside: (&str, &[i64]), expected: &str| {
+        let (tensors, [weight, bias]) = headless();
+        let mut tensors: Tensors =
+            tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect();
+        tensors.insert("head.weight".into(), weight);
+        tensors.insert("head.bias".into(), bias);
+        tensors.insert(beside.0.into(), zeros(beside.1));
+        let imported = import(NETWORK, &file(tensors), &Take::First).unwrap();
+        let notes: Vec<String> = imported.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(imported.classes, None, "{notes:?}");
+        assert!(notes.iter().any(|note| note.contains(expected)), "{notes:?}");
+    };
+    check("", ("norm.weight", &[2048]), "norm.weight of shape [2048] changes its input");
+    for (name, shape) in [
+        ("neck.running_mean", &[2048][..]),
+        ("attention.weight", &[2048, 2048, 1, 1]),
+        ("input_norm.running_mean", &[3]),
+    ] {
+        check("backbone.", (name, shape), &format!("{name} of shape"));
+    }
+    check("backbone.", ("head.lora_A", &[4, 9]), "head has more than a weight and a bias");
+    let (mut tensors, [weight, _]) = headless();
+    tensors.insert("loss_fn.weight".into(), weight);
+    assert_eq!(import(NETWORK, &file(tensors), &Take::First).unwrap().classes, None);
+}
+
+/// Each copy has its own head beside it.
+#[test]
+fn the_head_of_the_copy_that_is_taken_is_its_own() {
+    let mut all = Tensors::new();
+    for (copy, shift) in [("model.", 0.0), ("ema_model.", 1.0)] {
+        for (name, tensor) in self::copy("", shift) {
+            let name = match name.strip_prefix(&format!("{HEAD}.")) {
+                Some(leaf) => format!("{copy}fc.{leaf}"),
+                None => format!("{copy}net.{name}"),
+            };
+            all.insert(name, tensor);
+        }
+    }
+    let all = file(all);
+    for (take, shift) in [(Take::First, 0.0), (Take::Average, 1.0)] {
+        let notes = is_read(&all, &take, shift);
+        assert!(!notes.iter().any(|note| note.contains("left out")), "{notes:?}");
+    }
 }
 
 #[test]

@@ -67,6 +67,20 @@ fn a_checkpoint_is_imported_with_what_is_typed() {
     assert_eq!(ours.interpolation, Interpolation::Nearest);
     assert_eq!((ours.mean, ours.std), ([0.0, 0.25, 0.5], [0.5, 0.5, 0.25]));
 
+    // Imported once more, to change one thing.
+    let again = ["import", "ours.safetensors", "-o", "again.safetensors", "--side", "64"];
+    assert_eq!(xception(folder, &again).code, Some(0));
+    let changed = Description { input: 64, ..ours };
+    assert_eq!(description(&folder.join("again.safetensors")), changed);
+    let ended =
+        xception(folder, &["predict", "--weights", "ours.safetensors", "--take", "ema", "x.png"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+
+    // A file's name is no promise.
+    fs::copy(folder.join("theirs.safetensors"), folder.join("xception.safetensors")).unwrap();
+    let misnamed = ["import", "xception.safetensors", "-o", "named.safetensors"];
+    assert_eq!(xception(folder, &misnamed).code, Some(0));
+
     // The same answer, imported or not.
     RgbImage::from_fn(60, 40, |x, y| image::Rgb([x as u8 * 4, y as u8 * 6, 77]))
         .save(folder.join("image.png"))
@@ -219,6 +233,14 @@ fn folders_of_the_hub_are_read() {
     refused("whole/config.json", other, "'architecture' is 'resnet50'; known are legacy_xception");
     let border = config(&|config| config["pretrained_cfg"]["crop_mode"] = json!("border"));
     refused("whole/config.json", border, "'crop_mode' is 'border'; known are center and squash");
+    let max = config(&|config| config["global_pool"] = json!("max"));
+    refused(
+        "whole/config.json",
+        max,
+        "'global_pool' is 'max'; the weights of this network use 'avg'",
+    );
+    let bytes = config(&|config| config["pretrained_cfg"]["mean"] = json!([127.5, 127.5, 127.5]));
+    refused("whole/config.json", bytes, "expected numbers on the scale of 0 to 1");
     let oblong = config(&|config| config["pretrained_cfg"]["input_size"] = json!([3, 200, 256]));
     refused("whole/config.json", oblong, "is 200×256; only squares are fitted");
     refused("whole/config.json", "{".to_string(), "config.json cannot be used");

@@ -10,13 +10,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use xception::import::Take;
 use xception::weights::{self, Description};
 
 use super::{output, print};
 use crate::commands::{Error, Refusal};
 use crate::console::escape;
 use crate::file_error::FileError;
-use crate::network::model_file::{Asked, Foreign};
+use crate::network::model_file::{Asked, Foreign, find};
 use crate::network::weights_name;
 
 /// Flags of `xception import`.
@@ -80,13 +81,25 @@ pub enum Interpolation {
 }
 
 pub(super) fn run(arguments: &ImportArgs) -> Result<(), Error> {
-    let ImportArgs { input, out, .. } = arguments;
+    let ImportArgs { out, .. } = arguments;
+    let input = &find(&arguments.input.to_string_lossy())?;
     let place = output::place(out, [input.as_path()])?;
     let take = weights_name::take(arguments.take.as_deref());
     let asked = arguments.preset.as_deref().map(str::parse).transpose()?;
     let contents = weights::read_contents(input)?;
-    let preset = asked.map_or(Asked::Nothing, Asked::For).or_of(input, &contents, &take)?;
-    let Foreign { tensors, mut description, notes } = Foreign::import(preset, &contents, &take)?;
+    let own = Description::from_metadata(input, &contents.metadata)?;
+    let imported = match own.filter(|own| asked.is_none_or(|asked| asked == own.spec.preset)) {
+        // A file of ours: what it says of itself stays, but for what is typed.
+        Some(description) if take == Take::First => {
+            Foreign { tensors: contents.into_largest(), description, notes: Vec::new() }
+        }
+        _ => {
+            let preset = asked.map_or(Asked::Nothing, Asked::For).or_of(input, &contents, &take)?;
+            Foreign::import(preset, &contents, &take)?
+        }
+    };
+    let Foreign { tensors, mut description, notes } = imported;
+    let preset = description.spec.preset;
     describe(arguments, &mut description)?;
     weights::write(&place, &tensors, &description.to_metadata())?;
     let classes = match description.spec.classes {

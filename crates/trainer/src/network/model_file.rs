@@ -28,6 +28,10 @@ impl WeightsFile {
         let path = find(weights)?;
         let contents = weights::read_contents(&path)?;
         if let Some(description) = Description::from_metadata(&path, &contents.metadata)? {
+            if *take != Take::First {
+                let known = vec![".".to_string()];
+                return Err(import::Error::NoCopy { take: take.clone(), known }.into());
+            }
             let tensors = contents.into_largest();
             refuse_non_finite(&path, &tensors)?;
             return Ok(Self { tensors, description, path });
@@ -79,6 +83,15 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
+    /// The network that the name of `weights` says: of published ones for sure, of a file that is there perhaps.
+    pub(crate) fn by_name(weights: &str) -> Self {
+        match (named(weights), Path::new(weights).exists()) {
+            (Some(preset), false) => Asked::For(preset),
+            (Some(preset), true) => Asked::Rather(preset),
+            (None, _) => Asked::Nothing,
+        }
+    }
+
     /// The preset of `contents`, which do not say it: the one that was asked for, that of the description beside them, or
     /// the one whose names they have.
     ///
@@ -98,9 +111,7 @@ impl Asked {
         }
         let fitting = import::presets(contents, take);
         match (self, &fitting[..]) {
-            (Asked::Rather(preset), fitting) if fitting.len() != 1 || fitting[0] == preset => {
-                Ok(preset)
-            }
+            (Asked::Rather(preset), several) if several.len() != 1 => Ok(preset),
             (_, &[only]) => {
                 let file = path.display();
                 tracing::info!("{file}: its tensors are those of preset '{only}'");
@@ -112,7 +123,7 @@ impl Asked {
 }
 
 /// The preset of published weights: the part of their name before a dot.
-pub(crate) fn named(weights: &str) -> Option<Preset> {
+fn named(weights: &str) -> Option<Preset> {
     weights.split('.').next()?.parse().ok()
 }
 
@@ -132,8 +143,7 @@ impl Loaded {
     /// Reads the weights that `arguments` name and builds the network they belong to.
     pub(crate) fn open(arguments: &WeightsArgs) -> Result<Self, Error> {
         let asked = arguments.preset.as_deref().map(str::parse::<Preset>).transpose()?;
-        let preset = asked.or_else(|| named(&arguments.weights));
-        let preset = preset.map_or(Asked::Nothing, Asked::For);
+        let preset = asked.map_or_else(|| Asked::by_name(&arguments.weights), Asked::For);
         let WeightsFile { tensors, description, path } =
             WeightsFile::read(&arguments.weights, preset, &arguments.take())?;
         if description.spec.classes == 0 {
@@ -175,7 +185,7 @@ fn refuse_non_finite(path: &Path, tensors: &Tensors) -> Result<(), Error> {
 }
 
 /// The path of a file or of a run's weights; else of fetched weights with this name.
-fn find(weights: &str) -> Result<PathBuf, Error> {
+pub(crate) fn find(weights: &str) -> Result<PathBuf, Error> {
     if weights.trim().is_empty() {
         return Err(Error::EmptyName);
     }

@@ -8,7 +8,7 @@ use xception::import::{self, Take};
 use xception::weights::{self, Description};
 
 use crate::network::Error;
-use crate::network::model_file::{Asked, WeightsFile, named};
+use crate::network::model_file::{Asked, WeightsFile};
 use crate::network::weights_name::take;
 use crate::recipe::{HeadStart, Recipe, TransferRecipe};
 
@@ -33,9 +33,9 @@ impl Pretrained {
         };
         let take = take(asked.as_deref());
         // A published file does not say which network it is for. Its name does, or its tensors, or else the recipe.
-        let preset = match named(weights) {
-            Some(preset) => Asked::For(preset),
-            None => Asked::Rather(recipe.model.preset.parse()?),
+        let preset = match Asked::by_name(weights) {
+            Asked::For(preset) => Asked::For(preset),
+            Asked::Rather(_) | Asked::Nothing => Asked::Rather(recipe.model.preset.parse()?),
         };
         let WeightsFile { path, description, .. } = read(weights, preset, &take)?;
         Ok(Some(Self { name: weights.clone(), take, path, description }))

@@ -32,9 +32,16 @@ pub(super) struct Copy<'a> {
     pub(super) tensors: Tensors,
     /// The tensors of the same dictionary that have other prefixes, by their names.
     pub(super) outside: Tensors,
+    /// The prefixes of other copies in the same dictionary.
+    rivals: Vec<String>,
 }
 
 impl Copy<'_> {
+    /// Whether a tensor outside belongs to another copy of the network.
+    pub(super) fn is_of_another(&self, name: &str) -> bool {
+        self.rivals.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix.as_str()))
+    }
+
     /// The reason why the value called `name` cannot be read, where it is there and cannot be.
     pub(super) fn unread(&self, name: &str) -> Option<&str> {
         self.dictionary.unread.get(&format!("{}{name}", self.prefix)).map(String::as_str)
@@ -100,8 +107,12 @@ pub(super) fn find<'a>(
         let known = std::iter::once(first.label()).chain(rivals).collect();
         return Err(Error::Ambiguous { known });
     }
-    let others = taken.iter().chain(&others).map(Candidate::label).collect();
-    Ok(Found { label: first.label(), copy: first.copy(contents), others })
+    let mut copy = first.copy(contents);
+    let others: Vec<&Candidate> = taken.iter().chain(&others).collect();
+    let beside = others.iter().filter(|other| std::ptr::eq(other.dictionary, first.dictionary));
+    copy.rivals = beside.map(|other| other.prefix.clone()).collect();
+    let others = others.into_iter().map(Candidate::label).collect();
+    Ok(Found { label: first.label(), copy, others })
 }
 
 /// The label of the file itself.
@@ -118,7 +129,7 @@ struct Candidate<'a> {
 }
 
 /// The words by which trainers name a moving average.
-const AVERAGES: [&str; 6] = ["ema", "average", "averaged", "avg", "swa", "shadow"];
+const AVERAGES: [&str; 5] = ["ema", "average", "averaged", "swa", "shadow"];
 
 impl<'a> Candidate<'a> {
     fn label(&self) -> String {
@@ -129,8 +140,18 @@ impl<'a> Candidate<'a> {
     }
 
     fn is_average(&self) -> bool {
-        let label = self.label().to_lowercase();
-        label.split(|letter: char| !letter.is_alphanumeric()).any(|word| AVERAGES.contains(&word))
+        // `emaModel`, `netEMA` and `ema2` are words, too.
+        let label = self.label();
+        let mut words = String::new();
+        let mut before = ' ';
+        for letter in label.chars() {
+            if letter.is_uppercase() && before.is_lowercase() {
+                words.push(' ');
+            }
+            words.push(if letter.is_alphabetic() { letter } else { ' ' });
+            before = letter;
+        }
+        words.to_lowercase().split(' ').any(|word| AVERAGES.contains(&word))
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -156,6 +177,7 @@ impl<'a> Candidate<'a> {
                 prefix: prefix.clone(),
                 tensors,
                 outside: outside.collect(),
+                rivals: Vec::new(),
             };
         }
         let mut tensors = Tensors::new();
@@ -166,7 +188,7 @@ impl<'a> Candidate<'a> {
                 None => outside.insert(name.to_string(), tensor.shallow_clone()),
             };
         }
-        Copy { dictionary, prefix: prefix.clone(), tensors, outside }
+        Copy { dictionary, prefix: prefix.clone(), tensors, outside, rivals: Vec::new() }
     }
 
     /// Whether two copies are one: some files have the same dictionary at two places.

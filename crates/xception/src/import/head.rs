@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::copies::Copy;
 use super::module;
 use super::note::listed;
-use crate::weights::Tensors;
+use crate::weights::{Tensors, is_counter};
 
 /// The fate of a file's head.
 pub(super) enum Head {
@@ -78,10 +78,15 @@ pub(super) fn find(copy: &Copy, backbone: &BTreeSet<&str>, official: &str, featu
         tensors.iter().filter_map(|(name, tensor)| Linear::of(tensors, name, tensor)).collect()
     };
     let mut all = linears(&inside);
-    // Beside a backbone with a prefix, the head may have another one.
-    if !copy.prefix.is_empty() {
-        all.extend(linears(&copy.outside));
+    // Beside a backbone with a prefix, the head may have another one: that around it, if there is one.
+    let mut beside = linears(&copy.outside);
+    beside.retain(|linear| !copy.is_of_another(&format!("{}.", linear.module)));
+    let around =
+        copy.prefix.trim_end_matches('.').rfind('.').map_or("", |dot| &copy.prefix[..=dot]);
+    if beside.iter().any(|linear| linear.module.starts_with(around)) {
+        beside.retain(|linear| linear.module.starts_with(around));
     }
+    all.extend(beside);
     let listed = |linears: &[&Linear]| {
         listed(&linears.iter().map(|linear| linear.described()).collect::<Vec<_>>())
     };
@@ -89,16 +94,16 @@ pub(super) fn find(copy: &Copy, backbone: &BTreeSet<&str>, official: &str, featu
     let fitting: Vec<&Linear> = all.iter().filter(|linear| linear.inputs() == features).collect();
     let own = fitting.iter().find(|linear| linear.module == official);
     let head = match (own, &fitting[..]) {
-        (Some(own), _) => *own,
+        (Some(own), [_]) => *own,
         (None, [only]) => *only,
         (None, []) if all.is_empty() => return Head::Missing,
-        (None, []) => {
+        (_, []) => {
             return Head::Unfit(format!(
                 "no linear layer takes the {features} features of the backbone ({})",
                 listed(&every)
             ));
         }
-        (None, several) => {
+        (_, several) => {
             return Head::Unfit(format!("several layers may be it ({})", listed(several)));
         }
     };
@@ -111,6 +116,42 @@ pub(super) fn find(copy: &Copy, backbone: &BTreeSet<&str>, official: &str, featu
     }
     let place = all.iter().position(|linear| linear.module == name);
     place.map_or(Head::Missing, |place| Head::Linear(all.swap_remove(place)))
+}
+
+/// Words in the names of layers that belong to a loss.
+const OF_LOSSES: [&str; 5] = ["loss", "criterion", "arcface", "proxy", "center"];
+
+/// The reason why `head` is not all that lies between the features and the answer, where something else is there: other
+/// parameters of its own, or a layer that takes the features or the colours, too.
+pub(super) fn rival(
+    copy: &Copy,
+    backbone: &BTreeSet<&str>,
+    head: &Linear,
+    features: i64,
+) -> Option<String> {
+    let name = &head.module;
+    let lower = name.to_lowercase();
+    if head.bias.is_none() && OF_LOSSES.iter().any(|word| lower.contains(word)) {
+        return Some(format!("{name} looks like a part of a loss"));
+    }
+    let inside = copy.tensors.iter().filter(|(name, _)| !backbone.contains(name.as_str()));
+    let outside = copy.outside.iter().filter(|(name, _)| !copy.is_of_another(name));
+    for (other, tensor) in inside.chain(outside).filter(|(name, _)| !is_counter(name)) {
+        let own = other.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix(['.', '/']));
+        match own {
+            Some("weight" | "kernel") => {}
+            Some("bias") if head.bias.is_some() => {}
+            Some(_) => return Some(format!("{name} has more than a weight and a bias: {other}")),
+            None => {
+                let size = tensor.size();
+                let colours = other.ends_with("running_mean") && size == [3];
+                if size.contains(&features) || colours {
+                    return Some(format!("{other} of shape {size:?} changes its input"));
+                }
+            }
+        }
+    }
+    None
 }
 
 /// A tensor of another layer in the same sequence as `module`, whose own name there is a number.

@@ -72,7 +72,7 @@ impl Table {
         let mut problems = Vec::new();
         let mut tensors = self.backbone(&copy, &mut problems)?;
         let head = self.head(contents, &copy, &expected);
-        let ignored = self.ignored(&copy, &others, &head, &expected, &mut problems);
+        let ignored = self.ignored(&copy, &head, &expected, &mut problems);
         Mismatch::check(problems)
             .map_err(|mismatch| Error::Mismatch { preset: self.preset, mismatch })?;
         let mut notes = Vec::new();
@@ -93,9 +93,18 @@ impl Table {
 
     fn head(&self, contents: &Contents, copy: &Copy, expected: &BTreeSet<&str>) -> Head {
         let head = head::find(copy, expected, &self.official, self.features);
+        let head = match head {
+            Head::Linear(linear) if !self.is_keras || contents.network.is_none() => {
+                match head::rival(copy, expected, &linear, self.features) {
+                    Some(reason) => Head::Unfit(reason),
+                    None => Head::Linear(linear),
+                }
+            }
+            head => head,
+        };
         let (Head::Linear(linear), Some(network)) = (&head, &contents.network) else { return head };
         let layer = linear.module.rsplit('/').next().unwrap_or(&linear.module);
-        match keras_network::head_problem(network, &copy.prefix, layer) {
+        match keras_network::head_problem(network, layer) {
             Some(reason) => Head::Unfit(reason),
             None => head,
         }
@@ -105,7 +114,6 @@ impl Table {
     fn ignored(
         &self,
         copy: &Copy,
-        others: &[String],
         head: &Head,
         expected: &BTreeSet<&str>,
         problems: &mut Vec<Problem>,
@@ -131,11 +139,7 @@ impl Table {
                 ignored.push(format!("{}{name}", copy.prefix));
             }
         }
-        let in_other = |name: &String| {
-            others.iter().any(|label| {
-                name.strip_prefix(label.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']))
-            })
-        };
+        let in_other = |name: &String| copy.is_of_another(name);
         let outside = copy.outside.keys();
         ignored.extend(
             outside

@@ -90,7 +90,7 @@ fn read_parts(path: &Path) -> Result<Contents, Error> {
 
 fn json_of(path: &Path) -> Result<Value, Error> {
     let bytes = file::bytes_of(path)?;
-    serde_json::from_slice(&bytes)
+    serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes))
         .map_err(|error| Error::Index { path: path.to_path_buf(), reason: error.to_string() })
 }
 
@@ -104,7 +104,9 @@ fn read_config(path: &Path) -> Result<Option<HubConfig>, Error> {
         return Ok(None);
     };
     let reader = ConfigReader { path, config: &config };
-    let known = ARCHITECTURES.iter().find(|(name, _)| *name == architecture);
+    // timm writes the tag of the weights after a dot.
+    let plain = architecture.split('.').next().unwrap_or(architecture);
+    let known = ARCHITECTURES.iter().find(|(name, _)| *name == plain);
     let preset = known.map(|(_, preset)| *preset).ok_or_else(|| {
         let known: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
         let known = known.join(", ");
@@ -157,6 +159,14 @@ impl ConfigReader<'_> {
         found.crop_fraction = self.field("crop_pct")?.unwrap_or(own.crop_fraction);
         found.interpolation = self.field("interpolation")?.unwrap_or(own.interpolation);
         found.mean = self.field("mean")?.unwrap_or(own.mean);
+        if found.mean.iter().any(|mean| !(-1.0..=1.0).contains(mean)) {
+            let problem = format!("is {:?}, expected numbers on the scale of 0 to 1", found.mean);
+            return Err(self.problem("mean", &problem));
+        }
+        if let Some(pool) = self.field::<String>("global_pool")?.filter(|pool| pool != "avg") {
+            let problem = format!("is '{pool}'; the weights of this network use 'avg'");
+            return Err(self.problem("global_pool", &problem));
+        }
         found.std = self.field("std")?.unwrap_or(own.std);
         found.fit = match self.field::<String>("crop_mode")?.as_deref() {
             None | Some("center") => Fit::Crop,
