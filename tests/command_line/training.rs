@@ -263,7 +263,8 @@ fn an_imported_state_dict_can_be_used_at_once() {
     assert_eq!(imported.code, Some(0), "{}", imported.stderr);
     assert_eq!(
         imported.stdout,
-        "225 tensors of preset notebook-cifar10 with 10 classes written to ours.safetensors\n"
+        "225 tensors of preset notebook-cifar10 with 10 classes written to ours.safetensors\n\
+         images: 32×32 pixels, cropped to the middle square\n"
     );
 
     // The golden file's first case, through the command line.

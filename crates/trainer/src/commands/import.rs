@@ -114,7 +114,10 @@ pub(super) fn run(arguments: &ImportArgs) -> Result<(), Error> {
     let Description { input: side, crop_fraction, .. } = description;
     let fit = match description.fit {
         weights::Fit::Squash => "squashed".to_string(),
-        weights::Fit::Crop => format!("{:.4} of the shorter side cut out", crop_fraction),
+        weights::Fit::Crop if crop_fraction == 1.0 => "cropped to the middle square".to_string(),
+        weights::Fit::Crop => {
+            format!("cropped to the middle {crop_fraction} of the shorter side")
+        }
     };
     print(&format!("images: {side}×{side} pixels, {fit}"))?;
     notes.iter().try_for_each(|note| print(&escape::name(&note.to_string())))
