@@ -32,7 +32,7 @@ pub(super) struct Copy<'a> {
     pub(super) tensors: Tensors,
     /// The tensors of the same dictionary that have other prefixes, by their names.
     pub(super) outside: Tensors,
-    /// The prefixes of other copies in the same dictionary.
+    /// The prefixes of other copies in the same dictionary, and of what is around them.
     rivals: Vec<String>,
 }
 
@@ -110,9 +110,17 @@ pub(super) fn find<'a>(
     let mut copy = first.copy(contents);
     let others: Vec<&Candidate> = taken.iter().chain(&others).collect();
     let beside = others.iter().filter(|other| std::ptr::eq(other.dictionary, first.dictionary));
-    copy.rivals = beside.map(|other| other.prefix.clone()).collect();
+    copy.rivals = beside.map(|other| outer(&other.prefix, &first.prefix)).collect();
     let others = others.into_iter().map(Candidate::label).collect();
     Ok(Found { label: first.label(), copy, others })
+}
+
+/// The part of `prefix` before what it has in common with the end of `own`: `ema.` of `ema.net.` beside `model.net.`, where
+/// the head of each network may be. The whole of it where nothing is left.
+fn outer(prefix: &str, own: &str) -> String {
+    let ends = prefix.match_indices('.').map(|(dot, _)| &prefix[dot + 1..]);
+    let common = ends.filter(|end| !end.is_empty() && own.ends_with(end)).map(str::len).next();
+    prefix[..prefix.len() - common.unwrap_or(0)].to_string()
 }
 
 /// The label of the file itself.
