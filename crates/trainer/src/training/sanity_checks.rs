@@ -221,10 +221,14 @@ mod tests {
     #[test]
     fn images_much_larger_than_the_squares_are_warned_of() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir(root.path().join("ant")).unwrap();
-        for (name, width, height) in [("0", 64, 80), ("1", 70, 64), ("2", 5, 5)] {
+        for class in ["ant", "bee"] {
+            std::fs::create_dir(root.path().join(class)).unwrap();
+        }
+        for (name, width, height) in
+            [("ant/0", 64, 80), ("ant/1", 70, 64), ("ant/2", 5, 5), ("bee/0", 64, 64)]
+        {
             let png = crate::network::images::png(&vec![[7; 3]; width * height], width, height);
-            std::fs::write(root.path().join(format!("ant/{name}.png")), png).unwrap();
+            std::fs::write(root.path().join(format!("{name}.png")), png).unwrap();
         }
         let held = datasets::Held { fraction: 0.0, seed: 0 };
         let images = datasets::folder(root.path(), held).unwrap().train;
