@@ -1,7 +1,7 @@
 //! Regular files only: opening a pipe waits for somebody who writes to it, and a device never ends.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Opens the file at `path` to be read; links are followed.
@@ -17,6 +17,16 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{kind}, and no file")))
 }
 
+/// The bytes of the regular file at `path`.
+///
+/// # Errors
+/// As of [`open`].
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +39,7 @@ mod tests {
         if cfg!(unix) {
             let error = open(Path::new("/dev/null")).unwrap_err();
             assert_eq!(error.to_string(), "it is a device, a pipe or a socket, and no file");
+            assert_eq!(read(Path::new("/dev/zero")).unwrap_err().to_string(), error.to_string());
         }
         assert_eq!(open(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }

@@ -19,6 +19,7 @@ use super::files::{Class, set};
 use super::role::Role;
 use super::skipped::Skipped;
 use super::test_split::{Held, split};
+use crate::regular_file;
 use crate::{Error, LayoutError, TableError, TableProblem};
 
 /// The columns of a table, where their names leave a doubt, and the folder of its images.
@@ -46,7 +47,7 @@ pub fn table(file: &Path, columns: &TableColumns, held: Held) -> Result<Found, E
     held.check()?;
     let refuse = |problem| Error::from(TableError { file: file.to_path_buf(), problem });
     let unreadable = |source| Error::Unreadable { file: file.to_path_buf(), source };
-    let table = Table::parse(&std::fs::read(file).map_err(unreadable)?).map_err(refuse)?;
+    let table = Table::parse(&regular_file::read(file).map_err(unreadable)?).map_err(refuse)?;
     let mut places = Places::new(file, columns.folder.as_deref())?;
     let mut skipped = Skipped::default();
     let name = file.file_name().unwrap_or_default().to_string_lossy();

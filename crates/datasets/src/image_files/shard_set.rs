@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -305,7 +305,9 @@ fn classes(root: &Path, samples: &[Sample]) -> Result<Arc<[String]>, Error> {
     if !file.exists() {
         return Ok((0..=largest).map(|label| label.to_string()).collect());
     }
-    let text = fs::read_to_string(&file).map_err(|source| Error::Unreadable { file, source })?;
+    let text = regular_file::open(&file)
+        .and_then(io::read_to_string)
+        .map_err(|source| Error::Unreadable { file, source })?;
     let names: Arc<[String]> =
         without_mark(&text).lines().map(|line| line.trim().to_string()).collect();
     if largest as usize >= names.len() {
