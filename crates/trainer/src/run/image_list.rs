@@ -18,15 +18,20 @@ const COLUMNS: [&str; 4] = ["image", "label", "split", "bytes"];
 
 /// Writes [`FILE`] into the folder of a run: all images in `parts`, which are sets of files.
 pub(crate) fn write(folder: &RunFolder, parts: &[(&str, &dyn Source)]) -> Result<(), Error> {
-    let mut text = COLUMNS.join(",") + "\n";
+    let path = folder.file(FILE);
+    let refused = |error: csv::Error| FileError::on("write", &path)(error.into());
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(COLUMNS).map_err(refused)?;
     for (split, images) in parts {
         for index in 0..images.len() {
             let Some((name, bytes)) = images.file(index) else { continue };
-            let label = quoted(&images.class_names()[images.label(index) as usize]);
-            text += &format!("{},{label},{split},{bytes}\n", quoted(&name));
+            let label = &images.class_names()[images.label(index) as usize];
+            let row = [name.as_str(), label, split, &bytes.to_string()];
+            table.write_record(row).map_err(refused)?;
         }
     }
-    Ok(whole_file::write(&folder.file(FILE), &text)?)
+    let text = table.into_inner().expect("memory takes what is written");
+    Ok(whole_file::write_bytes(&path, &text)?)
 }
 
 /// The images of a run.
@@ -74,15 +79,6 @@ impl ImageList {
     /// The number of images in a split.
     pub(crate) fn count(&self, split: &str) -> usize {
         self.splits.values().filter(|own| *own == split).count()
-    }
-}
-
-/// A cell of a table (RFC 4180).
-fn quoted(cell: &str) -> String {
-    if cell.contains(['"', ',', '\n', '\r']) || cell.trim() != cell {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_string()
     }
 }
 
