@@ -2,6 +2,7 @@
 
 mod hdf5;
 
+pub(crate) use self::hdf5::parse;
 use crate::zip_archive::{Archive, entry};
 use crate::{Arrays, Contents, Dictionary, Error, KerasLayer};
 
@@ -10,11 +11,6 @@ pub(crate) const WEIGHTS: &str = "model.weights.h5";
 
 /// The largest description of a network, in bytes.
 const LARGEST_CONFIG: u64 = 64 << 20;
-
-/// The content of an HDF5 file.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Contents, Error> {
-    hdf5::parse(bytes)
-}
 
 /// The content of an archive of `length` bytes whose weights are in the entry `weights`.
 ///

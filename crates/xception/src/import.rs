@@ -135,8 +135,9 @@ pub fn presets(contents: &Contents, take: &Take) -> Vec<Preset> {
     };
     // To choose among several networks, or to find the one that was asked for, is the next step.
     let fits = |preset: &Preset| {
-        matches!(imported(preset, take), Ok(_) | Err(Error::Ambiguous { .. }))
-            || matches!(imported(preset, &Take::First), Ok(_) | Err(Error::Ambiguous { .. }))
+        let is_there =
+            |take| matches!(imported(preset, take), Ok(_) | Err(Error::Ambiguous { .. }));
+        is_there(&Take::First) || (*take != Take::First && is_there(take))
     };
     Preset::all().filter(|preset| *preset != Preset::Cifar).filter(fits).collect()
 }

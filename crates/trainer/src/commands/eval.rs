@@ -6,10 +6,10 @@
     reason = "these comments are what --help prints, where brackets mean an option"
 )]
 
-use crate::network::weights_name::WeightsArgs;
-use crate::precision::Precision;
 mod own_images;
 
+use crate::network::weights_name::WeightsArgs;
+use crate::precision::Precision;
 use clap::Args;
 use std::path::Path;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ pub(crate) mod verify;
 use std::path::Path;
 
 use clap::ValueEnum;
+use xception::Xception;
 use xception::graph::Graph;
 use xception::weights;
 
@@ -55,17 +56,25 @@ pub(crate) fn write(
     path: &Path,
 ) -> Result<(), Error> {
     let Loaded { model, description, .. } = loaded;
-    let channels = Graph::of(model).c_in;
-    if contents == Contents::WithPreprocessing && channels != 3 {
-        return Err(Error::PreparedChannels { channels });
-    }
     let bytes = match format {
-        Format::Onnx => onnx::encode(&Graph::of(model), description, contents)?,
-        Format::Torchscript => torchscript::encode(&Graph::of(model), description, contents)?,
+        Format::Onnx => onnx::encode(&graph(model, contents)?, description, contents)?,
+        Format::Torchscript => {
+            torchscript::encode(&graph(model, contents)?, description, contents)?
+        }
         Format::Hub => {
             weights::write_hub(path, &loaded.tensors(), description)?;
             return Ok(());
         }
     };
     Ok(crate::whole_file::write_bytes(path, &bytes)?)
+}
+
+/// The operations of `model`; preprocessing is for images of 3 channels.
+fn graph(model: &Xception, contents: Contents) -> Result<Graph, Error> {
+    let graph = Graph::of(model);
+    let channels = graph.c_in;
+    if contents == Contents::WithPreprocessing && channels != 3 {
+        return Err(Error::PreparedChannels { channels });
+    }
+    Ok(graph)
 }

@@ -30,7 +30,7 @@ const NO_WEIGHTS: [&str; 4] = ["optimizer", "optimizer_weights", "metrics", "see
 /// The content of a whole file.
 ///
 /// The HDF5 reader is young, and fuzzing finds sizes that overflow in it. A panic of it means a damaged file.
-pub(super) fn parse(bytes: &[u8]) -> Result<Contents, Error> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Contents, Error> {
     // The closure leaves nothing that is used afterwards.
     let read = panic::catch_unwind(panic::AssertUnwindSafe(|| read(bytes)));
     read.unwrap_or_else(|_| {
