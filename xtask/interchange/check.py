@@ -104,10 +104,6 @@ class Timm:
         self.model = timm.create_model(TIMM[preset], num_classes=CLASSES).eval()
         self.name = TIMM[preset]
         unsettle(self.model.state_dict().items())
-        factor, shift = spread(self(smooth(8)))
-        head = self.model.get_classifier()
-        head.weight.data.mul_(factor)
-        head.bias.data.mul_(factor).add_(torch.from_numpy(shift))
 
     def files(self, folder):
         state = self.model.state_dict()
@@ -142,6 +138,15 @@ class Timm:
             "metric": numpy.float64(81.2),
         }
 
+    def spread(self, folder):
+        """A file of the network whose answers differ from image to image."""
+        factor, shift = spread(self(smooth(8)))
+        head = self.model.get_classifier()
+        head.weight.data.mul_(factor)
+        head.bias.data.mul_(factor).add_(torch.from_numpy(shift))
+        safetensors.torch.save_file(self.model.state_dict(), folder / "spread.safetensors")
+        return folder / "spread.safetensors"
+
     def probabilities(self, images):
         """Probabilities by timm's own evaluation transform."""
         config = timm.data.resolve_model_data_config(self.model)
@@ -174,9 +179,6 @@ class Keras:
         keras.utils.set_random_seed(0)
         self.model = self.sized((299, 299))
         unsettle((variable.path, variable.value) for variable in self.model.weights)
-        factor, shift = spread(self(smooth(8)))
-        kernel, bias = self.model.layers[-1].get_weights()
-        self.model.layers[-1].set_weights([kernel * factor, bias * factor + shift])
 
     def sized(self, size):
         """A new one for images of this size, under the layer names of a new session."""
@@ -203,6 +205,14 @@ class Keras:
         nested.save(folder / "nested.keras")
         nested.save(folder / "nested.h5")
         return ["keras.weights.h5", "keras.h5", "keras.keras", "nested.keras", "nested.h5"]
+
+    def spread(self, folder):
+        """A file of the network whose answers differ from image to image."""
+        factor, shift = spread(self(smooth(8)))
+        kernel, bias = self.model.layers[-1].get_weights()
+        self.model.layers[-1].set_weights([kernel * factor, bias * factor + shift])
+        self.model.save(folder / "spread.keras")
+        return folder / "spread.keras"
 
     def probabilities(self, images):
         """Probabilities of squashed images by Keras's own preprocessing."""
@@ -325,14 +335,6 @@ def check(preset, original, folder):
         average = safetensors.torch.load_file(folder / "ema.safetensors")
         own = {name: 2 * tensor for name, tensor in original.model.state_dict().items()}
         yield "the average", max(float((average[name] - own[name]).abs().max()) for name in average), 0.0
-    paths = list(shipped(folder))
-    paths += made(folder, paths)
-    theirs = original.probabilities([upright(path) for path in paths])
-    away = numpy.abs(predicted(ours, paths) - theirs).max()
-    if numpy.ptp(theirs, axis=0).max() < 0.05:
-        raise SystemExit(f"the images of {preset} hardly differ in their probabilities: nothing is compared")
-    yield f"{len(paths)} images", float(away), OF_IMAGES
-    yield from prepared(ours, folder, paths)
     graph = folder / "graph.onnx"
     xception("export", "--weights", ours, "--out", graph)
     onnx.checker.check_model(str(graph), full_check=True)
@@ -341,6 +343,15 @@ def check(preset, original, folder):
     yield "onnx", distance(run(images), expected), TOLERANCE
     others = noise(3, 96, 83)
     yield "onnx, 3x96x83", distance(run(others), original(others)), TOLERANCE
+    xception("import", "--preset", preset, original.spread(folder), "--out", ours)
+    paths = list(shipped(folder))
+    paths += made(folder, paths)
+    theirs = original.probabilities([upright(path) for path in paths])
+    away = numpy.abs(predicted(ours, paths) - theirs).max()
+    if numpy.ptp(theirs, axis=0).max() < 0.05:
+        raise SystemExit(f"the images of {preset} hardly differ in their probabilities: nothing is compared")
+    yield f"{len(paths)} images", float(away), OF_IMAGES
+    yield from prepared(ours, folder, paths)
 
 
 def main():
