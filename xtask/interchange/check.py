@@ -79,6 +79,15 @@ def unsettle(tensors):
             tensor.data.copy_(0.5 + noise if positive else 0.2 * (noise - 0.5))
 
 
+def settle(norms, all_of_the_batch, train):
+    """Gives the norms statistics of a batch, as training does. With others a signal that differs from image to image gets
+    lost beside one that does not, and the answers would show little but rounding."""
+    for norm in norms:
+        norm.momentum = all_of_the_batch
+    with torch.no_grad():
+        train(smooth(8))
+
+
 def spread(logits):
     """Factor and shift by which the logits of several images differ as a trained network's do: else every image would have
     nearly the same probabilities, and nothing could be told from them."""
@@ -104,6 +113,9 @@ class Timm:
         self.model = timm.create_model(TIMM[preset], num_classes=CLASSES).eval()
         self.name = TIMM[preset]
         unsettle(self.model.state_dict().items())
+        norms = [module for module in self.model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        settle(norms, 1.0, lambda images: self.model.train()(images))
+        self.model.eval()
 
     def files(self, folder):
         state = self.model.state_dict()
@@ -179,6 +191,8 @@ class Keras:
         keras.utils.set_random_seed(0)
         self.model = self.sized((299, 299))
         unsettle((variable.path, variable.value) for variable in self.model.weights)
+        norms = [layer for layer in self.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        settle(norms, 0.0, lambda images: self.model(images.permute(0, 2, 3, 1), training=True))
 
     def sized(self, size):
         """A new one for images of this size, under the layer names of a new session."""
@@ -290,7 +304,22 @@ def made(folder, paths):
 def prepared(ours, folder, paths):
     """Files that prepare images themselves, by the guide's program and by PyTorch; (way, distance, tolerance) each."""
     expected = predicted(ours, paths)
+    yield f"{len(paths)} images, the guide's program", by_the_guide(ours, folder, paths, expected), OF_IMAGES
+    yield f"{len(paths)} images, prepared, torch", by_torch(ours, folder, paths, expected), OF_IMAGES
+    for interpolation in ("nearest", "bilinear", "bicubic", "lanczos"):
+        for fit in ("crop", "squash"):
+            other = folder / "other.safetensors"
+            xception("import", ours, "--interpolation", interpolation, "--fit", fit, "--out", other)
+            some = paths[::5]
+            expected = predicted(other, some)
+            away = max(by(other, folder, some, expected) for by in (by_the_guide, by_torch))
+            yield f"{len(some)} images, {interpolation}, {fit}", away, OF_IMAGES
+
+
+def by_the_guide(ours, folder, paths, expected):
+    """The largest distance of the guide's program."""
     xception("export", "--weights", ours, "--with-preprocessing", "--out", folder / "mine.onnx")
+    onnx.checker.check_model(str(folder / "mine.onnx"), full_check=True)
     away = []
     for path, row in zip(paths, expected):
         # The program names its files, so it runs where they are.
@@ -299,7 +328,11 @@ def prepared(ours, folder, paths):
         with contextlib.chdir(folder):
             exec(snippet(), names)
         away.append(numpy.abs(names["probabilities"][0] - row).max())
-    yield f"{len(paths)} images, the guide's program", float(max(away)), OF_IMAGES
+    return float(max(away))
+
+
+def by_torch(ours, folder, paths, expected):
+    """The largest distance of the TorchScript file."""
     xception("export", "--weights", ours, "--with-preprocessing", "--out", folder / "mine.pt")
     module = torch.jit.load(str(folder / "mine.pt"))
     away = []
@@ -307,7 +340,7 @@ def prepared(ours, folder, paths):
         with torch.no_grad():
             found = module(torch.from_numpy(numpy.array(upright(path)))[None])[0].numpy()
         away.append(numpy.abs(found - row).max())
-    yield f"{len(paths)} images, prepared, torch", float(max(away)), OF_IMAGES
+    return float(max(away))
 
 
 def check(preset, original, folder):

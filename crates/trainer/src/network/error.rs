@@ -4,6 +4,7 @@ use crate::model_errors::from_model_errors;
 use std::path::{Path, PathBuf};
 
 use xception::Preset;
+use xception::import::Nearest;
 
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
@@ -14,12 +15,14 @@ use crate::torch_error::{TorchError, from_torch_errors};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A foreign file, without a preset.
-    #[error("{} does not say which network it belongs to{}", path.display(), fitting(presets))]
+    #[error("{} does not say which network it belongs to{}", path.display(), fitting(presets, nearest.as_ref()))]
     NoPreset {
         /// The file.
         path: PathBuf,
         /// The presets that its tensors fit.
         presets: Vec<Preset>,
+        /// If there are none, the one that has the most in common with it.
+        nearest: Option<Nearest>,
     },
     /// Weights without a head, where answers were asked for.
     #[error(
@@ -66,8 +69,9 @@ pub enum Error {
     },
     /// The folder of something else, or of a run that finished no epoch.
     #[error(
-        "{} is a folder without last.safetensors, so it is not a run that finished an epoch",
-        folder.display()
+        "{} is a folder without last.safetensors, so it is not a run that finished an epoch{}",
+        folder.display(),
+        saved_model(folder)
     )]
     NoLastWeights {
         /// The folder.
@@ -132,11 +136,6 @@ pub enum Error {
         /// Its complaint.
         reason: String,
     },
-    /// A resize that the exported formats do not have.
-    #[error(
-        "these weights resize images by Lanczos, which neither ONNX nor TorchScript has; leave --with-preprocessing out"
-    )]
-    NoLanczos,
     /// Preprocessing for images of other channels.
     #[error(
         "--with-preprocessing is for images of 3 channels, and this network takes {channels}; leave it out"
@@ -179,7 +178,6 @@ impl Error {
             | Error::UnfitPreset { .. }
             | Error::OtherNetwork { .. }
             | Error::OtherHead { .. }
-            | Error::NoLanczos
             | Error::PreparedChannels { .. } => ExitCode::Usage,
             Error::OnnxRuntime { .. } => ExitCode::Failed,
             Error::NoWeights { .. }
@@ -194,10 +192,25 @@ impl Error {
     }
 }
 
+/// The way out for a folder that TensorFlow wrote.
+fn saved_model(folder: &Path) -> &'static str {
+    if folder.join("saved_model.pb").is_file() {
+        "; it is a SavedModel of TensorFlow: load it in Keras, and save it with model.save(\"NAME.keras\")"
+    } else {
+        ""
+    }
+}
+
 /// The way out for a file that does not say its network and fits `presets`.
-fn fitting(presets: &[Preset]) -> String {
+fn fitting(presets: &[Preset], nearest: Option<&Nearest>) -> String {
     match presets {
-        [] => "; add --preset, and the error will say what does not fit".to_string(),
+        [] => match nearest {
+            Some(Nearest { preset, found, of, .. }) => format!(
+                "; it has {found} of the {of} names of '{preset}': add --preset {preset}, and the error will say what does \
+                 not fit"
+            ),
+            None => "; add --preset, and the error will say what does not fit".to_string(),
+        },
         presets => {
             let names: Vec<String> = presets.iter().map(ToString::to_string).collect();
             format!(" and fits several; add --preset, one of {}", names.join(", "))

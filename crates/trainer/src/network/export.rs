@@ -48,7 +48,7 @@ pub(crate) enum Contents {
 /// Writes the network to `path`, whole or not at all.
 ///
 /// # Errors
-/// A preprocessing that the format does not have, or a file that cannot be written.
+/// Preprocessing for a network of other than 3 channels, or a file that cannot be written.
 pub(crate) fn write(
     loaded: &Loaded,
     format: Format,
@@ -57,7 +57,7 @@ pub(crate) fn write(
 ) -> Result<(), Error> {
     let Loaded { model, description, .. } = loaded;
     let bytes = match format {
-        Format::Onnx => onnx::encode(&graph(model, contents)?, description, contents)?,
+        Format::Onnx => onnx::encode(&graph(model, contents)?, description, contents),
         Format::Torchscript => {
             torchscript::encode(&graph(model, contents)?, description, contents)?
         }

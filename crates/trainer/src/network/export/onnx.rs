@@ -8,55 +8,41 @@ use xception::GlobalPool;
 use xception::graph::{Folded, Graph, Node, Op, Padding, Value};
 use xception::weights::Description;
 
-use crate::network::Error;
 use crate::protobuf::Message;
 
 use super::Contents;
 
-/// `onnx.IR_VERSION` that came with operator sets 17 and 18.
+/// `onnx.IR_VERSION` that came with operator set 17.
 const IR_VERSION: u64 = 8;
-/// The first whose resize may be antialiased, where one is needed.
-const OPERATOR_SETS: [u64; 2] = [17, 18];
-/// `TensorProto.FLOAT`, `UINT8` and `INT64`.
+const OPERATOR_SET: u64 = 17;
+/// `TensorProto.FLOAT`, `UINT8`, `INT64` and `DOUBLE`.
 const FLOAT: u64 = 1;
 const UINT8: u64 = 2;
 const INT64: u64 = 7;
+const DOUBLE: u64 = 11;
 const INPUT: &str = "images";
 const LOGITS: &str = "logits";
 const PROBABILITIES: &str = "probabilities";
 
 /// The file of `graph`. Its metadata are those of a weights file.
-///
-/// # Errors
-/// A preprocessing that ONNX does not have.
-pub(super) fn encode(
-    graph: &Graph,
-    description: &Description,
-    contents: Contents,
-) -> Result<Vec<u8>, Error> {
-    let operator_set = OPERATOR_SETS[usize::from(contents == Contents::WithPreprocessing)];
+pub(super) fn encode(graph: &Graph, description: &Description, contents: Contents) -> Vec<u8> {
     let mut file = Message::default()
         .integer(1, IR_VERSION)
         .bytes(2, b"xception")
         .bytes(3, env!("CARGO_PKG_VERSION").as_bytes())
-        .message(7, encode_graph(graph, description, contents)?)
-        .message(8, Message::default().bytes(1, b"").integer(2, operator_set));
+        .message(7, encode_graph(graph, description, contents))
+        .message(8, Message::default().bytes(1, b"").integer(2, OPERATOR_SET));
     for (key, value) in description.to_metadata() {
         let entry = Message::default().bytes(1, key.as_bytes()).bytes(2, value.as_bytes());
         file = file.message(14, entry);
     }
-    Ok(file.encode())
+    file.encode()
 }
 
-fn encode_graph(
-    graph: &Graph,
-    description: &Description,
-    contents: Contents,
-) -> Result<Message, Error> {
-    let mut parts = Parts { input: INPUT, ..Parts::default() };
+fn encode_graph(graph: &Graph, description: &Description, contents: Contents) -> Message {
+    let mut parts = Parts { input: INPUT.to_string(), ..Parts::default() };
     if contents == Contents::WithPreprocessing {
-        preprocessing::add(&mut parts, description)?;
-        parts.input = preprocessing::PREPARED;
+        parts.input = preprocessing::add(&mut parts, description);
     }
     let last = graph.nodes.len() - 1;
     let mut classes = 0;
@@ -89,15 +75,15 @@ fn encode_graph(
         message = message.message(5, weights);
     }
     let answers = [Dim::Named("N"), Dim::Size(classes)];
-    Ok(message
+    message
         .message(11, tensor_info(INPUT, numbers, &images))
-        .message(12, tensor_info(output, FLOAT, &answers)))
+        .message(12, tensor_info(output, FLOAT, &answers))
 }
 
 #[derive(Default)]
 struct Parts {
     /// The value that the network reads.
-    input: &'static str,
+    input: String,
     nodes: Vec<Message>,
     weights: Vec<Message>,
 }
@@ -153,7 +139,7 @@ impl Parts {
                 self.push("GlobalAveragePool", &format!("{name}.mean"), inputs, &mean, []);
                 self.push("GlobalMaxPool", &format!("{name}.max"), inputs, &largest, []);
                 self.push("Add", &format!("{name}.sum"), &[mean, largest], &sum, []);
-                let half = self.weights(&inner("half"), &Tensor::from(0.5_f32));
+                let half = self.float(&inner("half"), 0.5);
                 self.push("Mul", &format!("{name}.half"), &[sum, half], &flat, []);
             }
         }
@@ -162,7 +148,7 @@ impl Parts {
 
     fn value(&self, value: Value) -> String {
         match value {
-            Value::Images => self.input.to_string(),
+            Value::Images => self.input.clone(),
             Value::Node(number) => format!("value{number}"),
         }
     }
@@ -175,11 +161,25 @@ impl Parts {
         output: &str,
         attributes: impl IntoIterator<Item = Message>,
     ) {
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        self.push_all(operator, name, &inputs, &[output], attributes);
+    }
+
+    fn push_all(
+        &mut self,
+        operator: &str,
+        name: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: impl IntoIterator<Item = Message>,
+    ) {
         let mut node = Message::default();
         for input in inputs {
             node = node.bytes(1, input.as_bytes());
         }
-        node = node.bytes(2, output.as_bytes());
+        for output in outputs {
+            node = node.bytes(2, output.as_bytes());
+        }
         // A shared module is passed several times, and names have to differ.
         node = node.bytes(3, format!("{}:{name}", self.nodes.len()).as_bytes());
         node = node.bytes(4, operator.as_bytes());
@@ -189,42 +189,77 @@ impl Parts {
         self.nodes.push(node);
     }
 
+    /// Adds an operation before the network, and says what its value is called.
+    fn value_of(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: impl IntoIterator<Item = Message>,
+    ) -> String {
+        let [value] = self.values_of(operator, inputs, attributes);
+        value
+    }
+
+    /// The same for an operation with several values.
+    fn values_of<const N: usize>(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: impl IntoIterator<Item = Message>,
+    ) -> [String; N] {
+        let node = self.nodes.len();
+        let values = std::array::from_fn(|value| format!("prepared{node}.{value}"));
+        let outputs = values.each_ref().map(String::as_str);
+        self.push_all(operator, "prepare", inputs, &outputs, attributes);
+        values
+    }
+
     /// Keeps a list of whole numbers with the file, and says what it is called there.
     fn integers(&mut self, name: &str, values: &[i64]) -> String {
-        let name = format!("{}:{name}", self.weights.len());
-        let message = Message::default().integer(1, values.len() as u64).integer(2, INT64);
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.weights.push(message.bytes(8, name.as_bytes()).bytes(9, &bytes));
-        name
+        self.numbers(name, &[values.len() as i64], INT64, &bytes)
+    }
+
+    /// The same for a number that is no list.
+    fn whole_number(&mut self, name: &str, value: i64) -> String {
+        self.numbers(name, &[], INT64, &value.to_le_bytes())
+    }
+
+    /// The same for a `float`.
+    fn float(&mut self, name: &str, value: f32) -> String {
+        self.numbers(name, &[], FLOAT, &value.to_le_bytes())
+    }
+
+    /// The same for a `double`.
+    fn double(&mut self, name: &str, value: f64) -> String {
+        self.numbers(name, &[], DOUBLE, &value.to_le_bytes())
     }
 
     /// Keeps a tensor with the file, and says what it is called there.
     fn weights(&mut self, name: &str, tensor: &Tensor) -> String {
-        let name = format!("{}:{name}", self.weights.len());
-        let mut message = Message::default();
-        for size in tensor.size() {
-            message = message.integer(1, size as u64);
-        }
         let flat = tensor.to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
         let numbers: Vec<f32> = flat.try_into().expect("fp32 on the CPU");
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        self.weights.push(message.integer(2, FLOAT).bytes(8, name.as_bytes()).bytes(9, &bytes));
+        self.numbers(name, &tensor.size(), FLOAT, &bytes)
+    }
+
+    /// Keeps numbers of a kind with the file, and says what they are called there.
+    fn numbers(&mut self, name: &str, sizes: &[i64], kind: u64, bytes: &[u8]) -> String {
+        let name = format!("{}:{name}", self.weights.len());
+        let sizes =
+            sizes.iter().fold(Message::default(), |message, &size| message.integer(1, size as u64));
+        self.weights.push(sizes.integer(2, kind).bytes(8, name.as_bytes()).bytes(9, bytes));
         name
     }
 }
 
-/// `AttributeProto.FLOAT`, `INT`, `STRING` and `INTS`.
-const FLOATING: u64 = 1;
+/// `AttributeProto.INT`, `STRING` and `INTS`.
 const INT: u64 = 2;
 const STRING: u64 = 3;
 const INTS: u64 = 7;
 
 fn integer(name: &str, value: i64) -> Message {
     Message::default().bytes(1, name.as_bytes()).integer(3, value as u64).integer(20, INT)
-}
-
-fn float(name: &str, value: f32) -> Message {
-    Message::default().bytes(1, name.as_bytes()).float(2, value).integer(20, FLOATING)
 }
 
 fn text(name: &str, value: &str) -> Message {

@@ -24,7 +24,7 @@ pub(super) fn encode(
     let path = folder.path().join("network.pt");
     trace(graph, description, &path)?;
     if contents == Contents::WithPreprocessing {
-        torch_ext::wrap_torchscript(&path, &program(description)?)?;
+        torch_ext::wrap_torchscript(&path, &program(description))?;
     }
     Ok(fs::read(&path).map_err(FileError::on("read", &path))?)
 }
@@ -39,50 +39,75 @@ fn trace(graph: &Graph, description: &Description, path: &Path) -> Result<(), Er
     Ok(module.save(path)?)
 }
 
-/// The method that prepares images, calls `network` and turns its logits into probabilities.
+/// The methods that prepare images, call `network` and turn its logits into probabilities.
 ///
-/// Pillow rounds between its two passes, so there are two resizes with a rounding after each.
-fn program(description: &Description) -> Result<String, Error> {
+/// The resize is two products of matrices, as in the ONNX file: PyTorch's own rounds the places of pixels, and has no
+/// Lanczos.
+fn program(description: &Description) -> String {
     let Description { input: side, mean, std, .. } = description;
     let resized = description.preprocessing().resized_side().max(*side);
-    let pass = |size: &str| match description.interpolation {
-        Interpolation::Bilinear => {
-            Ok(format!("torch._upsample_bilinear2d_aa(images, {size}, False, None, None)"))
-        }
-        Interpolation::Bicubic => {
-            Ok(format!("torch._upsample_bicubic2d_aa(images, {size}, False, None, None)"))
-        }
-        Interpolation::Nearest => {
-            Ok(format!("torch._upsample_nearest_exact2d(images, {size}, None, None)"))
-        }
-        Interpolation::Lanczos => Err(Error::NoLanczos),
+    let reach = match description.interpolation {
+        Interpolation::Nearest | Interpolation::Bilinear => 1,
+        Interpolation::Bicubic => 2,
+        Interpolation::Lanczos => 3,
     };
-    let (columns, rows) = (pass("[height, width]")?, pass("[height, width]")?);
+    let weights = match description.interpolation {
+        Interpolation::Nearest => "weights = ((away > -resized) & (away <= resized)).double()",
+        Interpolation::Bilinear => "weights = torch.relu(1.0 - distance)",
+        Interpolation::Bicubic => {
+            "inner = (1.5 * distance - 2.5) * distance * distance + 1.0
+    outer = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
+    weights = torch.where(distance < 1.0, inner, outer * (distance < 2.0))"
+        }
+        Interpolation::Lanczos => {
+            "weights = torch.sinc(distance) * torch.sinc(distance / 3.0) * (distance < 3.0)"
+        }
+    };
     let size = match description.fit {
         Fit::Crop => format!(
-            "shorter = min(images.size(2), images.size(3))\n    \
-             new_height = {resized} * images.size(2) // shorter\n    \
-             new_width = {resized} * images.size(3) // shorter"
+            "shorter = min(images.size(2), images.size(3))
+    new_height = {resized} * images.size(2) // shorter
+    new_width = {resized} * images.size(3) // shorter"
         ),
         Fit::Squash => format!("new_height = {resized}\n    new_width = {resized}"),
     };
     let list = |values: &[f64; 3]| format!("[{:?}, {:?}, {:?}]", values[0], values[1], values[2]);
     let (mean, std) = (list(mean), list(std));
-    Ok(format!(
-        r"def forward(self, images: Tensor) -> Tensor:
-    images = images.permute([0, 3, 1, 2]).float()
+    // Pillow's shares are multiples of 1 / 2^22, and it keeps bytes between its two passes. In two parts, the sums of shares
+    // over bytes are whole numbers that fp32 holds without rounding. Most shares of a whole row are zero, so some new pixels at
+    // a time are made of the old ones that count for them.
+    format!(
+        r"def shares(self, away: Tensor, pixels: int, resized: int) -> Tensor:
+    distance = torch.abs(away).double() / (2 * max(pixels, resized))
+    {weights}
+    shares = torch.floor(weights / weights.sum(1, True) * 4194304.0 + 0.5)
+    upper = torch.floor(shares / 2048.0 + 0.5)
+    return torch.stack([upper, shares - 2048.0 * upper]).float()
+
+def columns(self, images: Tensor, resized: int) -> Tensor:
+    pixels = images.size(3)
+    origin = int(round((resized - {side}) / 2))
+    reach = {reach} * 2 * max(pixels, resized)
+    blocks = []
+    for start in range(0, {side}, 40):
+        outputs = (2 * (torch.arange(start, min(start + 40, {side}), device=images.device) + origin) + 1) * pixels
+        first = max(0, (int(outputs[0]) - reach) // (2 * resized))
+        end = min(pixels, (int(outputs[-1]) + reach) // (2 * resized) + 2)
+        inputs = (2 * torch.arange(first, end, device=images.device) + 1) * resized
+        shares = self.shares(inputs - outputs.unsqueeze(1), pixels, resized).transpose(1, 2)
+        window = images[:, :, :, first:end].float()
+        sums = torch.matmul(window, shares[0]) + torch.floor(torch.matmul(window, shares[1]) / 2048.0)
+        blocks.append(torch.clamp(torch.floor((sums + 1024.0) / 2048.0), 0.0, 255.0))
+    return torch.cat(blocks, 3)
+
+def forward(self, images: Tensor) -> Tensor:
+    images = images.permute([0, 3, 1, 2])
     {size}
-    height = images.size(2)
-    width = new_width
-    images = torch.clamp(torch.round({columns}), 0.0, 255.0)
-    height = new_height
-    images = torch.clamp(torch.round({rows}), 0.0, 255.0)
-    top = int(round((new_height - {side}) / 2))
-    left = int(round((new_width - {side}) / 2))
-    images = images[:, :, top:top + {side}, left:left + {side}]
+    images = self.columns(images, new_width)
+    images = self.columns(images.transpose(2, 3), new_height).transpose(2, 3)
     mean = torch.tensor({mean}, dtype={FLOAT}, device=images.device).view([3, 1, 1])
     std = torch.tensor({std}, dtype={FLOAT}, device=images.device).view([3, 1, 1])
     return torch.softmax(self.network.forward((images / 255.0 - mean) / std), 1)
 "
-    ))
+    )
 }

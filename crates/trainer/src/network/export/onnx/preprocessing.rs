@@ -1,96 +1,112 @@
 //! Preprocessing as ONNX operations: from images in bytes, of any size, to the input of a network, as `predict` does it.
 //!
-//! The resize is ONNX's own with antialiasing, which is Pillow's, on bytes.
+//! The resize is two products of matrices. ONNX's own `Resize` repeats the pixels at an image's edge, where Pillow gives
+//! those beyond it no weight, and has no Lanczos.
+
+mod taps;
 
 use tch::Tensor;
-use xception::weights::{Description, Fit, Interpolation};
+use xception::weights::{Description, Fit};
 
-use super::{INPUT, Parts, float, integer, text};
-use crate::network::Error;
+use self::taps::Taps;
+use super::{FLOAT, INPUT, INT64, Parts, integer, integers};
 
-/// The input of the network after these operations.
-pub(super) const PREPARED: &str = "prepared";
+/// New columns that are made at a time.
+const BLOCK: i64 = 40;
 
-/// Adds the operations that turn `images`, `[N, H, W, 3]` in bytes, into [`PREPARED`], `[N, 3, side, side]`.
-///
-/// # Errors
-/// A resize that ONNX does not have.
-pub(super) fn add(parts: &mut Parts, description: &Description) -> Result<(), Error> {
+/// An axis of the images while they are prepared; names of whole numbers.
+struct Axis {
+    /// The pixels that an image has.
+    pixels: String,
+    /// The pixels that it is resized to.
+    resized: String,
+    /// The first of these that the network sees.
+    origin: String,
+}
+
+/// Adds the operations that turn `images`, `[N, H, W, 3]` in bytes, into the value with the name that is returned,
+/// `[N, 3, side, side]`.
+pub(super) fn add(parts: &mut Parts, description: &Description) -> String {
     let side = description.input;
-    let resized = description.preprocessing().resized_side().max(side);
-    let one = |parts: &mut Parts, value| parts.integers("size", &[value]);
-    parts.push("Shape", "shape", &names([INPUT]), "shape", []);
-    let (first, third) = (one(parts, 1), one(parts, 3));
-    parts.push("Slice", "size", &["shape".into(), first, third], "size", []);
-    let whole = match description.fit {
-        Fit::Squash => parts.integers("whole", &[resized, resized]),
-        // The shorter side becomes `resized`, the longer one is rounded down.
-        Fit::Crop => {
-            let resized = one(parts, resized);
-            parts.push("ReduceMin", "shorter", &names(["size"]), "shorter", []);
-            parts.push("Mul", "longer", &["size".into(), resized], "longer", []);
-            parts.push("Div", "whole", &names(["longer", "shorter"]), "whole", []);
-            "whole".to_string()
-        }
-    };
-    let outer = parts.integers("channels", &[3]);
-    let (zero, last) = (one(parts, 0), one(parts, 1));
-    parts.push("Slice", "count", &["shape".into(), zero, last], "count", []);
-    let sizes = ["count".to_string(), outer, whole.clone()];
-    parts.push("Concat", "sizes", &sizes, "sizes", [integer("axis", 0)]);
-    let to_planes = super::integers("perm", &[0, 3, 1, 2]);
-    parts.push("Transpose", "planes", &names([INPUT]), "planes", [to_planes]);
-    let inputs = names(["planes", "", "", "sizes"]);
-    parts.push("Resize", "resized", &inputs, "resized", resize(description.interpolation)?);
-    crop(parts, &whole, side);
-    parts.push("Cast", "numbers", &names(["cropped"]), "numbers", [integer("to", 1)]);
+    let [rows, columns] = axes(parts, description);
+    let planes = parts.value_of("Transpose", &[INPUT], [integers("perm", &[0, 3, 1, 2])]);
+    let narrow = across(parts, &planes, &columns, description);
+    let taps = taps::taps(parts, &rows, 0..side, description.interpolation);
+    let window = window(parts, &narrow, &taps, 2);
+    let sums = parts.value_of("MatMul", &[&taps.shares, &window], []);
+    let small = taps::bytes(parts, &sums, 2, side);
+
     let colours =
         |values: [f64; 3]| Tensor::from_slice(&values.map(|value| value as f32)).view([3, 1, 1]);
     let (mean, std) = (description.mean, description.std);
     let scale = parts.weights("scale", &colours(std.map(|std| 1.0 / (255.0 * std))));
     let shift = parts.weights("shift", &colours([0, 1, 2].map(|c: usize| mean[c] / std[c])));
-    parts.push("Mul", "scaled", &["numbers".into(), scale], "scaled", []);
-    parts.push("Sub", "prepared", &["scaled".into(), shift], PREPARED, []);
-    Ok(())
+    let scaled = parts.value_of("Mul", &[&small, &scale], []);
+    parts.value_of("Sub", &[&scaled, &shift], [])
 }
 
-/// Cuts the square out of the middle of `resized`, whose height and width are `whole`.
-fn crop(parts: &mut Parts, whole: &str, side: i64) {
-    let side = parts.integers("side", &[side, side]);
-    let axes = parts.integers("axes", &[2, 3]);
-    let half = parts.weights("half", &Tensor::from(0.5_f32));
-    parts.push("Sub", "border", &[whole.to_string(), side.clone()], "border", []);
-    parts.push("Cast", "border.float", &names(["border"]), "border.float", [integer("to", 1)]);
-    parts.push("Mul", "border.half", &["border.float".into(), half], "border.half", []);
-    // To the even neighbour, as Python rounds.
-    parts.push("Round", "border.whole", &names(["border.half"]), "border.whole", []);
-    parts.push("Cast", "origin", &names(["border.whole"]), "origin", [integer("to", 7)]);
-    parts.push("Add", "end", &["origin".into(), side], "end", []);
-    let inputs = ["resized".to_string(), "origin".to_string(), "end".to_string(), axes];
-    parts.push("Slice", "cropped", &inputs, "cropped", []);
+/// The images `planes` with fewer columns. Pillow keeps bytes between its two passes, of which this is the first.
+///
+/// Most shares of a whole row are zero, so some new columns at a time are made of the old ones that count for them.
+fn across(parts: &mut Parts, planes: &str, columns: &Axis, description: &Description) -> String {
+    let side = description.input;
+    let blocks: Vec<String> = (0..side)
+        .step_by(BLOCK as usize)
+        .map(|start| {
+            let outputs = start..side.min(start + BLOCK);
+            let count = outputs.end - outputs.start;
+            let taps = taps::taps(parts, columns, outputs, description.interpolation);
+            let window = window(parts, planes, &taps, 3);
+            let window = parts.value_of("Cast", &[&window], [integer("to", FLOAT as i64)]);
+            let turned = [integers("perm", &[1, 0])];
+            let shares = parts.value_of("Transpose", &[&taps.shares], turned);
+            let sums = parts.value_of("MatMul", &[&window, &shares], []);
+            taps::bytes(parts, &sums, 3, count)
+        })
+        .collect();
+    let blocks: Vec<&str> = blocks.iter().map(String::as_str).collect();
+    parts.value_of("Concat", &blocks, [integer("axis", 3)])
 }
 
-/// The attributes of the resize.
-fn resize(interpolation: Interpolation) -> Result<Vec<super::Message>, Error> {
-    let half_pixel = text("coordinate_transformation_mode", "half_pixel");
-    Ok(match interpolation {
-        Interpolation::Bilinear => {
-            vec![half_pixel, text("mode", "linear"), integer("antialias", 1)]
-        }
-        Interpolation::Bicubic => vec![
-            half_pixel,
-            text("mode", "cubic"),
-            float("cubic_coeff_a", -0.5),
-            integer("exclude_outside", 1),
-            integer("antialias", 1),
-        ],
-        Interpolation::Nearest => {
-            vec![half_pixel, text("mode", "nearest"), text("nearest_mode", "round_prefer_ceil")]
-        }
-        Interpolation::Lanczos => return Err(Error::NoLanczos),
+/// The old pixels of `taps` along `axis` of 4.
+fn window(parts: &mut Parts, images: &str, taps: &Taps, axis: i64) -> String {
+    let axis = parts.integers("axis", &[axis]);
+    parts.value_of("Slice", &[images, &taps.first, &taps.end, &axis], [])
+}
+
+/// Rows and columns.
+fn axes(parts: &mut Parts, description: &Description) -> [Axis; 2] {
+    let side = description.input;
+    let resized = description.preprocessing().resized_side().max(side);
+    let resized = parts.integers("resized", &[resized]);
+    let shape = parts.value_of("Shape", &[INPUT], []);
+    let pixels = [1, 2].map(|axis| {
+        let (first, end) = (parts.integers("axis", &[axis]), parts.integers("end", &[axis + 1]));
+        parts.value_of("Slice", &[&shape, &first, &end], [])
+    });
+    let shorter = parts.value_of("Min", &[&pixels[0], &pixels[1]], []);
+    pixels.map(|pixels| {
+        let resized = match description.fit {
+            Fit::Squash => resized.clone(),
+            // The shorter side becomes `resized`, the longer one is rounded down.
+            Fit::Crop => {
+                let longer = parts.value_of("Mul", &[&pixels, &resized], []);
+                parts.value_of("Div", &[&longer, &shorter], [])
+            }
+        };
+        let origin = origin(parts, &resized, side);
+        Axis { pixels, resized, origin }
     })
 }
 
-fn names<const N: usize>(names: [&str; N]) -> Vec<String> {
-    names.map(str::to_string).to_vec()
+/// The first pixel of the middle `side` of `resized`.
+fn origin(parts: &mut Parts, resized: &str, side: i64) -> String {
+    let side = parts.integers("side", &[side]);
+    let half = parts.float("half", 0.5);
+    let border = parts.value_of("Sub", &[resized, &side], []);
+    let border = parts.value_of("Cast", &[&border], [integer("to", FLOAT as i64)]);
+    let border = parts.value_of("Mul", &[&border, &half], []);
+    // To the even neighbour, as Python rounds.
+    let border = parts.value_of("Round", &[&border], []);
+    parts.value_of("Cast", &[&border], [integer("to", INT64 as i64)])
 }
