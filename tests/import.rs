@@ -304,6 +304,10 @@ fn heads_that_cannot_be_carried_over_are_named() {
         "several layers may be it",
     );
     check(&[("fc.weight", &[4, 4096])], "no linear layer takes the 2048 features");
+    for weight in ["fc.weight_v", "fc.parametrizations.weight.original1"] {
+        check(&[(weight, &[4, 2048])], &format!("its weight is computed from {weight}"));
+    }
+    check(&[("prototypes", &[4, 2048])], "prototypes of shape [4, 2048] takes the features");
 }
 
 /// A norm, a convolution or an adapter beside the head changes its input.
@@ -368,4 +372,12 @@ fn a_network_is_known_by_its_names() {
         assert_eq!(found, expected, "{network}");
     }
     assert_eq!(import::presets(&file(Tensors::new()), &Take::First), []);
+    assert_eq!(import::nearest(&file(Tensors::new()), &Take::First), None);
+    let (mut tensors, _) = headless();
+    let lost = tensors.keys().next().unwrap().clone();
+    tensors.remove(&lost);
+    let contents = file(tensors);
+    assert_eq!(import::presets(&contents, &Take::First), []);
+    let nearest = import::nearest(&contents, &Take::First).unwrap();
+    assert_eq!((nearest.preset, nearest.of - nearest.found), (Preset::NotebookCifar10, 1));
 }

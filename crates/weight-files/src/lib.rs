@@ -79,6 +79,15 @@ fn parse_zip(bytes: &[u8]) -> Result<Contents, Error> {
     if let Some(weights) = zip_archive::ending_in(&archive, keras::WEIGHTS) {
         return keras::parse_archive(&mut archive, &weights, bytes.len());
     }
+    let inner = [".pth", ".pt", ".safetensors", ".keras", ".h5", ".bin"]
+        .iter()
+        .find_map(|ending| zip_archive::ending_in(&archive, ending));
+    if let Some(inner) = inner {
+        let inner: String = inner.chars().take(200).collect();
+        return Err(Error::Unsupported(format!(
+            "it is a zip archive around {inner:?}; unpack it and give that file"
+        )));
+    }
     Err(Error::Unsupported(format!(
         "it is a zip archive without a data.pkl, as PyTorch's have, and without a {}, as Keras's have",
         keras::WEIGHTS

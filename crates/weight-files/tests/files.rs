@@ -132,6 +132,27 @@ fn tensors_that_need_code_are_named() {
     assert!(weights.unread["weight"].contains("torch."), "{:?}", weights.unread);
 }
 
+#[test]
+fn names_of_any_encoding_do_no_harm() {
+    check(&read("surrogate.pth"), "weight", DType::F32, &[2], &made(0, 2));
+}
+
+#[test]
+fn lists_in_parts_are_read() {
+    let arrays = read("split.h5");
+    assert_eq!(arrays.len(), 4, "{:?}", arrays.keys());
+    check(&arrays, "first/2", DType::F32, &[2], &made(2, 2));
+    check(&arrays, "second/0", DType::F32, &[2], &made(10, 2));
+}
+
+#[test]
+fn an_archive_around_a_file_is_said() {
+    let mut around = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    around.start_file("download/net.pth", zip::write::SimpleFileOptions::default()).unwrap();
+    let error = parse(&around.finish().unwrap().into_inner()).unwrap_err().to_string();
+    assert!(error.contains("around \"download/net.pth\"; unpack it"), "{error}");
+}
+
 /// PyTorch fills an archive up to multiples of 64 bytes, by the length of its folder's name.
 #[test]
 fn files_with_names_of_every_length_are_read() {

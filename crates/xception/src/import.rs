@@ -50,7 +50,7 @@ pub enum Error {
         reason: String,
     },
     /// A copy of the network that the file does not have.
-    #[error("the file has no weights called {}; it has {}", asked(take), note::listed(known))]
+    #[error("the file has no weights called {}; it has {}", asked(take), copies::described(known))]
     NoCopy {
         /// The copy that was asked for.
         take: Take,
@@ -60,7 +60,7 @@ pub enum Error {
     /// Several different networks in one file.
     #[error(
         "the file has the network more than once, with different weights: {}; take one with --take",
-        note::listed(known)
+        copies::described(known)
     )]
     Ambiguous {
         /// The dictionary and prefix of each.
@@ -140,6 +140,35 @@ pub fn presets(contents: &Contents, take: &Take) -> Vec<Preset> {
         is_there(&Take::First) || (*take != Take::First && is_there(take))
     };
     Preset::all().filter(|preset| *preset != Preset::Cifar).filter(fits).collect()
+}
+
+/// A preset that has some of a file's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Nearest {
+    /// The preset.
+    pub preset: Preset,
+    /// The number of its original's tensors before the head that are in the file.
+    pub found: usize,
+    /// The number of all of them.
+    pub of: usize,
+}
+
+/// The preset whose original shares the largest part of its names with `contents`, if that is more than half; the first of
+/// several. Presets that scale are left out.
+#[must_use]
+pub fn nearest(contents: &Contents, take: &Take) -> Option<Nearest> {
+    let of_preset = |preset: Preset| -> Option<Nearest> {
+        let spec = ModelSpec::new(preset);
+        let original = Table::new(&spec, sources(&spec).ok()?).ok()?;
+        let found = original.fits(&original.find(contents, take).ok()?.copy);
+        Some(Nearest { preset, found, of: original.names() })
+    };
+    let presets = Preset::all().filter(|preset| *preset != Preset::Cifar).filter_map(of_preset);
+    let more = |one: Nearest, other: Nearest| {
+        if other.found * one.of > one.found * other.of { other } else { one }
+    };
+    presets.reduce(more).filter(|nearest| 2 * nearest.found > nearest.of)
 }
 
 /// The module that a tensor belongs to.

@@ -100,6 +100,8 @@ pub(super) fn run(arguments: &ImportArgs) -> Result<(), Error> {
     };
     let Foreign { tensors, mut description, notes } = imported;
     let preset = description.spec.preset;
+    // What a description beside the file says is refused as it would be in ours.
+    Description::from_metadata(input, &description.to_metadata())?;
     describe(arguments, &mut description)?;
     weights::write(&place, &tensors, &description.to_metadata())?;
     let classes = match description.spec.classes {

@@ -57,15 +57,24 @@ impl Foreign {
     /// The weights of `preset` in `contents`, with what the file says of itself, or else the conventions of the preset.
     pub(crate) fn import(preset: Preset, contents: &Contents, take: &Take) -> Result<Self, Error> {
         let imported = import::import(&ModelSpec::new(preset), contents, take)?;
-        let Imported { tensors, classes, preprocessing, notes, .. } = imported;
+        let Imported { tensors, classes, preprocessing, mut notes, .. } = imported;
         let mut description = foreign(preset, Some(classes.unwrap_or(0)));
-        let config = contents.config.as_ref().filter(|config| config.preset == preset);
-        if let Some(preprocessing) = config.map(|config| config.preprocessing).or(preprocessing) {
-            description.set_preprocessing(&preprocessing);
+        let config = contents.config.as_ref();
+        let network = config.and_then(|config| config.network.as_ref());
+        let said =
+            network.filter(|(own, _)| *own == preset).map(|(_, preprocessing)| preprocessing);
+        if let Some(preprocessing) = said.or(preprocessing.as_ref()) {
+            description.set_preprocessing(preprocessing);
         }
-        let names = config.and_then(|config| config.class_names.as_ref());
-        if let Some(names) = names.filter(|names| names.len() as i64 == description.spec.classes) {
-            description.class_names.clone_from(names);
+        let classes = description.spec.classes;
+        match config.and_then(|config| config.class_names.as_ref()) {
+            Some(names) if names.len() as i64 == classes => {
+                description.class_names.clone_from(names);
+            }
+            Some(names) if classes > 0 => {
+                notes.push(Note::OtherNames { names: names.len(), classes });
+            }
+            _ => {}
         }
         Ok(Self { tensors, description, notes })
     }
@@ -106,8 +115,8 @@ impl Asked {
         if let Asked::For(preset) = self {
             return Ok(preset);
         }
-        if let Some(config) = &contents.config {
-            return Ok(config.preset);
+        if let Some((preset, _)) = contents.config.as_ref().and_then(|config| config.network) {
+            return Ok(preset);
         }
         let fitting = import::presets(contents, take);
         match (self, &fitting[..]) {
@@ -117,7 +126,10 @@ impl Asked {
                 tracing::info!("{file}: its tensors are those of preset '{only}'");
                 Ok(only)
             }
-            _ => Err(Error::NoPreset { path: path.to_path_buf(), presets: fitting }),
+            _ => {
+                let nearest = import::nearest(contents, take).filter(|_| fitting.is_empty());
+                Err(Error::NoPreset { path: path.to_path_buf(), presets: fitting, nearest })
+            }
         }
     }
 }

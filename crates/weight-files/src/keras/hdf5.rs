@@ -12,7 +12,8 @@ use hdf5_reader::error::Error as Hdf5Error;
 use hdf5_reader::group::Group;
 use hdf5_reader::storage::DynStorage;
 use hdf5_reader::{
-    ByteOrder, Dataset, Datatype, ExternalFileResolver, ExternalLinkResolver, Hdf5File, OpenOptions,
+    Attribute, ByteOrder, Dataset, Datatype, ExternalFileResolver, ExternalLinkResolver, Hdf5File,
+    OpenOptions,
 };
 
 use crate::{Array, Contents, DType, Dictionary, Error, KerasLayer};
@@ -111,27 +112,23 @@ impl Reader {
     fn read(mut self, root: &Group) -> Result<Contents, Error> {
         let whole = root.group("model_weights");
         let weights = whole.as_ref().unwrap_or(root);
-        match weights.attribute("layer_names") {
-            Ok(layers) => {
-                for layer in layers.read_strings().map_err(damaged)? {
+        match list(weights, "layer_names")? {
+            Some(layers) => {
+                for layer in layers {
                     self.old_layer(&weights.group(&layer).map_err(damaged)?, &layer)?;
                 }
             }
-            Err(_) => self.new_groups(root, "", 0)?,
+            None => self.new_groups(root, "", 0)?,
         }
         Ok(Contents { dictionaries: vec![self.dictionary], network: self.network })
     }
 
     /// A layer of the old form: its variables in the order of `weight_names`. A model in the model has those of its layers.
     fn old_layer(&mut self, group: &Group, layer: &str) -> Result<(), Error> {
-        let Ok(names) = group.attribute("weight_names") else { return Ok(()) };
-        // A layer without variables has an empty list, whose type depends on its writer.
-        if names.num_elements().map_err(damaged)? == 0 {
-            return Ok(());
-        }
-        let names = names.read_strings().map_err(damaged)?;
+        let names = list(group, "weight_names")?.unwrap_or_default();
+        let Some(first) = names.first() else { return Ok(()) };
         let of = |name: &str| name.rsplit_once('/').map_or("", |(path, _)| path).to_string();
-        let is_model = names.iter().any(|name| of(name) != of(&names[0]))
+        let is_model = names.iter().any(|name| of(name) != of(first))
             || self.network.as_ref().is_some_and(|network| network.has_model(layer));
         let mut counts = BTreeMap::<String, usize>::new();
         for name in &names {
@@ -212,6 +209,27 @@ impl Reader {
         })?;
         Ok(())
     }
+}
+
+/// The attribute `name`, or its parts `name0`, `name1`, …, into which Keras splits what HDF5 cannot hold in one.
+fn list(group: &Group, name: &str) -> Result<Option<Vec<String>>, Error> {
+    if let Ok(whole) = group.attribute(name) {
+        return strings(&whole).map(Some);
+    }
+    let parts = (0..MOST_MEMBERS).map_while(|part| group.attribute(&format!("{name}{part}")).ok());
+    let mut all = None;
+    for part in parts {
+        all.get_or_insert_with(Vec::new).extend(strings(&part)?);
+    }
+    Ok(all)
+}
+
+fn strings(attribute: &Attribute) -> Result<Vec<String>, Error> {
+    // A layer without variables has an empty list, whose type depends on its writer.
+    if attribute.num_elements().map_err(damaged)? == 0 {
+        return Ok(Vec::new());
+    }
+    attribute.read_strings().map_err(damaged)
 }
 
 fn dtype(datatype: &Datatype) -> Option<DType> {

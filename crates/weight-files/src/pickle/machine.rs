@@ -288,9 +288,9 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, length: usize) -> Result<(), Error> {
         let bytes = self.take(length)?;
-        let text =
-            std::str::from_utf8(bytes).map_err(|_| self.damaged("has a str that is not UTF-8"))?;
-        self.push(Value::Text(text.to_string()));
+        // Names of files that are no UTF-8 are half surrogates in Python.
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        self.push(Value::Text(text));
         Ok(())
     }
 

@@ -184,6 +184,25 @@ def outside():
         group.create_dataset("0", (2,), "f4", external=[("/etc/passwd", 0, 8)])
 
 
+def names_without_an_encoding():
+    """The name of a file that is no UTF-8, as `os.fsdecode` gives it."""
+    torch.save({"weight": numbers(0, (2,)), "data": "caf\udce9"}, HERE / "surrogate.pth")
+
+
+def split_lists():
+    """Keras splits a list of names that is longer than the 64 KiB of an attribute. By hand, so that it is short."""
+    with h5py.File(HERE / "split.h5", "w") as file:
+        file.attrs["layer_names0"] = [b"first"]
+        file.attrs["layer_names1"] = [b"second", b"empty"]
+        for number, (layer, count) in enumerate([("first", 3), ("second", 1), ("empty", 0)]):
+            group = file.create_group(layer)
+            names = [f"{layer}/variable{variable}:0" for variable in range(count)]
+            for variable, name in enumerate(names):
+                group[name] = numbers(10 * number + variable, (2,)).numpy()
+            for part, start in enumerate(range(0, count, 2)):
+                group.attrs[f"weight_names{part}"] = [name.encode() for name in names[start : start + 2]]
+
+
 if __name__ == "__main__":
     pytorch()
     checkpoints()
@@ -191,3 +210,5 @@ if __name__ == "__main__":
     keras_files()
     nested_keras_files()
     outside()
+    names_without_an_encoding()
+    split_lists()

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::note::listed;
 use super::{Error, keras_file};
 use crate::weights::{Contents, Dictionary, Tensors};
 
@@ -126,6 +127,15 @@ fn outer(prefix: &str, own: &str) -> String {
 /// The label of the file itself.
 pub(super) const ROOT: &str = ".";
 
+/// `labels` for a message.
+pub(super) fn described(labels: &[String]) -> String {
+    let described = |label: &String| match label.as_str() {
+        ROOT => ". (the file itself)".to_string(),
+        label => label.to_string(),
+    };
+    listed(&labels.iter().map(described).collect::<Vec<_>>())
+}
+
 /// A dictionary and a prefix after which expected names follow.
 struct Candidate<'a> {
     dictionary: &'a Dictionary,
@@ -163,6 +173,9 @@ impl<'a> Candidate<'a> {
     }
 
     fn is_called(&self, name: &str) -> bool {
+        if name == ROOT {
+            return self.label() == ROOT;
+        }
         let name = name.trim_end_matches('.');
         let prefix = self.prefix.trim_end_matches(['.', '/']);
         name == self.label()

@@ -96,7 +96,10 @@ pub(super) fn find(copy: &Copy, backbone: &BTreeSet<&str>, official: &str, featu
     let head = match (own, &fitting[..]) {
         (Some(own), [_]) => *own,
         (None, [only]) => *only,
-        (None, []) if all.is_empty() => return Head::Missing,
+        (None, []) if all.is_empty() => {
+            let odd = odd_layer(&inside, features).or_else(|| odd_layer(&copy.outside, features));
+            return odd.map_or(Head::Missing, Head::Unfit);
+        }
         (_, []) => {
             return Head::Unfit(format!(
                 "no linear layer takes the {features} features of the backbone ({})",
@@ -116,6 +119,23 @@ pub(super) fn find(copy: &Copy, backbone: &BTreeSet<&str>, official: &str, featu
     }
     let place = all.iter().position(|linear| linear.module == name);
     place.map_or(Head::Missing, |place| Head::Linear(all.swap_remove(place)))
+}
+
+/// The reason why there is no linear layer, though a matrix takes the features: that of a norm of weights or another
+/// parametrization, which computes the weight, or of a layer of one's own.
+fn odd_layer(tensors: &Tensors, features: i64) -> Option<String> {
+    let takes_features = |tensor: &Tensor| tensor.dim() == 2 && tensor.size().contains(&features);
+    let (name, tensor) = tensors.iter().find(|(_, tensor)| takes_features(tensor))?;
+    let shape = tensor.size();
+    let is_computed = name.ends_with(".weight_v") || name.contains(".parametrizations.");
+    Some(if is_computed {
+        format!(
+            "its weight is computed from {name}; before saving, call torch.nn.utils.remove_weight_norm or \
+             torch.nn.utils.parametrize.remove_parametrizations"
+        )
+    } else {
+        format!("{name} of shape {shape:?} takes the features and is no weight of a linear layer")
+    })
 }
 
 /// Words in the names of layers that belong to a loss.

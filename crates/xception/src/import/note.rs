@@ -32,6 +32,13 @@ pub enum Note {
         /// The reason.
         reason: String,
     },
+    /// Names of classes beside the file that are not those of its head.
+    OtherNames {
+        /// The number of names.
+        names: usize,
+        /// The number of classes.
+        classes: i64,
+    },
     /// Tensors that are not of the network.
     Ignored {
         /// Their names.
@@ -62,6 +69,11 @@ impl fmt::Display for Note {
                     "the head is left out: {reason}; the backbone is taken, train a head with transfer.head = \"new\""
                 )
             }
+            Note::OtherNames { names, classes } => write!(
+                f,
+                "the description names {names} classes and the head has {classes}: the names are left out, \
+                 --class-names gives others"
+            ),
             Note::Ignored { names } => {
                 write!(f, "not of the network and left out: {}", listed(names))
             }

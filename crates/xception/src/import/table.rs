@@ -66,6 +66,11 @@ impl Table {
         self.expected().iter().filter(|&&name| copy.tensors.contains_key(name)).count()
     }
 
+    /// The number of names of the backbone in a file.
+    pub(super) fn names(&self) -> usize {
+        self.expected().len()
+    }
+
     pub(super) fn import(&self, contents: &Contents, found: Found) -> Result<Imported, Error> {
         let Found { copy, label, others } = found;
         let expected = self.expected();

@@ -62,10 +62,8 @@ impl Contents {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct HubConfig {
-    /// The network.
-    pub preset: Preset,
-    /// The preprocessing that it was trained with.
-    pub preprocessing: Preprocessing,
+    /// The network and the preprocessing that it was trained with; `None` in a description of another program than timm.
+    pub network: Option<(Preset, Preprocessing)>,
     /// The name of each class, where they are given.
     pub class_names: Option<Vec<String>>,
 }

@@ -146,6 +146,12 @@ fn looks_like(bytes: &[u8]) -> String {
             .to_string()
     } else if line.to_lowercase().starts_with("<!doctype html") || line.starts_with("<html") {
         "it is a web page, which a site sends in place of a file that it does not have; get it again".to_string()
+    } else if bytes.starts_with(b"\x1f\x8b") {
+        "it is packed by gzip; unpack it".to_string()
+    } else if matches!(bytes, [0x80, 2..=5, ..]) {
+        "it is a pickle that torch.save did not write; load it in Python and write the state dict \
+         with torch.save or safetensors"
+            .to_string()
     } else {
         format!("it begins with {line:?}")
     }

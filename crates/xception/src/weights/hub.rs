@@ -100,20 +100,8 @@ fn read_config(path: &Path) -> Result<Option<HubConfig>, Error> {
         return Ok(None);
     }
     let config = json_of(path)?;
-    let Some(architecture) = config.get("architecture").and_then(Value::as_str) else {
-        return Ok(None);
-    };
     let reader = ConfigReader { path, config: &config };
-    // timm writes the tag of the weights after a dot.
-    let plain = architecture.split('.').next().unwrap_or(architecture);
-    let known = ARCHITECTURES.iter().find(|(name, _)| *name == plain);
-    let preset = known.map(|(_, preset)| *preset).ok_or_else(|| {
-        let known: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
-        let known = known.join(", ");
-        reader.problem("architecture", &format!("is '{architecture}'; known are {known}"))
-    })?;
-    let preprocessing = reader.preprocessing(preset.preprocessing())?;
-    Ok(Some(HubConfig { preset, preprocessing, class_names: class_names(&config) }))
+    Ok(Some(HubConfig { network: reader.network()?, class_names: class_names(&config) }))
 }
 
 /// The names of the classes: timm's list, or the numbered ones of transformers.
@@ -147,9 +135,50 @@ impl ConfigReader<'_> {
         }
     }
 
+    fn network(&self) -> Result<Option<(Preset, Preprocessing)>, Error> {
+        let Some(architecture) = self.config.get("architecture").and_then(Value::as_str) else {
+            return Ok(None);
+        };
+        // timm writes the tag of the weights after a dot.
+        let plain = architecture.split('.').next().unwrap_or(architecture);
+        let known = ARCHITECTURES.iter().find(|(name, _)| *name == plain);
+        let preset = known.map(|(_, preset)| *preset).ok_or_else(|| {
+            let known: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
+            let known = known.join(", ");
+            self.problem("architecture", &format!("is '{architecture}'; known are {known}"))
+        })?;
+        self.check_arguments()?;
+        Ok(Some((preset, self.preprocessing(preset.preprocessing())?)))
+    }
+
+    /// Refuses arguments of timm's constructor that make another network.
+    fn check_arguments(&self) -> Result<(), Error> {
+        let arguments = self.config.get("model_args").and_then(Value::as_object);
+        for (name, value) in arguments.into_iter().flatten() {
+            let is_plain = match name.as_str() {
+                "num_classes" | "drop_rate" | "drop_path_rate" => true,
+                "in_chans" => *value == 3,
+                "global_pool" => *value == "avg",
+                _ => false,
+            };
+            if !is_plain {
+                let problem = format!(
+                    "has {name} = {value}, with which timm makes a network that is not known here"
+                );
+                return Err(self.problem("model_args", &problem));
+            }
+        }
+        Ok(())
+    }
+
     fn preprocessing(&self, own: Preprocessing) -> Result<Preprocessing, Error> {
         let mut found = own;
-        if let Some([_, rows, columns]) = self.field::<[i64; 3]>("input_size")? {
+        if let Some([channels, rows, columns]) = self.field::<[i64; 3]>("input_size")? {
+            if channels != 3 {
+                let problem =
+                    format!("has {channels} channels; images here have 3, red, green and blue");
+                return Err(self.problem("input_size", &problem));
+            }
             if rows != columns || rows < 1 {
                 let problem = format!("is {rows}×{columns}; only squares are fitted");
                 return Err(self.problem("input_size", &problem));
