@@ -28,14 +28,16 @@ pub enum Error {
         set: &'static str,
     },
 
-    /// The version of a set for Python, whose files are pickles.
+    /// A file of the version for Python, which is a pickle.
     #[error(
-        "{} holds the Python version of {set}; the binary version is read: `cargo xtask fetch {set}` brings it",
-        .folder.display()
+        "{}: {problem}; unpack its archive again, or run `cargo xtask fetch {set}` to get the binary version",
+        .file.display()
     )]
     PythonVersion {
-        /// The folder.
-        folder: PathBuf,
+        /// The file.
+        file: PathBuf,
+        /// The problem.
+        problem: String,
         /// The set, as `cargo xtask fetch` calls it.
         set: &'static str,
     },
