@@ -12,6 +12,7 @@ mod skipped;
 mod test_split;
 #[cfg(test)]
 mod tests;
+mod untrained;
 
 use std::ops::Range;
 use std::path::PathBuf;
