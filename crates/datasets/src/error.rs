@@ -301,8 +301,9 @@ pub enum Error {
 
     /// A temporary file that cannot be written.
     #[error(
-        "cannot write images to a temporary file in {}, after {} MB; make room there, or set TMPDIR to another folder",
-        .folder.display(), .written / 1_000_000
+        "cannot write images to a temporary file in {}{}; make room there, or set TMPDIR to another folder",
+        .folder.display(),
+        match .written / 1_000_000 { 0 => String::new(), megabytes => format!(", after {megabytes} MB") }
     )]
     Spool {
         /// The folder of the file.

@@ -91,13 +91,13 @@ mod tests {
     fn a_full_disk_is_said() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let file = BufWriter::with_capacity(16, full);
-        let mut spool = Spool { file, folder: "/somewhere".into(), length: 0 };
+        let mut spool = Spool { file, folder: "/somewhere".into(), length: 5_999_999 };
         let error = spool.add(&[1; 100]).unwrap_err();
         let reason = std::error::Error::source(&error).unwrap().to_string();
         assert!(reason.contains("No space left"), "{reason}");
         assert_eq!(
             error.to_string(),
-            "cannot write images to a temporary file in /somewhere, after 0 MB; make room there, or set TMPDIR to \
+            "cannot write images to a temporary file in /somewhere, after 5 MB; make room there, or set TMPDIR to \
              another folder"
         );
     }
