@@ -1,4 +1,4 @@
-//! What Hugging Face's `datasets` writes about the columns of a file: which one has the images, and the names of classes.
+//! The text in which Hugging Face's `datasets` describes the columns of a file: images, and classes with their names.
 
 use std::collections::BTreeMap;
 

@@ -12,13 +12,18 @@ use crate::{Decoded, ImageFiles, Source};
 
 const HELD: Held = Held { fraction: 0.25, seed: 3 };
 
-/// Reads `path` with the spool in the system's temporary folder.
 fn read(path: &Path) -> Result<Found, Error> {
     read_as(path, &TableColumns::default())
 }
 
 fn read_as(path: &Path, columns: &TableColumns) -> Result<Found, Error> {
-    parquet(path, columns, HELD, &std::env::temp_dir())
+    read_holding(path, columns, HELD.fraction)
+}
+
+/// Reads `path` with a spool in a folder of its own, and holds back a `fraction` of the images.
+fn read_holding(path: &Path, columns: &TableColumns, fraction: f64) -> Result<Found, Error> {
+    let spool = tempfile::tempdir().unwrap();
+    parquet(path, columns, Held { fraction, ..HELD }, spool.path())
 }
 
 fn refusal(found: Result<Found, Error>) -> String {

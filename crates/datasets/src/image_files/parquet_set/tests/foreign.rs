@@ -9,9 +9,7 @@ fn file(name: &str) -> PathBuf {
 
 /// The images of a file, all in one part.
 fn all(name: &str) -> (Vec<String>, Vec<String>) {
-    let held = Held { fraction: 0., ..HELD };
-    let found = parquet(&file(name), &TableColumns::default(), held, &std::env::temp_dir());
-    let found = found.unwrap();
+    let found = read_holding(&file(name), &TableColumns::default(), 0.).unwrap();
     (found.train.class_names().to_vec(), images(&found.train))
 }
 
@@ -54,16 +52,13 @@ fn a_compression_that_is_not_read_is_named() {
 /// Two columns of classes, as CIFAR-100 has them there.
 #[test]
 fn fine_labels_are_taken_before_coarse_ones() {
-    let held = Held { fraction: 0., ..HELD };
-    let found =
-        parquet(&file("coarse.parquet"), &TableColumns::default(), held, &std::env::temp_dir());
-    let found = found.unwrap();
+    let found = read_holding(&file("coarse.parquet"), &TableColumns::default(), 0.).unwrap();
     assert_eq!(found.train.class_names(), ["circle", "square", "cross"]);
     assert_eq!(
         found.skipped.sentences(),
         ["the labels are those of column fine_label; ?label=COLUMN takes another: coarse_label"]
     );
     let coarse = TableColumns { label: Some("coarse_label".into()), ..TableColumns::default() };
-    let found = parquet(&file("coarse.parquet"), &coarse, held, &std::env::temp_dir()).unwrap();
+    let found = read_holding(&file("coarse.parquet"), &coarse, 0.).unwrap();
     assert_eq!(found.train.class_names(), ["round", "straight"]);
 }

@@ -43,7 +43,7 @@ pub(super) struct Table<'a> {
     pub(super) layout: Layout,
 }
 
-/// How the pages of a file are written.
+/// The layout of a file's pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// With dictionaries, one row group.
