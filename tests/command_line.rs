@@ -8,6 +8,7 @@ mod folders;
 mod foreign_weights;
 mod manual;
 mod own_images;
+mod parquet;
 mod ranks;
 mod refusals;
 mod report;

@@ -52,7 +52,7 @@ fn faults_are_found_and_shown() {
     let document = json(&check(&["--json", "--html", "check.html"]));
     assert_eq!(
         kinds(&document),
-        ["leak", "near-leak", "unreadable", "tiny", "blank", "missing-class"]
+        ["leak", "near-leak", "near-label-noise", "unreadable", "tiny", "blank", "missing-class"]
     );
     let fault = |kind: &str| {
         let faults = document["faults"].as_array().unwrap();
@@ -63,6 +63,7 @@ fn faults_are_found_and_shown() {
         (&"train".into(), &"test".into())
     );
     assert!(fault("near-leak")[0][1]["image"].as_str().unwrap().ends_with("ring/small.jpg"));
+    assert_eq!(fault("near-label-noise"), fault("near-leak"), "in two parts, with two labels");
     assert!(
         fault("unreadable")[0][0]["reason"]
             .as_str()
@@ -73,7 +74,7 @@ fn faults_are_found_and_shown() {
     assert!(document["notes"][0].as_str().unwrap().ends_with(".heic 1"), "{}", document["notes"]);
     let page = fs::read_to_string(root.path().join("check.html")).unwrap();
     for expected in [
-        "6 kinds of faults",
+        "7 kinds of faults",
         "Identical files in several parts",
         "data:image/png;base64,",
         "small.jpg",
@@ -93,7 +94,7 @@ fn faults_are_found_and_shown() {
     let strict = check(&["--strict"]);
     assert_eq!(strict.code, Some(3), "{}", strict.stderr);
     assert!(
-        strict.stderr.contains("has faults of 6 kinds; leave --strict out"),
+        strict.stderr.contains("has faults of 7 kinds; leave --strict out"),
         "{}",
         strict.stderr
     );

@@ -1,6 +1,6 @@
 //! A look at every image of a set before it is trained on: what cannot be read, what is there twice, what is too small.
 //!
-//! Of an image only hashes and its size stay in memory.
+//! Of an image only hashes, its size and a thumbnail of 256 bytes stay in memory.
 
 mod findings;
 mod groups;
@@ -8,6 +8,7 @@ mod likeness;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 
 pub use self::findings::{ClassFindings, Findings};
 pub use self::groups::Group;
@@ -32,7 +33,7 @@ pub struct AuditOptions {
     /// Images with a shorter side than this are tiny, in pixels; 0 for none.
     pub side: usize,
     /// Images are near duplicates if at most so many of the 64 bits differ in each of their two difference hashes: of the
-    /// brightness from column to column, and from row to row.
+    /// brightness from column to column, and from row to row; and if their thumbnails confirm it.
     pub distance: u32,
     /// Threads that read images.
     pub workers: usize,

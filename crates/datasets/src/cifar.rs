@@ -1,10 +1,11 @@
-//! CIFAR-10 and CIFAR-100 in Krizhevsky's binary layout, parsed from bytes.
+//! CIFAR-10 and CIFAR-100, parsed from bytes: Krizhevsky's binary version, and his version for Python (`python.rs`).
 //!
 //! A record is one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100), then 3072 bytes:
 //! the red, green and blue planes of 32 rows of 32 pixels. [`Cifar::parse`] interleaves the planes.
 
 mod class_names;
 mod folder;
+mod python;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,15 @@ impl Cifar {
         match self {
             Self::Cifar10 => "cifar-10-batches-bin",
             Self::Cifar100 => "cifar-100-binary",
+        }
+    }
+
+    /// The folder that the official archive of the version for Python unpacks to.
+    #[must_use]
+    pub fn python_folder(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "cifar-10-batches-py",
+            Self::Cifar100 => "cifar-100-python",
         }
     }
 

@@ -2,12 +2,14 @@
 //! value, and the remedy.
 
 mod layout;
+mod parquet;
 mod table;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use self::layout::LayoutError;
+pub use self::parquet::{ParquetFileError, ParquetProblem};
 pub use self::table::{TableError, TableProblem};
 
 /// A set that cannot be read, or a loader that cannot be made.
@@ -28,14 +30,16 @@ pub enum Error {
         set: &'static str,
     },
 
-    /// The version of a set for Python, whose files are pickles.
+    /// A file of the version for Python, which is a pickle.
     #[error(
-        "{} holds the Python version of {set}; the binary version is read: `cargo xtask fetch {set}` brings it",
-        .folder.display()
+        "{}: {problem}; unpack its archive again, or run `cargo xtask fetch {set}` to get the binary version",
+        .file.display()
     )]
     PythonVersion {
-        /// The folder.
-        folder: PathBuf,
+        /// The file.
+        file: PathBuf,
+        /// The problem.
+        problem: String,
         /// The set, as `cargo xtask fetch` calls it.
         set: &'static str,
     },
@@ -291,6 +295,34 @@ pub enum Error {
     #[error(transparent)]
     Table(Box<TableError>),
 
+    /// A Parquet file of images that cannot be used.
+    #[error(transparent)]
+    Parquet(Box<ParquetFileError>),
+
+    /// A temporary file that cannot be written.
+    #[error(
+        "cannot write images to a temporary file in {}{}; make room there, or set TMPDIR to another folder",
+        .folder.display(),
+        match .written / 1_000_000 { 0 => String::new(), megabytes => format!(", after {megabytes} MB") }
+    )]
+    Spool {
+        /// The folder of the file.
+        folder: PathBuf,
+        /// Number of bytes that were written before.
+        written: u64,
+        /// The system's error.
+        source: io::Error,
+    },
+
+    /// A format that this build does not read.
+    #[error("{format} files are not read by this build; build with the feature `{feature}`")]
+    WithoutFeature {
+        /// The format.
+        format: &'static str,
+        /// The Cargo feature.
+        feature: &'static str,
+    },
+
     /// A fraction of the set outside its range.
     #[error("the fraction to hold back is {0}, expected at least 0 and below 1")]
     HeldFraction(f64),
@@ -349,6 +381,12 @@ impl From<LayoutError> for Error {
 impl From<TableError> for Error {
     fn from(error: TableError) -> Self {
         Self::Table(Box::new(error))
+    }
+}
+
+impl From<ParquetFileError> for Error {
+    fn from(error: ParquetFileError) -> Self {
+        Self::Parquet(Box::new(error))
     }
 }
 

@@ -1,17 +1,23 @@
 //! Sets of image files, decoded when they are needed: of a million images only the names are in memory.
 
 mod archives;
+mod column_names;
 mod csv_set;
 mod files;
 mod folder_set;
 mod long_name;
 mod names;
+#[cfg(feature = "parquet")]
+mod parquet_set;
 mod role;
 mod shard_set;
 mod skipped;
 mod test_split;
 #[cfg(test)]
 mod tests;
+mod untrained;
+#[cfg(not(feature = "parquet"))]
+mod without_parquet;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -19,9 +25,13 @@ use std::sync::Arc;
 
 pub use self::csv_set::{TableColumns, table};
 pub use self::folder_set::folder;
+#[cfg(feature = "parquet")]
+pub use self::parquet_set::parquet;
 pub use self::shard_set::{ShardIndex, Shards, shards};
 pub use self::skipped::Skipped;
 pub use self::test_split::Held;
+#[cfg(not(feature = "parquet"))]
+pub use self::without_parquet::parquet;
 
 use self::archives::Archives;
 use self::names::Names;

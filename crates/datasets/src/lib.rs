@@ -32,10 +32,11 @@ pub use augment::{
 };
 pub use cifar::Cifar;
 pub use decode::{DecodeError, decode, decode_file};
-pub use error::{Error, LayoutError, TableError, TableProblem};
+pub use error::{Error, LayoutError, ParquetFileError, ParquetProblem, TableError, TableProblem};
 pub use fit::{Fit, Shape};
 pub use image_files::{
-    Found, Held, ImageFiles, ShardIndex, Shards, Skipped, TableColumns, folder, shards, table,
+    Found, Held, ImageFiles, ShardIndex, Shards, Skipped, TableColumns, folder, parquet, shards,
+    table,
 };
 pub use images::{Images, Split};
 pub use loader::{

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use datasets::{
-    Cifar, Found, Held, Joined, LayoutError, ShardIndex, Shards, Source, Split, folder, shards,
-    synthetic, table,
+    Cifar, Found, Held, Joined, LayoutError, ShardIndex, Shards, Source, Split, folder, parquet,
+    shards, synthetic, table,
 };
 
 use crate::ranks::World;
@@ -48,8 +48,8 @@ pub enum Part {
 /// A training and a test set.
 #[derive(Clone)]
 pub(crate) struct Data {
-    /// The value of `--data` that names it from any folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR`, `csv:FILE` or
-    /// `shards:DIR`.
+    /// The value of `--data` that names it from any folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR`, `csv:FILE`,
+    /// `parquet:DIR` or `shards:DIR`.
     pub(crate) name: String,
     /// The name without the folder.
     pub(crate) kind: &'static str,
@@ -139,6 +139,19 @@ impl Data {
             DataSpec::Csv(file, columns) => {
                 let file = full_path("csv", file)?;
                 let mut data = Self::files("csv", &file, table(&file, columns, held)?);
+                data.name += &table_columns::text(columns);
+                Ok(data)
+            }
+            DataSpec::Parquet(path, columns) => {
+                let path = full_path("parquet", path)?;
+                let spool = std::env::temp_dir();
+                tracing::info!(
+                    "the images of parquet:{} are copied into a temporary file in {} (TMPDIR says where)",
+                    path.display(),
+                    spool.display()
+                );
+                let mut data =
+                    Self::files("parquet", &path, parquet(&path, columns, held, &spool)?);
                 data.name += &table_columns::text(columns);
                 Ok(data)
             }
@@ -258,7 +271,9 @@ impl Data {
     /// A short name for the folder of a run: `pets` for `folder:/home/somebody/pets` and `csv:pets.csv?label=kind`.
     pub(crate) fn short_name(&self) -> &str {
         let name = match self.kind {
-            "csv" => Path::new(self.name.split('?').next().unwrap_or_default()).file_stem(),
+            "csv" | "parquet" => {
+                Path::new(self.name.split('?').next().unwrap_or_default()).file_stem()
+            }
             _ => Path::new(&self.name).file_name(),
         };
         name.and_then(|name| name.to_str()).unwrap_or(self.kind)

@@ -1,4 +1,5 @@
-//! PyTorch's `.pth` files, old and new, and Keras's `.h5` and `.keras` files, parsed from bytes into named arrays.
+//! PyTorch's `.pth` files, old and new, and Keras's `.h5` and `.keras` files, parsed from bytes into named arrays. So are
+//! pickled dictionaries of numpy's arrays.
 //!
 //! Nothing in a file is trusted. Nothing is executed and no other file is opened. Every size is compared with the file
 //! before memory is allocated, and memory stays within a small multiple of the file. The crate knows no tensor, so the
@@ -9,6 +10,7 @@ mod contents;
 mod error;
 mod keras;
 mod keras_layer;
+mod numpy;
 mod pickle;
 mod pytorch;
 mod zip_archive;
@@ -19,6 +21,7 @@ pub use array::{Array, DType};
 pub use contents::{Contents, Dictionary};
 pub use error::Error;
 pub use keras_layer::KerasLayer;
+pub use numpy::{Pickled, parse_pickled};
 
 /// Arrays by name.
 pub type Arrays = BTreeMap<String, Array>;

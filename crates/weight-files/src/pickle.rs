@@ -1,4 +1,4 @@
-//! The part of pickle that PyTorch's weights need: a machine that builds values and executes nothing.
+//! The part of pickle that PyTorch's weights and numpy's arrays need: a machine that builds values and executes nothing.
 //!
 //! Python's own reader calls every function that the file names. This one knows the few names that tensors consist of.
 //! All others, and whatever Python would build with them, are opaque values that only hold their parts. Values lie in one
@@ -7,6 +7,7 @@
 mod machine;
 mod opcodes;
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::{DType, Error};
@@ -89,8 +90,8 @@ pub(crate) enum Value {
     Float,
     /// `str`, or Python 2's in UTF-8.
     Text(String),
-    /// `bytes`, whose value no weights need.
-    Bytes,
+    /// `bytes`, by their place in the pickle.
+    Bytes(Range<usize>),
     /// `tuple`
     Tuple(Vec<Id>),
     /// `list`
@@ -128,7 +129,7 @@ impl Value {
             Value::Int(_) | Value::LongInt(_) => "an int",
             Value::Float => "a float",
             Value::Text(_) => "a str",
-            Value::Bytes => "bytes",
+            Value::Bytes(_) => "bytes",
             Value::Tuple(_) => "a tuple",
             Value::List(_) => "a list",
             Value::Dict(_) => "a dict",

@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("weight-files", &[]),
     ("parsers-fuzz", &["datasets", "weight-files", "xception"]),
     ("xception", &["sepconv", "torch-ext", "weight-files"]),
-    ("datasets", &["torch-ext"]),
+    ("datasets", &["torch-ext", "weight-files"]),
     ("trainer", &["datasets", "sepconv", "torch-ext", "xception"]),
     ("integration-tests", &["datasets", "sepconv", "torch-ext", "trainer", "xception"]),
     ("xtask", &[]),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::likeness::Likeness;
 use super::scan::Record;
+use super::thumbnail::Thumbnail;
 
 /// Images that are the same, or look the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,25 +30,32 @@ pub(super) fn exact(records: &[Record]) -> Vec<Vec<u32>> {
 }
 
 /// The images that look alike, of two different files at least, in the order of their first images. Two images are alike
-/// where at most `distance` bits differ, and so are those that another one connects.
+/// where at most `distance` bits differ and their thumbnails confirm it, and so are those that another one connects.
 ///
 /// Of two hashes that differ in `distance` bits, at least one of `distance + 1` pieces is equal. So only images with an
 /// equal piece are compared.
 pub(super) fn near(records: &[Record], distance: u32) -> Vec<Vec<u32>> {
-    let mut members: HashMap<(Likeness, u128), Vec<u32>> = HashMap::new();
+    let mut members: HashMap<(Likeness, u128), Vec<&Record>> = HashMap::new();
     for record in records {
         if let Some(likeness) = record.likeness {
-            members.entry((likeness, record.digest)).or_default().push(record.index);
+            members.entry((likeness, record.digest)).or_default().push(record);
         }
     }
     let mut keys: Vec<(Likeness, u128)> = members.keys().copied().collect();
     keys.sort_unstable();
     let mut sets = Sets::new(keys.len());
-    // Equal looks first: they are neighbours, and one of them stands for all.
+    let thumbnails: Vec<&Thumbnail> = keys.iter().map(|key| &members[key][0].thumbnail).collect();
+    let is_copy =
+        |one: u32, other: u32| thumbnails[one as usize].is_copy(thumbnails[other as usize]);
+    // Equal looks first: they are neighbours, and one of them stands for all that are its copies.
     let mut stands: Vec<u32> = Vec::new();
     for place in 0..keys.len() {
         match stands.last() {
-            Some(&last) if keys[last as usize].0 == keys[place].0 => sets.join(last, place as u32),
+            Some(&last)
+                if keys[last as usize].0 == keys[place].0 && is_copy(last, place as u32) =>
+            {
+                sets.join(last, place as u32);
+            }
             _ => stands.push(place as u32),
         }
     }
@@ -60,7 +68,9 @@ pub(super) fn near(records: &[Record], distance: u32) -> Vec<Vec<u32>> {
         for bucket in stands.chunk_by(|&one, &other| of(one) == of(other)) {
             for (number, &one) in bucket.iter().enumerate() {
                 for &other in &bucket[number + 1..] {
-                    if keys[one as usize].0.is_near(&keys[other as usize].0, distance) {
+                    if keys[one as usize].0.is_near(&keys[other as usize].0, distance)
+                        && is_copy(one, other)
+                    {
                         sets.join(one, other);
                     }
                 }
@@ -73,8 +83,11 @@ pub(super) fn near(records: &[Record], distance: u32) -> Vec<Vec<u32>> {
     }
     let groups = groups.into_values().filter(|places| places.len() > 1);
     let images = |places: Vec<u32>| {
-        let mut images: Vec<u32> =
-            places.iter().flat_map(|&place| &members[&keys[place as usize]]).copied().collect();
+        let mut images: Vec<u32> = places
+            .iter()
+            .flat_map(|&place| &members[&keys[place as usize]])
+            .map(|record| record.index)
+            .collect();
         images.sort_unstable();
         images
     };

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::All;
 use super::likeness::{Likeness, is_blank};
+use super::thumbnail::Thumbnail;
 use crate::Error;
 use crate::decode::{coding, decode};
 use crate::source::Decoded;
@@ -31,6 +32,7 @@ pub(super) struct Record {
     /// The first bytes of the sha256 of its file, or of its pixels where it has none.
     pub(super) digest: u128,
     pub(super) likeness: Option<Likeness>,
+    pub(super) thumbnail: Thumbnail,
     pub(super) size: [u32; 2],
     pub(super) is_blank: bool,
 }
@@ -141,6 +143,7 @@ fn look(
         index: index as u32,
         digest: u128::from_le_bytes(first),
         likeness: Likeness::of(image).filter(|_| !is_blank),
+        thumbnail: Thumbnail::of(image),
         size: [image.height as u32, image.width as u32],
         is_blank,
     };

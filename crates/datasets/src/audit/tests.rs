@@ -10,6 +10,7 @@ use image::{ExtendedColorType, ImageFormat, RgbImage, load_from_memory};
 use tempfile::TempDir;
 
 use super::likeness::Likeness;
+use super::thumbnail::Thumbnail;
 use super::*;
 use crate::random::{Purpose, below, permutation, stream};
 use crate::source::ImageRef;
@@ -32,13 +33,17 @@ fn jpeg(image: &RgbImage, quality: u8) -> Vec<u8> {
     bytes
 }
 
-fn likeness(image: &RgbImage) -> Option<Likeness> {
+fn pixels(image: &RgbImage) -> ImageRef<'_> {
     let (pixels, _) = image.as_raw().as_chunks::<3>();
-    Likeness::of(ImageRef {
-        pixels,
-        height: image.height() as usize,
-        width: image.width() as usize,
-    })
+    ImageRef { pixels, height: image.height() as usize, width: image.width() as usize }
+}
+
+fn likeness(image: &RgbImage) -> Option<Likeness> {
+    Likeness::of(pixels(image))
+}
+
+fn thumbnail(image: &RgbImage) -> Thumbnail {
+    Thumbnail::of(pixels(image))
 }
 
 #[test]
@@ -49,9 +54,10 @@ fn copies_in_another_size_or_compression_look_the_same() {
         let own = likeness(&image).unwrap();
         let small = resize(&image, 61, 61, FilterType::Triangle);
         let compressed = load_from_memory(&jpeg(&image, 40)).unwrap().into_rgb8();
-        for copy in [small, compressed] {
-            let copy = likeness(&copy).unwrap();
+        for image_of_copy in [small, compressed] {
+            let copy = likeness(&image_of_copy).unwrap();
             let bits = [own.across ^ copy.across, own.down ^ copy.down].map(u64::count_ones);
+            assert!(thumbnail(&image).is_copy(&thumbnail(&image_of_copy)), "{number}");
             assert!(own.is_near(&copy, distance), "{number}: {bits:?} bits differ");
         }
         for other in 0..number {
@@ -61,6 +67,31 @@ fn copies_in_another_size_or_compression_look_the_same() {
             );
         }
     }
+}
+
+/// A disc and a square in the same place on white have almost the same hashes.
+#[test]
+fn drawings_on_white_are_no_copies_of_each_other() {
+    let drawn = |is_inside: fn(f64, f64) -> bool| {
+        RgbImage::from_fn(200, 200, |x, y| {
+            let [x, y] = [x, y].map(|place| (f64::from(place) - 70.) / 40.);
+            image::Rgb([if is_inside(x, y) { 40 } else { 255 }; 3])
+        })
+    };
+    let disc = drawn(|x, y| x.hypot(y) <= 1.);
+    let square = drawn(|x, y| x.abs().max(y.abs()) <= 1.);
+    let distance = 8;
+    assert!(likeness(&disc).unwrap().is_near(&likeness(&square).unwrap(), distance));
+    assert!(!thumbnail(&disc).is_copy(&thumbnail(&square)));
+    let root = TempDir::new().unwrap();
+    put(root.path(), "disc/1.png", &png(&disc));
+    put(root.path(), "disc/2.jpg", &jpeg(&resize(&disc, 90, 90, FilterType::Triangle), 60));
+    put(root.path(), "square/1.png", &png(&square));
+    let found = folder(root.path(), Held { fraction: 0., seed: 0 }).unwrap();
+    let parts = [Part { name: "train", images: &*found.train }];
+    let findings = audit(&parts, AuditOptions { distance, ..AuditOptions::default() }, &|_| {});
+    assert_eq!(findings.near.len(), 1);
+    assert_eq!(findings.near[0].images, [0, 1], "the disc in two sizes");
 }
 
 #[test]
@@ -80,6 +111,7 @@ fn no_pair_within_the_distance_is_missed() {
             index,
             digest: index.into(),
             likeness: Some(likeness),
+            thumbnail: thumbnail(&image),
             size: [64; 2],
             is_blank: false,
         }

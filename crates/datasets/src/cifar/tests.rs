@@ -1,5 +1,7 @@
 //! The formats, on bytes made by the tests, and the text of every refusal.
 
+mod python;
+
 use super::*;
 
 const FILE: &str = "batch.bin";
@@ -187,30 +189,5 @@ mod folder {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("test_batch.bin")).unwrap();
         assert!(Cifar::Cifar10.load(folder.path(), Split::Test).is_err());
-    }
-}
-
-#[test]
-fn the_version_for_python_is_named() {
-    for (set, folder, names) in [
-        (Cifar::Cifar10, "cifar-10-batches-py", ["data_batch_1", "batches.meta"]),
-        (Cifar::Cifar100, "cifar-100-python", ["train", "meta"]),
-    ] {
-        let root = tempfile::tempdir().unwrap();
-        let inner = root.path().join(folder);
-        std::fs::create_dir(&inner).unwrap();
-        for name in names {
-            std::fs::write(inner.join(name), b"pickle").unwrap();
-        }
-        for folder in [root.path(), &inner] {
-            let error = set.load(folder, Split::Train).unwrap_err().to_string();
-            let expected = format!(
-                "{} holds the Python version of {}; the binary version is read: `cargo xtask fetch {}` brings it",
-                inner.display(),
-                set.name(),
-                set.name()
-            );
-            assert_eq!(error, expected);
-        }
     }
 }

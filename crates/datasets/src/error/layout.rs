@@ -159,4 +159,23 @@ pub enum LayoutError {
         /// The deepest level that is read.
         most: usize,
     },
+
+    /// A folder without a Parquet file.
+    #[error("{} holds no Parquet files (.parquet), neither in it nor in a folder data; say where they are", .folder.display())]
+    NoParquet {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// Several sets of Parquet files in one folder.
+    #[error(
+        "{} holds several sets of Parquet files, {}; give one of them: parquet:{}",
+        .folder.display(), first_few(.configurations), .folder.join(&.configurations[0]).display()
+    )]
+    SeveralConfigurations {
+        /// The folder.
+        folder: PathBuf,
+        /// The folders of the sets, two at least.
+        configurations: Vec<String>,
+    },
 }

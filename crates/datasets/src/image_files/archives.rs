@@ -29,6 +29,13 @@ impl Archives {
         Self { paths, open: Mutex::default() }
     }
 
+    /// One archive, number 0, that is open already and has no path.
+    #[cfg(feature = "parquet")]
+    pub(super) fn of_open(file: File) -> Self {
+        let files = HashMap::from([(0, (Arc::new(file), 0))]);
+        Self { paths: Vec::new(), open: Mutex::new(Open { files, uses: 0 }) }
+    }
+
     /// Fills `bytes` from archive `number`, starting at `offset`.
     pub(super) fn read(&self, number: u32, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         let file = self.file(number)?;
@@ -64,13 +71,13 @@ impl Archives {
 
 /// Fills `bytes` from `offset` of the file, whose position other threads may use meanwhile.
 #[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
 }
 
 /// Fills `bytes` from `offset` of the file. The position of the file moves, but nothing here reads from it.
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, bytes, offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

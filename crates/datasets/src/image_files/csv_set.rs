@@ -19,8 +19,9 @@ use super::files::{Class, set};
 use super::role::Role;
 use super::skipped::Skipped;
 use super::test_split::{Held, split};
+use super::untrained::left_out;
 use crate::regular_file;
-use crate::{Error, LayoutError, TableError, TableProblem};
+use crate::{Error, TableError, TableProblem};
 
 /// The columns of a table, where their names leave a doubt, and the folder of its images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,22 +63,17 @@ fn found(
     root: &Path,
     file: &Path,
     held: Held,
-    skipped: Skipped,
+    mut skipped: Skipped,
 ) -> Result<Found, Error> {
     let of = |role: Role| classes(rows.iter().filter(|row| row.role == role));
-    let [train, validation, test] = Role::ALL.map(of);
+    let [train, mut validation, mut test] = Role::ALL.map(of);
     let names: Arc<[String]> = train.iter().map(|class| class.name.clone()).collect();
     if let [only] = &names[..] {
         let problem = TableProblem::OneClass { label: only.clone() };
         return Err(TableError { file: file.to_path_buf(), problem }.into());
     }
-    for (classes, role) in [(&validation, Role::Validation), (&test, Role::Test)] {
-        let unknown = classes.iter().filter(|class| !names.contains(&class.name));
-        let unknown: Vec<String> = unknown.map(|class| class.name.clone()).collect();
-        if !unknown.is_empty() {
-            let (part, root) = (role.prose(), file.to_path_buf());
-            return Err(LayoutError::UntrainedClass { classes: unknown, part, root }.into());
-        }
+    for (classes, role) in [(&mut validation, Role::Validation), (&mut test, Role::Test)] {
+        *classes = left_out(std::mem::take(classes), &names, role, file, &mut skipped)?;
     }
     let some = |classes: Vec<Class>| (!classes.is_empty()).then(|| set(root, &names, &classes));
     let (validation, test) = match (some(validation), some(test)) {

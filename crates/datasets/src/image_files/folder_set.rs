@@ -10,17 +10,19 @@ use super::files::{Class, Entries, images, join, set};
 use super::role::Role;
 use super::skipped::{Skipped, endings};
 use super::test_split::{Held, split};
+use super::untrained::left_out;
 use super::{Found, ImageFiles};
 use crate::{Error, LayoutError};
 
 /// The images `root/CLASS/…/NAME.jpg` (or another ending), or the same below `root/train` and `root/val` or `root/test`,
 /// whatever the case and the common spelling of these three. Classes are numbered in the order of their names. With only
-/// one of `val` and `test`, that is the test set; without both, `held` of the images become it. torchvision:
+/// one of `val` and `test`, that is the test set; without both, `held` of the images become it. These two may have some of
+/// the classes only; images of classes that the training set lacks are left out of them. torchvision:
 /// `ImageFolder`.
 ///
 /// # Errors
-/// A folder that cannot be read or has no classes, a class without an image, a class that only the test set has, or folders
-/// that may mean one thing or another.
+/// A folder that cannot be read or has no classes, a class without an image, a test set that has no class in common with the
+/// training set, or folders that may mean one thing or another.
 pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     held.check()?;
     let mut skipped = Skipped::default();
@@ -30,17 +32,12 @@ pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
         None => [Some(""), None, None],
     };
     let within = train.unwrap_or_default();
-    let train = classes(root, within, &mut skipped)?;
+    let train = classes(root, within, 2, &mut skipped)?;
     let names: Arc<[String]> = train.iter().map(|class| class.name.clone()).collect();
     let mut part = |within: Option<&str>, role: Role| -> Result<Option<Arc<ImageFiles>>, Error> {
         let Some(within) = within else { return Ok(None) };
-        let classes = classes(root, within, &mut skipped)?;
-        let unknown = classes.iter().filter(|class| !names.contains(&class.name));
-        let unknown: Vec<String> = unknown.map(|class| class.name.clone()).collect();
-        if !unknown.is_empty() {
-            let (part, root) = (role.prose(), root.to_path_buf());
-            return Err(LayoutError::UntrainedClass { classes: unknown, part, root }.into());
-        }
+        let classes = classes(root, within, 1, &mut skipped)?;
+        let classes = left_out(classes, &names, role, root, &mut skipped)?;
         Ok(Some(set(root, &names, &classes)))
     };
     let (validation, test) = (part(validation, Role::Validation)?, part(test, Role::Test)?);
@@ -55,17 +52,24 @@ pub fn folder(root: &Path, held: Held) -> Result<Found, Error> {
     Ok(Found { train, validation: None, test, held: held.fraction > 0., skipped })
 }
 
-/// The classes in the folder `within` of `root`, in the order of their names.
-fn classes(root: &Path, within: &str, skipped: &mut Skipped) -> Result<Vec<Class>, Error> {
+/// The classes in the folder `within` of `root`, `least` or more, in the order of their names.
+fn classes(
+    root: &Path,
+    within: &str,
+    least: usize,
+    skipped: &mut Skipped,
+) -> Result<Vec<Class>, Error> {
     let entries = Entries::list(root, within, skipped)?;
     entries.files.iter().for_each(|file| skipped.add(file));
-    if entries.folders.len() < 2 {
+    if entries.folders.len() < least {
         let (folder, found) = (root.join(within), entries.folders.len());
         let hint = parts::deeper(&folder)
             .map_or_else(String::new, |deeper| format!("; did you mean {}?", deeper.display()));
         return Err(LayoutError::NoClasses { folder, found, hint }.into());
     }
-    parts::check_classes(root, within, &entries.folders)?;
+    if entries.folders.len() > 1 {
+        parts::check_classes(root, within, &entries.folders)?;
+    }
     let class = |name: String| {
         let within = join(within, &name);
         let mut own = Skipped::default();

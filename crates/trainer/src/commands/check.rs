@@ -24,7 +24,7 @@ use crate::report::{self, Checked};
 /// Flags of `xception check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The images: folder:DIR, csv:FILE, shards:DIR, cifar10[:DIR], cifar100[:DIR] or synthetic
+    /// The images: folder:DIR, csv:FILE, parquet:DIR, shards:DIR, cifar10[:DIR], cifar100[:DIR] or synthetic
     #[arg(value_name = "DATA")]
     pub data: String,
     /// Images with a shorter side than this are tiny: the side of the network's input, in pixels [default: 299, that of

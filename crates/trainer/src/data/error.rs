@@ -13,8 +13,8 @@ use crate::ranks;
 pub enum Error {
     /// A `--data` that names no data set.
     #[error(
-        "unknown data set '{text}'{hint}; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, shards:DIR \
-         and synthetic"
+        "unknown data set '{text}'{hint}; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, \
+         shards:DIR and synthetic"
     )]
     Unknown {
         /// The text that was typed.
@@ -25,7 +25,7 @@ pub enum Error {
     /// A folder of images that is not there.
     #[error("{kind}:{}: {reason}; say where the images are", root.display())]
     NoFolder {
-        /// `folder`, `shards` or `csv`.
+        /// `folder`, `shards`, `csv` or `parquet`.
         kind: &'static str,
         /// The folder.
         root: PathBuf,
@@ -33,8 +33,10 @@ pub enum Error {
         reason: io::Error,
     },
     /// An option of a table that cannot be used.
-    #[error("csv:FILE?{option}: {problem}")]
+    #[error("{kind}:{}?{option}: {problem}", if *.kind == "csv" { "FILE" } else { "DIR" })]
     TableOption {
+        /// `csv` or `parquet`.
+        kind: &'static str,
         /// The option as it was typed.
         option: String,
         /// The problem, and what to do.

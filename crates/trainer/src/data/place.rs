@@ -1,14 +1,17 @@
-//! The folders of data sets: `data/` in the working folder, then the user's cache, which `cargo xtask fetch` fills.
+//! The folders of data sets: `data/` in the working folder, then the user's cache, which `cargo xtask fetch` fills. Each may
+//! have the binary version or the one for Python.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use datasets::Cifar;
 
 /// The folders that are searched, in order.
 pub(crate) fn searched(set: Cifar) -> Vec<PathBuf> {
-    let local = Path::new("data").join(set.folder());
-    std::iter::once(local).chain(cache().map(|cache| cache.join(set.folder()))).collect()
+    let places = std::iter::once(PathBuf::from("data")).chain(cache());
+    places
+        .flat_map(|place| [set.folder(), set.python_folder()].map(|folder| place.join(folder)))
+        .collect()
 }
 
 /// The first of them that is there.

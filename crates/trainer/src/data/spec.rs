@@ -24,12 +24,14 @@ pub(crate) enum DataSpec {
     Shards(PathBuf),
     /// A table of images and labels.
     Csv(PathBuf, TableColumns),
+    /// Parquet files with images, or a folder of them.
+    Parquet(PathBuf, TableColumns),
 }
 
 impl DataSpec {
     /// Whether the images are files, which are read when they are needed.
     pub(crate) fn is_files(&self) -> bool {
-        matches!(self, Self::Folder(_) | Self::Shards(_) | Self::Csv(..))
+        matches!(self, Self::Folder(_) | Self::Shards(_) | Self::Csv(..) | Self::Parquet(..))
     }
 }
 
@@ -47,8 +49,12 @@ impl FromStr for DataSpec {
             ("folder", Some(folder)) => Ok(DataSpec::Folder(folder)),
             ("shards", Some(folder)) => Ok(DataSpec::Shards(folder)),
             ("csv", Some(_)) => {
-                let (file, columns) = table_columns::parse(&text["csv:".len()..])?;
+                let (file, columns) = table_columns::parse("csv", &text["csv:".len()..])?;
                 Ok(DataSpec::Csv(file, columns))
+            }
+            ("parquet", Some(_)) => {
+                let (path, columns) = table_columns::parse("parquet", &text["parquet:".len()..])?;
+                Ok(DataSpec::Parquet(path, columns))
             }
             ("cifar10", folder) => Ok(DataSpec::Cifar(Cifar::Cifar10, folder)),
             ("cifar100", folder) => Ok(DataSpec::Cifar(Cifar::Cifar100, folder)),
@@ -62,12 +68,15 @@ fn meant(text: &str, name: &str) -> String {
     if Path::new(text).is_dir() {
         return format!(" (did you mean 'folder:{text}'?)");
     }
-    if Path::new(text).is_file() && text.to_ascii_lowercase().ends_with(".csv") {
-        return format!(" (did you mean 'csv:{text}'?)");
+    let ending = text.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    if let Some(kind @ ("csv" | "parquet")) = ending.as_deref()
+        && Path::new(text).is_file()
+    {
+        return format!(" (did you mean '{kind}:{text}'?)");
     }
     did_you_mean::hint(
         name,
-        ["auto", "cifar10", "cifar100", "folder", "shards", "csv", "synthetic"],
+        ["auto", "cifar10", "cifar100", "folder", "shards", "csv", "parquet", "synthetic"],
     )
 }
 
@@ -88,7 +97,14 @@ mod tests {
         assert_eq!(read("folder:pets").unwrap(), DataSpec::Folder("pets".into()));
         assert_eq!(read("shards:/x").unwrap(), DataSpec::Shards("/x".into()));
         let label = TableColumns { label: Some("kind".into()), ..TableColumns::default() };
-        assert_eq!(read("csv:a.csv?label=kind").unwrap(), DataSpec::Csv("a.csv".into(), label));
+        assert_eq!(
+            read("csv:a.csv?label=kind").unwrap(),
+            DataSpec::Csv("a.csv".into(), label.clone())
+        );
+        assert_eq!(
+            read("parquet:pets?label=kind").unwrap(),
+            DataSpec::Parquet("pets".into(), label)
+        );
         for text in ["", "cifar", "synthetic:x", "imagenet", "folder"] {
             let error = read(text).unwrap_err();
             assert_eq!(error.exit_code(), ExitCode::Usage);

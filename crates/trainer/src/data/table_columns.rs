@@ -1,4 +1,4 @@
-//! The options after the file of `csv:FILE?image=COLUMN&label=COLUMN&split=COLUMN&folder=DIR`.
+//! The options after the file of `csv:FILE?image=COLUMN&label=COLUMN&split=COLUMN&folder=DIR`, and of `parquet:DIR`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +10,17 @@ use crate::did_you_mean;
 /// The options that there are.
 const KEYS: [&str; 4] = ["image", "label", "split", "folder"];
 
-/// The file and the options in `text`, which follows `csv:`. A file whose name has a question mark is found as it is.
-pub(super) fn parse(text: &str) -> Result<(PathBuf, TableColumns), Error> {
+/// The file and the options in `text`, which follows `csv:` or `parquet:`, the `kind`. A file whose name has a question mark
+/// is found as it is.
+pub(super) fn parse(kind: &'static str, text: &str) -> Result<(PathBuf, TableColumns), Error> {
     let (file, options) = match text.split_once('?') {
-        Some(parts) if !Path::new(text).is_file() => parts,
+        Some(parts) if !Path::new(text).exists() => parts,
         _ => (text, ""),
     };
     let mut columns = TableColumns::default();
     for option in options.split('&').filter(|option| !option.is_empty()) {
-        let refuse = |problem: String| Error::TableOption { option: option.to_string(), problem };
+        let refuse =
+            |problem: String| Error::TableOption { kind, option: option.to_string(), problem };
         let (key, value) =
             option.split_once('=').ok_or_else(|| refuse("it has no '='".to_string()))?;
         let value = decoded(value);
@@ -71,21 +73,21 @@ mod tests {
     #[test]
     fn options_are_read_as_they_are_written() {
         let (file, columns) =
-            parse("a/b.csv?image=photo&label=R%26D 100%25&folder=my images").unwrap();
+            parse("csv", "a/b.csv?image=photo&label=R%26D 100%25&folder=my images").unwrap();
         assert_eq!(file, Path::new("a/b.csv"));
         assert_eq!(
             (columns.image.as_deref(), columns.label.as_deref()),
             (Some("photo"), Some("R&D 100%"))
         );
         assert_eq!(text(&columns), "?image=photo&label=R%26D 100%25&folder=my images");
-        let (file, columns) = parse("b.csv").unwrap();
+        let (file, columns) = parse("csv", "b.csv").unwrap();
         assert_eq!((file.to_str(), text(&columns).as_str()), (Some("b.csv"), ""));
     }
 
     #[test]
     fn options_that_there_are_not_are_refused() {
         let check = |text: &str, expected: &str| {
-            let error = parse(text).unwrap_err().to_string();
+            let error = parse("csv", text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         check(

@@ -56,7 +56,7 @@ impl Checked<'_> {
             groups.iter().filter(|group| is(group)).map(|group| group.images.clone()).collect()
         };
         let leak = |group: &Group| group.across_parts;
-        let noise = |group: &Group| group.across_classes && !group.across_parts;
+        let noise = |group: &Group| group.across_classes;
         let within = |group: &Group| !group.across_parts && !group.across_classes;
         let broken: Vec<u32> = unreadable.iter().map(|image| image.index).collect();
         let cut = unreadable.iter().filter(|image| is_cut(&image.reason)).count();

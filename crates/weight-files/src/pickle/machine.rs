@@ -111,15 +111,15 @@ impl<'a> Machine<'a> {
             }
             op::SHORT_BINBYTES => {
                 let [length] = self.array()?;
-                self.skipped(length.into())?;
+                self.raw(length.into())?;
             }
             op::BINBYTES => {
                 let length = self.length4()?;
-                self.skipped(length)?;
+                self.raw(length)?;
             }
             op::BINBYTES8 | op::BYTEARRAY8 => {
                 let length = self.length8()?;
-                self.skipped(length)?;
+                self.raw(length)?;
             }
             op::EMPTY_TUPLE => self.push(Value::Tuple(Vec::new())),
             op::TUPLE => {
@@ -196,7 +196,7 @@ impl<'a> Machine<'a> {
             }
             other => {
                 return Err(Error::Damaged(format!(
-                    "its pickle has the instruction {other:#04x} at byte {begins}, which weights do not need"
+                    "its pickle has the instruction {other:#04x} at byte {begins}, which nothing that is read here needs"
                 )));
             }
         }
@@ -296,15 +296,17 @@ impl<'a> Machine<'a> {
 
     /// Python 2's `str`, which is bytes where it is no text.
     fn string(&mut self, length: usize) -> Result<(), Error> {
-        let bytes = self.take(length)?;
-        let text = std::str::from_utf8(bytes);
-        self.push(text.map_or(Value::Bytes, |text| Value::Text(text.to_string())));
+        let begins = self.at;
+        let text = std::str::from_utf8(self.take(length)?);
+        let bytes = Value::Bytes(begins..self.at);
+        self.push(text.map_or(bytes, |text| Value::Text(text.to_string())));
         Ok(())
     }
 
-    fn skipped(&mut self, length: usize) -> Result<(), Error> {
+    fn raw(&mut self, length: usize) -> Result<(), Error> {
+        let begins = self.at;
         self.take(length)?;
-        self.push(Value::Bytes);
+        self.push(Value::Bytes(begins..self.at));
         Ok(())
     }
 

@@ -51,7 +51,7 @@ fn objects_hold_what_they_are_given() {
 fn instructions_that_no_checkpoint_has_are_refused() {
     // EXT1, PERSID, NEXT_BUFFER and others.
     for opcode in [0x82, b'P', 0x97, 0x00, 0xff] {
-        refused(&[opcode], "which weights do not need");
+        refused(&[opcode], "which nothing that is read here needs");
     }
     refused(b"(o", "makes an object of no class");
     refused(b"K\x01)\x81", "makes an object of an int");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::column_names::{self, FILES, LABELS, SPLITS, normalized};
 use super::super::role::Role;
 use super::super::skipped::Skipped;
 use super::TableColumns;
@@ -10,57 +11,8 @@ use super::text::Table;
 use crate::TableProblem;
 use crate::image_endings::is_image;
 
-/// Names of columns of files, without case, spaces and punctuation.
-const FILES: [&str; 23] = [
-    "image",
-    "images",
-    "img",
-    "imagepath",
-    "imagepaths",
-    "imgpath",
-    "imagefile",
-    "imagefilename",
-    "imagename",
-    "imgname",
-    "imgfile",
-    "filepath",
-    "filepaths",
-    "path",
-    "paths",
-    "file",
-    "files",
-    "filename",
-    "filenames",
-    "fname",
-    "photo",
-    "relpath",
-    "relativepath",
-];
 /// Names of columns of files without their endings, taken where there is none of [`FILES`].
 const IDS: [&str; 8] = ["imageid", "imgid", "id", "idcode", "photoid", "uuid", "key", "name"];
-const LABELS: [&str; 19] = [
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "classname",
-    "classid",
-    "classlabel",
-    "category",
-    "categories",
-    "categoryname",
-    "categoryid",
-    "target",
-    "targets",
-    "y",
-    "labelname",
-    "labelid",
-    "tag",
-    "tags",
-    "groundtruth",
-];
-const SPLITS: [&str; 8] =
-    ["split", "splits", "set", "subset", "fold", "partition", "dataset", "phase"];
 /// Rows that are tried where names leave a doubt.
 const TRIED: usize = 20;
 
@@ -121,18 +73,10 @@ impl Chosen {
 /// The column that was asked for by its name.
 fn position(table: &Table, name: &str) -> Result<usize, TableProblem> {
     let columns = &table.columns;
-    let same = |column: &String| normalized(column) == normalized(name);
-    let found =
-        columns.iter().position(|column| column == name).or_else(|| columns.iter().position(same));
-    found.ok_or_else(|| TableProblem::NoSuchColumn {
+    column_names::position(columns, name).ok_or_else(|| TableProblem::NoSuchColumn {
         name: name.to_string(),
         columns: columns.clone(),
     })
-}
-
-/// A name without case, spaces and punctuation.
-fn normalized(name: &str) -> String {
-    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The columns with one of `names`, but for those in use.

@@ -144,7 +144,7 @@ fn parts_without_training_images_or_labels_are_refused() {
     }
     let root = TempDir::new().unwrap();
     fill(&root.path().join("train"), &["a", "b"], 2);
-    fill(&root.path().join("val"), &["a", "c", "d"], 2);
+    fill(&root.path().join("val"), &["c", "d"], 2);
     refused(root.path(), "2 classes of the validation set in ");
     refused(root.path(), "are not in the training set: c, d");
 }
@@ -185,4 +185,21 @@ fn archives_are_told_apart_by_a_word_of_their_names() {
     fs::remove_file(root.path().join("pets-test1.tar")).unwrap();
     let found = shards(root.path(), HELD).unwrap();
     assert!(found.validation.is_none() && found.test.len() == 4);
+}
+
+#[test]
+fn the_test_set_may_have_other_classes_than_the_training_set() {
+    let root = TempDir::new().unwrap();
+    fill(&root.path().join("train"), &["a", "b"], 3);
+    fill(&root.path().join("test"), &["b"], 2);
+    let found = folder(root.path(), HELD).unwrap();
+    assert_eq!((found.test.len(), found.test.label(0)), (2, 1), "a single class");
+    assert!(found.skipped.sentences().is_empty());
+    fill(&root.path().join("test"), &["b", "unknown"], 2);
+    let found = folder(root.path(), HELD).unwrap();
+    assert_eq!((found.train.class_names().len(), found.test.len()), (2, 2));
+    assert_eq!(
+        found.skipped.sentences(),
+        ["2 images of the test set are left out: their class is not in the training set (unknown)"]
+    );
 }

@@ -1,0 +1,295 @@
+//! The columns of a file: images, labels and splits, found by their types and by the names that people give them.
+
+use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
+
+use super::features::Features;
+use crate::image_files::TableColumns;
+use crate::image_files::column_names::{FILES, LABELS, SPLITS, normalized, position};
+use crate::{ParquetProblem, first_few};
+
+/// Names of columns with the bytes of images, beside those of files.
+const BYTES: [&str; 8] =
+    ["imagebytes", "bytes", "imagedata", "imgbytes", "imgdata", "content", "jpg", "png"];
+
+/// The numbers of the columns that are used, as a row group counts them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// The name of the column of images.
+    pub(super) image: String,
+    /// The images' bytes.
+    pub(super) bytes: usize,
+    /// The images' paths, where there are any.
+    pub(super) path: Option<usize>,
+    /// The labels: their column's name and number. `None` in a file without labels.
+    pub(super) label: Option<(String, usize)>,
+    /// The parts: their column's name and number.
+    pub(super) split: Option<(String, usize)>,
+    /// A remark on a column that could have been used.
+    pub(super) remark: Option<String>,
+}
+
+/// A column at the top of the schema.
+#[derive(Debug)]
+struct Field {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Bytes and path of an image, as `datasets` writes them.
+    Image { bytes: usize, path: Option<usize> },
+    /// Bytes.
+    Binary(usize),
+    /// Text.
+    Text(usize),
+    /// Numbers, or true and false.
+    Number(usize),
+    /// Several values in a row.
+    List,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// The kind in prose, for messages.
+    fn prose(self) -> &'static str {
+        match self {
+            Kind::Image { .. } | Kind::Binary(_) => "bytes",
+            Kind::Text(_) => "text",
+            Kind::Number(_) => "numbers",
+            Kind::List => "lists",
+            Kind::Other => "values of another type",
+        }
+    }
+}
+
+impl Chosen {
+    /// Chooses the columns of a file.
+    ///
+    /// # Errors
+    /// A column that was asked for and is not there, and any doubt.
+    pub(super) fn of(
+        schema: &SchemaDescriptor,
+        features: &Features,
+        asked: &TableColumns,
+    ) -> Result<Self, ParquetProblem> {
+        let fields = fields(schema);
+        let image = image(&fields, features, asked.image.as_deref())?;
+        let (bytes, path) = match fields[image].kind {
+            Kind::Image { bytes, path } => (bytes, path),
+            Kind::Binary(bytes) => (bytes, None),
+            other => {
+                let (column, kind) = (fields[image].name.clone(), other.prose());
+                return Err(ParquetProblem::NoBytes { column, kind });
+            }
+        };
+        let split = split(&fields, image, asked.split.as_deref())?;
+        let (label, remark) =
+            label(&fields, features, &[Some(image), split], asked.label.as_deref())?;
+        let label = label.map(|label| labels_of(&fields[label])).transpose()?;
+        let text = |field: usize| match fields[field].kind {
+            Kind::Text(leaf) | Kind::Binary(leaf) => Some((fields[field].name.clone(), leaf)),
+            _ => None,
+        };
+        let split = split.and_then(text);
+        Ok(Self { image: fields[image].name.clone(), bytes, path, label, split, remark })
+    }
+}
+
+fn fields(schema: &SchemaDescriptor) -> Vec<Field> {
+    let tops = schema.root_schema().get_fields();
+    let mut fields: Vec<Field> = tops
+        .iter()
+        .map(|field| Field { name: field.name().to_string(), kind: Kind::Other })
+        .collect();
+    for leaf in 0..schema.num_columns() {
+        let (column, top) = (schema.column(leaf), schema.get_column_root_idx(leaf));
+        let kind = &mut fields[top].kind;
+        let path: Vec<&str> = column.path().parts().iter().skip(1).map(String::as_str).collect();
+        *kind = if column.max_rep_level() > 0 {
+            Kind::List
+        } else {
+            match (&path[..], &kind) {
+                ([], _) => simple(&column, leaf),
+                (["bytes"], _) if column.physical_type() == Physical::BYTE_ARRAY => match kind {
+                    Kind::Image { path, .. } => Kind::Image { bytes: leaf, path: *path },
+                    _ => Kind::Image { bytes: leaf, path: path_of(schema, top) },
+                },
+                _ => *kind,
+            }
+        };
+    }
+    fields
+}
+
+/// The column of paths in the structure `top`.
+fn path_of(schema: &SchemaDescriptor, top: usize) -> Option<usize> {
+    (0..schema.num_columns()).find(|&leaf| {
+        let column = schema.column(leaf);
+        schema.get_column_root_idx(leaf) == top
+            && column.path().parts().get(1..).is_some_and(|rest| rest == ["path"])
+            && column.physical_type() == Physical::BYTE_ARRAY
+            && column.max_rep_level() == 0
+    })
+}
+
+fn simple(column: &ColumnDescriptor, leaf: usize) -> Kind {
+    let is_text = matches!(
+        column.logical_type_ref(),
+        Some(LogicalType::String | LogicalType::Enum | LogicalType::Json)
+    ) || matches!(column.converted_type(), ConvertedType::UTF8 | ConvertedType::ENUM);
+    match column.physical_type() {
+        Physical::BYTE_ARRAY if is_text => Kind::Text(leaf),
+        Physical::BYTE_ARRAY => Kind::Binary(leaf),
+        Physical::INT32
+        | Physical::INT64
+        | Physical::BOOLEAN
+        | Physical::FLOAT
+        | Physical::DOUBLE => Kind::Number(leaf),
+        Physical::INT96 | Physical::FIXED_LEN_BYTE_ARRAY => Kind::Other,
+    }
+}
+
+/// The column that was asked for by its name.
+fn named(fields: &[Field], name: &str) -> Result<usize, ParquetProblem> {
+    let columns: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+    position(&columns, name)
+        .ok_or_else(|| ParquetProblem::NoSuchColumn { name: name.to_string(), columns })
+}
+
+fn of_kind(fields: &[Field], is_wanted: impl Fn(Kind) -> bool) -> Vec<usize> {
+    (0..fields.len()).filter(|&field| is_wanted(fields[field].kind)).collect()
+}
+
+fn called(fields: &[Field], among: &[usize], is_name: impl Fn(&str) -> bool) -> Vec<usize> {
+    let is_called = |field: &&usize| is_name(&normalized(&fields[**field].name));
+    among.iter().filter(is_called).copied().collect()
+}
+
+fn doubt(
+    what: &'static str,
+    key: &'static str,
+    fields: &[Field],
+    among: &[usize],
+) -> ParquetProblem {
+    let name = |&field: &usize| fields[field].name.clone();
+    let columns = match among {
+        [] => fields.iter().map(|field| field.name.clone()).collect(),
+        _ => among.iter().map(name).collect(),
+    };
+    ParquetProblem::UnknownColumn { what, key, columns }
+}
+
+fn image(
+    fields: &[Field],
+    features: &Features,
+    asked: Option<&str>,
+) -> Result<usize, ParquetProblem> {
+    if let Some(name) = asked {
+        return named(fields, name);
+    }
+    let is_image = |kind| matches!(kind, Kind::Image { .. });
+    let is_binary = |kind| matches!(kind, Kind::Binary(_));
+    let is_name = |name: &str| FILES.contains(&name) || BYTES.contains(&name);
+    let said = of_kind(fields, |kind| is_image(kind) || is_binary(kind));
+    let said: Vec<usize> =
+        said.into_iter().filter(|&field| features.images.contains(&fields[field].name)).collect();
+    let mut doubtful = Vec::new();
+    for candidates in [said, of_kind(fields, is_image), of_kind(fields, is_binary)] {
+        if let [only] = candidates[..] {
+            return Ok(only);
+        }
+        if let [only] = called(fields, &candidates, is_name)[..] {
+            return Ok(only);
+        }
+        if doubtful.is_empty() {
+            doubtful = candidates;
+        }
+    }
+    Err(doubt("images", "image", fields, &doubtful))
+}
+
+/// The column of the labels, and a remark where another could be meant.
+fn label(
+    fields: &[Field],
+    features: &Features,
+    used: &[Option<usize>],
+    asked: Option<&str>,
+) -> Result<(Option<usize>, Option<String>), ParquetProblem> {
+    if let Some(name) = asked {
+        return Ok((Some(named(fields, name)?), None));
+    }
+    let is_free = |field: &usize| !used.contains(&Some(*field));
+    let fine = |name: &str| name.strip_prefix("fine").is_some_and(|rest| LABELS.contains(&rest));
+    let is_name = |name: &str| LABELS.contains(&name) || fine(name);
+    let free: Vec<usize> = (0..fields.len()).filter(is_free).collect();
+    let classes = free.iter().filter(|&&field| features.classes.contains_key(&fields[field].name));
+    let classes: Vec<usize> = classes.copied().collect();
+    let named = called(fields, &free, is_name);
+    for candidates in [&classes, &named] {
+        let fine = called(fields, candidates, fine);
+        match (&candidates[..], &fine[..]) {
+            ([], _) => {}
+            (&[only], _) | (_, &[only]) => return Ok((Some(only), unused(fields, &classes, only))),
+            _ => match called(fields, candidates, |name| name == "label")[..] {
+                [only] => return Ok((Some(only), unused(fields, candidates, only))),
+                _ => return Err(doubt("labels", "label", fields, candidates)),
+            },
+        }
+    }
+    let is_value = |kind| matches!(kind, Kind::Text(_) | Kind::Number(_));
+    let values: Vec<usize> =
+        free.iter().copied().filter(|&field| is_value(fields[field].kind)).collect();
+    match values[..] {
+        [] => Ok((None, None)),
+        [only] => Ok((Some(only), None)),
+        _ => Err(doubt("labels", "label", fields, &values)),
+    }
+}
+
+/// A remark on the columns of classes beside the one that is taken.
+fn unused(fields: &[Field], candidates: &[usize], taken: usize) -> Option<String> {
+    let others: Vec<&str> = candidates
+        .iter()
+        .filter(|&&field| field != taken)
+        .map(|&field| fields[field].name.as_str())
+        .collect();
+    let taken = &fields[taken].name;
+    (!others.is_empty()).then(|| {
+        let others = first_few::first_few(&others);
+        format!("the labels are those of column {taken}; ?label=COLUMN takes another: {others}")
+    })
+}
+
+/// Refuses columns whose values are no labels.
+fn labels_of(field: &Field) -> Result<(String, usize), ParquetProblem> {
+    let column = field.name.clone();
+    match field.kind {
+        Kind::Text(leaf) | Kind::Number(leaf) | Kind::Binary(leaf) => Ok((column, leaf)),
+        Kind::List => Err(ParquetProblem::SeveralLabels { column }),
+        other => Err(ParquetProblem::NoLabel { column, kind: other.prose() }),
+    }
+}
+
+/// The column of the parts: one that was asked for, or one of text with a common name.
+fn split(
+    fields: &[Field],
+    image: usize,
+    asked: Option<&str>,
+) -> Result<Option<usize>, ParquetProblem> {
+    if let Some(name) = asked {
+        let field = named(fields, name)?;
+        return match fields[field].kind {
+            Kind::Text(_) | Kind::Binary(_) => Ok(Some(field)),
+            other => {
+                let (column, kind) = (fields[field].name.clone(), other.prose());
+                Err(ParquetProblem::NoSplit { column, kind })
+            }
+        };
+    }
+    let texts = of_kind(fields, |kind| matches!(kind, Kind::Text(_)));
+    let called = called(fields, &texts, |name| SPLITS.contains(&name));
+    Ok(called.into_iter().find(|&field| field != image))
+}
