@@ -263,7 +263,7 @@ fn folders_of_the_hub_are_read() {
     let arguments = config(&|config| config["model_args"] = json!({ "output_stride": 16 }));
     refused("whole/config.json", arguments, "'model_args' has output_stride = 16");
     let no_std = config(&|config| config["pretrained_cfg"]["std"] = json!([0.0, 0.5, 0.5]));
-    refused("whole/config.json", no_std, "config.json: metadata 'std'");
+    refused("whole/config.json", no_std, "metadata 'std' must be above 0");
     refused("whole/config.json", "{".to_string(), "config.json cannot be used");
     for part in ["../whole/model.safetensors", "/etc/passwd", ".."] {
         let index = json!({ "weight_map": { "conv1.weight": part } }).to_string();
@@ -305,13 +305,17 @@ fn an_exported_network_prepares_images_itself() {
     let folder = folder.path();
     let (tensors, mut metadata) = weights::read(&first_run().join("last.safetensors")).unwrap();
     let paint = |x: u32, y: u32| image::Rgb([(x * 5) as u8, (y * 3 + x) as u8, (x * y / 7) as u8]);
-    for (name, width, height) in
-        [("landscape", 90, 40), ("portrait", 33, 71), ("small", 9, 8), ("exact", 32, 32)]
-    {
+    for (name, width, height) in [
+        ("landscape", 90, 40),
+        ("portrait", 33, 71),
+        ("small", 9, 8),
+        ("exact", 32, 32),
+        ("halves", 64, 160),
+    ] {
         let image = RgbImage::from_fn(width, height, paint);
         image.save(folder.join(format!("{name}.png"))).unwrap();
     }
-    let images = ["landscape.png", "portrait.png", "small.png", "exact.png"];
+    let images = ["landscape.png", "portrait.png", "small.png", "exact.png", "halves.png"];
     for (fit, interpolation, crop) in [
         ("crop", "bicubic", "0.8"),
         ("crop", "bilinear", "1.0"),

@@ -52,12 +52,20 @@ fn program(description: &Description) -> String {
         Interpolation::Lanczos => 3,
     };
     let weights = match description.interpolation {
-        Interpolation::Nearest => "weights = ((away > -resized) & (away <= resized)).double()",
+        // Added up, as Pillow does: where a centre falls between two pixels, its rounding decides.
+        Interpolation::Nearest => "scale = pixels / resized
+        centre = scale * 0.5
+        whole = [0 for _ in range(stop - start)]
+        for output in range(origin + stop):
+            if output >= origin + start:
+                whole[output - origin - start] = min(int(centre), pixels - 1)
+            centre = centre + scale
+        weights = (torch.arange(first, end) == torch.tensor(whole).unsqueeze(1)).double().to(images.device)",
         Interpolation::Bilinear => "weights = torch.relu(1.0 - distance)",
         Interpolation::Bicubic => {
             "inner = (1.5 * distance - 2.5) * distance * distance + 1.0
-    outer = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
-    weights = torch.where(distance < 1.0, inner, outer * (distance < 2.0))"
+        outer = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
+        weights = torch.where(distance < 1.0, inner, outer * (distance < 2.0))"
         }
         Interpolation::Lanczos => {
             "weights = torch.sinc(distance) * torch.sinc(distance / 3.0) * (distance < 3.0)"
@@ -77,26 +85,24 @@ fn program(description: &Description) -> String {
     // over bytes are whole numbers that fp32 holds without rounding. Most shares of a whole row are zero, so some new pixels at
     // a time are made of the old ones that count for them.
     format!(
-        r"def shares(self, away: Tensor, pixels: int, resized: int) -> Tensor:
-    distance = torch.abs(away).double() / (2 * max(pixels, resized))
-    {weights}
-    shares = torch.floor(weights / weights.sum(1, True) * 4194304.0 + 0.5)
-    upper = torch.floor(shares / 2048.0 + 0.5)
-    return torch.stack([upper, shares - 2048.0 * upper]).float()
-
-def columns(self, images: Tensor, resized: int) -> Tensor:
+        r"def columns(self, images: Tensor, resized: int) -> Tensor:
     pixels = images.size(3)
     origin = int(round((resized - {side}) / 2))
     reach = {reach} * 2 * max(pixels, resized)
     blocks = []
     for start in range(0, {side}, 40):
-        outputs = (2 * (torch.arange(start, min(start + 40, {side}), device=images.device) + origin) + 1) * pixels
-        first = max(0, (int(outputs[0]) - reach) // (2 * resized))
-        end = min(pixels, (int(outputs[-1]) + reach) // (2 * resized) + 2)
+        stop = min(start + 40, {side})
+        centres = (2 * (torch.arange(start, stop, device=images.device) + origin) + 1) * pixels
+        first = max(0, ((2 * (start + origin) + 1) * pixels - reach) // (2 * resized))
+        end = min(pixels, ((2 * (stop + origin) - 1) * pixels + reach) // (2 * resized) + 2)
         inputs = (2 * torch.arange(first, end, device=images.device) + 1) * resized
-        shares = self.shares(inputs - outputs.unsqueeze(1), pixels, resized).transpose(1, 2)
+        distance = torch.abs(inputs - centres.unsqueeze(1)).double() / (2 * max(pixels, resized))
+        {weights}
+        shares = torch.floor(weights / weights.sum(1, True) * 4194304.0 + 0.5).t()
+        upper = torch.floor(shares / 2048.0 + 0.5)
+        lower = shares - 2048.0 * upper
         window = images[:, :, :, first:end].float()
-        sums = torch.matmul(window, shares[0]) + torch.floor(torch.matmul(window, shares[1]) / 2048.0)
+        sums = torch.matmul(window, upper.float()) + torch.floor(torch.matmul(window, lower.float()) / 2048.0)
         blocks.append(torch.clamp(torch.floor((sums + 1024.0) / 2048.0), 0.0, 255.0))
     return torch.cat(blocks, 3)
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use xception::weights::Interpolation;
 
 use super::Axis;
-use crate::network::export::onnx::{DOUBLE, FLOAT, Parts, integer};
+use crate::network::export::onnx::{DOUBLE, FLOAT, INT64, Parts, integer};
 
 /// Pillow's shares are whole multiples of `1 / (PART * PART * 4)`, with [`PART`] the number of values of their lower part.
 const PART: f64 = 2048.;
@@ -34,16 +34,21 @@ pub(super) fn taps(
 ) -> Taps {
     let Axis { pixels, resized, origin } = axis;
     let two = parts.integers("two", &[2]);
-    let odd: Vec<i64> = outputs.map(|output| 2 * output + 1).collect();
+    let odd: Vec<i64> = outputs.clone().map(|output| 2 * output + 1).collect();
     let odd = parts.integers("odd", &odd);
-    let origin = parts.value_of("Mul", &[origin, &two], []);
-    let outputs = parts.value_of("Add", &[&odd, &origin], []);
-    let outputs = parts.value_of("Mul", &[&outputs, pixels], []);
+    let twice = parts.value_of("Mul", &[origin, &two], []);
+    let centres = parts.value_of("Add", &[&odd, &twice], []);
+    let centres = parts.value_of("Mul", &[&centres, pixels], []);
     // The coarser of the two grids.
     let coarser = parts.value_of("Max", &[pixels, resized], []);
-    let [first, end] = window(parts, axis, &outputs, &coarser, interpolation);
+    let [first, end] = window(parts, axis, &centres, &coarser, interpolation);
+    if interpolation == Interpolation::Nearest {
+        let weights = nearest(parts, axis, outputs, [&first, &end]);
+        let shares = shares(parts, &weights);
+        return Taps { first, end, shares };
+    }
     let second = parts.integers("second", &[1]);
-    let outputs = parts.value_of("Unsqueeze", &[&outputs, &second], []);
+    let centres = parts.value_of("Unsqueeze", &[&centres, &second], []);
 
     let [from, to] = [&first, &end].map(|pixel| parts.value_of("Mul", &[pixel, &two], []));
     let from = parts.value_of("Add", &[&from, &second], []);
@@ -52,21 +57,22 @@ pub(super) fn taps(
     let inputs = parts.value_of("Range", &[&from, &to, &step], []);
     let inputs = parts.value_of("Mul", &[&inputs, resized], []);
 
-    let away = parts.value_of("Sub", &[&inputs, &outputs], []);
-    let weights = if interpolation == Interpolation::Nearest {
-        nearest(parts, &away, resized)
-    } else {
-        let unit = parts.value_of("Mul", &[&coarser, &two], []);
-        let [away, unit] = [away, unit].map(|value| to_double(parts, &value));
-        let away = parts.value_of("Abs", &[&away], []);
-        let distance = parts.value_of("Div", &[&away, &unit], []);
-        kernel(parts, &distance, interpolation)
-    };
+    let away = parts.value_of("Sub", &[&inputs, &centres], []);
+    let unit = parts.value_of("Mul", &[&coarser, &two], []);
+    let [away, unit] = [away, unit].map(|value| to_double(parts, &value));
+    let away = parts.value_of("Abs", &[&away], []);
+    let distance = parts.value_of("Div", &[&away, &unit], []);
+    let weights = kernel(parts, &distance, interpolation);
     let sum = parts.value_of("ReduceSum", &[&weights, &second], []);
     let weights = parts.value_of("Div", &[&weights, &sum], []);
+    let shares = shares(parts, &weights);
+    Taps { first, end, shares }
+}
 
+/// Both parts of the shares that `weights` become.
+fn shares(parts: &mut Parts, weights: &str) -> String {
     let number = parts.double("shares", SHARES);
-    let shares = parts.value_of("Mul", &[&weights, &number], []);
+    let shares = parts.value_of("Mul", &[weights, &number], []);
     let shares = rounded(parts, &shares);
     let part = parts.double("part", PART);
     let upper = parts.value_of("Div", &[&shares, &part], []);
@@ -74,15 +80,14 @@ pub(super) fn taps(
     let above = parts.value_of("Mul", &[&upper, &part], []);
     let lower = parts.value_of("Sub", &[&shares, &above], []);
     let both = parts.value_of("Concat", &[&upper, &lower], [integer("axis", 0)]);
-    let shares = parts.value_of("Cast", &[&both], [integer("to", FLOAT as i64)]);
-    Taps { first, end, shares }
+    parts.value_of("Cast", &[&both], [integer("to", FLOAT as i64)])
 }
 
-/// The first of the old pixels that may count for the new ones at `outputs`, and the one after the last.
+/// The first of the old pixels that may count for the new ones centred on `centres`, and the one after the last.
 fn window(
     parts: &mut Parts,
     axis: &Axis,
-    outputs: &str,
+    centres: &str,
     coarser: &str,
     interpolation: Interpolation,
 ) -> [String; 2] {
@@ -97,7 +102,7 @@ fn window(
     let margin = parts.integers("margin", &[1]);
     let zero = parts.integers("zero", &[0]);
     let [least, most] = ["ReduceMin", "ReduceMax"]
-        .map(|reduce| parts.value_of(reduce, &[outputs], [integer("keepdims", 1)]));
+        .map(|reduce| parts.value_of(reduce, &[centres], [integer("keepdims", 1)]));
     let first = parts.value_of("Sub", &[&least, &reach], []);
     let first = parts.value_of("Div", &[&first, &pixel], []);
     let first = parts.value_of("Sub", &[&first, &margin], []);
@@ -125,12 +130,36 @@ pub(super) fn bytes(parts: &mut Parts, sums: &str, axis: i64, outputs: i64) -> S
 }
 
 /// 1 for the old pixel that a new one's centre lies in, else 0.
-fn nearest(parts: &mut Parts, away: &str, resized: &str) -> String {
-    let before = parts.value_of("Neg", &[resized], []);
-    let after = parts.value_of("Greater", &[away, &before], []);
-    let until = parts.value_of("LessOrEqual", &[away, resized], []);
-    let within = parts.value_of("And", &[&after, &until], []);
-    to_double(parts, &within)
+///
+/// Centres are added up, as Pillow does: where one falls between two pixels, its rounding decides.
+fn nearest(
+    parts: &mut Parts,
+    axis: &Axis,
+    outputs: Range<i64>,
+    [first, end]: [&String; 2],
+) -> String {
+    let [pixels, resized] = [&axis.pixels, &axis.resized].map(|value| to_double(parts, value));
+    let scale = parts.value_of("Div", &[&pixels, &resized], []);
+    let half = parts.double("half", 0.5);
+    let centre = parts.value_of("Mul", &[&scale, &half], []);
+    let others = parts.integers("others", &[outputs.end - 1]);
+    let others = parts.value_of("Add", &[&axis.origin, &others], []);
+    let steps = parts.value_of("Expand", &[&scale, &others], []);
+    let steps = parts.value_of("Concat", &[&centre, &steps], [integer("axis", 0)]);
+    let [zero, step] = [0, 1].map(|value| parts.whole_number("number", value));
+    let centres = parts.value_of("CumSum", &[&steps, &zero], []);
+    let from = parts.integers("from", &[outputs.start - outputs.end]);
+    let to = parts.integers("to", &[i64::MAX]);
+    let centres = parts.value_of("Slice", &[&centres, &from, &to], []);
+    let whole = parts.value_of("Cast", &[&centres], [integer("to", INT64 as i64)]);
+    let one = parts.integers("one", &[1]);
+    let last = parts.value_of("Sub", &[&axis.pixels, &one], []);
+    let whole = parts.value_of("Min", &[&whole, &last], []);
+    let whole = parts.value_of("Unsqueeze", &[&whole, &one], []);
+    let [from, to] = [first, end].map(|limit| parts.value_of("Squeeze", &[limit], []));
+    let inputs = parts.value_of("Range", &[&from, &to, &step], []);
+    let is_it = parts.value_of("Equal", &[&whole, &inputs], []);
+    to_double(parts, &is_it)
 }
 
 /// The kernel of `interpolation` at these distances, from 0.
