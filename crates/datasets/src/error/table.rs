@@ -43,6 +43,15 @@ pub enum TableProblem {
         separator: char,
     },
 
+    /// A quote that swallows rows.
+    #[error(
+        "line {line} opens a quote (\") that is not closed, and the rows after it are read as one cell; close or remove it"
+    )]
+    OpenQuote {
+        /// The line, counted from 1.
+        line: u64,
+    },
+
     /// A column that was asked for and is not there.
     #[error("there is no column '{name}'; it has {}", first_few(.columns))]
     NoSuchColumn {

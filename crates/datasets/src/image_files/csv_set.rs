@@ -3,6 +3,7 @@
 mod columns;
 mod places;
 mod rows;
+mod split;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -48,8 +49,11 @@ pub fn table(file: &Path, columns: &TableColumns, held: Held) -> Result<Found, E
     held.check()?;
     let refuse = |problem| Error::from(TableError { file: file.to_path_buf(), problem });
     let unreadable = |source| Error::Unreadable { file: file.to_path_buf(), source };
-    let table = Table::parse(&regular_file::read(file).map_err(unreadable)?).map_err(refuse)?;
+    let mut table = Table::parse(&regular_file::read(file).map_err(unreadable)?).map_err(refuse)?;
     let mut places = Places::new(file, columns.folder.as_deref())?;
+    if !columns::are_known(&table.columns) {
+        table.without_header(|cell| places.has(cell));
+    }
     let mut skipped = Skipped::default();
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let chosen = Chosen::of(&table, columns, &mut places, &name, &mut skipped).map_err(refuse)?;

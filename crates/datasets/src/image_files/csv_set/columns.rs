@@ -1,12 +1,12 @@
 //! The columns of a table: images, labels and splits, found by the names that people give them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::column_names::{self, FILES, LABELS, SPLITS, normalized};
-use super::super::role::Role;
 use super::super::skipped::Skipped;
 use super::TableColumns;
 use super::places::Places;
+use super::split::Split;
 use super::text::Table;
 use crate::TableProblem;
 use crate::image_endings::is_image;
@@ -30,7 +30,7 @@ pub(super) enum Labels {
 pub(super) struct Chosen {
     pub(super) image: usize,
     pub(super) labels: Labels,
-    pub(super) split: Option<usize>,
+    pub(super) split: Option<Split>,
 }
 
 impl Chosen {
@@ -47,16 +47,10 @@ impl Chosen {
         let (image, label) = (named(&asked.image)?, named(&asked.label)?);
         let mut used: Vec<usize> = [image, label].into_iter().flatten().collect();
         let split = match named(&asked.split)? {
-            Some(column) => {
-                let others = unknown_splits(table, column);
-                if !others.is_empty() {
-                    return Err(refused_split(table, column, others));
-                }
-                Some(column)
-            }
-            None => split(table, &used, skipped)?,
+            Some(column) => Some(Split::asked(table, column)?),
+            None => Split::find(table, &used, skipped)?,
         };
-        used.extend(split);
+        used.extend(split.iter().flat_map(Split::columns));
         let image = match image {
             Some(image) => image,
             None => self::image(table, &used, places, name)?,
@@ -70,6 +64,13 @@ impl Chosen {
     }
 }
 
+/// Whether one of these is a name that people give to columns.
+pub(super) fn are_known(columns: &[String]) -> bool {
+    let is_known =
+        |name: &str| [&FILES[..], &IDS, &LABELS, &SPLITS].iter().any(|names| names.contains(&name));
+    columns.iter().any(|column| is_known(&normalized(column)))
+}
+
 /// The column that was asked for by its name.
 fn position(table: &Table, name: &str) -> Result<usize, TableProblem> {
     let columns = &table.columns;
@@ -79,75 +80,25 @@ fn position(table: &Table, name: &str) -> Result<usize, TableProblem> {
     })
 }
 
-/// The columns with one of `names`, but for those in use.
-fn called(table: &Table, names: &[&str], used: &[usize]) -> Vec<usize> {
-    let is_called = |column: &usize| names.contains(&normalized(&table.columns[*column]).as_str());
-    unused(table, used).filter(is_called).collect()
-}
-
-fn unused<'a>(table: &Table, used: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
-    (0..table.columns.len()).filter(|column| !used.contains(column))
-}
-
-/// The column of splits: its values name parts of a set. A column with none of these is another thing, such as the number of
-/// a fold.
-fn split(
-    table: &Table,
-    used: &[usize],
-    skipped: &mut Skipped,
-) -> Result<Option<usize>, TableProblem> {
-    for column in called(table, &SPLITS, used) {
-        let others = unknown_splits(table, column);
-        if others.is_empty() {
-            return Ok(Some(column));
-        }
-        if others.values().sum::<usize>() < table.rows.len() {
-            return Err(refused_split(table, column, others));
-        }
-        let name = &table.columns[column];
-        skipped
-            .remarks
-            .push(format!("column {name} is ignored: its values are not train, val or test"));
-    }
-    Ok(None)
-}
-
-/// The values of a column that are no parts of a set, with their numbers of rows.
-fn unknown_splits(table: &Table, column: usize) -> BTreeMap<String, usize> {
-    let mut others = BTreeMap::new();
-    for value in table.cells(column).filter(|value| Role::of(value).is_none()) {
-        *others.entry(value.to_string()).or_default() += 1;
-    }
-    others
-}
-
-fn refused_split(table: &Table, column: usize, others: BTreeMap<String, usize>) -> TableProblem {
-    let values = others.into_iter().map(|(value, rows)| {
-        let rows = if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") };
-        format!("'{value}' in {rows}")
-    });
-    TableProblem::UnknownSplit { column: table.columns[column].clone(), values: values.collect() }
-}
-
 fn image(
     table: &Table,
     used: &[usize],
     places: &mut Places,
     name: &str,
 ) -> Result<usize, TableProblem> {
-    let mut candidates = called(table, &FILES, used);
+    let mut candidates = table.called(&FILES, used);
     if candidates.is_empty() {
-        candidates = called(table, &IDS, used);
+        candidates = table.called(&IDS, used);
     }
     if candidates.is_empty() {
         let is_one = |column: &usize| table.cells(*column).take(TRIED).any(is_image);
-        candidates = unused(table, used).filter(is_one).collect();
+        candidates = table.unused(used).filter(is_one).collect();
     }
     if let [only] = candidates[..] {
         return Ok(only);
     }
     if candidates.is_empty() {
-        candidates = unused(table, used).collect();
+        candidates = table.unused(used).collect();
     }
     // The column whose files are there, the first of those that have equally many.
     let mut finds =
@@ -175,8 +126,19 @@ fn doubt(
 }
 
 fn labels(table: &Table, used: &[usize], name: &str) -> Result<Labels, TableProblem> {
-    let candidates = called(table, &LABELS, used);
-    let rest: Vec<usize> = unused(table, used).collect();
+    let mut candidates = table.called(&LABELS, used);
+    // Beside x, y is a place.
+    if !table.called(&["x"], used).is_empty() {
+        candidates.retain(|&column| normalized(&table.columns[column]) != "y");
+    }
+    let mut rest: Vec<usize> = table.unused(used).collect();
+    let is_remark = |column: &usize| {
+        let name = table.columns[*column].to_lowercase();
+        name.starts_with("is_") || name.starts_with("has_")
+    };
+    if rest.iter().filter(|column| !is_remark(column)).count() > 1 {
+        rest.retain(|column| !is_remark(column));
+    }
     match (&candidates[..], &rest[..]) {
         (&[only], _) | ([], &[only]) => Ok(Labels::Column(only)),
         ([], [_, _, ..]) if rest.iter().all(|&column| is_binary(table, column)) => {

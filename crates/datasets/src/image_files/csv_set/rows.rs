@@ -1,6 +1,6 @@
 //! The rows of a table as images with one label each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use csv::StringRecord;
 
@@ -33,10 +33,24 @@ pub(super) fn read(
     skipped: &mut Skipped,
 ) -> Result<Vec<Row>, TableProblem> {
     let labels = labels(table, &chosen.labels)?;
+    let labels: Vec<String> = labels
+        .into_iter()
+        .map(|label| if is_missing(&label) { String::new() } else { label })
+        .collect();
+    let alike = alike(&labels);
+    if !alike.is_empty() {
+        let names = first_few(&alike);
+        skipped
+            .remarks
+            .push(format!("labels that differ in case only are classes of their own: {names}"));
+    }
     let (mut rows, mut missing, mut unlabelled) = (Vec::new(), Vec::new(), 0);
     for (row, label) in table.rows.iter().zip(labels) {
         let cell = row.get(chosen.image).unwrap_or_default();
-        let role = chosen.split.and_then(|split| Role::of(row.get(split).unwrap_or_default()));
+        let role = chosen.split.as_ref().and_then(|split| split.role(row));
+        if let Some(line) = table.open_quote(row, chosen.image, |cell| places.has(cell)) {
+            return Err(TableProblem::OpenQuote { line });
+        }
         if label.is_empty() {
             unlabelled += 1;
             continue;
@@ -106,6 +120,21 @@ fn labels(table: &Table, labels: &Labels) -> Result<Vec<String>, TableProblem> {
     }
 }
 
+/// Whether a program wrote this for a cell that is empty.
+fn is_missing(label: &str) -> bool {
+    ["nan", "NaN", "<NA>", "null", "NULL", "N/A", "#N/A"].contains(&label)
+}
+
+/// Labels that are the same but for their case, `Cat and cat`.
+fn alike(labels: &[String]) -> Vec<String> {
+    let mut spellings = BTreeMap::<String, BTreeSet<&str>>::new();
+    for label in labels {
+        spellings.entry(label.to_lowercase()).or_default().insert(label);
+    }
+    let several = spellings.into_values().filter(|spellings| spellings.len() > 1);
+    several.map(|spellings| spellings.into_iter().collect::<Vec<_>>().join(" and ")).collect()
+}
+
 /// The column with a 1 in a row of a table with a column for each class.
 fn one_hot(table: &Table, columns: &[usize], row: &StringRecord) -> Result<String, TableProblem> {
     let is_set =
@@ -171,10 +200,12 @@ fn once(rows: Vec<Row>, skipped: &mut Skipped) -> Result<Vec<Row>, TableProblem>
 
 fn check_training(table: &Table, chosen: &Chosen, rows: &[Row]) -> Result<(), TableProblem> {
     let has = |role: Role| rows.iter().any(|row| row.role == role);
-    match chosen.split {
+    match &chosen.split {
         Some(split) if !has(Role::Train) => {
             let part = if has(Role::Test) { "test" } else { "val" };
-            Err(TableProblem::NoTraining { column: table.columns[split].clone(), part })
+            let columns = split.columns().into_iter().map(|column| table.columns[column].clone());
+            let column = columns.collect::<Vec<_>>().join(" and ");
+            Err(TableProblem::NoTraining { column, part })
         }
         _ => Ok(()),
     }

@@ -362,3 +362,69 @@ fn tables_that_are_none_are_refused() {
             .contains("nowhere")
     );
 }
+
+/// Ids without endings, and no header: the first row is an image, too.
+#[test]
+fn a_first_row_that_is_an_image_is_no_header() {
+    let folder = with(&FOUR);
+    assert_eq!(labels(read(&folder, "1,cat\n2,cat\n3,dog\n4,dog\n")), LABELLED);
+    // A name that people give to columns is a header, whatever files there are.
+    let folder = with(&["image.png", "2.png", "3.png", "4.png", "5.png"]);
+    let found = read(&folder, "image,label\n2,cat\n3,cat\n4,dog\n5,dog\n").unwrap();
+    assert_eq!(images(&found).len(), 4);
+}
+
+#[test]
+fn a_quote_that_swallows_rows_is_named() {
+    let folder = with(&FOUR);
+    let text = "image,label,note\n1.png,cat,5\" long\n2.png,cat,\"odd\n3.png,dog,x\n4.png,dog,x\n";
+    let refused = refusal(read(&folder, text));
+    assert!(refused.contains("line 3 opens a quote (\") that is not closed"), "{refused}");
+    let text = "image,label,note\n1.png,cat,\"two\nlines, and words\"\n2.png,cat,x\n3.png,dog,x\n4.png,dog,x\n";
+    assert_eq!(labels(read(&folder, text)), LABELLED);
+}
+
+#[test]
+fn columns_of_yes_and_no_are_parts() {
+    let folder = with(&["1.png", "2.png", "3.png", "4.png", "5.png", "6.png"]);
+    let parts = |text: &str| -> String {
+        let found = read(&folder, text).unwrap();
+        images(&found).into_values().map(|(_, part)| &part[..2]).collect::<Vec<_>>().join(" ")
+    };
+    let rows = |header: &str, flags: [&str; 6]| {
+        let rows =
+            (0..6).map(|row| format!("{}.png,{},{}\n", row + 1, ["a", "b"][row % 2], flags[row]));
+        format!("{header}\n{}", rows.collect::<String>())
+    };
+    let valid = ["False", "False", "False", "False", "True", "True"];
+    assert_eq!(parts(&rows("fname,label,is_valid", valid)), "tr tr tr tr te te");
+    let train = ["1", "1", "1", "1", "0", "0"];
+    assert_eq!(parts(&rows("fname,label,is_train", train)), "tr tr tr tr te te");
+    let both = ["0,0", "0,0", "1,0", "1,0", "0,1", "0,1"];
+    assert_eq!(parts(&rows("fname,label,is_val,is_test", both)), "tr tr va va te te");
+    let test = TableColumns { split: Some("odd".to_string()), ..TableColumns::default() };
+    let text = rows("fname,label,odd", ["no", "no", "no", "no", "yes", "yes"]);
+    let found = read_as(&folder, "labels.csv", &text, &test).unwrap();
+    assert_eq!((found.train.len(), found.test.len()), (4, 2));
+}
+
+#[test]
+fn columns_that_are_no_labels_are_not_taken_for_them() {
+    let folder = with(&FOUR);
+    let refused = refusal(read(&folder, "image,x,y\n1.png,1,2\n2.png,3,4\n3.png,5,6\n4.png,7,8\n"));
+    assert!(refused.contains("which column has the labels?"), "{refused}");
+    let text = "image,cat,dog,is_augmented\n1.png,1,0,0\n2.png,1,0,1\n3.png,0,1,0\n4.png,0,1,1\n";
+    assert_eq!(labels(read(&folder, text)), LABELLED);
+}
+
+#[test]
+fn missing_labels_and_spellings_are_said() {
+    let folder = with(&FOUR);
+    let found = read(&folder, "image,label\n1.png,cat\n2.png,cat\n3.png,dog\n4.png,NaN\n").unwrap();
+    assert_eq!(found.skipped.remarks, ["1 of 4 rows have no label, and are left out"]);
+    let found = read(&folder, "image,label\n1.png,cat\n2.png,cat\n3.png,Cat\n4.png,Cat\n").unwrap();
+    assert_eq!(
+        found.skipped.remarks,
+        ["labels that differ in case only are classes of their own: Cat and cat"]
+    );
+}

@@ -2,6 +2,7 @@
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
+use super::super::column_names::normalized;
 use crate::TableProblem;
 use crate::image_endings::is_image;
 
@@ -15,6 +16,9 @@ pub(super) struct Table {
     pub(super) columns: Vec<String>,
     /// The rows that are not blank.
     pub(super) rows: Vec<StringRecord>,
+    /// The row that `columns` were taken from.
+    header: Option<StringRecord>,
+    separator: char,
 }
 
 impl Table {
@@ -43,10 +47,10 @@ impl Table {
         if first.len() < 2 {
             return Err(TableProblem::OneColumn(first.get(0).unwrap_or_default().to_string()));
         }
-        let columns: Vec<String> = if first.iter().any(is_image) {
-            (1..=first.len()).map(|number| number.to_string()).collect()
-        } else {
-            rows.remove(0).iter().map(ToString::to_string).collect()
+        let header = (!first.iter().any(is_image)).then(|| rows.remove(0));
+        let columns: Vec<String> = match &header {
+            Some(header) => header.iter().map(ToString::to_string).collect(),
+            None => numbers(rows[0].len()),
         };
         if rows.is_empty() {
             return Err(TableProblem::Empty);
@@ -57,13 +61,51 @@ impl Table {
             let (line, cells, columns) = (line(long), long.len(), columns.len());
             return Err(TableProblem::LongRow { line, cells, columns, separator });
         }
-        Ok(Self { columns, rows })
+        Ok(Self { columns, rows, header, separator })
+    }
+
+    /// The columns with one of `names`, but for those in use.
+    pub(super) fn called(&self, names: &[&str], used: &[usize]) -> Vec<usize> {
+        let is_called =
+            |column: &usize| names.contains(&normalized(&self.columns[*column]).as_str());
+        self.unused(used).filter(is_called).collect()
+    }
+
+    /// The columns that are not in use.
+    pub(super) fn unused<'a>(&self, used: &'a [usize]) -> impl Iterator<Item = usize> + use<'a> {
+        (0..self.columns.len()).filter(|column| !used.contains(column))
+    }
+
+    /// Takes the first row for one of images where a cell of it is one, by its name without an ending.
+    pub(super) fn without_header(&mut self, is_there: impl FnMut(&str) -> bool) {
+        if let Some(header) = self.header.take_if(|header| header.iter().any(is_there)) {
+            self.columns = numbers(header.len());
+            self.rows.insert(0, header);
+        }
+    }
+
+    /// The line of a quote that is not closed at the end of its cell, if `row` has one: the cell holds rows of the table,
+    /// whose cell number `image` is an image.
+    pub(super) fn open_quote(
+        &self,
+        row: &StringRecord,
+        image: usize,
+        mut is_there: impl FnMut(&str) -> bool,
+    ) -> Option<u64> {
+        let inner = row.iter().flat_map(|cell| cell.lines().skip(1));
+        let mut names = inner.filter_map(|line| line.split(self.separator).nth(image));
+        names.any(|name| is_there(name.trim().trim_matches('"'))).then(|| line(row))
     }
 
     /// The cells of a column from the top; empty where a row is too short.
     pub(super) fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
         self.rows.iter().map(move |row| row.get(column).unwrap_or_default())
     }
+}
+
+/// The names of columns without a header.
+fn numbers(columns: usize) -> Vec<String> {
+    (1..=columns).map(|number| number.to_string()).collect()
 }
 
 /// The line that a row begins on, counted from 1.
