@@ -372,12 +372,12 @@ fn a_network_is_known_by_its_names() {
         assert_eq!(found, expected, "{network}");
     }
     assert_eq!(import::presets(&file(Tensors::new()), &Take::First), []);
-    assert_eq!(import::nearest(&file(Tensors::new()), &Take::First), None);
+    assert_eq!(import::nearest(&file(Tensors::new())), None);
     let (mut tensors, _) = headless();
     let lost = tensors.keys().next().unwrap().clone();
     tensors.remove(&lost);
     let contents = file(tensors);
     assert_eq!(import::presets(&contents, &Take::First), []);
-    let nearest = import::nearest(&contents, &Take::First).unwrap();
+    let nearest = import::nearest(&contents).unwrap();
     assert_eq!((nearest.preset, nearest.of - nearest.found), (Preset::NotebookCifar10, 1));
 }

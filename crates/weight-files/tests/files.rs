@@ -272,16 +272,35 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
+/// A tensor of one number, which the memo holds as 1.
+const TENSOR: &[u8] =
+    b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n\
+    X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89NtRq\x01";
+
+/// The instruction that pushes a text.
+fn text(text: &[u8]) -> Vec<u8> {
+    [b"X", &(text.len() as u32).to_le_bytes()[..], text].concat()
+}
+
+/// A network has some thousand tensors, and every one costs time.
+#[test]
+fn too_many_tensors_are_refused() {
+    let mut pickle = [b"\x80\x02", TENSOR, b"0}("].concat();
+    for number in 0..100_001 {
+        pickle.extend(text(format!("{number}").as_bytes()));
+        pickle.extend(b"h\x01");
+    }
+    pickle.extend(b"u.");
+    let error = parse(&archive(&pickle)).unwrap_err().to_string();
+    assert_eq!(error, "cannot be read: it has 100001 tensors, more than 100000");
+}
+
 /// One long name, or one module, that a small file lists again and again.
 #[test]
 fn names_that_are_repeated_take_no_memory_without_end() {
-    let tensor =
-        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n\
-        X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89NtRq\x01";
-    let text = |text: &[u8]| [b"X", &(text.len() as u32).to_le_bytes()[..], text].concat();
     let long = text(&[b'k'; 1 << 20]);
     // The value 1 under the long key 2, many times.
-    let mut keys = [b"\x80\x02", &tensor[..], b"0", &long, b"q\x020}("].concat();
+    let mut keys = [b"\x80\x02", TENSOR, b"0", &long, b"q\x020}("].concat();
     (0..20_000).for_each(|_| keys.extend(b"h\x02h\x01"));
     keys.extend(b"u.");
     // A module with a tensor, listed many times by another one.
@@ -298,8 +317,7 @@ fn names_that_are_repeated_take_no_memory_without_end() {
     let modules: Vec<u8> = (0..20_000_u32)
         .flat_map(|number| [&text(format!("m{number}").as_bytes())[..], b"h\x03"].concat())
         .collect();
-    let whole =
-        [b"\x80\x02", &tensor[..], b"0", &inner, b"0", &module(b"", &modules), b"."].concat();
+    let whole = [b"\x80\x02", TENSOR, b"0", &inner, b"0", &module(b"", &modules), b"."].concat();
     for pickle in [keys, whole] {
         let error = parse(&archive(&pickle)).unwrap_err().to_string();
         assert!(error.contains("its names take more memory than"), "{error}");

@@ -128,18 +128,24 @@ pub fn import(spec: &ModelSpec, contents: &Contents, take: &Take) -> Result<Impo
 /// scale are left out.
 #[must_use]
 pub fn presets(contents: &Contents, take: &Take) -> Vec<Preset> {
-    let imported = |preset: &Preset, take: &Take| {
-        let spec = ModelSpec::new(*preset);
-        let original = Table::new(&spec, sources(&spec)?)?;
-        original.import(contents, original.find(contents, take)?)
-    };
-    // To choose among several networks, or to find the one that was asked for, is the next step.
     let fits = |preset: &Preset| {
-        let is_there =
-            |take| matches!(imported(preset, take), Ok(_) | Err(Error::Ambiguous { .. }));
-        is_there(&Take::First) || (*take != Take::First && is_there(take))
+        let Ok(original) = original(*preset) else { return false };
+        let [found, of] = original.names_in(contents);
+        // To choose among several networks, or to find the one that was asked for, is the next step.
+        let is_there = |take| {
+            let found = original.find(contents, take);
+            let imported = found.and_then(|found| original.import(contents, found));
+            matches!(imported, Ok(_) | Err(Error::Ambiguous { .. }))
+        };
+        found == of && (is_there(&Take::First) || (*take != Take::First && is_there(take)))
     };
     Preset::all().filter(|preset| *preset != Preset::Cifar).filter(fits).collect()
+}
+
+/// The names of the original of `preset`.
+fn original(preset: Preset) -> Result<Table, Error> {
+    let spec = ModelSpec::new(preset);
+    Table::new(&spec, sources(&spec)?)
 }
 
 /// A preset that has some of a file's names.
@@ -157,12 +163,10 @@ pub struct Nearest {
 /// The preset whose original shares the largest part of its names with `contents`, if that is more than half; the first of
 /// several. Presets that scale are left out.
 #[must_use]
-pub fn nearest(contents: &Contents, take: &Take) -> Option<Nearest> {
-    let of_preset = |preset: Preset| -> Option<Nearest> {
-        let spec = ModelSpec::new(preset);
-        let original = Table::new(&spec, sources(&spec).ok()?).ok()?;
-        let found = original.fits(&original.find(contents, take).ok()?.copy);
-        Some(Nearest { preset, found, of: original.names() })
+pub fn nearest(contents: &Contents) -> Option<Nearest> {
+    let of_preset = |preset: Preset| {
+        let [found, of] = original(preset).ok()?.names_in(contents);
+        Some(Nearest { preset, found, of })
     };
     let presets = Preset::all().filter(|preset| *preset != Preset::Cifar).filter_map(of_preset);
     let more = |one: Nearest, other: Nearest| {

@@ -127,7 +127,7 @@ impl Asked {
                 Ok(only)
             }
             _ => {
-                let nearest = import::nearest(contents, take).filter(|_| fitting.is_empty());
+                let nearest = import::nearest(contents).filter(|_| fitting.is_empty());
                 Err(Error::NoPreset { path: path.to_path_buf(), presets: fitting, nearest })
             }
         }

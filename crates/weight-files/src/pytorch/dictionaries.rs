@@ -17,6 +17,9 @@ const LONGEST: usize = 4096;
 /// Bytes of names for each byte of the pickle: a file could refer to one long name, or list one module, again and again.
 const MOST_NAMES: usize = 16;
 
+/// The most tensors in all dictionaries: networks have some thousands.
+const MOST_TENSORS: usize = 100_000;
+
 /// Bytes that a name takes beside its letters.
 const BESIDE: usize = 64;
 
@@ -38,6 +41,12 @@ pub(super) fn find(pickle: &Pickle) -> Result<Vec<Found<'_>>, Error> {
     let left = pickle.length.saturating_mul(MOST_NAMES).saturating_add(1 << 20);
     let mut search = Search { pickle, left, seen: HashSet::new(), found: Vec::new() };
     search.run()?;
+    let count: usize = search.found.iter().map(|found| found.tensors.len()).sum();
+    if count > MOST_TENSORS {
+        return Err(Error::Unsupported(format!(
+            "it has {count} tensors, more than {MOST_TENSORS}"
+        )));
+    }
     Ok(search.found)
 }
 

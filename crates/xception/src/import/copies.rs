@@ -59,6 +59,15 @@ pub(super) struct Found<'a> {
     pub(super) others: Vec<String>,
 }
 
+/// The most of the names `expected` that follow one prefix in a dictionary of `contents`.
+pub(super) fn most_names(contents: &Contents, expected: &BTreeSet<&str>) -> usize {
+    let candidates = contents
+        .dictionaries
+        .iter()
+        .flat_map(|dictionary| candidates(dictionary, contents, expected));
+    candidates.map(|candidate| candidate.fits).max().unwrap_or(0)
+}
+
 /// Finds the network whose names are `expected` in `contents`.
 pub(super) fn find<'a>(
     contents: &'a Contents,

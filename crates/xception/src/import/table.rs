@@ -66,9 +66,11 @@ impl Table {
         self.expected().iter().filter(|&&name| copy.tensors.contains_key(name)).count()
     }
 
-    /// The number of names of the backbone in a file.
-    pub(super) fn names(&self) -> usize {
-        self.expected().len()
+    /// The number of names of the backbone that a file has in one place, and the number of all. Takes little time, whatever
+    /// the file is.
+    pub(super) fn names_in(&self, contents: &Contents) -> [usize; 2] {
+        let expected = self.expected();
+        [copies::most_names(contents, &expected), expected.len()]
     }
 
     pub(super) fn import(&self, contents: &Contents, found: Found) -> Result<Imported, Error> {

@@ -14,6 +14,9 @@ use super::contents::{Contents, Dictionary, Tensors};
 /// Bytes of the longest header: safetensors' own limit.
 const MOST_HEADER: u64 = 100_000_000;
 
+/// The most tensors of a file: networks have some thousands.
+const MOST_TENSORS: usize = 100_000;
+
 /// The kinds of numbers in files of weights.
 const KINDS: [(Dtype, Kind); 9] = [
     (Dtype::F32, Kind::Float),
@@ -108,6 +111,10 @@ fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, Error> {
     }
     let (_, header) =
         SafeTensors::read_metadata(bytes).map_err(|error| format(error.to_string()))?;
+    let count = header.tensors().len();
+    if count > MOST_TENSORS {
+        return Err(format(format!("it has {count} tensors, more than {MOST_TENSORS}")));
+    }
     let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
     let mut tensors = Tensors::new();
     for (name, view) in file.iter() {

@@ -247,3 +247,18 @@ fn devices_are_neither_read_nor_replaced() {
     write(null, &Tensors::new(), &Default::default()).unwrap();
     assert!(!fs::metadata(null).unwrap().is_file());
 }
+
+#[test]
+fn too_many_tensors_are_refused() {
+    let entry = |number: usize| {
+        let (start, end) = (4 * number, 4 * number + 4);
+        format!(r#""{number}":{{"dtype":"F32","shape":[1],"data_offsets":[{start},{end}]}}"#)
+    };
+    let entries: Vec<String> = (0..100_001).map(entry).collect();
+    let header = format!("{{{}}}", entries.join(","));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + 4 * 100_001, 0);
+    let error = parse(std::path::Path::new("w.safetensors"), &bytes).unwrap_err().to_string();
+    assert!(error.contains("it has 100001 tensors, more than 100000"), "{error}");
+}
