@@ -20,7 +20,7 @@ const FLAGS: [(&str, Role); 6] = [
     ("istraining", Role::Train),
 ];
 
-/// Where the part of a row is said.
+/// The columns that say the part of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Split {
     /// A column of names.
