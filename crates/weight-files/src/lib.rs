@@ -23,6 +23,9 @@ pub use error::Error;
 pub use keras_layer::KerasLayer;
 pub use numpy::{Pickled, parse_pickled};
 
+/// The most tensors of a file: networks have some thousands.
+pub const MOST_TENSORS: usize = 100_000;
+
 /// Arrays by name.
 pub type Arrays = BTreeMap<String, Array>;
 

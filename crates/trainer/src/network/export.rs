@@ -1,6 +1,7 @@
 //! Exports trained networks to other programs: ONNX, TorchScript, and folders that timm reads.
 
 mod onnx;
+mod resize;
 mod torchscript;
 pub(crate) mod verify;
 

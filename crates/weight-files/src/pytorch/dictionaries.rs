@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use crate::Error;
 use crate::pickle::{Id, Opaque, Pickle, Value};
+use crate::{Error, MOST_TENSORS};
 
 /// The deepest nesting that is searched. Checkpoints have three or four levels.
 const DEEPEST: usize = 24;
@@ -16,9 +16,6 @@ const LONGEST: usize = 4096;
 
 /// Bytes of names for each byte of the pickle: a file could refer to one long name, or list one module, again and again.
 const MOST_NAMES: usize = 16;
-
-/// The most tensors in all dictionaries: networks have some thousands.
-const MOST_TENSORS: usize = 100_000;
 
 /// Bytes that a name takes beside its letters.
 const BESIDE: usize = 64;

@@ -6,16 +6,13 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
-use weight_files::{Array, Arrays, DType, Format};
+use weight_files::{Array, Arrays, DType, Format, MOST_TENSORS};
 
 use super::Error;
 use super::contents::{Contents, Dictionary, Tensors};
 
 /// Bytes of the longest header: safetensors' own limit.
 const MOST_HEADER: u64 = 100_000_000;
-
-/// The most tensors of a file: networks have some thousands.
-const MOST_TENSORS: usize = 100_000;
 
 /// The kinds of numbers in files of weights.
 const KINDS: [(Dtype, Kind); 9] = [

@@ -8,6 +8,7 @@ use xception::graph::Graph;
 use xception::weights::{Description, Fit, Interpolation};
 
 use super::Contents;
+use super::resize::{BLOCK, PART, SHARES, reach};
 use crate::file_error::FileError;
 use crate::network::Error;
 
@@ -46,11 +47,7 @@ fn trace(graph: &Graph, description: &Description, path: &Path) -> Result<(), Er
 fn program(description: &Description) -> String {
     let Description { input: side, mean, std, .. } = description;
     let resized = description.preprocessing().resized_side().max(*side);
-    let reach = match description.interpolation {
-        Interpolation::Nearest | Interpolation::Bilinear => 1,
-        Interpolation::Bicubic => 2,
-        Interpolation::Lanczos => 3,
-    };
+    let reach = reach(description.interpolation);
     let weights = match description.interpolation {
         // Added up, as Pillow does: where a centre falls between two pixels, its rounding decides.
         Interpolation::Nearest => "scale = pixels / resized
@@ -81,29 +78,28 @@ fn program(description: &Description) -> String {
     };
     let list = |values: &[f64; 3]| format!("[{:?}, {:?}, {:?}]", values[0], values[1], values[2]);
     let (mean, std) = (list(mean), list(std));
-    // Pillow's shares are multiples of 1 / 2^22, and it keeps bytes between its two passes. In two parts, the sums of shares
-    // over bytes are whole numbers that fp32 holds without rounding. Most shares of a whole row are zero, so some new pixels at
-    // a time are made of the old ones that count for them.
+    // Pillow keeps bytes between its two passes.
+    let half = PART / 2.;
     format!(
         r"def columns(self, images: Tensor, resized: int) -> Tensor:
     pixels = images.size(3)
     origin = int(round((resized - {side}) / 2))
     reach = {reach} * 2 * max(pixels, resized)
     blocks = []
-    for start in range(0, {side}, 40):
-        stop = min(start + 40, {side})
+    for start in range(0, {side}, {BLOCK}):
+        stop = min(start + {BLOCK}, {side})
         centres = (2 * (torch.arange(start, stop, device=images.device) + origin) + 1) * pixels
         first = max(0, ((2 * (start + origin) + 1) * pixels - reach) // (2 * resized))
         end = min(pixels, ((2 * (stop + origin) - 1) * pixels + reach) // (2 * resized) + 2)
         inputs = (2 * torch.arange(first, end, device=images.device) + 1) * resized
         distance = torch.abs(inputs - centres.unsqueeze(1)).double() / (2 * max(pixels, resized))
         {weights}
-        shares = torch.floor(weights / weights.sum(1, True) * 4194304.0 + 0.5).t()
-        upper = torch.floor(shares / 2048.0 + 0.5)
-        lower = shares - 2048.0 * upper
+        shares = torch.floor(weights / weights.sum(1, True) * {SHARES:?} + 0.5).t()
+        upper = torch.floor(shares / {PART:?} + 0.5)
+        lower = shares - {PART:?} * upper
         window = images[:, :, :, first:end].float()
-        sums = torch.matmul(window, upper.float()) + torch.floor(torch.matmul(window, lower.float()) / 2048.0)
-        blocks.append(torch.clamp(torch.floor((sums + 1024.0) / 2048.0), 0.0, 255.0))
+        sums = torch.matmul(window, upper.float()) + torch.floor(torch.matmul(window, lower.float()) / {PART:?})
+        blocks.append(torch.clamp(torch.floor((sums + {half:?}) / {PART:?}), 0.0, 255.0))
     return torch.cat(blocks, 3)
 
 def forward(self, images: Tensor) -> Tensor:

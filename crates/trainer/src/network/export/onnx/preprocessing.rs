@@ -10,9 +10,7 @@ use xception::weights::{Description, Fit};
 
 use self::taps::Taps;
 use super::{FLOAT, INPUT, INT64, Parts, integer, integers};
-
-/// New columns that are made at a time.
-const BLOCK: i64 = 40;
+use crate::network::export::resize::BLOCK;
 
 /// An axis of the images while they are prepared; names of whole numbers.
 struct Axis {

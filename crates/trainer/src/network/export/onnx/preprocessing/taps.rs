@@ -6,10 +6,7 @@ use xception::weights::Interpolation;
 
 use super::Axis;
 use crate::network::export::onnx::{DOUBLE, FLOAT, INT64, Parts, integer};
-
-/// Pillow's shares are whole multiples of `1 / (PART * PART * 4)`, with [`PART`] the number of values of their lower part.
-const PART: f64 = 2048.;
-const SHARES: f64 = 4_194_304.;
+use crate::network::export::resize::{PART, SHARES, reach};
 
 /// Old pixels along an axis that new ones are made of, and their shares.
 pub(super) struct Taps {
@@ -91,12 +88,8 @@ fn window(
     coarser: &str,
     interpolation: Interpolation,
 ) -> [String; 2] {
-    let reach = match interpolation {
-        Interpolation::Nearest | Interpolation::Bilinear => 1,
-        Interpolation::Bicubic => 2,
-        Interpolation::Lanczos => 3,
-    };
-    let [reach, two] = [2 * reach, 2].map(|factor| parts.integers("factor", &[factor]));
+    let [reach, two] =
+        [2 * reach(interpolation), 2].map(|factor| parts.integers("factor", &[factor]));
     let reach = parts.value_of("Mul", &[coarser, &reach], []);
     let pixel = parts.value_of("Mul", &[&axis.resized, &two], []);
     let margin = parts.integers("margin", &[1]);
