@@ -65,9 +65,11 @@ step() {
     --seconds "$seconds" --limit "$limit" $dry ${DOCUMENT:+--document "$DOCUMENT"} || failures=$((failures + 1))
   echo "$name: exit $code after $seconds s, $SECONDS s in all" | tee -a "$results/steps.txt"
   tail -n "${SHOWN:-3}" "$results/$name.log" | cut -c1-600
-  # Few files come back from such a machine: one archive holds them all.
-  tar czf "$results.tgz" -C "$out" "${results##*/}"
+  archive
 }
+
+# Few files come back from such a machine: one archive holds them all.
+archive() { tar czf "$results.tgz" -C "$out" "${results##*/}"; }
 
 # The path of a program of the kit.
 program() { echo "${binary:-$work/programs/$1}"; }
@@ -137,7 +139,7 @@ cifar10() {
     return 1
   fi
   rm -f "$results/restore.json"
-  step restore 60 "$python" "$kit/gpu/mosaics.py" restore "$data" "$kit/mosaics" "${MOSAICS:-$kit-data/mosaics}"
+  step restore 60 "$python" "$kit/gpu/mosaics.py" restore "$data" "$kit/mosaics" "$kit"-data-*/mosaics
   [ -e "$data/test_batch.bin" ]
 }
 
@@ -156,6 +158,7 @@ train() { # NAME SECONDS PROGRAM RECIPE OUT [ARGUMENT…]
 # What runs left, without weights.
 keep_runs() {
   (cd "$work" && tar czf "$results/runs.tgz" --exclude='*.safetensors' --exclude=checkpoints --exclude=./data --exclude=./programs .)
+  archive
 }
 
 # The golden test looks for its files where it was built.

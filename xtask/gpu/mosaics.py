@@ -1,9 +1,9 @@
-"""CIFAR-10 as lossless WebP mosaics in two parts, small enough to be carried, and back.
+"""CIFAR-10 as lossless WebP mosaics, half the size of its files, and back.
 
-usage: mosaics.py pack FOLDER_OF_BIN_FILES FIRST SECOND     writes both folders; mosaics that are there are kept
-       mosaics.py restore FOLDER_OF_BIN_FILES FIRST SECOND  once both are there; compares the sums
+usage: mosaics.py pack FOLDER_OF_BIN_FILES FOLDER      mosaics that are there are kept
+       mosaics.py restore FOLDER_OF_BIN_FILES PART…    the folder's files, divided among parts; compares the sums
 
-FIRST also has the labels and `sha256`, the sums of the files that are restored.
+The folder also has the labels and `sha256`, the sums of the files that are restored.
 """
 
 import hashlib
@@ -18,9 +18,6 @@ from PIL import Image
 FILES = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
 RECORD, SIDE, ACROSS = 3073, 32, 32
 PER_MOSAIC = ACROSS * ACROSS
-# Of ten mosaics of each file, those of the first part: fewer than half, because the programs travel with it, which
-# take about 25 MB compressed.
-IN_FIRST = dict(zip(FILES, (4, 4, 4, 3, 3, 3)))
 
 
 def pixels(data):
@@ -45,41 +42,40 @@ def decode(path):
     return grid.reshape(PER_MOSAIC, SIDE, SIDE, 3)
 
 
-def mosaic(parts, name, number):
-    """The path of a mosaic."""
-    return parts[0 if number < IN_FIRST[name] else 1] / f"{name}.{number:02}.webp"
+def find(parts, name):
+    """The path of a file that one of the parts has."""
+    for part in parts:
+        if (part / name).exists():
+            return part / name
+    sys.exit(f"{name} is not in {', '.join(map(str, parts))}: every part of the data must have been carried")
 
 
-def pack(source, parts):
-    jobs, sums = [], []
-    for each in parts:
-        each.mkdir(parents=True, exist_ok=True)
+def pack(source, folders):
+    folder, jobs, sums = folders[0], [], []
+    folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         raw = (source / name).read_bytes()
         sums.append(f"{hashlib.sha256(raw).hexdigest()}  {name}\n")
         data = numpy.frombuffer(raw, numpy.uint8)
-        (parts[0] / f"{name}.labels").write_bytes(data.reshape(-1, RECORD)[:, 0].tobytes())
+        (folder / f"{name}.labels").write_bytes(data.reshape(-1, RECORD)[:, 0].tobytes())
         images = pixels(data)
         for start in range(0, len(images), PER_MOSAIC):
-            path = mosaic(parts, name, start // PER_MOSAIC)
+            path = folder / f"{name}.{start // PER_MOSAIC:02}.webp"
             if not path.exists():
                 jobs.append((images[start : start + PER_MOSAIC], path))
-    (parts[0] / "sha256").write_text("".join(sums))
+    (folder / "sha256").write_text("".join(sums))
     with ProcessPoolExecutor() as pool:
         list(pool.map(encode, jobs))
 
 
 def restore(target, parts):
-    for part in parts:
-        if not part.is_dir():
-            sys.exit(f"{part} is missing: both parts of the data must have been carried")
     target.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor() as pool:
-        for line in (parts[0] / "sha256").read_text().splitlines():
+        for line in find(parts, "sha256").read_text().splitlines():
             wanted, name = line.split()
-            labels = numpy.frombuffer((parts[0] / f"{name}.labels").read_bytes(), numpy.uint8)
+            labels = numpy.frombuffer(find(parts, f"{name}.labels").read_bytes(), numpy.uint8)
             count = -(-len(labels) // PER_MOSAIC)
-            images = pool.map(decode, [mosaic(parts, name, number) for number in range(count)])
+            images = pool.map(decode, [find(parts, f"{name}.{number:02}.webp") for number in range(count)])
             images = numpy.concatenate(list(images))
             records = numpy.empty((len(labels), RECORD), numpy.uint8)
             records[:, 0] = labels
@@ -93,4 +89,4 @@ def restore(target, parts):
 
 
 if __name__ == "__main__":
-    {"pack": pack, "restore": restore}[sys.argv[1]](Path(sys.argv[2]), [Path(part) for part in sys.argv[3:5]])
+    {"pack": pack, "restore": restore}[sys.argv[1]](Path(sys.argv[2]), [Path(part) for part in sys.argv[3:]])

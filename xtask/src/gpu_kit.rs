@@ -1,13 +1,14 @@
 //! `cargo xtask gpu-kit`: everything that a machine with a GPU needs, since its minutes are too few to build on it.
 //!
-//! Two folders, each small enough to be carried at once: `target/gpu-kit` has the programs, the scripts and the first part of
-//! the data, `target/gpu-kit-data` the second. The programs are built in a copy of the tree, whose lock file has the tch
-//! that fits the machine's libtorch.
+//! Folders that are each small enough to be carried at once: `target/gpu-kit` has the programs, the scripts and the first part
+//! of the data, `target/gpu-kit-data-1` and so on have the rest. The programs are built in a copy of the tree, whose lock file
+//! has the tch that fits the machine's libtorch.
 
 mod build;
 mod dry_run;
 mod files;
 mod pack;
+mod parts;
 
 use std::path::{Path, PathBuf};
 
@@ -23,11 +24,10 @@ use crate::workspace::Workspace;
 /// The version of PyTorch that machines with a GPU have, and the tch that speaks to its libtorch.
 const TORCH: &str = "2.11.0";
 const TCH: &str = "0.24.0";
-/// The kit, and the second part of its data.
+/// The kit. Folders with the rest of its data stand beside it.
 const KIT: &str = "target/gpu-kit";
-const DATA: &str = "target/gpu-kit-data";
-/// The size that can be carried at once.
-const LIMIT: u64 = 64 << 20;
+/// The size of a folder: 64 MiB can be carried at once, and 7 MiB of them are the tree, which travels too.
+const LIMIT: u64 = 56 << 20;
 
 /// Makes the kit, or runs it on the CPU.
 ///
@@ -49,17 +49,17 @@ pub fn run(workspace: &Workspace, args: &GpuKitArgs) -> Result<()> {
     pack::scripts(workspace, &kit, &build.about()?, build.tree())?;
     let programs = kit.join("programs");
     build.all(|name, executable| pack::program(workspace, executable, &programs, name))?;
-    let second = workspace.root().join(DATA);
     match data(workspace, args) {
-        Some(data) => pack::mosaics(workspace, &python, &data, &kit, &second)?,
+        Some(data) => {
+            let mosaics = pack::mosaics(workspace, &python, &data)?;
+            parts::divide(workspace, &mosaics, &kit, LIMIT)?;
+        }
         None => eprintln!(
             "no CIFAR-10: the kit has no data, so the stages B, B', C and train cannot run; \
              run `cargo xtask fetch cifar10` first, or name its folder with --data"
         ),
     }
-    for folder in [&kit, &second] {
-        pack::check_size(folder, LIMIT)?;
-    }
+    pack::check_size(&kit, LIMIT)?;
     let place = workspace.root().join(KIT);
     durable::remove_any(&place).with_context(|| format!("cannot replace {}", place.display()))?;
     durable::rename(&kit, &place)?;

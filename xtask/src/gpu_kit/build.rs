@@ -17,11 +17,20 @@ struct Job {
     executables: &'static [(&'static str, &'static str)],
 }
 
-/// The builds of the program, and the tests: without CUDA graphs, with them, and with our kernels.
+/// The builds of the program and the tests: for comparison without CUDA graphs, and with them and libtorch's kernels; then
+/// with everything.
 const JOBS: [Job; 5] = [
     Job {
         arguments: &["build", "-p", "trainer", "--bin", "xception"],
         executables: &[("xception", "xception-plain")],
+    },
+    Job {
+        arguments: &["build", "-p", "trainer", "--bin", "xception", "--features", "cuda-graphs"],
+        executables: &[("xception", "xception-libtorch")],
+    },
+    Job {
+        arguments: &["test", "--no-run", "-p", "trainer", "--lib", "--features", "cuda-graphs"],
+        executables: &[("trainer", "trainer-libtorch")],
     },
     Job {
         arguments: &["build", "-p", "trainer", "--bin", "xception", "--features", "cuda"],
@@ -42,35 +51,18 @@ const JOBS: [Job; 5] = [
             "--lib",
             "--test",
             "integration",
+            "--test",
+            "on_gpu",
             "--features",
-            "torch-ext/cuda,trainer/cuda",
+            "trainer/cuda",
         ],
         executables: &[
             ("torch_ext", "torch_ext"),
             ("trainer", "trainer"),
             ("integration", "integration"),
             ("sepconv", "sepconv"),
+            ("on_gpu", "on_gpu"),
         ],
-    },
-    Job {
-        arguments: &["build", "-p", "trainer", "--bin", "xception", "--features", "gpu-kernels"],
-        executables: &[("xception", "xception-kernels")],
-    },
-    Job {
-        arguments: &[
-            "test",
-            "--no-run",
-            "-p",
-            "torch-ext",
-            "-p",
-            "trainer",
-            "--lib",
-            "--test",
-            "on_gpu",
-            "--features",
-            "torch-ext/gpu-kernels,trainer/gpu-kernels",
-        ],
-        executables: &[("on_gpu", "on_gpu"), ("trainer", "trainer-kernels")],
     },
 ];
 

@@ -10,7 +10,7 @@ use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{DATA, KIT, files, pack};
+use super::{KIT, files, pack, parts};
 use crate::cli::GpuKitArgs;
 use crate::durable;
 use crate::failure::usage;
@@ -31,7 +31,9 @@ pub(super) fn run(workspace: &Workspace, args: &GpuKitArgs, python: &Path) -> Re
             )));
         }
         files::copy_folder(&made, &kit)?;
-        files::copy_folder(&workspace.root().join(DATA), &folder.join("gpu-kit-data"))?;
+        for part in parts::made(workspace) {
+            files::copy_folder(&part, &folder.join(part.file_name().unwrap_or_default()))?;
+        }
     }
     // An environment of Python is found by the path of its program, so a link to it would not do.
     let bin = folder.join("bin");

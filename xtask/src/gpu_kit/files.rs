@@ -78,6 +78,16 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The files below a folder with their sizes in bytes.
+pub(super) fn sizes(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let sized = |name: PathBuf| -> Result<(u64, PathBuf)> {
+        let path = folder.join(&name);
+        let found = fs::metadata(&path);
+        Ok((found.with_context(|| format!("cannot read {}", path.display()))?.len(), name))
+    };
+    files(folder)?.into_iter().map(sized).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,38 +76,23 @@ pub(super) fn program(
     Ok(())
 }
 
-/// Packs CIFAR-10 into mosaics, which are kept beside the build, and copies them into the kit and the second folder.
-pub(super) fn mosaics(
-    workspace: &Workspace,
-    python: &Path,
-    data: &Path,
-    kit: &Path,
-    second: &Path,
-) -> Result<()> {
+/// Packs CIFAR-10 into mosaics in a folder beside the build, where they are kept, and returns it.
+pub(super) fn mosaics(workspace: &Workspace, python: &Path, data: &Path) -> Result<PathBuf> {
     let made = workspace.root().join("target/gpu-kit-build/mosaics");
-    let parts = [made.join("first"), made.join("second")];
     eprintln!("== mosaics of {}", data.display());
     let mut script = workspace.command(python);
-    script.arg("xtask/gpu/mosaics.py").arg("pack").arg(std::path::absolute(data)?).args(&parts);
+    script.arg("xtask/gpu/mosaics.py").arg("pack").arg(std::path::absolute(data)?).arg(&made);
     let status = script.stdin(Stdio::null()).status();
     let status = status.with_context(|| format!("cannot run {}", python.display()))?;
     if !status.success() {
         bail!("{} could not be packed ({status}), see above", data.display());
     }
-    for (part, folder) in parts.iter().zip([kit, second]) {
-        let place = folder.join("mosaics");
-        durable::remove_any(&place)?;
-        files::copy_folder(part, &place)?;
-    }
-    Ok(())
+    Ok(made)
 }
 
 /// Refuses a folder that cannot be carried at once.
 pub(super) fn check_size(folder: &Path, limit: u64) -> Result<()> {
-    let mut sizes = Vec::new();
-    for name in files::files(folder)? {
-        sizes.push((fs::metadata(folder.join(&name))?.len(), name));
-    }
+    let mut sizes = files::sizes(folder)?;
     let total: u64 = sizes.iter().map(|(size, _)| size).sum();
     eprintln!("{}: {:.1} MiB", folder.display(), mebibytes(total));
     if total < limit {
@@ -121,7 +106,7 @@ pub(super) fn check_size(folder: &Path, limit: u64) -> Result<()> {
         .collect();
     bail!(
         "{} is {:.1} MiB, and at most {} can be carried at once; the largest files are {}: \
-         put more mosaics into the second part (IN_FIRST in xtask/gpu/mosaics.py), or leave out a program",
+         leave out a program (JOBS in xtask/src/gpu_kit/build.rs)",
         folder.display(),
         mebibytes(total),
         mebibytes(limit),
@@ -145,7 +130,7 @@ mod tests {
         fs::write(folder.path().join("small"), "x").unwrap();
         check_size(folder.path(), 4 << 20).unwrap();
         let error = check_size(folder.path(), 2 << 20).unwrap_err().to_string();
-        for text in ["is 3.0 MiB, and at most 2", "programs/big.xz (3.0 MiB), small", "IN_FIRST"] {
+        for text in ["is 3.0 MiB, and at most 2", "programs/big.xz (3.0 MiB), small", "JOBS"] {
             assert!(error.contains(text), "{error}");
         }
     }
