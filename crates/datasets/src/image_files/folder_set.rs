@@ -60,7 +60,7 @@ fn classes(
     skipped: &mut Skipped,
 ) -> Result<Vec<Class>, Error> {
     let entries = Entries::list(root, within, skipped)?;
-    entries.files.iter().for_each(|file| skipped.add(file));
+    entries.files.iter().for_each(|file| skipped.add_beside_classes(join(within, file)));
     if entries.folders.len() < least {
         let (folder, found) = (root.join(within), entries.folders.len());
         let hint = parts::deeper(&folder)

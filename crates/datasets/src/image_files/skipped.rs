@@ -16,6 +16,8 @@ pub struct Skipped {
     /// The number of files that are no images by their names, by the ending in lower case with its dot; empty for names
     /// without one.
     pub by_ending: BTreeMap<String, usize>,
+    /// The images that lie beside the folders of classes, relative to the set's folder.
+    pub without_class: Vec<String>,
     /// The names that are not UTF-8, relative to the set's folder, with other bytes escaped.
     pub not_utf8: Vec<String>,
     /// Remarks on other parts of the set, in whole sentences.
@@ -26,7 +28,7 @@ impl Skipped {
     /// Number of files, but for those of the remarks.
     #[must_use]
     pub fn files(&self) -> usize {
-        self.by_ending.values().sum::<usize>() + self.not_utf8.len()
+        self.by_ending.values().sum::<usize>() + self.without_class.len() + self.not_utf8.len()
     }
 
     /// A sentence for each kind of file that was left out.
@@ -41,6 +43,15 @@ impl Skipped {
                 _ => format!(
                     "{count} files are no images by their names, and are ignored: {endings}"
                 ),
+            });
+        }
+        if !self.without_class.is_empty() {
+            let names = first_few(&self.without_class);
+            sentences.push(match self.without_class.len() {
+                1 => format!("1 image is in no class's folder, and is ignored: {names}"),
+                count => {
+                    format!("{count} images are in no class's folder, and are ignored: {names}")
+                }
             });
         }
         if !self.not_utf8.is_empty() {
@@ -62,6 +73,15 @@ impl Skipped {
         *self.by_ending.entry(ending.unwrap_or_default()).or_default() += 1;
     }
 
+    /// Counts a file beside folders of classes or of parts; `name` is relative to the set's folder.
+    pub(super) fn add_beside_classes(&mut self, name: String) {
+        if image_endings::is_image(&name) {
+            self.without_class.push(name);
+        } else {
+            self.add(&name);
+        }
+    }
+
     /// Takes down a name in the folder `within` that is not UTF-8.
     pub(super) fn add_not_utf8(&mut self, within: &str, name: &OsStr) {
         let shown = format!("{:?}", Path::new(within).join(name));
@@ -72,6 +92,7 @@ impl Skipped {
         for (ending, count) in other.by_ending {
             *self.by_ending.entry(ending).or_default() += count;
         }
+        self.without_class.extend(other.without_class);
         self.not_utf8.extend(other.not_utf8);
         self.remarks.extend(other.remarks);
     }
@@ -99,6 +120,27 @@ pub(super) fn endings(by_ending: &BTreeMap<String, usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_beside_the_classes_are_named_as_images() {
+        let mut skipped = Skipped::default();
+        skipped.add_beside_classes("scene.PNG".to_string());
+        skipped.add_beside_classes("train/notes.txt".to_string());
+        assert_eq!(
+            skipped.sentences(),
+            [
+                "1 file is no image by its name, and is ignored: .txt 1",
+                "1 image is in no class's folder, and is ignored: scene.PNG"
+            ]
+        );
+        skipped.add_beside_classes("train/a.jpg".to_string());
+        let sentence = &skipped.sentences()[1];
+        assert_eq!(
+            sentence,
+            "2 images are in no class's folder, and are ignored: scene.PNG, train/a.jpg"
+        );
+        assert_eq!(skipped.files(), 3);
+    }
 
     #[test]
     fn endings_are_named_with_their_counts() {

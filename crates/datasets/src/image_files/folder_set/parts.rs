@@ -63,7 +63,9 @@ impl Parts {
                 "beside {train}, {names} {are} ignored: no folders of classes for another part of the set"
             ));
         }
-        entries.files.iter().for_each(|file| skipped.add(file));
+        for file in entries.files {
+            skipped.add_beside_classes(file);
+        }
         Ok(Some(parts))
     }
 
