@@ -157,6 +157,34 @@ fn tensors_of_other_parts_are_left_out_and_said() {
     assert_eq!(notes, ["the weights are at model", expected]);
 }
 
+/// A teacher, an average with names of its own and the memory of a loss are as wide as the features.
+#[test]
+fn tensors_beside_the_network_do_not_cost_it_its_head() {
+    let mut tensors = copy("student.", 0.0);
+    let features = tensors[&format!("student.{HEAD}.weight")].size()[1];
+    for layer in 0..12 {
+        tensors.insert(format!("teacher.layer{layer}.conv.weight"), zeros(&[4, 4, 3, 3]));
+    }
+    for (name, size) in [
+        ("teacher.norm.weight", vec![features]),
+        ("teacher.fc.weight", vec![1000, features]),
+        ("teacher.fc.bias", vec![1000]),
+        ("feature_bank", vec![features, 500]),
+        ("center_loss.centers", vec![3, features]),
+        ("model_ema.exit_flow1bias", vec![features]),
+    ] {
+        tensors.insert(name.into(), zeros(&size));
+    }
+    let notes = is_read(&file(tensors), &Take::First, 0.0);
+    assert_eq!(notes[0], "the weights are at student");
+    assert!(notes[1].starts_with("not of the network and left out: "), "{notes:?}");
+    // A norm before the head is another thing.
+    let mut tensors = copy("model.backbone.", 0.0);
+    tensors.insert("model.norm.weight".into(), zeros(&[features]));
+    let imported = import(NETWORK, &file(tensors), &Take::First).unwrap();
+    assert_eq!(imported.classes, None);
+}
+
 /// Dictionaries at places, in the order of the file.
 fn checkpoint(dictionaries: Vec<(&str, Tensors)>) -> Contents {
     let mut contents = Contents::default();

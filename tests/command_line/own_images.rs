@@ -289,6 +289,14 @@ fn an_explanation_is_drawn_over_the_image() {
     let drawn = folder.join(document[0]["image"].as_str().unwrap());
     let drawn = image::open(drawn).unwrap();
     assert_eq!((drawn.width(), drawn.height()), (256, 256), "eight for each of 32");
+    // One bad file of several is named, and the others are drawn.
+    fs::write(folder.join("page.jpg"), "<!doctype html>").unwrap();
+    fs::remove_dir_all(folder.join("maps")).unwrap();
+    let several = xception(folder, &[&explain[..5], &["page.jpg", &image]].concat());
+    assert_eq!(several.code, Some(3), "{}", several.stderr);
+    assert!(several.stderr.contains("page.jpg"), "{}", several.stderr);
+    assert!(several.stderr.contains("1 of 2 inputs cannot be read"), "{}", several.stderr);
+    assert_eq!(fs::read_dir(folder.join("maps")).unwrap().count(), 1);
     let refused = xception(folder, &[&explain[..3], &["--class", "unicorn", &image]].concat());
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("there is no class unicorn"), "{}", refused.stderr);

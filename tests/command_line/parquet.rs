@@ -25,7 +25,7 @@ fn a_folder_of_the_hub_is_trained_on_and_measured_by_its_list() {
     assert!(ended.stderr.contains("copied into a temporary file in "), "{}", ended.stderr);
     let list = fs::read_to_string(folder.join("run/images.csv")).unwrap();
     assert_eq!(list.lines().count(), 61, "{list}");
-    assert!(list.contains("data/train-00000-of-00001.parquet/7,square,t"), "{list}");
+    assert!(list.contains("data/train-00000-of-00001.parquet/7#85728170bfed,square,t"), "{list}");
     let held = list.lines().filter(|line| line.contains(",test,")).count();
     // The folder may move.
     fs::rename(folder.join("shapes"), folder.join("moved")).unwrap();

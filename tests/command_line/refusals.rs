@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::xception;
+use super::{binary, xception};
 
 /// Runs in a fresh folder made by `prepare`; the exit code must be `code` and each of `expected` must be said.
 #[track_caller]
@@ -252,4 +253,28 @@ fn out_of_memory_is_code_6() {
         6,
         &["out of memory (52776558133248 bytes more were requested)", "smaller --batch-size"],
     );
+}
+
+/// Rust's part of the program asks the system for memory, too: for pixels, and for the bytes of files.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_that_the_system_refuses_is_code_6() {
+    let folder = TempDir::new().unwrap();
+    for class in ["ant", "bee"] {
+        fs::create_dir(folder.path().join(class)).unwrap();
+        let image = image::RgbImage::from_pixel(12_000, 12_000, image::Rgb([9, 9, 9]));
+        image.save(folder.path().join(class).join("large.png")).unwrap();
+    }
+    let limited = |kibibytes: u32, arguments: &str| {
+        let command = format!("ulimit -v {kibibytes}; exec '{}' {arguments}", binary().display());
+        Command::new("bash").args(["-c", &command]).output().unwrap()
+    };
+    // What the libraries take before the program begins depends on the build of libtorch.
+    let starts = |kibibytes: &u32| limited(*kibibytes, "summary --preset cifar").status.success();
+    let least = (400_000..8_000_000).step_by(100_000).find(starts).expect("it starts");
+    // Each image takes 420,000.
+    let output = limited(least + 200_000, &format!("check 'folder:{}'", folder.path().display()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains("error: out of memory (432000000 bytes more"), "{said}");
 }

@@ -71,7 +71,7 @@ fn a_column_may_be_named_and_a_wrong_one_is_refused() {
         (
             "csv:train.csv",
             3,
-            "which column has the labels? It has shape, note; say it: csv:train.csv?label=COLUMN",
+            "which column has the labels? It has shape, note; say it: 'csv:train.csv?label=COLUMN'",
         ),
         ("csv:train.csv?label=form", 3, "there is no column 'form'; it has id, shape, note"),
         ("csv:train.csv?labels=shape", 2, "there is no 'labels' (did you mean 'label'?)"),

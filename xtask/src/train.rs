@@ -35,6 +35,7 @@ Everything else is the trainer's:
 pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
     let mut command = workspace.cargo();
     command.args(["run", "--release", "--locked", "--package", "trainer", "--bin", "xception"]);
+    command.env("XCEPTION_TRAIN_COMMAND", "cargo xtask train");
     if args.offline {
         command.env("CARGO_NET_OFFLINE", "true");
     }

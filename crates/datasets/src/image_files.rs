@@ -5,6 +5,7 @@ mod column_names;
 mod csv_set;
 mod files;
 mod folder_set;
+mod label_texts;
 mod long_name;
 mod names;
 #[cfg(feature = "parquet")]
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 pub use self::csv_set::{TableColumns, table};
 pub use self::folder_set::folder;
+pub use self::names::content_in_name;
 #[cfg(feature = "parquet")]
 pub use self::parquet_set::parquet;
 pub use self::shard_set::{ShardIndex, Shards, shards};

@@ -35,8 +35,8 @@ pub use decode::{DecodeError, decode, decode_file};
 pub use error::{Error, LayoutError, ParquetFileError, ParquetProblem, TableError, TableProblem};
 pub use fit::{Fit, Shape};
 pub use image_files::{
-    Found, Held, ImageFiles, ShardIndex, Shards, Skipped, TableColumns, folder, parquet, shards,
-    table,
+    Found, Held, ImageFiles, ShardIndex, Shards, Skipped, TableColumns, content_in_name, folder,
+    parquet, shards, table,
 };
 pub use images::{Images, Split};
 pub use loader::{

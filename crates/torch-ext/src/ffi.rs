@@ -34,6 +34,8 @@ unsafe extern "C" {
         context: *mut c_void,
     ) -> ErrorText;
     pub(crate) fn torch_ext_free_memory(index: i32, bytes: *mut u64) -> ErrorText;
+    /// The C library's: ends the process at once.
+    pub(crate) fn _exit(code: std::ffi::c_int) -> !;
     pub(crate) fn torch_ext_keep_memory();
     pub(crate) fn torch_ext_wrap_torchscript(
         path: *const c_char,

@@ -16,6 +16,7 @@
 //! exception and passes its text on, which becomes an [`Error`].
 #![allow(unsafe_code, reason = "kernels read memory by address, and libtorch speaks C++")]
 
+mod allocator;
 mod autograd;
 mod cast;
 mod cpu;
@@ -56,6 +57,7 @@ mod torchscript;
 mod upload;
 mod view;
 
+pub use allocator::EndWithoutMemory;
 pub use cast::{in_kind, with_casts};
 pub use cpu::{has_bf16_matrix_unit, multiplies_bf16_faster, version};
 pub use cuda_graph::{CudaGraph, cuda_graphs_supported};

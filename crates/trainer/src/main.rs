@@ -7,6 +7,10 @@ use clap::Parser;
 use trainer::commands::cli::Cli;
 use trainer::{Error, TorchError};
 
+/// As `trainer::ExitCode::OutOfMemory`.
+#[global_allocator]
+static ALLOCATOR: torch_ext::EndWithoutMemory = torch_ext::EndWithoutMemory { code: 6 };
+
 fn main() -> ExitCode {
     torch_ext::keep_memory();
     let cli = Cli::parse();
@@ -22,8 +26,14 @@ fn main() -> ExitCode {
 
 /// Says why the command ended, and returns the exit code of that.
 fn say(error: Error) -> trainer::ExitCode {
-    let code = error.exit_code();
-    let text = format!("{:#}", anyhow::Error::from(error));
+    let mut code = error.exit_code();
+    let mut text = format!("{:#}", anyhow::Error::from(error));
+    // libtorch's own words for it, which may have come through any part of the program.
+    if let Some(error) =
+        TorchError::out_of_memory(&text).filter(|_| code == trainer::ExitCode::Failed)
+    {
+        (code, text) = (error.exit_code(), error.to_string());
+    }
     if let trainer::ExitCode::Interrupted(_) = code {
         tracing::warn!("{text}");
     } else {

@@ -202,14 +202,14 @@ impl Recipe {
         } else {
             let mut table: Table = toml::from_str(&text).map_err(complain)?;
             if let Some(preset) = preset {
-                apply(&mut table, &format!("model.preset={preset:?}"))?;
+                apply(&mut table, &typed("model.preset", preset))?;
                 forget_scale(&mut table, preset.parse()?);
             }
             if weights.is_some() && !table.contains_key("transfer") {
                 return Err(Error::NoTransfer { recipe: name.clone() });
             }
-            let data = data.iter().map(|data| format!("data={data:?}"));
-            let weights = weights.iter().map(|weights| format!("transfer.weights={weights:?}"));
+            let data = data.iter().map(|data| typed("data", data));
+            let weights = weights.iter().map(|weights| typed("transfer.weights", weights));
             let is_of_input = |change: &String| change.trim_start().starts_with("input.");
             let (of_input, set): (Vec<_>, Vec<_>) = set.iter().cloned().partition(is_of_input);
             for change in data.chain(weights).chain(set) {
@@ -331,10 +331,23 @@ fn text_of(name: &str) -> Result<String, Problem> {
         return Ok(text.to_string());
     }
     if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
-        return std::fs::read_to_string(name).map_err(Problem::Unreadable);
+        return read(Path::new(name)).map_err(Problem::Unreadable);
     }
     let known = NAMED.map(|(name, _)| name);
     Err(Problem::Unknown { hint: did_you_mean::hint(name, known), known: known.to_vec() })
+}
+
+/// The text of a file; a pipe would be waited for.
+fn read(path: &Path) -> std::io::Result<String> {
+    if !path.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// The change that gives a key the text that was typed for it.
+fn typed(key: &str, text: impl AsRef<str>) -> String {
+    format!("{key}={}", Value::from(text.as_ref()))
 }
 
 /// Removes the scale, which belongs to the recipe's own preset, where another preset was typed.

@@ -48,8 +48,16 @@ impl TorchError {
         }
     }
 
+    /// The error that `text` tells of, where it is memory that ran out: libtorch has no type for that, only these words.
+    pub fn out_of_memory(text: &str) -> Option<Self> {
+        if !text.contains("can't allocate memory") && !text.contains("out of memory") {
+            return None;
+        }
+        Some(TorchError::OutOfMemory { requested: requested(text) })
+    }
+
     fn from_text(text: &str) -> Self {
-        out_of_memory(text)
+        Self::out_of_memory(text)
             .or_else(|| any_order(text))
             .unwrap_or_else(|| Self::Internal(text.lines().next().unwrap_or(text).to_string()))
     }
@@ -63,7 +71,7 @@ impl From<tch::TchError> for TorchError {
 
 impl From<torch_ext::Error> for TorchError {
     fn from(error: torch_ext::Error) -> Self {
-        out_of_memory(&error.message).unwrap_or(Self::Kernel(error))
+        Self::out_of_memory(&error.message).unwrap_or(Self::Kernel(error))
     }
 }
 
@@ -85,14 +93,6 @@ macro_rules! from_torch_errors {
 }
 
 pub(crate) use from_torch_errors;
-
-/// Libtorch has no error type for memory that ran out, only these words.
-fn out_of_memory(text: &str) -> Option<TorchError> {
-    if !text.contains("can't allocate memory") && !text.contains("out of memory") {
-        return None;
-    }
-    Some(TorchError::OutOfMemory { requested: requested(text) })
-}
 
 /// The bytes of the allocation that failed: "you tried to allocate 4096 bytes" on a CPU, "Tried to allocate 2.00 GiB" on a
 /// GPU.

@@ -187,7 +187,7 @@ impl Training<'_> {
         learner.set_phase(self.course.phase(context.epoch));
         let output =
             learner.step(batch, context, votes).map_err(|error| self.with_memory(error))?;
-        if is_first {
+        if is_first && self.recipe.transfer.is_none() {
             sanity_checks::first_loss(
                 output.loss.double_value(&[]),
                 self.model.description.class_names.len(),

@@ -3,7 +3,7 @@
 //! Where data end too early, the decoder reads what follows them, and else zeros. So a whole image comes out the same with
 //! other bytes after its data, and a part of one does not. This is tried only where something speaks for a part: no end
 //! marker, or a last row that repeats itself, as it does where the decoder reads zeros. A progressive image that is cut
-//! between two scans is taken for whole: it lacks no pixel, only sharpness.
+//! between two scans lacks bits of its frequencies, which its scans say ([`Progress`]).
 
 use image::RgbImage;
 
@@ -38,6 +38,7 @@ impl Claimed {
         }
         let cut_off = || DecodeError("it is cut off in its header".to_string());
         let (mut at, mut blocks, mut data, mut end) = (2, 0_u64, 0_u64, None);
+        let mut progress = None;
         // Whatever lies between two segments is skipped, and so are fill bytes.
         while let Some(marker) = next_marker(bytes, at) {
             let code = bytes[marker + 1];
@@ -55,9 +56,13 @@ impl Claimed {
                 let [_, h0, h1, w0, w1, ..] = *content else { return Err(cut_off()) };
                 let [height, width] = [[h0, h1], [w0, w1]].map(u16::from_be_bytes).map(u64::from);
                 blocks = height.div_ceil(8) * width.div_ceil(8);
+                progress = Progress::of_frame(code, content);
             }
             at += length.max(2);
             if code == 0xda {
+                if let Some(progress) = &mut progress {
+                    progress.add_scan(content);
+                }
                 let start = at;
                 at = end_of_data(bytes, at);
                 data += (at - start) as u64;
@@ -68,6 +73,9 @@ impl Claimed {
         if data * 8 < blocks {
             let reason = "it is cut off, or claims more pixels than it can hold";
             return Err(DecodeError(reason.to_string()));
+        }
+        if progress.is_some_and(|progress| !progress.is_complete()) {
+            return Err(DecodeError("it is cut off: its last scans are missing".to_string()));
         }
         let ends = bytes[end..].windows(2).any(|pair| pair == [0xff, 0xd9]);
         Ok(Some(Self { end, ends }))
@@ -99,6 +107,53 @@ impl Claimed {
     }
 }
 
+/// The frequencies that the scans of a progressive image have brought so far.
+#[derive(Debug)]
+struct Progress {
+    /// Of each component: its number, and the lowest bit that is known of each of the 64 frequencies; `None` for no bit.
+    components: Vec<(u8, [Option<u8>; 64])>,
+}
+
+impl Progress {
+    /// The components of a frame whose marker is `code`; `None` where it is not progressive.
+    fn of_frame(code: u8, content: &[u8]) -> Option<Self> {
+        if ![0xc2, 0xca].contains(&code) {
+            return None;
+        }
+        let (components, _) = content.get(6..)?.as_chunks::<3>();
+        Some(Self { components: components.iter().map(|[id, ..]| (*id, [None; 64])).collect() })
+    }
+
+    /// Takes down what a scan with this header brings.
+    fn add_scan(&mut self, header: &[u8]) {
+        let Some((count, rest)) = header.split_first() else { return };
+        let Some((of_scan, [first, last, bits])) = rest
+            .split_at_checked(2 * usize::from(*count))
+            .filter(|(_, rest)| rest.len() >= 3)
+            .map(|(of_scan, rest)| (of_scan, [rest[0], rest[1], rest[2]]))
+        else {
+            return;
+        };
+        let (of_scan, _) = of_scan.as_chunks::<2>();
+        for (id, known) in &mut self.components {
+            if of_scan.iter().any(|[other, _]| other == id) {
+                let range = usize::from(first).min(63)..=usize::from(last).min(63);
+                known[range].fill(Some(bits & 0x0f));
+            }
+        }
+    }
+
+    /// Whether every frequency that was begun is known to its last bit, all of them in the first component, which is the
+    /// brightness, and the means in the others. An encoder may leave out fine colours.
+    fn is_complete(&self) -> bool {
+        let is_known = |(component, (_, known)): (usize, &(u8, [Option<u8>; 64]))| {
+            let begun = if component == 0 { &known[..] } else { &known[..1] };
+            begun.iter().all(Option::is_some) && known.iter().flatten().all(|&lowest| lowest == 0)
+        };
+        self.components.iter().enumerate().all(is_known)
+    }
+}
+
 /// The place of the next marker from `at` on: an `0xff` that neither 0 nor another one follows.
 fn next_marker(bytes: &[u8], at: usize) -> Option<usize> {
     let pairs = bytes.get(at..)?.windows(2);
@@ -126,6 +181,7 @@ mod tests {
     use image::{ExtendedColorType, RgbImage};
 
     use super::super::decode;
+    use super::Progress;
     use crate::source::Decoded;
 
     /// A JPEG whose pixels have `colour`.
@@ -153,6 +209,23 @@ mod tests {
             let cut = &bytes[..bytes.len() * percent / 100];
             assert!(refusal(cut).is_some(), "{percent} % of it");
         }
+    }
+
+    #[test]
+    fn a_progressive_image_says_which_scans_it_has() {
+        let mut progress =
+            Progress::of_frame(0xc2, &[8, 0, 9, 0, 9, 2, 1, 0x11, 0, 2, 0x11, 0]).unwrap();
+        assert!(!progress.is_complete());
+        progress.add_scan(&[2, 1, 0, 2, 0, 0, 0, 0x01]);
+        progress.add_scan(&[2, 1, 0, 2, 0, 0, 0, 0x10]);
+        assert!(!progress.is_complete(), "only the means are known");
+        progress.add_scan(&[1, 1, 0, 1, 63, 0x02]);
+        assert!(!progress.is_complete(), "bits of the first component are missing");
+        progress.add_scan(&[1, 1, 0, 1, 63, 0x21]);
+        progress.add_scan(&[1, 1, 0, 1, 63, 0x10]);
+        assert!(progress.is_complete());
+        progress.add_scan(&[1]);
+        assert!(Progress::of_frame(0xc0, &[]).is_none());
     }
 
     /// A code that does not exist ends a decoding as the end of the file does.

@@ -167,6 +167,19 @@ pub enum LayoutError {
         folder: PathBuf,
     },
 
+    /// Parquet files in a folder for each value of a column.
+    #[error(
+        "{} is divided by the values of a column, as in {first}, and that column is not in its files; write the set again with \
+         it in them",
+        .folder.display()
+    )]
+    Partitions {
+        /// The folder.
+        folder: PathBuf,
+        /// One of the folders in it.
+        first: String,
+    },
+
     /// Several sets of Parquet files in one folder.
     #[error(
         "{} holds several sets of Parquet files, {}; give one of them: parquet:{}",

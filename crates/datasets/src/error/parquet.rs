@@ -103,6 +103,39 @@ pub enum ParquetProblem {
     )]
     NoLabelColumn,
 
+    /// Numbers in some rows, and texts that are none in others.
+    #[error(
+        "column {column} holds numbers, and texts such as '{text}', which name no class of these; write all labels in one way"
+    )]
+    NumbersAndText {
+        /// The column.
+        column: String,
+        /// A text.
+        text: String,
+    },
+
+    /// A text that is too long for the name of a class.
+    #[error(
+        "column {column} has a label of {bytes} bytes; the name of a class has at most 1000, so say which column has the labels: \
+         parquet:DIR?label=COLUMN"
+    )]
+    LongLabel {
+        /// The column.
+        column: String,
+        /// The length of the text.
+        bytes: usize,
+    },
+
+    /// A label for every image.
+    #[error(
+        "column {column} has another label in each row, so it rather numbers the images; say which column has the labels: \
+         parquet:DIR?label=COLUMN"
+    )]
+    EachItsOwn {
+        /// The column.
+        column: String,
+    },
+
     /// A column of labels that holds something else.
     #[error(
         "column {column} holds {kind}, which are no labels; say which column has these: parquet:DIR?label=COLUMN"

@@ -62,13 +62,13 @@ pub enum TableProblem {
     },
 
     /// No column that is known by its name.
-    #[error("which column has the {what}? It has {}; say it: csv:{example}?{key}=COLUMN", first_few(.columns))]
+    #[error("which column has the {what}? It has {}; say it: 'csv:{example}?{key}=COLUMN'", first_few(.columns))]
     UnknownColumn {
         /// `images` or `labels`.
         what: &'static str,
         /// `image` or `label`.
         key: &'static str,
-        /// The name of the file.
+        /// The file.
         example: String,
         /// The columns that it could be, one at least.
         columns: Vec<String>,
@@ -85,6 +85,29 @@ pub enum TableProblem {
         column: String,
         /// The values, each with its number of rows.
         values: Vec<String>,
+    },
+
+    /// A text that is too long for the name of a class.
+    #[error(
+        "line {line}: the label has {bytes} bytes and begins '{start}'; the name of a class has at most 1000"
+    )]
+    LongLabel {
+        /// The line of its row.
+        line: u64,
+        /// Its length.
+        bytes: usize,
+        /// Its first letters.
+        start: String,
+    },
+
+    /// A column of yes and no that was asked for, whose name says nothing about yes.
+    #[error(
+        "column {column} says yes and no, and its name does not say which part of the set yes means; call it is_train, is_valid or \
+         is_test, or write train, val and test into it"
+    )]
+    UnclearFlag {
+        /// The column.
+        column: String,
     },
 
     /// Rows for testing only.

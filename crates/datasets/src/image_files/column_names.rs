@@ -27,8 +27,9 @@ pub(super) const FILES: [&str; 23] = [
     "relativepath",
 ];
 /// Names of columns with the labels.
-pub(super) const LABELS: [&str; 19] = [
+pub(super) const LABELS: [&str; 20] = [
     "label",
+    "cls",
     "labels",
     "class",
     "classes",

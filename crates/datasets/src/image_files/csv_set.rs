@@ -55,7 +55,7 @@ pub fn table(file: &Path, columns: &TableColumns, held: Held) -> Result<Found, E
         table.without_header(|cell| places.has(cell));
     }
     let mut skipped = Skipped::default();
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = file.display().to_string();
     let chosen = Chosen::of(&table, columns, &mut places, &name, &mut skipped).map_err(refuse)?;
     let rows = rows::read(&table, &chosen, &mut places, &mut skipped).map_err(refuse)?;
     found(rows, places.root(), file, held, skipped)

@@ -9,6 +9,7 @@ mod features;
 mod footer;
 mod labels;
 mod layout;
+mod numbered;
 mod page_header;
 mod pages;
 mod parts;
@@ -63,7 +64,7 @@ pub fn parquet(
     let first = parts.iter().position(|part| part.role == Some(Role::Train)).unwrap_or(0);
     set.choose(&parts[first], &mut skipped)?;
     for part in &parts {
-        set.add(part)?;
+        set.add(part, &mut skipped)?;
     }
     set.all.found(path, set.spool.finish()?, held, skipped)
 }
@@ -89,30 +90,33 @@ impl<'a> Set<'a> {
     /// Chooses the columns of all files by those of one.
     fn choose(&mut self, part: &Part, skipped: &mut Skipped) -> Result<(), Error> {
         let file = Opened::new(&self.root.join(&part.name), &part.name)?;
-        let Chosen { image, label, split, remark, .. } = file.columns(&self.columns)?;
+        let Chosen { image, label, split, remarks, .. } = file.columns(&self.columns)?;
         let Some((label, _)) = label else {
             return Err(file.refuse(ParquetProblem::NoLabelColumn));
         };
-        skipped.remarks.extend(remark);
+        skipped.remarks.extend(remarks);
         self.columns.image = Some(image);
         self.all.column = label.clone();
         self.columns.label = Some(label);
         self.all.is_split_asked = self.columns.split.is_some();
         // The names of files say more than a column that nobody asked for.
         let is_used = self.all.is_split_asked || part.role.is_none();
+        if let (Some((column, _)), false) = (&split, is_used) {
+            let said = "the names of the files say the parts";
+            skipped.remarks.push(format!("column {column} is ignored: {said}"));
+        }
         self.columns.split = split.map(|(name, _)| name).filter(|_| is_used);
         self.all.split = self.columns.split.clone();
         Ok(())
     }
 
     /// Adds the images of a file.
-    fn add(&mut self, part: &Part) -> Result<(), Error> {
+    fn add(&mut self, part: &Part, skipped: &mut Skipped) -> Result<(), Error> {
         let file = Opened::new(&self.root.join(&part.name), &part.name)?;
         let chosen = match file.columns(&self.columns) {
-            // The labels of a test set may be kept secret.
-            Err(error) if self.lacks_label(&error) && part.role == Some(Role::Test) => {
-                let columns = TableColumns { label: None, ..self.columns.clone() };
-                Chosen { label: None, ..file.columns(&columns)? }
+            // The labels to measure by may be kept secret; others under another name are no reason to leave a file out.
+            Err(error) if self.lacks_label(&error) && is_measured(part) && !file.has_labels() => {
+                file.columns_without_labels(&self.columns)?
             }
             chosen => chosen?,
         };
@@ -129,6 +133,9 @@ impl<'a> Set<'a> {
             }
         }
         let Rows { rows, empty, missing } = file.read(&chosen, &self.folder, &mut self.spool)?;
+        if rows.is_empty() && empty == 0 && missing.is_empty() {
+            skipped.remarks.push(format!("{} has no rows", part.name));
+        }
         self.all.images.extend(rows.into_iter().map(|row| Image { row, role: part.role }));
         self.all.empty += empty;
         self.all.missing.extend(missing);
@@ -140,4 +147,9 @@ impl<'a> Set<'a> {
         let Error::Parquet(error) = error else { return false };
         matches!(&error.problem, ParquetProblem::NoSuchColumn { name, .. } if Some(name) == self.columns.label.as_ref())
     }
+}
+
+/// Whether a file is for a part that is measured, by its name.
+fn is_measured(part: &Part) -> bool {
+    matches!(part.role, Some(Role::Validation | Role::Test))
 }

@@ -12,9 +12,9 @@ pub(super) enum Role {
 }
 
 /// Words of such names that say nothing about the part.
-const FILLING: [&str; 20] = [
+const FILLING: [&str; 21] = [
     "seg", "set", "data", "dataset", "image", "images", "img", "imgs", "split", "dir", "folder",
-    "sample", "samples", "photo", "photos", "file", "files", "part", "cls", "subset",
+    "sample", "samples", "photo", "photos", "file", "files", "part", "cls", "subset", "partial",
 ];
 /// Endings of words that were written together, as in `trainset`.
 const APPENDED: [&str; 6] = ["dataset", "set", "data", "images", "imgs", "split"];
@@ -93,6 +93,7 @@ mod tests {
                 "training-set",
                 "TrainSet",
                 "Training Data",
+                "partial-train",
             ],
         );
         check(

@@ -133,6 +133,9 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     if evaluation.images == 0 {
         return Err(Refusal::NoImage { data: data.name }.into());
     }
+    if !evaluation.loss.is_finite() {
+        return Err(crate::network::Error::NoAnswer.into());
+    }
     if arguments.json {
         let mut document = evaluation.to_json_by_class(images.class_names());
         document["left_out"] = json!(evaluation.left_out.names(&*images));
@@ -158,7 +161,9 @@ fn numbered(
     if own == known {
         return Ok(images);
     }
-    if own.len() == known.len() && (nameless(own) || nameless(known) || are_wordnet(own)) {
+    if own.len() == known.len()
+        && (nameless(own) || nameless(known) || (are_wordnet(own) && !are_wordnet(known)))
+    {
         tracing::info!(
             "the {} classes are matched by their order: one side has no names",
             own.len()

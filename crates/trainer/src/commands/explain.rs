@@ -68,9 +68,20 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     let loaded = Loaded::open(&arguments.weights)?;
     Precision::Fp32.prepare(loaded.model.device());
     let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
-    let mut documents = Vec::new();
+    let (mut documents, mut failed) = (Vec::new(), 0);
     for (input, out) in arguments.inputs.iter().zip(&places) {
-        let prepared = images::prepare(input, &loaded.description)?;
+        let prepared = match images::prepare(input, &loaded.description) {
+            Ok(prepared) => prepared,
+            // One of several: the others are drawn.
+            Err(error) if arguments.inputs.len() > 1 => {
+                let problem = format!("{:#}", anyhow::Error::from(error));
+                tracing::error!("{problem}");
+                documents.push(json!({ "input": input.display().to_string(), "error": problem }));
+                failed += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let device = loaded.model.device();
         let image = prepared.image.to_device(device);
         let Explained { class, probability, map } = explain(&loaded.model, &image, asked)?;
@@ -88,9 +99,10 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
         }));
     }
     if arguments.json {
-        return print(&format!("{:#}", Value::Array(documents)));
+        print(&format!("{:#}", Value::Array(documents)))?;
+        return all_but(failed, arguments.inputs.len());
     }
-    for document in &documents {
+    for document in documents.iter().filter(|document| document["image"].is_string()) {
         print(&format!(
             "{}: {} ({:.2} %), drawn in {}",
             escape::name(document["input"].as_str().unwrap_or("?")),
@@ -99,7 +111,15 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
             document["image"].as_str().unwrap_or("?")
         ))?;
     }
-    Ok(())
+    all_but(failed, arguments.inputs.len())
+}
+
+/// The end of a command of whose `inputs` some `failed`.
+fn all_but(failed: usize, inputs: usize) -> Result<(), Error> {
+    match failed {
+        0 => Ok(()),
+        failed => Err(Refusal::Inputs { failed, inputs }.into()),
+    }
 }
 
 /// The class of this name or number.

@@ -202,8 +202,11 @@ pub(crate) fn find(weights: &str) -> Result<PathBuf, Error> {
         return Err(Error::EmptyName);
     }
     let path = Path::new(weights);
+    // A folder that is no run, such as a checkout, may have the name of published weights.
+    let is_another = named(weights).is_some() && path.is_dir() && weights_file(path).is_err();
     // A name with the form of a path is a path, also where nothing is there: reading it fails with the reason.
-    if path.exists() || path.extension().is_some() || path.components().count() > 1 {
+    if !is_another && (path.exists() || path.extension().is_some() || path.components().count() > 1)
+    {
         return weights_file(path);
     }
     let fetched = cache().map(|cache| cache.join("weights"));

@@ -40,6 +40,30 @@ fn every_file_in_recipes_is_named() {
     }
 }
 
+/// macOS writes é as two letters; Japanese has a space of its own.
+#[test]
+fn names_are_taken_as_they_are_typed() {
+    let typed = "folder:cafe\u{301}/\u{3000}\"a\" \\ \u{1b}";
+    let request = Request {
+        data: Some(typed.to_string()),
+        weights: Some("r\u{fa}\u{3000}n".to_string()),
+        ..arguments("finetune", &[])
+    };
+    let recipe = Recipe::resolve(&request).unwrap();
+    assert_eq!(recipe.data, typed);
+    assert_eq!(recipe.transfer.unwrap().weights, "r\u{fa}\u{3000}n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recipe_is_no_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("r.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = Recipe::resolve(&arguments(pipe.to_str().unwrap(), &[])).unwrap_err();
+    assert!(format!("{:#}", anyhow::Error::from(error)).contains("it is no regular file"));
+}
+
 /// seeds/000: Adam at 1e-3 with PyTorch's other numbers, batches of 16, ten epochs.
 #[test]
 fn the_notebook_is_the_notebook() {

@@ -40,6 +40,8 @@ pub(crate) struct ImageList {
     path: PathBuf,
     /// The split by the name of the image, relative to the set, and its length in bytes.
     splits: HashMap<(String, u64), String>,
+    /// The same by the digest of the image's bytes, where names have one, and their length.
+    by_content: HashMap<(String, u64), String>,
 }
 
 impl ImageList {
@@ -51,7 +53,7 @@ impl ImageList {
         }
         let text = std::fs::read_to_string(&path).map_err(FileError::on("read", &path))?;
         let unusable = |problem: String| Error::ImageList { path: path.clone(), problem };
-        let mut splits = HashMap::new();
+        let (mut splits, mut by_content) = (HashMap::new(), HashMap::new());
         for (number, row) in csv::Reader::from_reader(text.as_bytes()).records().enumerate() {
             let row = row.map_err(|error| unusable(error.to_string()))?;
             let cells: Vec<&str> = row.iter().collect();
@@ -61,9 +63,12 @@ impl ImageList {
             let bytes = bytes.parse().map_err(|_| {
                 unusable(format!("row {}: '{bytes}' is no number of bytes", number + 2))
             })?;
+            if let Some(content) = datasets::content_in_name(name) {
+                by_content.insert((content.to_string(), bytes), split.to_string());
+            }
             splits.insert((name.to_string(), bytes), split.to_string());
         }
-        Ok(Some(Self { path, splits }))
+        Ok(Some(Self { path, splits, by_content }))
     }
 
     /// The file that the list was read from.
@@ -73,7 +78,13 @@ impl ImageList {
 
     /// The split that the run has an image in, if it has it.
     pub(crate) fn split(&self, name: &str, bytes: u64) -> Option<&str> {
-        self.splits.get(&(name.to_string(), bytes)).map(String::as_str)
+        let named = self.splits.get(&(name.to_string(), bytes));
+        // A row of a Parquet file that was renamed or divided is known by its image.
+        let by_content = || {
+            let content = datasets::content_in_name(name)?.to_string();
+            self.by_content.get(&(content, bytes))
+        };
+        named.or_else(by_content).map(String::as_str)
     }
 
     /// The number of images in a split.

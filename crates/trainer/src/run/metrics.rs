@@ -23,6 +23,10 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// The file at `path`, new or to be appended to.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        if path.is_symlink() {
+            let problem = "it is a link, and what it leads to would be written; remove it";
+            return Err(FileError::on("open", path)(io::Error::other(problem)).into());
+        }
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)

@@ -66,7 +66,8 @@ pub enum Error {
     RestartWithoutFolder,
     /// A run would be resumed as another one.
     #[error(
-        "this is not the run that was begun:\n  {}\nleave the changes out, or begin a new run with another --out",
+        "this is not the run that was begun:\n  {}\nleave the changes out, or begin a new run with another --out; \
+         `xception train --recipe finetune --weights RUN` begins one from the weights of this",
         .0.join("\n  ")
     )]
     OtherRun(Vec<String>),
@@ -123,8 +124,9 @@ pub enum Error {
     },
     /// Asked to stop, the run was saved.
     #[error(
-        "{} after step {step}: saved; resume with `xception train --resume {}`",
+        "{} after step {step}: saved; resume with `{} --resume {}`",
         signal.name(),
+        train_command(),
         folder.display()
     )]
     Interrupted {
@@ -306,6 +308,12 @@ pub struct TooLarge {
     pub ranks: u64,
     /// The largest batch that fits.
     pub fits: u64,
+}
+
+/// The command that began the run: `cargo xtask train` says in the environment that it is, since `xception` need not be on the
+/// path then.
+fn train_command() -> String {
+    std::env::var("XCEPTION_TRAIN_COMMAND").unwrap_or_else(|_| "xception train".to_string())
 }
 
 /// Bytes as people read them.

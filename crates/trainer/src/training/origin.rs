@@ -68,11 +68,13 @@ pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
             shown(now),
             cure(was, now.ranks)
         ));
-    } else if batches(was) != batches(now) {
-        let rest = was.data.training as usize % whole(was);
+    } else if batches(was) != batches(now) && was.ranks != now.ranks {
+        let rest = match was.data.training as usize % whole(was) {
+            1 => "1 image at its end is".to_string(),
+            rest => format!("{rest} images at its end are"),
+        };
         other.push(format!(
-            "batches in an epoch: there were {}, now there are {}; the {rest} images at its end are too few for {} ranks, \
-             so resume with {}",
+            "batches in an epoch: there were {}, now there are {}; the {rest} too few for {} ranks, so resume with {}",
             batches(was),
             batches(now),
             was.ranks.max(now.ranks),
@@ -204,7 +206,7 @@ mod tests {
             12_801,
             (64, 2),
             (128, 1),
-            "batches in an epoch: there were 100, now there are 101; the 1 images at its end are too few for 2 ranks, so \
+            "batches in an epoch: there were 100, now there are 101; the 1 image at its end is too few for 2 ranks, so \
              resume with 2",
         );
         refused(12_802, (64, 2), (32, 4), "there were 101, now there are 100");

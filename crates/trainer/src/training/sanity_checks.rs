@@ -7,7 +7,7 @@ use crate::network::first_few;
 
 /// Refuses training images from which nothing can be learned, and warns in two lines at most of what the numbers of images
 /// show. `measured` is the set that is measured after every epoch.
-pub(super) fn data(train: &dyn Source, measured: &dyn Source) -> Result<(), DeadData> {
+pub(super) fn data(train: &dyn Source, measured: &[(&str, &dyn Source)]) -> Result<(), DeadData> {
     let counts = counts(train);
     let present = counts.iter().filter(|&&count| count > 0).count();
     if present < 2 {
@@ -21,7 +21,9 @@ pub(super) fn data(train: &dyn Source, measured: &dyn Source) -> Result<(), Dead
         let (images, class) = (counts[class], train.class_names()[class].clone());
         return Err(DeadData::UnreadableClass { images, class, first: Box::new(first) });
     }
-    for warning in warnings(train.class_names(), &counts, &self::counts(measured)) {
+    let measured: Vec<(&str, Vec<u64>)> =
+        measured.iter().map(|(set, images)| (*set, self::counts(*images))).collect();
+    for warning in warnings(train.class_names(), &counts, &measured) {
         tracing::warn!("{warning}");
     }
     Ok(())
@@ -72,7 +74,7 @@ fn counts(images: &dyn Source) -> Vec<u64> {
 const IMBALANCE: u64 = 10;
 
 /// Warnings of classes that a set lacks, and of classes of very different sizes.
-fn warnings(names: &[String], training: &[u64], measured: &[u64]) -> Vec<String> {
+fn warnings(names: &[String], training: &[u64], measured: &[(&str, Vec<u64>)]) -> Vec<String> {
     let lacking = |counts: &[u64], set: &str| {
         let missing: Vec<String> = (0..names.len())
             .filter(|&class| counts[class] == 0)
@@ -80,8 +82,10 @@ fn warnings(names: &[String], training: &[u64], measured: &[u64]) -> Vec<String>
             .collect();
         (!missing.is_empty()).then(|| format!("no {set} image is of class {}", first_few(&missing)))
     };
-    let lacking: Vec<String> =
-        [lacking(training, "training"), lacking(measured, "test")].into_iter().flatten().collect();
+    // A test set that nobody has is as good as none.
+    let measured = measured.iter().filter(|(_, counts)| counts.iter().any(|&count| count > 0));
+    let measured = measured.filter_map(|(set, counts)| lacking(counts, set));
+    let lacking: Vec<String> = lacking(training, "training").into_iter().chain(measured).collect();
     let some = || (0..names.len()).filter(|&class| training[class] > 0);
     let largest = some().rev().max_by_key(|&class| training[class]);
     let smallest = some().min_by_key(|&class| training[class]);
@@ -145,6 +149,20 @@ fn unreadable_class(train: &dyn Source) -> Option<(usize, datasets::Error)> {
 /// Image files that are read before a run.
 const READ: usize = 16;
 
+/// Steps from which a network can learn from nothing: before, the running statistics of its norms are those of no image.
+const FEW_STEPS: u64 = 100;
+
+/// Warns of a run from nothing that is over before the network can have learned.
+pub(super) fn steps(steps: u64, batch_size: usize) {
+    if steps < FEW_STEPS {
+        tracing::warn!(
+            "the run has {steps} {}, in which a network that starts from nothing learns little: try a smaller batch than \
+             {batch_size} and more epochs (--set batch_size=8 --set epochs=50), or start from weights (--recipe finetune)",
+            if steps == 1 { "step" } else { "steps" }
+        );
+    }
+}
+
 /// Warns of a first loss far from `ln(classes)`, which a network has that gives all classes the same probability.
 pub(super) fn first_loss(loss: f64, classes: usize) {
     let expected = (classes as f64).ln();
@@ -180,7 +198,7 @@ mod tests {
         let check = || {
             let held = datasets::Held { fraction: 0.0, seed: 0 };
             let images = datasets::folder(root.path(), held).unwrap().train;
-            data(&*images, &*images)
+            data(&*images, &[("test", &*images)])
         };
         for name in ["ant/0.png", "ant/1.png", "bee/0.png", "bee/1.png"] {
             put(name, b"not an image");
@@ -202,7 +220,7 @@ mod tests {
     fn images_from_which_nothing_can_be_learned_are_refused() {
         let data = |pixels, labels| {
             let images = images(pixels, labels);
-            data(&images, &images)
+            data(&images, &[("test", &images)])
         };
         data([1, 2, 3], [0, 1, 2]).unwrap();
         data([1, 1, 3], [0, 1, 1]).expect("a class may be missing");
@@ -241,14 +259,18 @@ mod tests {
     #[test]
     fn the_numbers_of_images_are_warned_of_in_two_lines() {
         let names = ["cat", "dog", "owl"].map(String::from);
-        assert!(warnings(&names, &[9, 9, 1], &[1, 1, 1]).is_empty());
+        assert!(warnings(&names, &[9, 9, 1], &[("test", vec![1, 1, 1])]).is_empty());
         assert_eq!(
-            warnings(&names, &[25, 0, 2], &[1, 0, 0]),
+            warnings(&names, &[25, 0, 2], &[("test", vec![1, 0, 0])]),
             [
                 "no training image is of class dog; no test image is of class dog, owl",
                 "class cat has 12 times the training images of class owl (25 and 2): accuracy says little about small \
                  classes; `xception check` lists all",
             ]
+        );
+        assert_eq!(
+            warnings(&names, &[9; 3], &[("validation", vec![1, 0, 1]), ("test", vec![1, 1, 1])]),
+            ["no validation image is of class dog"]
         );
     }
 }

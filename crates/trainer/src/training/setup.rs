@@ -37,7 +37,9 @@ impl<'a> Training<'a> {
     fn build(plan: &'a RunPlan, stop: StopRequest, world: World) -> Result<Self, Error> {
         let RunPlan { recipe, data, folder, .. } = plan;
         if world.leads() {
-            sanity_checks::data(&*data.train, &**data.measured())?;
+            let validation = data.validation.iter().map(|images| ("validation", &**images));
+            let measured: Vec<_> = validation.chain([("test", &*data.test)]).collect();
+            sanity_checks::data(&*data.train, &measured)?;
         }
         let device = world.device();
         if device.is_cuda() && matches!(recipe.non_finite, NonFinite::Skip { .. }) {
@@ -46,6 +48,10 @@ impl<'a> Training<'a> {
         let sets = Sets::new(recipe, data, &world)?;
         if world.leads() {
             sanity_checks::sizes(&*data.train, sets.side());
+            if recipe.transfer.is_none() {
+                let steps = recipe.epochs * sets.train.batches_per_epoch() as u64;
+                sanity_checks::steps(steps, recipe.batch_size);
+            }
         }
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let store = VarStore::new(device);

@@ -1,6 +1,6 @@
 //! The head of a foreign network: a linear layer of any name, if it is the only layer after the pool.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tch::Tensor;
 
@@ -80,7 +80,9 @@ pub(super) fn find(copy: &Copy, backbone: &BTreeSet<&str>, official: &str, featu
     let mut all = linears(&inside);
     // Beside a backbone with a prefix, the head may have another one: that around it, if there is one.
     let mut beside = linears(&copy.outside);
+    let networks = other_networks(copy);
     beside.retain(|linear| !copy.is_of_another(&format!("{}.", linear.module)));
+    beside.retain(|linear| !networks.contains(root_beside(copy, &linear.module)));
     let around =
         copy.prefix.trim_end_matches('.').rfind('.').map_or("", |dot| &copy.prefix[..=dot]);
     if beside.iter().any(|linear| linear.module.starts_with(around)) {
@@ -155,7 +157,12 @@ pub(super) fn rival(
         return Some(format!("{name} looks like a part of a loss"));
     }
     let inside = copy.tensors.iter().filter(|(name, _)| !backbone.contains(name.as_str()));
-    let outside = copy.outside.iter().filter(|(name, _)| !copy.is_of_another(name));
+    let networks = other_networks(copy);
+    let outside = copy.outside.iter().filter(|(name, _)| {
+        !copy.is_of_another(name)
+            && !networks.contains(root_beside(copy, name))
+            && (is_parameter(name) || name.starts_with(head.module.as_str()))
+    });
     for (other, tensor) in inside.chain(outside).filter(|(name, _)| !is_counter(name)) {
         let own = other.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix(['.', '/']));
         match own {
@@ -172,6 +179,50 @@ pub(super) fn rival(
         }
     }
     None
+}
+
+/// Convolutions from which tensors outside are a network of their own, such as a teacher, and no layers between ours and its
+/// head.
+const OF_A_NETWORK: usize = 10;
+
+/// The roots of other networks among the tensors outside.
+fn other_networks<'a>(copy: &'a Copy) -> BTreeSet<&'a str> {
+    let mut convolutions: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, _) in copy.outside.iter().filter(|(_, tensor)| tensor.dim() == 4) {
+        *convolutions.entry(root_beside(copy, name)).or_default() += 1;
+    }
+    convolutions.retain(|_, count| *count >= OF_A_NETWORK);
+    convolutions.into_keys().collect()
+}
+
+/// The start of a name outside up to the first part in which it differs from the prefix of `copy`: beside `model.backbone.`,
+/// that of `model.neck.conv.weight` is `model.neck`, and of `teacher.fc.weight` it is `teacher`.
+fn root_beside<'a>(copy: &Copy, name: &'a str) -> &'a str {
+    let mut end = 0;
+    for (own, part) in copy.prefix.split('.').zip(name.split_inclusive('.')) {
+        end += part.len();
+        if own != part.trim_end_matches('.') {
+            break;
+        }
+    }
+    name[..end].trim_end_matches('.')
+}
+
+/// Whether a tensor is one that a layer computes with, by its name: a bank of features or the centres of a loss are none.
+fn is_parameter(name: &str) -> bool {
+    const NAMES: [&str; 10] = [
+        "weight",
+        "bias",
+        "kernel",
+        "gamma",
+        "beta",
+        "running_mean",
+        "running_var",
+        "moving_mean",
+        "moving_variance",
+        "scale",
+    ];
+    name.rsplit(['.', '/']).next().is_some_and(|last| NAMES.contains(&last))
 }
 
 /// A tensor of another layer in the same sequence as `module`, whose own name there is a number.

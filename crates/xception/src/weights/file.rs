@@ -267,7 +267,7 @@ fn open_beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 
 /// Writes `bytes` to `path`, whole or not at all: beside it, under a name that nobody can guess, which is synced, renamed, and
 /// its folder synced. After a crash the old file or the new one is there. What is there and is no regular file, such as a
-/// device or a pipe, is written to as it is; a link is replaced.
+/// device or a pipe, is written to as it is, also through a link; a link to a file or to nothing is replaced.
 ///
 /// Windows has no way to sync a folder; there the rename alone has to do.
 ///
@@ -278,8 +278,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let kind = std::fs::symlink_metadata(path).map(|metadata| metadata.file_type());
-    if kind.is_ok_and(|kind| !(kind.is_file() || kind.is_dir() || kind.is_symlink())) {
+    let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
+    if kind.is_ok_and(|kind| !(kind.is_file() || kind.is_dir())) {
         return std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
     let mut file = open_beside(folder)?;

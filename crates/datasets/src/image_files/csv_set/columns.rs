@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use csv::StringRecord;
+
 use super::super::column_names::{self, FILES, LABELS, SPLITS, normalized};
 use super::super::skipped::Skipped;
 use super::TableColumns;
@@ -9,6 +11,7 @@ use super::places::Places;
 use super::split::Split;
 use super::text::Table;
 use crate::TableProblem;
+use crate::first_few::first_few;
 use crate::image_endings::is_image;
 
 /// Names of columns of files without their endings, taken where there is none of [`FILES`].
@@ -58,7 +61,7 @@ impl Chosen {
         used.push(image);
         let labels = match label {
             Some(label) => Labels::Column(label),
-            None => labels(table, &used, name)?,
+            None => labels(table, &used, name, skipped)?,
         };
         Ok(Self { image, labels, split })
     }
@@ -125,23 +128,37 @@ fn doubt(
     TableProblem::UnknownColumn { what, key, example: name.to_string(), columns }
 }
 
-fn labels(table: &Table, used: &[usize], name: &str) -> Result<Labels, TableProblem> {
+fn labels(
+    table: &Table,
+    used: &[usize],
+    name: &str,
+    skipped: &mut Skipped,
+) -> Result<Labels, TableProblem> {
     let mut candidates = table.called(&LABELS, used);
     // Beside x, y is a place.
     if !table.called(&["x"], used).is_empty() {
         candidates.retain(|&column| normalized(&table.columns[column]) != "y");
     }
-    let mut rest: Vec<usize> = table.unused(used).collect();
+    let is_index = |column: &usize| {
+        let name = normalized(&table.columns[*column]);
+        name.is_empty() || name.starts_with("unnamed")
+    };
+    let mut rest: Vec<usize> = table.unused(used).filter(|column| !is_index(column)).collect();
     let is_remark = |column: &usize| {
         let name = table.columns[*column].to_lowercase();
         name.starts_with("is_") || name.starts_with("has_")
     };
-    if rest.iter().filter(|column| !is_remark(column)).count() > 1 {
-        rest.retain(|column| !is_remark(column));
+    let (remarks, others): (Vec<usize>, Vec<usize>) = rest.iter().partition(|c| is_remark(c));
+    // Where both could be the classes, neither is taken.
+    if others.len() > 1 && !(are_one_hot(table, &remarks) && are_one_hot(table, &others)) {
+        rest = others;
     }
     match (&candidates[..], &rest[..]) {
         (&[only], _) | ([], &[only]) => Ok(Labels::Column(only)),
-        ([], [_, _, ..]) if rest.iter().all(|&column| is_binary(table, column)) => {
+        ([], [_, _, ..]) if are_one_hot(table, &rest) => {
+            let names: Vec<&str> = rest.iter().map(|&column| &*table.columns[column]).collect();
+            let names = first_few(&names);
+            skipped.remarks.push(format!("the classes are the columns of 0 and 1: {names}"));
             Ok(Labels::OneHot(rest))
         }
         ([], _) => Err(doubt("labels", "label", table, &rest, name)),
@@ -158,9 +175,31 @@ fn labels(table: &Table, used: &[usize], name: &str) -> Result<Labels, TableProb
     }
 }
 
-/// Whether a column holds only 0 and 1.
-fn is_binary(table: &Table, column: usize) -> bool {
-    table.cells(column).all(|cell| matches!(cell.parse(), Ok(0.0_f64 | 1.0)))
+/// Of ten rows with a column for each class, those at least that are of one. Columns that stand for properties of an image
+/// have more rows with none of them.
+const OF_A_CLASS: usize = 9;
+
+/// Whether columns stand for classes: they hold 0 and 1, and nearly every row has a 1.
+fn are_one_hot(table: &Table, columns: &[usize]) -> bool {
+    let has_one = |row: &&StringRecord| {
+        columns.iter().any(|&column| row.get(column).and_then(bit) == Some(true))
+    };
+    columns.len() > 1
+        && columns.iter().all(|&column| table.cells(column).all(|cell| bit(cell).is_some()))
+        && 10 * table.rows.iter().filter(has_one).count() >= OF_A_CLASS * table.rows.len()
+}
+
+/// A cell of a column that stands for a class.
+pub(super) fn bit(cell: &str) -> Option<bool> {
+    match cell {
+        "true" | "True" | "TRUE" => Some(true),
+        "false" | "False" | "FALSE" => Some(false),
+        number => match number.parse() {
+            Ok(1.0_f64) => Some(true),
+            Ok(0.0_f64) => Some(false),
+            _ => None,
+        },
+    }
 }
 
 /// Whether the values of two columns stand for each other.

@@ -1,12 +1,13 @@
 //! The rows of a table as images with one label each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use csv::StringRecord;
 
+use super::super::label_texts::{LONGEST, is_missing, remark_alike};
 use super::super::role::Role;
 use super::super::skipped::Skipped;
-use super::columns::{Chosen, Labels};
+use super::columns::{Chosen, Labels, bit};
 use super::places::{Place, Places};
 use super::text::{Table, line};
 use crate::TableProblem;
@@ -33,17 +34,7 @@ pub(super) fn read(
     skipped: &mut Skipped,
 ) -> Result<Vec<Row>, TableProblem> {
     let labels = labels(table, &chosen.labels)?;
-    let labels: Vec<String> = labels
-        .into_iter()
-        .map(|label| if is_missing(&label) { String::new() } else { label })
-        .collect();
-    let alike = alike(&labels);
-    if !alike.is_empty() {
-        let names = first_few(&alike);
-        skipped
-            .remarks
-            .push(format!("labels that differ in case only are classes of their own: {names}"));
-    }
+    skipped.remarks.extend(remark_alike(labels.iter().map(String::as_str)));
     let (mut rows, mut missing, mut unlabelled) = (Vec::new(), Vec::new(), 0);
     for (row, label) in table.rows.iter().zip(labels) {
         let cell = row.get(chosen.image).unwrap_or_default();
@@ -97,18 +88,23 @@ pub(super) fn read(
 /// The label of every row; empty where it has none.
 fn labels(table: &Table, labels: &Labels) -> Result<Vec<String>, TableProblem> {
     let labels: Vec<String> = match labels {
-        Labels::Column(column) => table.cells(*column).map(ToString::to_string).collect(),
+        Labels::Column(column) => table.cells(*column).map(present).collect(),
         Labels::OneHot(columns) => {
             table.rows.iter().map(|row| one_hot(table, columns, row)).collect::<Result<_, _>>()?
         }
     };
     // Spreadsheets and pandas write whole numbers with a point where a cell of the column is empty.
-    let is_whole =
-        |label: &String| label.strip_suffix(".0").is_some_and(|whole| whole.parse::<i64>().is_ok());
-    let labels: Vec<String> = match labels.iter().all(|label| label.is_empty() || is_whole(label)) {
-        true => labels.iter().map(|label| label.trim_end_matches(".0").to_string()).collect(),
+    let whole = |label: &str| label.strip_suffix(".0").unwrap_or(label).to_string();
+    let is_whole = |label: &String| label.is_empty() || whole(label).parse::<i64>().is_ok();
+    let labels: Vec<String> = match labels.iter().all(is_whole) {
+        true => labels.iter().map(|label| whole(label)).collect(),
         false => labels,
     };
+    let mut rows = table.rows.iter().zip(&labels);
+    if let Some((row, label)) = rows.find(|(_, label)| label.len() > LONGEST) {
+        let (line, bytes, start) = (line(row), label.len(), label.chars().take(40).collect());
+        return Err(TableProblem::LongLabel { line, bytes, start });
+    }
     let known: BTreeSet<&str> = labels.iter().map(String::as_str).collect();
     let mut several = table.rows.iter().zip(&labels).filter(|(_, label)| is_several(label, &known));
     match several.next() {
@@ -120,25 +116,14 @@ fn labels(table: &Table, labels: &Labels) -> Result<Vec<String>, TableProblem> {
     }
 }
 
-/// Whether a program wrote this for a cell that is empty.
-fn is_missing(label: &str) -> bool {
-    ["nan", "NaN", "<NA>", "null", "NULL", "N/A", "#N/A"].contains(&label)
-}
-
-/// Labels that are the same but for their case, `Cat and cat`.
-fn alike(labels: &[String]) -> Vec<String> {
-    let mut spellings = BTreeMap::<String, BTreeSet<&str>>::new();
-    for label in labels {
-        spellings.entry(label.to_lowercase()).or_default().insert(label);
-    }
-    let several = spellings.into_values().filter(|spellings| spellings.len() > 1);
-    several.map(|spellings| spellings.into_iter().collect::<Vec<_>>().join(" and ")).collect()
+/// The text of a cell with a label, empty where a program wrote another thing for none.
+fn present(cell: &str) -> String {
+    if is_missing(cell) { String::new() } else { cell.to_string() }
 }
 
 /// The column with a 1 in a row of a table with a column for each class.
 fn one_hot(table: &Table, columns: &[usize], row: &StringRecord) -> Result<String, TableProblem> {
-    let is_set =
-        |column: &&usize| row.get(**column).is_some_and(|cell| matches!(cell.parse(), Ok(1.0_f64)));
+    let is_set = |column: &&usize| row.get(**column).and_then(bit) == Some(true);
     let set: Vec<&str> =
         columns.iter().filter(is_set).map(|&column| table.columns[column].as_str()).collect();
     match set[..] {

@@ -1,6 +1,6 @@
 //! The part of a set that a row is for: by a column of names, or by columns that say yes or no.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use csv::StringRecord;
 
@@ -10,7 +10,7 @@ use super::super::skipped::Skipped;
 use super::text::Table;
 use crate::TableProblem;
 
-/// Names of columns that say yes or no, and the part that yes means. An image for the test is not for validation, too.
+/// Names of columns that say yes or no, without case, spaces and punctuation, and the part that yes means.
 const FLAGS: [(&str, Role); 6] = [
     ("istest", Role::Test),
     ("isvalid", Role::Validation),
@@ -37,7 +37,9 @@ impl Split {
             return Ok(Split::Names(column));
         }
         if table.cells(column).all(|cell| flag(cell).is_some()) {
-            let role = meaning(&table.columns[column]).unwrap_or(Role::Validation);
+            let name = &table.columns[column];
+            let unclear = || TableProblem::UnclearFlag { column: name.clone() };
+            let role = meaning(name).ok_or_else(unclear)?;
             return Ok(Split::Flags(vec![(column, role)]));
         }
         Err(refused(table, column, others))
@@ -63,11 +65,28 @@ impl Split {
                 .remarks
                 .push(format!("column {name} is ignored: its values are not train, val or test"));
         }
-        let flags: Vec<(usize, Role)> = FLAGS
-            .iter()
-            .flat_map(|(name, role)| table.called(&[*name], used).into_iter().zip([*role]))
-            .filter(|(column, _)| table.cells(*column).all(|cell| flag(cell).is_some()))
+        let is_flag = |column: usize| table.cells(column).all(|cell| flag(cell).is_some());
+        let named: Vec<(usize, Role)> = table
+            .unused(used)
+            .filter_map(|column| Some((column, meaning(&table.columns[column])?)))
+            .filter(|(column, _)| is_flag(*column))
             .collect();
+        // `valid` alone may be what an image shows.
+        let (mut flags, bare): (Vec<_>, Vec<_>) =
+            named.into_iter().partition(|(column, _)| is_question(&table.columns[*column]));
+        if let (true, Some(column)) = (flags.is_empty(), names_parts(table, used)) {
+            let name = &table.columns[column];
+            skipped.remarks.push(format!("column {name} says the parts of the set"));
+            return Ok(Some(Split::Names(column)));
+        }
+        for (column, _) in bare.iter().filter(|_| flags.is_empty()) {
+            let name = &table.columns[*column];
+            skipped.remarks.push(format!(
+                "column {name} is not taken for the parts of the set; ?split={name} takes it"
+            ));
+        }
+        // An image for the test is not for validation, too.
+        flags.sort_by_key(|(_, role)| std::cmp::Reverse(*role));
         Ok((!flags.is_empty()).then_some(Split::Flags(flags)))
     }
 
@@ -94,17 +113,38 @@ impl Split {
     }
 }
 
-/// The part that yes means in a column of this name.
+/// The part that yes means in a column of this name, if it names one: `is_test`, `isTrain`, `is_training_image`, `valid`.
 fn meaning(name: &str) -> Option<Role> {
-    let name = normalized(name);
-    FLAGS.iter().find(|(flag, _)| *flag == name).map(|(_, role)| *role)
+    let flag = normalized(name);
+    let flag = FLAGS.iter().find(|(known, _)| *known == flag).map(|(_, role)| *role);
+    flag.or_else(|| Role::within(name))
+}
+
+/// Whether the name of a column asks a question, as `is_test` does.
+fn is_question(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name.starts_with("is_") || FLAGS.iter().any(|(known, _)| *known == normalized(&name))
 }
 
 /// Yes or no; nothing is no.
 fn flag(cell: &str) -> Option<bool> {
     match cell.to_ascii_lowercase().as_str() {
-        "1" | "1.0" | "true" | "t" | "yes" | "y" => Some(true),
+        "1" | "1.0" | "true" | "t" | "yes" | "y" | "x" => Some(true),
         "0" | "0.0" | "false" | "f" | "no" | "n" | "" => Some(false),
+        _ => None,
+    }
+}
+
+/// The only column that, whatever its name, has a part of a set in every row, and training among several.
+fn names_parts(table: &Table, used: &[usize]) -> Option<usize> {
+    let roles = |column: usize| table.cells(column).map(Role::of).collect::<BTreeSet<_>>();
+    let says = |column: &usize| {
+        let roles = roles(*column);
+        roles.len() > 1 && roles.contains(&Some(Role::Train)) && !roles.contains(&None)
+    };
+    let columns: Vec<usize> = table.unused(used).filter(says).collect();
+    match columns[..] {
+        [only] => Some(only),
         _ => None,
     }
 }

@@ -136,7 +136,12 @@ fn a_doubt_about_columns_is_said_with_its_cure() {
     let folder = with(&FOUR);
     let text = "photo_of,kind,age\n1.png,cat,3\n2.png,cat,4\n3.png,dog,3\n4.png,dog,1\n";
     let said = refusal(read(&folder, text));
-    assert!(said.ends_with("labels.csv: which column has the labels? It has kind, age; say it: csv:labels.csv?label=COLUMN"), "{said}");
+    let (_, said) = said.split_once("labels.csv: ").unwrap();
+    assert!(
+        said.starts_with("which column has the labels? It has kind, age; say it: 'csv:/"),
+        "{said}"
+    );
+    assert!(said.ends_with("/labels.csv?label=COLUMN'"), "{said}");
     let kind = TableColumns { label: Some("Kind".into()), ..TableColumns::default() };
     assert_eq!(labels(read_as(&folder, "labels.csv", text, &kind)), LABELLED);
     let said = refusal(read(&folder, "image,label,class\n1.png,a,x\n2.png,b,x\n3.png,a,y\n"));
@@ -402,10 +407,63 @@ fn columns_of_yes_and_no_are_parts() {
     assert_eq!(parts(&rows("fname,label,is_train", train)), "tr tr tr tr te te");
     let both = ["0,0", "0,0", "1,0", "1,0", "0,1", "0,1"];
     assert_eq!(parts(&rows("fname,label,is_val,is_test", both)), "tr tr va va te te");
-    let test = TableColumns { split: Some("odd".to_string()), ..TableColumns::default() };
-    let text = rows("fname,label,odd", ["no", "no", "no", "no", "yes", "yes"]);
-    let found = read_as(&folder, "labels.csv", &text, &test).unwrap();
-    assert_eq!((found.train.len(), found.test.len()), (4, 2));
+    let image = ["yes", "yes", "yes", "yes", "no", "no"];
+    assert_eq!(parts(&rows("fname,label,is_training_image", image)), "tr tr tr tr te te");
+    let asked = |column: &str, flags: [&str; 6]| {
+        let columns = TableColumns { split: Some(column.to_string()), ..TableColumns::default() };
+        let text = rows(&format!("fname,label,{column}"), flags);
+        read_as(&folder, "labels.csv", &text, &columns)
+    };
+    for (column, flags) in [("train", train), ("in_train", train), ("test", valid)] {
+        let found = asked(column, flags).unwrap();
+        assert_eq!((found.train.len(), found.test.len()), (4, 2), "{column}");
+    }
+    let refused = refusal(asked("odd", valid));
+    assert!(refused.contains("its name does not say which part of the set yes means"), "{refused}");
+    // A column of another name that can mean nothing else.
+    let teil = ["train", "train", "train", "train", "Test", "Test"];
+    let found = read(&folder, &rows("fname,label,Teil", teil)).unwrap();
+    assert_eq!((found.train.len(), found.test.len(), found.held), (4, 2, false));
+    assert_eq!(found.skipped.remarks, ["column Teil says the parts of the set"]);
+    // Without being asked, a bare name is remarked only.
+    let found = read(&folder, &rows("fname,label,valid", train)).unwrap();
+    assert!(found.held);
+    assert_eq!(
+        found.skipped.remarks,
+        ["column valid is not taken for the parts of the set; ?split=valid takes it"]
+    );
+}
+
+#[test]
+fn columns_of_0_and_1_are_classes_only_where_rows_have_one() {
+    let folder = with(&FOUR);
+    let table = |header: &str, cells: [&str; 4]| {
+        let rows = (0..4).map(|row| format!("{}.png,{}\n", row + 1, cells[row]));
+        format!("image,{header}\n{}", rows.collect::<String>())
+    };
+    let found =
+        read(&folder, &table("cat,dog", ["True,False", "True,False", "False,True", "False,True"]));
+    assert_eq!(
+        found.as_ref().unwrap().skipped.remarks,
+        ["the classes are the columns of 0 and 1: cat, dog"]
+    );
+    assert_eq!(labels(found), LABELLED);
+    let refused =
+        refusal(read(&folder, &table("malignant,has_ruler", ["0,0", "0,1", "1,0", "0,0"])));
+    assert!(refused.contains("which column has the labels?"), "{refused}");
+    let both = table("is_cat,is_dog,day,night", ["1,0,1,0", "1,0,0,1", "0,1,1,0", "0,1,0,1"]);
+    let refused = refusal(read(&folder, &both));
+    assert!(refused.contains("'is_cat, day' is several labels"), "{refused}");
+}
+
+#[test]
+fn numbers_are_one_class_however_they_are_written() {
+    let folder = with(&FOUR);
+    let found = read(&folder, "image,label\n1.png,0\n2.png,0.0\n3.png,1\n4.png,1.0\n").unwrap();
+    assert_eq!(found.train.class_names(), ["0", "1"]);
+    let long = "x".repeat(1001);
+    let refused = refusal(read(&folder, &format!("image,label\n1.png,{long}\n2.png,b\n")));
+    assert!(refused.contains("line 2: the label has 1001 bytes"), "{refused}");
 }
 
 #[test]

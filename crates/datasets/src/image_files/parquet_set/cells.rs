@@ -1,6 +1,6 @@
 //! The cells of one column in a row group, a few rows at a time.
 
-use parquet::basic::Type;
+use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::reader::{ColumnReaderImpl, GenericColumnReader};
 use parquet::data_type::{
     BoolType, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
@@ -8,6 +8,7 @@ use parquet::data_type::{
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescPtr;
 
+use super::super::label_texts::{LONGEST, is_missing};
 use super::pages::Pages;
 
 /// A column of values of one type.
@@ -55,6 +56,8 @@ pub(super) enum Cell {
     Broken(f64),
     /// Bytes that are no text.
     NoText,
+    /// A text of so many bytes, which is too long for a label.
+    Long(usize),
 }
 
 /// A column of labels, of any type that can be one.
@@ -62,6 +65,8 @@ pub(super) enum Labels {
     Bool(Column<BoolType>),
     Int32(Column<Int32Type>),
     Int64(Column<Int64Type>),
+    UInt32(Column<Int32Type>),
+    UInt64(Column<Int64Type>),
     Float(Column<FloatType>),
     Double(Column<DoubleType>),
     Bytes(Column<ByteArrayType>),
@@ -71,6 +76,8 @@ impl Labels {
     pub(super) fn new(column: ColumnDescPtr, pages: Pages) -> Result<Self> {
         Ok(match column.physical_type() {
             Type::BOOLEAN => Self::Bool(Column::new(column, pages)),
+            Type::INT32 if is_unsigned(&column) => Self::UInt32(Column::new(column, pages)),
+            Type::INT64 if is_unsigned(&column) => Self::UInt64(Column::new(column, pages)),
             Type::INT32 => Self::Int32(Column::new(column, pages)),
             Type::INT64 => Self::Int64(Column::new(column, pages)),
             Type::FLOAT => Self::Float(Column::new(column, pages)),
@@ -96,15 +103,32 @@ impl Labels {
             Self::Bool(column) => cells(column, rows, |value| Cell::Text(value.to_string())),
             Self::Int32(column) => cells(column, rows, |value| Cell::Number(value.into())),
             Self::Int64(column) => cells(column, rows, Cell::Number),
+            Self::UInt32(column) => {
+                cells(column, rows, |value| Cell::Number(value.cast_unsigned().into()))
+            }
+            Self::UInt64(column) => cells(column, rows, |value| match value {
+                0.. => Cell::Number(value),
+                _ => Cell::Broken(value.cast_unsigned() as f64),
+            }),
             Self::Float(column) => cells(column, rows, |value| whole(value.into())),
             Self::Double(column) => cells(column, rows, whole),
-            Self::Bytes(column) => cells(column, rows, |value| match value.as_utf8() {
-                Ok("") => Cell::Missing,
-                Ok(text) => Cell::Text(text.to_string()),
-                Err(_) => Cell::NoText,
-            }),
+            Self::Bytes(column) => {
+                cells(column, rows, |value| match value.as_utf8().map(str::trim) {
+                    Ok(text) if is_missing(text) => Cell::Missing,
+                    Ok(text) if text.len() > LONGEST => Cell::Long(text.len()),
+                    Ok(text) => Cell::Text(text.to_string()),
+                    Err(_) => Cell::NoText,
+                })
+            }
         }
     }
+}
+
+/// Whether the numbers of a column have no sign.
+fn is_unsigned(column: &ColumnDescPtr) -> bool {
+    use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
+    matches!(column.logical_type_ref(), Some(LogicalType::Integer(kind)) if !kind.is_signed)
+        || matches!(column.converted_type(), UINT_8 | UINT_16 | UINT_32 | UINT_64)
 }
 
 /// pandas writes whole numbers as floats where a label of the column is missing, and NaN for that one.

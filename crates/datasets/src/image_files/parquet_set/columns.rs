@@ -6,6 +6,7 @@ use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 use super::features::Features;
 use crate::image_files::TableColumns;
 use crate::image_files::column_names::{FILES, LABELS, SPLITS, normalized, position};
+use crate::image_files::role::Role;
 use crate::{ParquetProblem, first_few};
 
 /// Names of columns with the bytes of images, beside those of files.
@@ -25,8 +26,8 @@ pub(super) struct Chosen {
     pub(super) label: Option<(String, usize)>,
     /// The parts: their column's name and number.
     pub(super) split: Option<(String, usize)>,
-    /// A remark on a column that could have been used.
-    pub(super) remark: Option<String>,
+    /// Remarks on columns that could have been used.
+    pub(super) remarks: Vec<String>,
 }
 
 /// A column at the top of the schema.
@@ -76,6 +77,25 @@ impl Chosen {
         asked: &TableColumns,
     ) -> Result<Self, ParquetProblem> {
         let fields = fields(schema);
+        let mut chosen = Self::without_labels(schema, features, asked)?;
+        let used = [Some(&chosen.image), chosen.split.as_ref().map(|(name, _)| name)];
+        let used = used.map(|name| fields.iter().position(|field| Some(&field.name) == name));
+        let (label, remark) = label(&fields, features, &used, asked.label.as_deref())?;
+        chosen.label = label.map(|label| labels_of(&fields[label])).transpose()?;
+        chosen.remarks.extend(remark);
+        Ok(chosen)
+    }
+
+    /// Chooses the columns of a file but for its labels.
+    ///
+    /// # Errors
+    /// As [`Chosen::of`].
+    pub(super) fn without_labels(
+        schema: &SchemaDescriptor,
+        features: &Features,
+        asked: &TableColumns,
+    ) -> Result<Self, ParquetProblem> {
+        let fields = fields(schema);
         let image = image(&fields, features, asked.image.as_deref())?;
         let (bytes, path) = match fields[image].kind {
             Kind::Image { bytes, path } => (bytes, path),
@@ -86,16 +106,35 @@ impl Chosen {
             }
         };
         let split = split(&fields, image, asked.split.as_deref())?;
-        let (label, remark) =
-            label(&fields, features, &[Some(image), split], asked.label.as_deref())?;
-        let label = label.map(|label| labels_of(&fields[label])).transpose()?;
+        let remarks = split.map_or_else(|| flags(&fields), |_| Vec::new());
         let text = |field: usize| match fields[field].kind {
             Kind::Text(leaf) | Kind::Binary(leaf) => Some((fields[field].name.clone(), leaf)),
             _ => None,
         };
         let split = split.and_then(text);
-        Ok(Self { image: fields[image].name.clone(), bytes, path, label, split, remark })
+        Ok(Self { image: fields[image].name.clone(), bytes, path, label: None, split, remarks })
     }
+}
+
+/// Whether a column is called as labels are, or has names for its classes.
+pub(super) fn have_labels(schema: &SchemaDescriptor, features: &Features) -> bool {
+    let is_one = |field: &Field| {
+        LABELS.contains(&&*normalized(&field.name)) || features.classes.contains_key(&field.name)
+    };
+    fields(schema).iter().any(is_one)
+}
+
+/// Remarks on columns of numbers that say the parts by their names: `is_test`, `split`.
+fn flags(fields: &[Field]) -> Vec<String> {
+    let is_flag = |field: &&Field| {
+        let name = field.name.to_lowercase();
+        let asks = name.starts_with("is_") && Role::within(&name).is_some();
+        matches!(field.kind, Kind::Number(_)) && (asks || SPLITS.contains(&&*normalized(&name)))
+    };
+    let remark = |field: &Field| {
+        format!("column {} is ignored: parts are said by text, train, val and test", field.name)
+    };
+    fields.iter().filter(is_flag).map(remark).collect()
 }
 
 fn fields(schema: &SchemaDescriptor) -> Vec<Field> {
@@ -143,12 +182,30 @@ fn simple(column: &ColumnDescriptor, leaf: usize) -> Kind {
     match column.physical_type() {
         Physical::BYTE_ARRAY if is_text => Kind::Text(leaf),
         Physical::BYTE_ARRAY => Kind::Binary(leaf),
+        Physical::INT32 | Physical::INT64 if !is_whole(column) => Kind::Other,
         Physical::INT32
         | Physical::INT64
         | Physical::BOOLEAN
         | Physical::FLOAT
         | Physical::DOUBLE => Kind::Number(leaf),
         Physical::INT96 | Physical::FIXED_LEN_BYTE_ARRAY => Kind::Other,
+    }
+}
+
+/// Whether the numbers of a column count, and are no dates, times or decimal fractions.
+fn is_whole(column: &ColumnDescriptor) -> bool {
+    use ConvertedType as Converted;
+    match column.logical_type_ref() {
+        Some(logical) => matches!(logical, LogicalType::Integer { .. }),
+        None => !matches!(
+            column.converted_type(),
+            Converted::DECIMAL
+                | Converted::DATE
+                | Converted::TIME_MILLIS
+                | Converted::TIME_MICROS
+                | Converted::TIMESTAMP_MILLIS
+                | Converted::TIMESTAMP_MICROS
+        ),
     }
 }
 
@@ -208,6 +265,11 @@ fn image(
             doubtful = candidates;
         }
     }
+    if let ([], [only]) = (&doubtful[..], &called(fields, &of_kind(fields, |_| true), is_name)[..])
+    {
+        let (column, kind) = (fields[*only].name.clone(), fields[*only].kind.prose());
+        return Err(ParquetProblem::NoBytes { column, kind });
+    }
     Err(doubt("images", "image", fields, &doubtful))
 }
 
@@ -224,7 +286,9 @@ fn label(
     let is_free = |field: &usize| !used.contains(&Some(*field));
     let fine = |name: &str| name.strip_prefix("fine").is_some_and(|rest| LABELS.contains(&rest));
     let is_name = |name: &str| LABELS.contains(&name) || fine(name);
-    let free: Vec<usize> = (0..fields.len()).filter(is_free).collect();
+    // Programs call the columns that they add for themselves `__index_level_0__` and `__key__`.
+    let is_own = |field: &usize| fields[*field].name.starts_with("__");
+    let free: Vec<usize> = (0..fields.len()).filter(is_free).filter(|it| !is_own(it)).collect();
     let classes = free.iter().filter(|&&field| features.classes.contains_key(&fields[field].name));
     let classes: Vec<usize> = classes.copied().collect();
     let named = called(fields, &free, is_name);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cells::Cell;
 use crate::ParquetProblem;
 
-/// The number for an image without a label, in files that name their classes.
+/// The number for an image without a label: in files that name their classes, and where no image to train on has it.
 const UNLABELLED: i64 = -1;
 
 /// The classes of a set.
@@ -24,20 +24,25 @@ enum Label {
 }
 
 impl Classes {
-    /// The classes of all `cells` of the column `column`, whose names the file may know.
+    /// The classes of all `cells` of the column `column`, whose names the file may know. Beside each cell stands whether its
+    /// image is to train on.
     ///
     /// # Errors
-    /// A label that cannot be one, or that has no name.
+    /// A label that cannot be one, or that has no name, and numbers beside texts.
     pub(super) fn of<'a>(
-        cells: impl Iterator<Item = &'a Cell>,
+        cells: impl Iterator<Item = (&'a Cell, bool)>,
         known: Option<&[String]>,
         column: &str,
     ) -> Result<Self, ParquetProblem> {
         let mut labels = BTreeSet::new();
-        for cell in cells {
+        let mut is_trained = false;
+        for (cell, to_train_on) in cells {
             match cell {
                 Cell::Missing => {}
-                Cell::Number(number) => drop(labels.insert(Label::Number(*number))),
+                Cell::Number(number) => {
+                    is_trained |= *number == UNLABELLED && to_train_on;
+                    labels.insert(Label::Number(*number));
+                }
                 Cell::Text(text) => {
                     let text = text.clone();
                     if is_list(&text) {
@@ -45,6 +50,10 @@ impl Classes {
                         return Err(ParquetProblem::ListLabel { column, label: text });
                     }
                     labels.insert(Label::Text(text));
+                }
+                Cell::Long(bytes) => {
+                    let (column, bytes) = (column.to_string(), *bytes);
+                    return Err(ParquetProblem::LongLabel { column, bytes });
                 }
                 Cell::Broken(value) => {
                     let (column, label) = (column.to_string(), value.to_string());
@@ -59,12 +68,16 @@ impl Classes {
             Label::Number(number) => Some(*number),
             Label::Text(_) => None,
         };
-        // Without names, labels that count from 0 leave no room for another meaning.
-        let is_unlabelled = known.is_some() || labels.contains(&Label::Number(0));
+        let is_unlabelled = known.is_some() || !is_trained;
         if is_unlabelled {
             labels.remove(&Label::Number(UNLABELLED));
         }
-        if let (Some(names), true) = (known, labels.iter().all(|label| numbers(label).is_some())) {
+        // Texts of one file may be the names that another gives to its numbers.
+        let has_place = |label: &Label| match label {
+            Label::Number(_) => true,
+            Label::Text(text) => known.is_some_and(|names| names.contains(text)),
+        };
+        if let (Some(names), true) = (known, labels.iter().all(has_place)) {
             return Self::named(&labels.iter().filter_map(numbers).collect(), names, column);
         }
         let mut labels: Vec<Label> = labels.into_iter().collect();
@@ -72,12 +85,21 @@ impl Classes {
             Label::Number(number) => Some(*number),
             Label::Text(text) => text.parse().ok(),
         };
+        let has_numbers = labels.iter().any(|label| numbers(label).is_some());
+        if let (true, Some(Label::Text(text))) =
+            (has_numbers, labels.iter().find(|label| parsed(label).is_none()))
+        {
+            let (column, text) = (column.to_string(), text.clone());
+            return Err(ParquetProblem::NumbersAndText { column, text });
+        }
         if labels.iter().all(|label| parsed(label).is_some()) {
             labels.sort_by_key(parsed);
         }
-        let text = |label: &Label| match label {
-            Label::Number(number) => number.to_string(),
-            Label::Text(text) => text.clone(),
+        let text = |label: &Label| match (label, parsed(label)) {
+            (Label::Text(text), _) if !has_numbers => text.clone(),
+            (_, Some(number)) => number.to_string(),
+            (Label::Text(text), None) => text.clone(),
+            (Label::Number(number), None) => number.to_string(),
         };
         // A number in one file and the same as text in another are one class.
         let mut names: Vec<String> = labels.iter().map(text).collect();
@@ -99,8 +121,14 @@ impl Classes {
             let (column, names) = (column.to_string(), names.len());
             return Err(ParquetProblem::LabelWithoutName { column, label: *label, names });
         }
-        let numbers = (0..names.len() as u32).map(|label| (Label::Number(label.into()), label));
-        Ok(Self { names: distinct(names), numbers: numbers.collect(), is_unlabelled: true })
+        // Of two classes of one name, a text is the first.
+        let places = (0..names.len() as u32).rev();
+        let both = |label: u32| {
+            let text = Label::Text(names[label as usize].clone());
+            [(text, label), (Label::Number(label.into()), label)]
+        };
+        let numbers = places.flat_map(both).collect();
+        Ok(Self { names: distinct(names), numbers, is_unlabelled: true })
     }
 
     /// The class of a cell; `None` where the image has no label.
@@ -109,7 +137,7 @@ impl Classes {
             Cell::Number(UNLABELLED) if self.is_unlabelled => None,
             Cell::Number(number) => self.numbers.get(&Label::Number(*number)).copied(),
             Cell::Text(text) => self.numbers.get(&Label::Text(text.clone())).copied(),
-            Cell::Missing | Cell::Broken(_) | Cell::NoText => None,
+            Cell::Missing | Cell::Broken(_) | Cell::NoText | Cell::Long(_) => None,
         }
     }
 }
@@ -144,7 +172,8 @@ mod tests {
 
     #[track_caller]
     fn check(cells: &[Cell], known: Option<&[String]>, classes: &[&str], numbers: &[Option<u32>]) {
-        let found = Classes::of(cells.iter(), known, "label").unwrap();
+        let cells_to_train_on = cells.iter().map(|cell| (cell, true));
+        let found = Classes::of(cells_to_train_on, known, "label").unwrap();
         assert_eq!(found.names, classes);
         let got: Vec<Option<u32>> = cells.iter().map(|cell| found.number(cell)).collect();
         assert_eq!(got, numbers);
@@ -157,26 +186,43 @@ mod tests {
         check(&cells, Some(&known), &["cat", "dog", "owl"], &[Some(2), None, None, Some(0)]);
         let twice = names(&["crane", "dog", "crane"]);
         check(&cells[..1], Some(&twice), &["crane (0)", "dog", "crane (2)"], &[Some(2)]);
-        // Text has names of its own.
+        // Text has names of its own, unless they are the file's.
         check(&texts(&["b", "a"]), Some(&known), &["a", "b"], &[Some(1), Some(0)]);
+        let both = [Cell::Number(0), Cell::Text("owl".to_string())];
+        check(&both, Some(&known), &["cat", "dog", "owl"], &[Some(0), Some(2)]);
     }
 
     #[test]
     fn numbers_and_texts_name_themselves() {
         let cells = [10, 9, 0, -1].map(Cell::Number);
-        check(&cells, None, &["0", "9", "10"], &[Some(2), Some(1), Some(0), None]);
+        check(&cells, None, &["-1", "0", "9", "10"], &[Some(3), Some(2), Some(1), Some(0)]);
+        // Where no image to train on has it, -1 is no label.
+        let parts = cells.iter().map(|cell| (cell, *cell != Cell::Number(-1)));
+        let found = Classes::of(parts, None, "label").unwrap();
+        assert_eq!(
+            (&found.names[..], found.number(&cells[3])),
+            (&names(&["0", "9", "10"])[..], None)
+        );
         let signs = [1, -1].map(Cell::Number);
         check(&signs, None, &["-1", "1"], &[Some(1), Some(0)]);
         check(&texts(&["10", "9"]), None, &["9", "10"], &[Some(1), Some(0)]);
         let both = [Cell::Number(1), Cell::Text("1".to_string()), Cell::Text("2".to_string())];
         check(&both, None, &["1", "2"], &[Some(0), Some(0), Some(1)]);
+        let zeros = [Cell::Number(1), Cell::Text("01".to_string()), Cell::Number(2)];
+        check(&zeros, None, &["1", "2"], &[Some(0), Some(0), Some(1)]);
+        check(&texts(&["1", "01"]), None, &["01", "1"], &[Some(1), Some(0)]);
     }
 
     #[test]
     fn labels_that_are_none_are_refused() {
         let refusal = |cells: &[Cell], known: Option<&[String]>| {
-            Classes::of(cells.iter(), known, "label").unwrap_err().to_string()
+            let cells = cells.iter().map(|cell| (cell, true));
+            Classes::of(cells, known, "label").unwrap_err().to_string()
         };
+        let mixed = [Cell::Number(1), Cell::Text("cat".to_string())];
+        let message = refusal(&mixed, None);
+        assert!(message.contains("numbers, and texts such as 'cat'"), "{message}");
+        assert!(refusal(&[Cell::Long(70_000)], None).contains("a label of 70000 bytes"));
         let known = names(&["cat", "dog"]);
         assert_eq!(
             refusal(&[Cell::Number(1), Cell::Number(7)], Some(&known)),

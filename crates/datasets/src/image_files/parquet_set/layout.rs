@@ -6,6 +6,7 @@ use std::path::Path;
 use super::super::files::{Entries, join};
 use super::super::role::Role;
 use super::super::skipped::Skipped;
+use super::numbered;
 use crate::first_few::first_few;
 use crate::image_endings::ending;
 use crate::{Error, LayoutError};
@@ -21,13 +22,21 @@ pub(super) struct Part {
     pub(super) role: Option<Role>,
 }
 
-/// The files in `root`: directly in it, or in folders for the parts, or in `data`, or in the only other folder that has any.
+/// The files in `root`: directly in it and in folders for the parts, or in `data`, or in the only other folder that has any.
 ///
 /// Names without a part are ignored where others have one. Where none is for training, all files are one set.
 pub(super) fn find(root: &Path, skipped: &mut Skipped) -> Result<Vec<Part>, Error> {
     let parts = within(root, "", 0, skipped)?;
+    skipped.remarks.extend(numbered::remarks(parts.iter().map(|part| part.name.as_str())));
     let has = |role: Role| parts.iter().any(|part| part.role == Some(role));
     if !has(Role::Train) {
+        if parts.iter().any(|part| part.role.is_some()) {
+            let names: Vec<&String> = parts.iter().map(|part| &part.name).collect();
+            let names = first_few(&names);
+            skipped
+                .remarks
+                .push(format!("no file is named for training, so all are one set: {names}"));
+        }
         let whole = |Part { name, .. }| Part { name, role: None };
         return Ok(parts.into_iter().map(whole).collect());
     }
@@ -55,28 +64,36 @@ fn within(
     skipped: &mut Skipped,
 ) -> Result<Vec<Part>, Error> {
     let entries = Entries::list(root, folder, skipped)?;
-    let files = own(folder, &entries);
-    if !files.is_empty() {
-        return Ok(files);
-    }
+    let mut files = own(folder, &entries);
     let full = || if folder.is_empty() { root.to_path_buf() } else { root.join(folder) };
     let none = || Error::from(LayoutError::NoParquet { folder: full() });
-    if depth == DEEPEST {
+    if depth == DEEPEST && files.is_empty() {
         return Err(none());
     }
-    // Folders for the parts.
-    let mut parts = Vec::new();
-    for name in entries.folders.iter().filter(|name| Role::of(name).is_some()) {
-        let inner = join(folder, name);
-        let listed = Entries::list(root, &inner, skipped)?;
-        let role = Role::of(name);
-        parts.extend(own(&inner, &listed).into_iter().map(|part| Part { role, ..part }));
-    }
-    if !parts.is_empty() {
-        return Ok(parts);
+    for name in &entries.folders {
+        if let Some(role) = Role::of(name) {
+            below(root, &join(folder, name), depth + 1, role, &mut files, skipped)?;
+        }
     }
     let holds = |name: &&String| has_any(root, &join(folder, name), depth + 1);
-    let folders: Vec<&String> = entries.folders.iter().filter(holds).collect();
+    let others = entries.folders.iter().filter(|name| Role::of(name).is_none());
+    let folders: Vec<&String> = others.filter(holds).collect();
+    if !files.is_empty() {
+        if !folders.is_empty() {
+            let names = first_few(&folders);
+            skipped.remarks.push(format!(
+                "the Parquet files in {names} are ignored: others lie beside them, in {}",
+                full().display()
+            ));
+        }
+        return Ok(files);
+    }
+    if let [first, _, ..] = folders[..]
+        && folders.iter().all(|name| name.contains('='))
+    {
+        let (folder, first) = (full(), first.clone());
+        return Err(LayoutError::Partitions { folder, first }.into());
+    }
     match &folders[..] {
         [] => Err(none()),
         [only] => within(root, &join(folder, only), depth + 1, skipped),
@@ -89,6 +106,23 @@ fn within(
             }
         },
     }
+}
+
+/// Adds the files in a folder for the part `role`, and below it.
+fn below(
+    root: &Path,
+    folder: &str,
+    depth: usize,
+    role: Role,
+    files: &mut Vec<Part>,
+    skipped: &mut Skipped,
+) -> Result<(), Error> {
+    let entries = Entries::list(root, folder, skipped)?;
+    files.extend(own(folder, &entries).into_iter().map(|part| Part { role: Some(role), ..part }));
+    for name in entries.folders.iter().filter(|_| depth < DEEPEST) {
+        below(root, &join(folder, name), depth + 1, role, files, skipped)?;
+    }
+    Ok(())
 }
 
 /// The files directly in a folder.
@@ -169,6 +203,28 @@ mod tests {
         for (names, expected) in cases {
             assert_eq!(found(names).0, expected, "{names:?}");
         }
+    }
+
+    #[test]
+    fn parts_may_lie_in_files_and_in_folders() {
+        let (names, remarks) = found(&["train-0.parquet", "test/0000.parquet"]);
+        assert_eq!(names, ["train-0.parquet Some(Train)", "test/0000.parquet Some(Test)"]);
+        assert!(remarks.is_empty());
+        let (names, _) = found(&["train/a/0.parquet", "test/a/0.parquet"]);
+        assert_eq!(names, ["test/a/0.parquet Some(Test)", "train/a/0.parquet Some(Train)"]);
+        let (names, _) = found(&["default/partial-train/0.parquet", "default/test/0.parquet"]);
+        assert_eq!(names.len(), 2);
+        assert_eq!(names[0], "default/partial-train/0.parquet Some(Train)");
+        let (names, remarks) = found(&["train.parquet", "data/test.parquet"]);
+        assert_eq!(names, ["train.parquet Some(Train)"]);
+        assert!(remarks[0].starts_with("the Parquet files in data are ignored"), "{remarks:?}");
+        let (_, remarks) = found(&["test-0.parquet", "validation-0.parquet"]);
+        assert_eq!(
+            remarks,
+            [
+                "no file is named for training, so all are one set: test-0.parquet, validation-0.parquet"
+            ]
+        );
     }
 
     #[test]

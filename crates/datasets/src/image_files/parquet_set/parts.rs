@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::archives::Archives;
+use super::super::label_texts::remark_alike;
 use super::super::names::Names;
 use super::super::role::Role;
 use super::super::skipped::Skipped;
@@ -73,9 +74,13 @@ impl All {
         let refuse = |problem| Error::from(ParquetFileError { file: path.to_path_buf(), problem });
         self.remark_images(&mut skipped).map_err(refuse)?;
         self.split_by_column(&mut skipped).map_err(refuse)?;
-        let cells = self.images.iter().map(|image| &image.row.label);
+        let cells = self
+            .images
+            .iter()
+            .map(|Image { row, role }| (&row.label, role.is_none_or(|role| role == Role::Train)));
         let known = self.names.as_ref().map(|(_, names)| &names[..]);
         let classes = Classes::of(cells, known, &self.column).map_err(refuse)?;
+        skipped.remarks.extend(remark_alike(classes.names.iter().map(String::as_str)));
         let images = self.labelled(&classes, &mut skipped).map_err(refuse)?;
         let names = classes.names;
         if let [only] = &names[..] {
@@ -111,6 +116,9 @@ impl All {
         };
         if let Some(test) = test {
             return Ok(Found { train: set(train), validation, test, held: false, skipped });
+        }
+        if held.fraction > 0. && each_its_own(&train) {
+            return Err(refuse(ParquetProblem::EachItsOwn { column: self.column.clone() }));
         }
         let (train, test) = split(train, held);
         let held = held.fraction > 0.;
@@ -240,7 +248,13 @@ fn trained<'a>(
     Ok((images, known.iter().map(|&label| names[label as usize].clone()).collect()))
 }
 
-/// Splits every class by the names of its images. A class of one image has none in the test set.
+/// Whether every image has a class of its own, so that its label is rather its number or name.
+fn each_its_own(images: &[Labelled<'_>]) -> bool {
+    let labels: BTreeSet<u32> = images.iter().map(|image| image.label).collect();
+    labels.len() == images.len()
+}
+
+/// Splits every class by the digests of its images, so that equal ones are on one side wherever they lie. A class of one image has none in the test set.
 fn split(images: Vec<Labelled<'_>>, held: Held) -> (Vec<Labelled<'_>>, Vec<Labelled<'_>>) {
     let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (index, image) in images.iter().enumerate() {
@@ -248,8 +262,8 @@ fn split(images: Vec<Labelled<'_>>, held: Held) -> (Vec<Labelled<'_>>, Vec<Label
     }
     let mut is_held = vec![false; images.len()];
     for members in members.values() {
-        let names = members.iter().map(|&index| images[index].row.name.as_str());
-        for (&index, held) in members.iter().zip(held.among(names)) {
+        let digests = members.iter().map(|&index| images[index].row.content.as_str());
+        for (&index, held) in members.iter().zip(held.among(digests)) {
             is_held[index] = held;
         }
     }

@@ -12,13 +12,14 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::cells::{Cell, Column, Labels};
-use super::columns::Chosen;
+use super::columns::{self, Chosen};
 use super::features::Features;
 use super::footer;
 use super::pages::Pages;
 use super::spool::Spool;
 use super::unpack::is_known;
 use crate::decode::{LARGEST_FILE, read_file};
+use crate::image_files::names;
 use crate::{Error, ParquetFileError, ParquetProblem, regular_file};
 
 /// Rows that are in memory at a time.
@@ -26,6 +27,8 @@ const STEP: usize = 64;
 /// The most rows of a file, and bytes of images, that do not depend on its length.
 const MOST_ROWS: u64 = 1 << 20;
 const MOST_BYTES: u64 = 1 << 30;
+/// The longest path, in bytes: one text of a file may be the cell of a million rows.
+const LONGEST_PATH: usize = 4096;
 /// The most bytes of images for each byte of the file.
 const MOST_TIMES: u64 = 64;
 
@@ -45,6 +48,8 @@ pub(super) struct Opened {
 pub(super) struct Row {
     /// The image's name, after that of its file.
     pub(super) name: String,
+    /// The digest of its bytes.
+    pub(super) content: String,
     pub(super) label: Cell,
     /// The cell of the column of splits.
     pub(super) split: Option<String>,
@@ -78,6 +83,22 @@ impl Opened {
     pub(super) fn columns(&self, asked: &crate::TableColumns) -> Result<Chosen, Error> {
         let schema = self.metadata.file_metadata().schema_descr();
         Chosen::of(schema, &self.features, asked).map_err(|problem| self.refuse(problem))
+    }
+
+    /// Chooses the columns of a file whose labels are kept secret.
+    pub(super) fn columns_without_labels(
+        &self,
+        asked: &crate::TableColumns,
+    ) -> Result<Chosen, Error> {
+        let schema = self.metadata.file_metadata().schema_descr();
+        let chosen = Chosen::without_labels(schema, &self.features, asked);
+        chosen.map_err(|problem| self.refuse(problem))
+    }
+
+    /// Whether there is a column that is called as labels are, or whose classes have names.
+    pub(super) fn has_labels(&self) -> bool {
+        let schema = self.metadata.file_metadata().schema_descr();
+        columns::have_labels(schema, &self.features)
     }
 
     pub(super) fn refuse(&self, problem: ParquetProblem) -> Error {
@@ -273,7 +294,8 @@ impl Reading<'_> {
         paths: &mut Vec<Option<String>>,
     ) -> Result<(), Error> {
         let text = |bytes: &ByteArray| String::from_utf8_lossy(bytes.data()).into_owned();
-        let path = cells.path.as_ref().map(text).filter(|path| !path.is_empty());
+        let is_short = |bytes: &&ByteArray| bytes.len() <= LONGEST_PATH;
+        let path = cells.path.as_ref().filter(is_short).map(text).filter(|path| !path.is_empty());
         let mut beside = Vec::new();
         let bytes = match (&cells.bytes, &path) {
             (Some(bytes), _) => bytes.data(),
@@ -300,14 +322,16 @@ impl Reading<'_> {
             return Err(self.file.refuse(ParquetProblem::Damaged(problem)));
         }
         let place = (self.spool.add(bytes)?, length as u32);
-        let split = cells.split.as_ref().map(text);
-        self.rows.rows.push(Row { name: number.to_string(), label: cells.label, split, place });
+        let split = cells.split.as_ref().filter(is_short).map(text);
+        let (name, content) = (number.to_string(), names::content(bytes));
+        self.rows.rows.push(Row { name, content, label: cells.label, split, place });
         paths.push(path);
         Ok(())
     }
 }
 
-/// Names the images of `file` by their paths, if each has one of its own, and else by their rows, counted from 0.
+/// Names the images of `file` by their paths, if each has one of its own, and else by their rows, counted from 0; the digest
+/// of its bytes ends each name.
 fn name_all(rows: &mut [Row], paths: Vec<Option<String>>, file: &str) {
     let distinct: HashSet<&String> = paths.iter().flatten().collect();
     let by_path = distinct.len() == rows.len();
@@ -316,6 +340,6 @@ fn name_all(rows: &mut [Row], paths: Vec<Option<String>>, file: &str) {
             Some(path) if by_path => path.trim_start_matches('/').to_string(),
             _ => std::mem::take(&mut row.name),
         };
-        row.name = format!("{file}/{own}");
+        row.name = format!("{file}/{own}#{}", row.content);
     }
 }

@@ -34,7 +34,11 @@ pub(super) fn find(
     let count = |name: &str| splits.iter().filter(|split| **split == Some(name)).count();
     let name = match split {
         Part::All => {
-            tracing::warn!("{} of these images were trained on, by {path}", count("train"));
+            match count("train") {
+                0 => {}
+                1 => tracing::warn!("1 of these images was trained on, by {path}"),
+                count => tracing::warn!("{count} of these images were trained on, by {path}"),
+            }
             return Ok(Some((data, all)));
         }
         Part::Test => "test",
