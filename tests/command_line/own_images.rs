@@ -139,6 +139,14 @@ fn a_broken_image_is_named_once_and_left_out() {
     assert!(left_out[0].as_str().unwrap().ends_with("disc/broken.png") && left_out.len() == 1);
     let report = fs::read_to_string(folder.join("tuned/report.html")).unwrap();
     assert!(report.contains("Images that cannot be read.") && report.contains("disc/broken.png"));
+    // Resuming a finished run measures it again, and reads no image to train on.
+    let folder = Classifier::copied();
+    let again = xception(folder.path(), &["train", "--resume", "tuned"]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let text = fs::read(folder.path().join("tuned/results.json")).unwrap();
+    let again: Value = serde_json::from_slice(&text).unwrap();
+    let named = ["train", "test"].map(|part| again["left_out"][part].as_array().unwrap().len());
+    assert_eq!(named.iter().sum::<usize>(), 1, "{}", again["left_out"]);
 }
 
 /// Fine-tuning with `arguments` is refused, and leaves no folder that looks like a run.

@@ -68,11 +68,8 @@ fn a_column_may_be_named_and_a_wrong_one_is_refused() {
     let rows: Vec<String> = rows.lines().map(|row| format!("{row},x")).collect();
     fs::write(folder.join("train.csv"), format!("id,shape,note\n{}\n", rows.join("\n"))).unwrap();
     for (data, code, expected) in [
-        (
-            "csv:train.csv",
-            3,
-            "which column has the labels? It has shape, note; say it: 'csv:train.csv?label=COLUMN'",
-        ),
+        ("csv:train.csv", 3, "which column has the labels? It has shape, note; say it: 'csv:"),
+        ("csv:train.csv", 3, "train.csv?label=COLUMN'"),
         ("csv:train.csv?label=form", 3, "there is no column 'form'; it has id, shape, note"),
         ("csv:train.csv?labels=shape", 2, "there is no 'labels' (did you mean 'label'?)"),
         ("csv:train.csv?label=note", 3, "all rows have the label 'x'"),

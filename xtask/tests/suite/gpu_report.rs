@@ -87,7 +87,7 @@ fn tables_stand_between_the_markers_with_their_provenance() {
             "Failed: `pytorch` (exit code 1), `pytorch-slow` (its time was over).\n",
             "| 3.01 TB/s | 702 TFLOP/s | 20 |\n",
             "| notebook-cifar10, train, 128 | PyTorch, graph-nobench | 3.20 (3.10 to 3.30) | 40000 | 5 |\n\
-             | notebook-cifar10, train, 128 | `xception --launch eager`, bf16 | 4.00 (3.50 to 5.25) | 32000 | 3 |\n",
+             | notebook-cifar10, train, 128 | `xception`, launch eager, bf16 | 4.00 (3.50 to 5.25) | 32000 | 3 |\n",
         ],
     );
     assert!(!fs::read_to_string(home.path(PAGE)).unwrap().contains("old"));

@@ -6,6 +6,7 @@
 mod cells;
 mod columns;
 mod features;
+mod fields;
 mod footer;
 mod labels;
 mod layout;

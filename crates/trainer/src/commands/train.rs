@@ -150,12 +150,17 @@ fn write_results(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
         .cloned()
         .zip(last.per_class().into_iter().map(|part| json!(part)))
         .collect();
-    let left_out = LeftOutNames {
+    let mut left_out = LeftOutNames {
         train: left_out.train.names(&*data.train),
         validation: left_out.validation.names(&**data.measured()),
         test: left_out.test.names(&*data.test),
     };
-    match outcome.left_out.count() {
+    // A finished run that is resumed reads no image to train on.
+    let earlier = LeftOutNames::in_results(&folder.file("results.json")).unwrap_or_default();
+    let is_new = |name: &String| !left_out.train.contains(name);
+    let earlier: Vec<String> = earlier.train.into_iter().filter(is_new).collect();
+    left_out.train.extend(earlier);
+    match left_out.count() {
         0 => {}
         1 => tracing::warn!("1 image cannot be read, and is in no figure; results.json names it"),
         count => tracing::warn!(

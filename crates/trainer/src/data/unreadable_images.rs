@@ -63,13 +63,6 @@ pub(crate) struct LeftOutOfRun {
     pub(crate) test: LeftOut,
 }
 
-impl LeftOutOfRun {
-    /// The number of images in all sets.
-    pub(crate) fn count(&self) -> usize {
-        [&self.train, &self.validation, &self.test].into_iter().map(LeftOut::count).sum()
-    }
-}
-
 /// The message of an error, with the system's reason where it has one.
 fn in_full(error: &datasets::Error) -> String {
     match std::error::Error::source(error) {

@@ -70,6 +70,19 @@ pub(crate) struct LeftOutNames {
     pub(crate) test: Vec<String>,
 }
 
+impl LeftOutNames {
+    /// Those in the results of a run that was finished before, if it has any.
+    pub(crate) fn in_results(path: &Path) -> Option<Self> {
+        let mut results: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        serde_json::from_value(results["left_out"].take()).ok()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.train.len() + self.validation.len() + self.test.len()
+    }
+}
+
 /// A mistake and its image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ShownMistake {

@@ -21,11 +21,11 @@ fn ours(record: &Record) -> Option<Timed> {
         record.documents.iter().filter_map(|found| found["ms_per_step"].as_f64()).collect();
     let launch = match record.about("launch") {
         "" | "auto" => String::new(),
-        launch => format!(" --launch {launch}"),
+        launch => format!(", launch {launch}"),
     };
     Some(Timed {
         work: work(described, "preset")?,
-        way: format!("`{}{launch}`, {}", record.about("program"), shown(&described["precision"])),
+        way: format!("`{}`{launch}, {}", record.about("program"), shown(&described["precision"])),
         spread: Spread::of(&times)?,
         rounds: times.len(),
     })

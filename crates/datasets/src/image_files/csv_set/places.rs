@@ -14,7 +14,7 @@ pub(super) struct Places {
     root: PathBuf,
     /// The name of the table without its ending.
     table: String,
-    /// The files by their names relative to the root, sorted by the names without folders and endings. They are listed when
+    /// The files by their names relative to the root, sorted by [`place_of`]. They are listed when
     /// a cell is no path.
     files: Option<Vec<String>>,
 }
@@ -69,9 +69,22 @@ impl Places {
         let Some(last) = wanted.last() else { return Place::Missing };
         let table = self.table.clone();
         let files = self.files();
-        let start = files.partition_point(|name| stem(name) < stem(last));
-        let named = files[start..].iter().take_while(|name| stem(name) == stem(last));
-        let named: Vec<&String> = named.filter(|name| is_named(name, &wanted)).collect();
+        // Of files with this name those in the wanted folder, and one directly in the root, which a longer path finds, too.
+        let ranges: Vec<(&str, Option<&str>)> = match wanted[..] {
+            [.., folder, last] => vec![(stem(last), Some("")), (stem(last), Some(folder))],
+            _ => vec![(stem(last), None)],
+        };
+        let mut named: Vec<&String> = Vec::new();
+        for (name, folder) in ranges {
+            let start =
+                files.partition_point(|file| place_of(file) < (name, folder.unwrap_or_default()));
+            let is_in = |file: &&String| {
+                let (own, own_folder) = place_of(file);
+                own == name && folder.is_none_or(|folder| own_folder == folder)
+            };
+            let found = files[start..].iter().take_while(is_in);
+            named.extend(found.filter(|file| is_named(file, &wanted)));
+        }
         // A table for training takes nothing from a folder for testing.
         let own = role.or_else(|| Role::within(&table));
         let score = |name: &str| {
@@ -107,10 +120,15 @@ impl Places {
         let root = &self.root;
         self.files.get_or_insert_with(|| {
             let mut files = images(root, "", &mut Skipped::default()).unwrap_or_default();
-            files.sort_by(|one, other| stem(one).cmp(stem(other)).then(one.cmp(other)));
+            files.sort_by(|one, other| place_of(one).cmp(&place_of(other)).then(one.cmp(other)));
             files
         })
     }
+}
+
+/// The name of a file without its ending, and that of its folder: of many files of one name few lie in folders of one name.
+fn place_of(name: &str) -> (&str, &str) {
+    (stem(name), name.rsplit('/').nth(1).unwrap_or_default())
 }
 
 /// Whether a file is the one that is `wanted`, a path in parts: one of the two is the end of the other. An ending may be
