@@ -11,6 +11,7 @@ mod eval;
 mod explain;
 mod export;
 mod import;
+mod inputs;
 mod man;
 mod output;
 mod predict;

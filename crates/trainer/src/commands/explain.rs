@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 use xception::Xception;
 
+use super::inputs::Inputs;
 use super::print;
 use crate::commands::{Error, Refusal};
 use crate::console::escape;
@@ -68,19 +69,14 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     let loaded = Loaded::open(&arguments.weights)?;
     Precision::Fp32.prepare(loaded.model.device());
     let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
-    let (mut documents, mut failed) = (Vec::new(), 0);
+    let (mut documents, mut inputs) = (Vec::new(), Inputs::new(arguments.inputs.len()));
     for (input, out) in arguments.inputs.iter().zip(&places) {
         let prepared = match images::prepare(input, &loaded.description) {
             Ok(prepared) => prepared,
-            // One of several: the others are drawn.
-            Err(error) if arguments.inputs.len() > 1 => {
-                let problem = format!("{:#}", anyhow::Error::from(error));
-                tracing::error!("{problem}");
-                documents.push(json!({ "input": input.display().to_string(), "error": problem }));
-                failed += 1;
+            Err(error) => {
+                documents.push(inputs.unreadable(input, error.into())?);
                 continue;
             }
-            Err(error) => return Err(error.into()),
         };
         let device = loaded.model.device();
         let image = prepared.image.to_device(device);
@@ -100,7 +96,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     }
     if arguments.json {
         print(&format!("{:#}", Value::Array(documents)))?;
-        return all_but(failed, arguments.inputs.len());
+        return inputs.end();
     }
     for document in documents.iter().filter(|document| document["image"].is_string()) {
         print(&format!(
@@ -111,15 +107,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
             document["image"].as_str().unwrap_or("?")
         ))?;
     }
-    all_but(failed, arguments.inputs.len())
-}
-
-/// The end of a command of whose `inputs` some `failed`.
-fn all_but(failed: usize, inputs: usize) -> Result<(), Error> {
-    match failed {
-        0 => Ok(()),
-        failed => Err(Refusal::Inputs { failed, inputs }.into()),
-    }
+    inputs.end()
 }
 
 /// The class of this name or number.

@@ -27,8 +27,8 @@ pub(super) fn place<'a>(
 /// The most links that follow one another, as Linux has it.
 const MOST_LINKS: usize = 40;
 
-/// The file that a link to nothing leads to, which is yet to be written. A pipe that a link leads to, as `/dev/stdout` may, has no
-/// path of its own.
+/// The file that a link to nothing leads to, which is yet to be written. A pipe that a link leads to, as `/dev/stdout` may,
+/// has no path of its own.
 fn end_of_links(out: &Path) -> PathBuf {
     let mut place = out.to_path_buf();
     for _ in 0..MOST_LINKS {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 use xception::weights;
 
+use super::inputs::Inputs;
 use super::{output, print};
 use crate::commands::refusal::ImagesProblem;
 use crate::commands::{Error, Refusal};
@@ -54,16 +55,13 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let mut forward = Forward::new(&loaded.model, arguments.precision, BATCH as usize);
     let mut documents = Vec::new();
     let mut all_logits = Vec::new();
-    let mut failed = 0;
+    let mut inputs = Inputs::new(arguments.inputs.len());
     for input in &arguments.inputs {
         let (names, images) = match read(input, &loaded) {
             Ok(found) => found,
-            // One of several inputs, and no file of logits needs a row for each: the others are classified.
-            Err(error) if arguments.inputs.len() > 1 && arguments.logits.is_none() => {
-                let problem = format!("{:#}", anyhow::Error::from(error));
-                tracing::error!("{problem}");
-                documents.push(json!({ "input": input.display().to_string(), "error": problem }));
-                failed += 1;
+            // A file of logits needs a row for each.
+            Err(error) if arguments.logits.is_none() => {
+                documents.push(inputs.unreadable(input, error)?);
                 continue;
             }
             Err(error) => return Err(error),
@@ -97,10 +95,7 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
         let named = documents.iter().filter(|document| document["top"].is_array());
         named.map(for_people).try_for_each(|lines| print(&lines))?;
     }
-    match failed {
-        0 => Ok(()),
-        failed => Err(Refusal::Inputs { failed, inputs: arguments.inputs.len() }.into()),
-    }
+    inputs.end()
 }
 
 /// The names and images `[N, 3, H, W]` of one input.

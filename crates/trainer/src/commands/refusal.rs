@@ -72,7 +72,7 @@ pub enum Refusal {
         /// The problem.
         problem: ImagesProblem,
     },
-    /// `predict`: inputs that cannot be read, each of which was named.
+    /// `predict` and `explain`: inputs that cannot be read, each of which was named.
     #[error("{failed} of {inputs} inputs cannot be read")]
     Inputs {
         /// Those that cannot be read.

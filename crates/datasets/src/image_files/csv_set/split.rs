@@ -115,15 +115,20 @@ impl Split {
 
 /// The part that yes means in a column of this name, if it names one: `is_test`, `isTrain`, `is_training_image`, `valid`.
 fn meaning(name: &str) -> Option<Role> {
-    let flag = normalized(name);
-    let flag = FLAGS.iter().find(|(known, _)| *known == flag).map(|(_, role)| *role);
-    flag.or_else(|| Role::within(name))
+    let name = name.to_lowercase();
+    let asked = name.strip_prefix("is_").or_else(|| name.strip_prefix("in_")).unwrap_or(&name);
+    known_flag(&name).or_else(|| Role::of(asked))
 }
 
-/// Whether the name of a column asks a question, as `is_test` does.
+/// Whether the name of a column asks for the part, as `is_test` does. A `valid_image` may be one that is not broken.
 fn is_question(name: &str) -> bool {
-    let name = name.to_lowercase();
-    name.starts_with("is_") || FLAGS.iter().any(|(known, _)| *known == normalized(&name))
+    let asks = name.to_lowercase().starts_with("is_");
+    known_flag(name).is_some() || (asks && meaning(name) != Some(Role::Validation))
+}
+
+fn known_flag(name: &str) -> Option<Role> {
+    let name = normalized(name);
+    FLAGS.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
 }
 
 /// Yes or no; nothing is no.

@@ -420,6 +420,10 @@ fn columns_of_yes_and_no_are_parts() {
     }
     let refused = refusal(asked("odd", valid));
     assert!(refused.contains("its name does not say which part of the set yes means"), "{refused}");
+    // Of a person, and of the image.
+    for column in ["is_test_positive", "is_valid_image"] {
+        assert!(read(&folder, &rows(&format!("fname,label,{column}"), train)).unwrap().held);
+    }
     // A column of another name that can mean nothing else.
     let teil = ["train", "train", "train", "train", "Test", "Test"];
     let found = read(&folder, &rows("fname,label,Teil", teil)).unwrap();

@@ -254,7 +254,8 @@ fn each_its_own(images: &[Labelled<'_>]) -> bool {
     labels.len() == images.len()
 }
 
-/// Splits every class by the digests of its images, so that equal ones are on one side wherever they lie. A class of one image has none in the test set.
+/// Splits every class by the digests of its images, so that equal ones are on one side wherever they lie. A class of one
+/// image has none in the test set.
 fn split(images: Vec<Labelled<'_>>, held: Held) -> (Vec<Labelled<'_>>, Vec<Labelled<'_>>) {
     let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (index, image) in images.iter().enumerate() {
