@@ -310,6 +310,23 @@ fn an_explanation_is_drawn_over_the_image() {
     assert!(refused.stderr.contains("there is no class unicorn"), "{}", refused.stderr);
 }
 
+/// Finite weights may give answers that are no numbers, such as by a variance below 0.
+#[test]
+fn answers_that_are_no_numbers_are_no_figures() {
+    let folder = Classifier::copied();
+    let folder = folder.path();
+    let (mut tensors, metadata) = weights::read(&folder.join("tuned/last.safetensors")).unwrap();
+    let variance = tensors.iter_mut().find(|(name, _)| name.ends_with("running_var")).unwrap().1;
+    *variance = variance.full_like(-1.0);
+    weights::write(&folder.join("nan.safetensors"), &tensors, &metadata).unwrap();
+    let eval =
+        ["eval", "--weights", "nan.safetensors", "--data", "folder:shapes", "--split", "all"];
+    let ended = xception(folder, &eval);
+    assert_eq!(ended.code, Some(3), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("the network's answer is not finite"), "{}", ended.stderr);
+    assert!(!ended.stdout.contains("accuracy"), "{}", ended.stdout);
+}
+
 /// The path of an image of circles, from `folder`.
 fn some_image(folder: &Path) -> String {
     let mut names: Vec<String> = fs::read_dir(folder.join("shapes/disc"))
