@@ -142,10 +142,10 @@ fn flag(cell: &str) -> Option<bool> {
 
 /// The only column that, whatever its name, has a part of a set in every row, and training among several.
 fn names_parts(table: &Table, used: &[usize]) -> Option<usize> {
-    let roles = |column: usize| table.cells(column).map(Role::of).collect::<BTreeSet<_>>();
     let says = |column: &usize| {
-        let roles = roles(*column);
-        roles.len() > 1 && roles.contains(&Some(Role::Train)) && !roles.contains(&None)
+        // Most columns are something else, which their first cell shows.
+        let roles: Option<BTreeSet<Role>> = table.cells(*column).map(Role::of).collect();
+        roles.is_some_and(|roles| roles.len() > 1 && roles.contains(&Role::Train))
     };
     let columns: Vec<usize> = table.unused(used).filter(says).collect();
     match columns[..] {

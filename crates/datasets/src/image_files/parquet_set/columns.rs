@@ -41,7 +41,7 @@ impl Chosen {
         asked: &TableColumns,
     ) -> Result<Self, ParquetProblem> {
         let fields = fields(schema);
-        let mut chosen = Self::without_labels(schema, features, asked)?;
+        let mut chosen = Self::of_images(&fields, features, asked)?;
         let used = [Some(&chosen.image), chosen.split.as_ref().map(|(name, _)| name)];
         let used = used.map(|name| fields.iter().position(|field| Some(&field.name) == name));
         let (label, remark) = label(&fields, features, &used, asked.label.as_deref())?;
@@ -59,8 +59,15 @@ impl Chosen {
         features: &Features,
         asked: &TableColumns,
     ) -> Result<Self, ParquetProblem> {
-        let fields = fields(schema);
-        let image = image(&fields, features, asked.image.as_deref())?;
+        Self::of_images(&fields(schema), features, asked)
+    }
+
+    fn of_images(
+        fields: &[Field],
+        features: &Features,
+        asked: &TableColumns,
+    ) -> Result<Self, ParquetProblem> {
+        let image = image(fields, features, asked.image.as_deref())?;
         let (bytes, path) = match fields[image].kind {
             Kind::Image { bytes, path } => (bytes, path),
             Kind::Binary(bytes) => (bytes, None),
@@ -69,8 +76,8 @@ impl Chosen {
                 return Err(ParquetProblem::NoBytes { column, kind });
             }
         };
-        let split = split(&fields, image, asked.split.as_deref())?;
-        let remarks = split.map_or_else(|| flags(&fields), |_| Vec::new());
+        let split = split(fields, image, asked.split.as_deref())?;
+        let remarks = split.map_or_else(|| flags(fields), |_| Vec::new());
         let text = |field: usize| match fields[field].kind {
             Kind::Text(leaf) | Kind::Binary(leaf) => Some((fields[field].name.clone(), leaf)),
             _ => None,
