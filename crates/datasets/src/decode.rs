@@ -2,6 +2,7 @@
 
 mod coding;
 mod jpeg;
+mod other_format;
 
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -84,10 +85,11 @@ fn decoded(bytes: &[u8], room: &mut Decoded) -> Result<[usize; 2], DecodeError> 
         return Err(DecodeError("it is empty".to_string()));
     }
     let claimed = jpeg::Claimed::of(bytes)?;
-    let (image, orientation) = rgb8(bytes)?;
+    let (image, orientation) =
+        rgb8(bytes).map_err(|error| other_format::sentence(bytes).map_or(error, DecodeError))?;
     if let Some(claimed) = claimed
         && claimed.is_doubtful(&image)
-        && !claimed.is_whole(bytes, &image)
+        && !jpeg::is_whole(bytes)
     {
         return Err(DecodeError("it is cut off: a part of its pixels is missing".to_string()));
     }
