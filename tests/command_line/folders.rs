@@ -126,6 +126,35 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
+/// A batch of one image, or the last one of an epoch, may have no other. A folder that is gone ends the run.
+#[test]
+fn batches_of_broken_images_are_skipped_up_to_a_limit() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let one_image = |out: &str| {
+        let typed =
+            format!("train --data folder:shapes --out {out} --set epochs=1 --set batch_size=1");
+        let typed: Vec<&str> = typed.split(' ').chain(["--set", SMALL]).collect();
+        xception(folder, &typed)
+    };
+    write_images(&folder.join("shapes/train"), 30);
+    write_images(&folder.join("shapes/test"), 10);
+    for number in [3, 4] {
+        let path = format!("shapes/train/disc/broken{number}.png");
+        fs::write(folder.join(path), "not an image").unwrap();
+    }
+    let ended = one_image("run");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("can be read: it is skipped").count(), 2, "{}", ended.stderr);
+    for number in 0..200 {
+        let path = format!("shapes/train/disc/gone{number}.png");
+        fs::write(folder.join(path), "not an image").unwrap();
+    }
+    let ended = one_image("other");
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    says(&ended.stderr, &["no image of the last 11 batches can be read"]);
+}
+
 #[test]
 fn a_recipe_without_a_word_on_it_leaves_broken_images_out() {
     let folder = TempDir::new().unwrap();

@@ -20,9 +20,10 @@ mod loader;
 mod normalization;
 mod prefetch;
 pub mod random;
-mod regular_file;
+pub mod regular_file;
 mod source;
 pub mod synthetic;
+pub mod text;
 mod transform;
 
 pub use audit::{AuditOptions, ClassFindings, Findings, Group, Part, Unreadable, audit};

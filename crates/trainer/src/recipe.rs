@@ -13,7 +13,7 @@ mod transfer;
 
 use std::path::Path;
 
-use datasets::{Augmentation, Normalization};
+use datasets::{Augmentation, Normalization, regular_file};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
@@ -331,18 +331,10 @@ fn text_of(name: &str) -> Result<String, Problem> {
         return Ok(text.to_string());
     }
     if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
-        return read(Path::new(name)).map_err(Problem::Unreadable);
+        return regular_file::read_to_string(Path::new(name)).map_err(Problem::Unreadable);
     }
     let known = NAMED.map(|(name, _)| name);
     Err(Problem::Unknown { hint: did_you_mean::hint(name, known), known: known.to_vec() })
-}
-
-/// The text of a file; a pipe would be waited for.
-fn read(path: &Path) -> std::io::Result<String> {
-    if !path.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is no regular file"));
-    }
-    std::fs::read_to_string(path)
 }
 
 /// The change that gives a key the text that was typed for it.

@@ -16,6 +16,7 @@ mod sets;
 mod setup;
 mod timing;
 mod totals;
+mod unreadable_batch;
 
 use datasets::random::{Purpose, below, stream};
 use datasets::{Batch, Loader};
@@ -63,6 +64,8 @@ pub(crate) struct Training<'a> {
     logs: RunLogs,
     timing: Timing,
     needs: Needs,
+    /// Batches in a row, up to now, of which no image could be read.
+    unreadable_batches: u32,
 }
 
 /// The results of a run.
@@ -187,6 +190,7 @@ impl Training<'_> {
         learner.set_phase(self.course.phase(context.epoch));
         let output =
             learner.step(batch, context, votes).map_err(|error| self.with_memory(error))?;
+        self.unreadable_batches = 0;
         if is_first && self.recipe.transfer.is_none() {
             sanity_checks::first_loss(
                 output.loss.double_value(&[]),

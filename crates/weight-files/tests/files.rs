@@ -125,6 +125,14 @@ fn a_whole_network_gives_its_state_dict() {
 }
 
 #[test]
+fn a_torchscript_program_gives_its_state_dict() {
+    let arrays = read("script.pt");
+    assert_eq!(arrays.len(), 7, "{:?}", arrays.keys());
+    check(&arrays, "0.0.weight", DType::F32, &[1, 2], &made(0, 2));
+    check(&arrays, "0.1.running_var", DType::F32, &[1], &made(5, 1));
+}
+
+#[test]
 fn tensors_that_need_code_are_named() {
     let contents = contents("quantized.pth");
     let weights = at(&contents, "");
@@ -248,7 +256,7 @@ fn damaged_files_do_no_harm() {
             assert!(parse(&whole[..length]).is_err(), "{name} cut to {length} bytes");
         }
     }
-    for name in ["zip.pth", "legacy.pth", "whole_network.pth", "keras3.weights.h5"] {
+    for name in ["zip.pth", "legacy.pth", "whole_network.pth", "script.pt", "keras3.weights.h5"] {
         let whole = bytes(name);
         for place in 0..whole.len() {
             for change in [0x01, 0x80, 0xff] {

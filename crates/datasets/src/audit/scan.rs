@@ -95,10 +95,9 @@ impl Scanned {
                 self.records.push(record);
                 return;
             }
-            Ok(Err(error)) => match std::error::Error::source(&error) {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            },
+            Ok(Err(Error::Image { reason, .. })) => reason,
+            Ok(Err(Error::Unreadable { source, .. })) => source.to_string(),
+            Ok(Err(error)) => error.to_string(),
             Err(_) => {
                 *room = Decoded::default();
                 "the decoder gave up on it".to_string()

@@ -45,6 +45,11 @@ impl Skipped {
                 ),
             });
         }
+        let convertible = self.convertible();
+        if !convertible.is_empty() {
+            let formats = convertible.join(", ");
+            sentences.push(format!("images in {formats} are read once they are JPEG or PNG"));
+        }
         if !self.without_class.is_empty() {
             let names = first_few(&self.without_class);
             sentences.push(match self.without_class.len() {
@@ -65,6 +70,14 @@ impl Skipped {
         }
         sentences.extend(self.remarks.iter().cloned());
         sentences
+    }
+
+    /// The endings of images in formats that are not read.
+    fn convertible(&self) -> Vec<String> {
+        const ENDINGS: [&str; 8] =
+            [".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".dng"];
+        let found = ENDINGS.iter().filter(|ending| self.by_ending.contains_key(**ending));
+        found.map(ToString::to_string).collect()
     }
 
     /// Counts a file that is no image by its name.
@@ -151,7 +164,8 @@ mod tests {
         assert_eq!(
             skipped.sentences(),
             [
-                "4 files are no images by their names, and are ignored: .heic 2, without an ending 1, .txt 1"
+                "4 files are no images by their names, and are ignored: .heic 2, without an ending 1, .txt 1",
+                "images in .heic are read once they are JPEG or PNG"
             ]
         );
         (0..20).for_each(|number| skipped.add(&format!("x.e{number}")));

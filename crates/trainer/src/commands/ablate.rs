@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use datasets::regular_file;
 use serde_json::{Value, json};
 use xception::summary::Summary;
 
@@ -179,7 +180,7 @@ fn trained(
             ..TrainArgs::default()
         })?;
     }
-    let text = std::fs::read_to_string(&results).map_err(FileError::on("read", &results))?;
+    let text = regular_file::read_to_string(&results).map_err(FileError::on("read", &results))?;
     Ok(serde_json::from_str(&text).map_err(|reason| Refusal::Results { path: results, reason })?)
 }
 

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use datasets::text;
 use xception::import::Take;
 use xception::weights::{self, Description};
 
@@ -17,7 +18,7 @@ use super::{output, print};
 use crate::commands::{Error, Refusal};
 use crate::console::escape;
 use crate::file_error::FileError;
-use crate::network::model_file::{Asked, Foreign, find};
+use crate::network::model_file::{Asked, Foreign, find, refuse_non_finite};
 use crate::network::weights_name;
 
 /// Flags of `xception import`.
@@ -99,6 +100,7 @@ pub(super) fn run(arguments: &ImportArgs) -> Result<(), Error> {
         }
     };
     let Foreign { tensors, mut description, notes } = imported;
+    refuse_non_finite(input, &tensors)?;
     let preset = description.spec.preset;
     // What a description beside the file says is refused as it would be in ours.
     Description::from_metadata(input, &description.to_metadata())?;
@@ -174,7 +176,6 @@ fn class_names(typed: &str) -> Result<Vec<String>, Error> {
     if !path.is_file() {
         return Ok(typed.split(',').map(|name| name.trim().to_string()).collect());
     }
-    let text = fs::read_to_string(path).map_err(FileError::on("read", path))?;
-    let text = text.trim_start_matches('\u{feff}');
+    let text = text::decoded(&fs::read(path).map_err(FileError::on("read", path))?);
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect())
 }

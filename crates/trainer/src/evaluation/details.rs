@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use datasets::Loader;
+use datasets::{Loader, regular_file};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Evaluation;
@@ -74,7 +74,7 @@ impl LeftOutNames {
     /// Those in the results of a run that was finished before, if it has any.
     pub(crate) fn in_results(path: &Path) -> Option<Self> {
         let mut results: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+            serde_json::from_slice(&regular_file::read(path).ok()?).ok()?;
         serde_json::from_value(results["left_out"].take()).ok()
     }
 

@@ -11,7 +11,7 @@ pub enum Error {
     #[error("{0}; {LOWER_RATE}")]
     NonFiniteLoss(NonFiniteLoss),
     /// A batch in which no image can be read.
-    #[error("a whole batch of images cannot be read")]
+    #[error("no image of a batch can be read")]
     UnreadableBatch,
     /// Ranks without a readable image, where batch norm needs one on each.
     #[error(

@@ -186,7 +186,7 @@ impl Loaded {
 }
 
 /// Refuses weights with which every answer is no number.
-fn refuse_non_finite(path: &Path, tensors: &Tensors) -> Result<(), Error> {
+pub(crate) fn refuse_non_finite(path: &Path, tensors: &Tensors) -> Result<(), Error> {
     let is_finite = |tensor: &Tensor| {
         !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
     };

@@ -1,8 +1,8 @@
 //! Reads the folder of a run: the files that every run has, and those that exist once training has ended.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use datasets::regular_file;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -164,7 +164,7 @@ fn name_of(folder: &Path) -> String {
 }
 
 fn text(path: &Path) -> Result<String, Error> {
-    let bytes = fs::read(path).map_err(FileError::on("read", path))?;
+    let bytes = regular_file::read(path).map_err(FileError::on("read", path))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use datasets::Source;
+use datasets::{Source, regular_file};
 
 use crate::file_error::FileError;
 use crate::run::Error;
@@ -51,7 +51,7 @@ impl ImageList {
         if !path.is_file() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path).map_err(FileError::on("read", &path))?;
+        let text = regular_file::read_to_string(&path).map_err(FileError::on("read", &path))?;
         let unusable = |problem: String| Error::ImageList { path: path.clone(), problem };
         let (mut splits, mut by_content) = (HashMap::new(), HashMap::new());
         for (number, row) in csv::Reader::from_reader(text.as_bytes()).records().enumerate() {

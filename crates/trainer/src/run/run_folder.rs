@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use datasets::regular_file;
 use serde_json::{Value, json};
 
 use crate::file_error::FileError;
@@ -95,7 +96,7 @@ impl RunFolder {
         match tried {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&place).unwrap_or_default();
+                let holder = regular_file::read_to_string(&place).unwrap_or_default();
                 return Err(Error::InUse { path, process: holder.trim().to_string() });
             }
             Err(TryLockError::Error(error)) => {
@@ -157,7 +158,7 @@ impl RunFolder {
     pub(crate) fn read_config(&self, world: &World) -> Result<Text, Error> {
         let path = self.file(CONFIG);
         let text = if world.leads() {
-            fs::read(&path).map_err(FileError::on("read", &path))?
+            regular_file::read(&path).map_err(FileError::on("read", &path))?
         } else {
             Vec::new()
         };
@@ -179,7 +180,7 @@ impl RunFolder {
 
     /// The number of ranks that the run was begun on.
     pub(crate) fn ranks(&self) -> usize {
-        let text = fs::read_to_string(self.file(ENVIRONMENT)).unwrap_or_default();
+        let text = regular_file::read_to_string(&self.file(ENVIRONMENT)).unwrap_or_default();
         let document: Value = serde_json::from_str(&text).unwrap_or_default();
         document["ranks"].as_u64().map_or(1, |ranks| ranks as usize)
     }
@@ -191,7 +192,7 @@ impl RunFolder {
         ranks: usize,
         step: u64,
     ) -> Result<(), Error> {
-        let text = fs::read_to_string(self.file(ENVIRONMENT)).unwrap_or_default();
+        let text = regular_file::read_to_string(&self.file(ENVIRONMENT)).unwrap_or_default();
         let mut document = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
         let mut now = environment(seed, ranks);
         now["from_step"] = json!(step);

@@ -61,6 +61,14 @@ pub enum Error {
         /// Its batch.
         batch: BadBatch,
     },
+    /// Many batches in a row of which no image can be read.
+    #[error(
+        "no image of the last {in_a_row} batches can be read: put the images back where they were, and resume the run"
+    )]
+    UnreadableBatches {
+        /// The batches.
+        in_a_row: u32,
+    },
     /// A run that a launcher starts again, without a folder that it could find again.
     #[error("a run that is started again must know its folder: give it one with --out")]
     RestartWithoutFolder,
@@ -185,7 +193,9 @@ impl Error {
             | Error::RestartWithoutFolder
             | Error::OtherRun(_)
             | Error::OtherRank(_) => ExitCode::Usage,
-            Error::DeadData(_) | Error::Datasets(_) => ExitCode::Data,
+            Error::DeadData(_) | Error::Datasets(_) | Error::UnreadableBatches { .. } => {
+                ExitCode::Data
+            }
             Error::NoCheckpoint { .. } | Error::CheckpointsGone { .. } => ExitCode::NoCheckpoint,
             Error::NonFiniteLoss { .. } => ExitCode::NonFinite,
             Error::OutOfMemory { .. } | Error::TooLarge(_) => ExitCode::OutOfMemory,

@@ -79,13 +79,14 @@ fn statistics(store: &VarStore) -> Vec<(Tensor, Tensor)> {
 }
 
 impl Training<'_> {
-    /// Recovers from `error` of the step over `batch` as the recipe says, if it is a loss that is not finite.
+    /// Recovers from `error` of the step over `batch`: from a loss that is not finite as the recipe says, and from a batch
+    /// without a readable image by skipping it.
     ///
     /// # Errors
     /// `error`, where the run cannot or may not continue.
     pub(super) fn recover(&mut self, error: Error, batch: &Batch) -> Result<Recovery, Error> {
         let Error::Step(learner::Error::NonFiniteLoss(not_finite)) = error else {
-            return Err(error);
+            return self.skip_unreadable(error).map(|()| Recovery::Skip);
         };
         let NonFiniteLoss { loss, step, .. } = not_finite;
         let error = Error::NonFiniteLoss { loss: not_finite, batch: self.bad_batch(batch) };

@@ -102,6 +102,7 @@ impl<'a> Training<'a> {
             logs,
             timing,
             needs,
+            unreadable_batches: 0,
         })
     }
 }

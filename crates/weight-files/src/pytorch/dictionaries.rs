@@ -164,7 +164,9 @@ impl<'a> Search<'a> {
                 self.take(path.len() + leaf.len())?;
                 match &pickle.values[*value] {
                     Value::Tensor { .. } => own.tensors.push((joined(&path, leaf), *value)),
-                    Value::Opaque(object) => own.objects.push((joined(&path, leaf), object)),
+                    Value::Opaque(object) if module(pickle, object).is_none() => {
+                        own.objects.push((joined(&path, leaf), object));
+                    }
                     _ => {}
                 }
             }
@@ -182,9 +184,15 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The parts of a whole network, which `torch.save(model)` writes: parameters, buffers and modules.
+/// The classes of TorchScript, which writes tensors and modules as attributes of one dictionary.
+const SCRIPT: &str = "__torch__.";
+
+/// The parts of a whole network, which `torch.save(model)` or `torch.jit.save` writes: parameters, buffers and modules.
 fn module<'a>(pickle: &'a Pickle, object: &Opaque) -> Option<[&'a [(Id, Id)]; 3]> {
     let Value::Dict(state) = &pickle.values[object.state?] else { return None };
+    if object.name.starts_with(SCRIPT) {
+        return Some([state, &[], state]);
+    }
     let part = |name: &str| match pickle.get(state, name) {
         Some(Value::Dict(items)) => Some(&items[..]),
         _ => None,

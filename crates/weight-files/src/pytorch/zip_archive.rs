@@ -24,6 +24,12 @@ pub(crate) fn parse(
     {
         return Err(Error::Unsupported("its numbers are not little-endian".to_string()));
     }
+    let size = archive.by_name(pickle_name).map_or(0, |file| file.size());
+    if size > LARGEST_PICKLE {
+        return Err(Error::Unsupported(format!(
+            "its data.pkl has {size} bytes, more than names and shapes take: it may hold arrays of NumPy; save the tensors alone: torch.save(model.state_dict(), …)"
+        )));
+    }
     let pickled = entry(archive, pickle_name, LARGEST_PICKLE)?;
     let pickled = pickled.ok_or_else(|| Error::Damaged("its data.pkl is missing".to_string()))?;
     let object = pickle::parse(&pickled)?;

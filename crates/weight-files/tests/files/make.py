@@ -130,6 +130,7 @@ def checkpoints():
     parameter.no_decay = True
     torch.save({"tagged": tagged, "parameter": parameter, "bias": module[0].bias.detach()}, HERE / "tagged.pth")
     torch.save(torch.nn.DataParallel(module), HERE / "whole_network.pth")
+    torch.jit.save(torch.jit.script(torch.nn.Sequential(module.eval())), HERE / "script.pt")
     quantized = torch.quantize_per_tensor(numbers(0, (2,)), 0.1, 0, torch.qint8)
     torch.save({"weight": quantized, "bias": numbers(1, (2,))}, HERE / "quantized.pth")
 

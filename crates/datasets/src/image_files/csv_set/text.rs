@@ -5,6 +5,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::super::column_names::normalized;
 use crate::TableProblem;
 use crate::image_endings::is_image;
+use crate::text;
 
 /// The separators that are tried; the one that the first line has most of is taken.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
@@ -24,7 +25,7 @@ pub(super) struct Table {
 impl Table {
     /// Parses the bytes of a table.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, TableProblem> {
-        let text = decoded(bytes);
+        let text = text::decoded(bytes);
         // Excel's own first line, `sep=;`.
         let (said, text) = match text.split_once('\n') {
             Some((line, rest)) if line.to_ascii_lowercase().starts_with("sep=") => {
@@ -111,26 +112,6 @@ fn numbers(columns: usize) -> Vec<String> {
 /// The line that a row begins on, counted from 1.
 pub(super) fn line(row: &StringRecord) -> u64 {
     row.position().map_or(0, csv::Position::line)
-}
-
-/// The text of UTF-8 or UTF-16 with a byte-order mark, of UTF-8 without, or else of Latin-1.
-fn decoded(bytes: &[u8]) -> String {
-    let units = |order: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> =
-            bytes[2..].as_chunks::<2>().0.iter().map(|pair| order(*pair)).collect();
-        String::from_utf16_lossy(&units)
-    };
-    match bytes {
-        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
-        _ => {
-            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-            match std::str::from_utf8(bytes) {
-                Ok(text) => text.to_string(),
-                Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
-            }
-        }
-    }
 }
 
 /// The separator that the first line has most of, outside of quotes.

@@ -54,14 +54,16 @@ fn classes(checked: &Checked) -> Vec<String> {
     lines
 }
 
-/// The first images of a fault, or the first groups of them.
+/// The first images of a fault, or the first groups of them, with the reason of one that cannot be read.
 fn examples(checked: &Checked, fault: &Fault) -> Vec<String> {
     let mut lines = Vec::new();
     for images in fault.groups.iter().take(LISTED) {
         let names: Vec<String> = images.iter().take(4).map(|&image| checked.place(image)).collect();
         let more = images.len().saturating_sub(4);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        lines.push(format!("    {}{more}", names.join("  =  ")));
+        let reason = images.first().and_then(|&image| checked.reason(image));
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        lines.push(format!("    {}{more}{reason}", names.join("  =  ")));
     }
     if fault.groups.len() > LISTED {
         lines.push(format!("    and {} more (--json has all)", fault.groups.len() - LISTED));

@@ -256,8 +256,8 @@ fn a_rank_whose_images_are_all_broken_takes_the_step_all_the_same() {
 #[test]
 fn shares_from_which_nothing_can_be_learned_are_refused_by_all() {
     for (batch_norm, counts, expected) in [
-        (RankStatistics::Broadcast, [0, 0], "a whole batch of images cannot be read"),
-        (RankStatistics::Synchronised, [0, 0], "a whole batch of images cannot be read"),
+        (RankStatistics::Broadcast, [0, 0], "no image of a batch can be read"),
+        (RankStatistics::Synchronised, [0, 0], "no image of a batch can be read"),
         (RankStatistics::Synchronised, [2, 0], "of 2 ranks, 1 cannot read a single image"),
     ] {
         let errors = two_ranks(|world| {

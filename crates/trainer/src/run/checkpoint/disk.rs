@@ -66,7 +66,7 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        datasets::regular_file::read(path)
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
