@@ -1,6 +1,6 @@
 """Times our way from image files to batches in turns with torchvision's, both with the same threads or processes.
 
-    cargo build --release -p datasets --example folder_throughput
+    cargo build --release -p xception-datasets --example folder_throughput
     python images.py target/release/examples/folder_throughput
 
 Makes JPEGs of 500x375 pixels in a temporary folder; every contender decodes them, crops at random (0.08 to 1 of the

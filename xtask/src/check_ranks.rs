@@ -66,7 +66,15 @@ fn environment(
 fn example(workspace: &Workspace) -> Result<PathBuf> {
     let name = "time_all_reduce";
     let mut build = workspace.command(env!("CARGO"));
-    build.args(["build", "--release", "--locked", "--package", "torch-ext", "--example", name]);
+    build.args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "xception-torch-ext",
+        "--example",
+        name,
+    ]);
     let status = build.status().context("cannot run cargo")?;
     if !status.success() {
         bail!("the example {name} does not build ({status})");

@@ -117,7 +117,8 @@ fn made(workspace: &Workspace, python: &Path, peers: &Path) -> Result<(PathBuf, 
 
 /// Builds `xception` as a user would, and returns where cargo put it.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let arguments = ["build", "--release", "--locked", "--package", "trainer", "--bin", "xception"];
+    let arguments =
+        ["build", "--release", "--locked", "--package", "xception-cli", "--bin", "xception"];
     let shown = format!("cargo {}", arguments.join(" "));
     let mut cargo = workspace.cargo();
     cargo.args(arguments).arg("--message-format=json-render-diagnostics");

@@ -45,7 +45,8 @@ pub fn run(workspace: &Workspace, args: &SanitizeArgs) -> Result<()> {
         return Err(usage(format!("expected Linux on x86_64 for AddressSanitizer, got {machine}")));
     }
     libtorch::ensure(workspace, args.offline)?;
-    let mut arguments = vec!["test", "--package", "torch-ext", "--lib", "--tests", "--locked"];
+    let mut arguments =
+        vec!["test", "--package", "xception-torch-ext", "--lib", "--tests", "--locked"];
     arguments.extend(["--target", TARGET, "--target-dir", "target/sanitize"]);
     if !args.tests.is_empty() {
         arguments.push("--");

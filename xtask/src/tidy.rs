@@ -85,7 +85,9 @@ pub fn check(root: &Path) -> Result<Vec<Problem>> {
             }
             "md" => docs::check(root, file, &mut problems),
             "toml" if file.name() == "Cargo.toml" => arrows::check(file, &mut problems),
-            "toml" if file.path.starts_with("recipes") => recipes::check(file, &mut problems),
+            "toml" if file.path.starts_with("crates/trainer/recipes") => {
+                recipes::check(file, &mut problems)
+            }
             _ => {}
         }
     }

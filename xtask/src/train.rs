@@ -18,7 +18,7 @@ const HELP: &str = "\
 cargo xtask train [--offline] [ARGS]...
 
 Fetches libtorch if it is missing, tries once to fetch CIFAR-10 if the run wants it and it is
-missing, and runs `cargo run --release --package trainer --bin xception -- train ARGS`, with
+missing, and runs `cargo run --release --package xception-cli --bin xception -- train ARGS`, with
 `--recipe quick` unless ARGS hold --recipe or --resume.
 
   --offline  fetch nothing (must come first)
@@ -34,7 +34,15 @@ Everything else is the trainer's:
 /// exit code is this process's.
 pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
     let mut command = workspace.cargo();
-    command.args(["run", "--release", "--locked", "--package", "trainer", "--bin", "xception"]);
+    command.args([
+        "run",
+        "--release",
+        "--locked",
+        "--package",
+        "xception-cli",
+        "--bin",
+        "xception",
+    ]);
     command.env("XCEPTION_TRAIN_COMMAND", "cargo xtask train");
     if args.offline {
         command.env("CARGO_NET_OFFLINE", "true");
@@ -80,7 +88,7 @@ fn wants_cifar10(workspace: &Workspace, args: &[String]) -> bool {
 
 /// The `data` of a recipe, given by name or file.
 fn data_of_recipe(workspace: &Workspace, recipe: &str) -> Option<String> {
-    let named = workspace.root().join("recipes").join(format!("{recipe}.toml"));
+    let named = workspace.root().join("crates/trainer/recipes").join(format!("{recipe}.toml"));
     let file = if named.is_file() { named } else { recipe.into() };
     let recipe: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
     Some(recipe.get("data")?.as_str()?.to_owned())
@@ -134,10 +142,10 @@ mod tests {
     fn fetches_cifar10_only_for_runs_that_look_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path());
-        std::fs::create_dir(folder.path().join("recipes")).unwrap();
+        std::fs::create_dir_all(folder.path().join("crates/trainer/recipes")).unwrap();
         let recipe = |name, text| std::fs::write(folder.path().join(name), text).unwrap();
-        recipe("recipes/drawn.toml", "data = \"synthetic\"\n");
-        recipe("recipes/real.toml", "data = \"cifar10\"\n");
+        recipe("crates/trainer/recipes/drawn.toml", "data = \"synthetic\"\n");
+        recipe("crates/trainer/recipes/real.toml", "data = \"cifar10\"\n");
         for (line, expected) in [
             ("", true),
             ("--data auto", true),

@@ -1,7 +1,7 @@
 //! Writes CIFAR-10 as PNG files, a folder for each class, as a folder of images whose results can be compared.
 //!
 //! ```console
-//! $ cargo run --release -p datasets --example cifar_as_folder -- CIFAR OUT CLASSES TRAIN TEST
+//! $ cargo run --release -p xception-datasets --example cifar_as_folder -- CIFAR OUT CLASSES TRAIN TEST
 //! ```
 //!
 //! `CIFAR` is the folder of the binary files and `CLASSES` a list of names separated by commas. The first `TRAIN` and

@@ -2,7 +2,7 @@
 //! `xtask/peers/images.py` times it in alternation with torchvision.
 //!
 //! ```console
-//! $ cargo run --release -p datasets --example folder_throughput -- DIR SIDE BATCH WORKERS
+//! $ cargo run --release -p xception-datasets --example folder_throughput -- DIR SIDE BATCH WORKERS
 //! ```
 //!
 //! Every line on stdin starts an epoch, which answers with a line: its rate.

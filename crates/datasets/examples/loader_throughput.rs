@@ -1,7 +1,7 @@
 //! Images per second of the loader in batches of 128, with the notebook's augmentation and each other family added.
 //!
 //! ```console
-//! $ cargo run --release -p datasets --example loader_throughput
+//! $ cargo run --release -p xception-datasets --example loader_throughput
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 

@@ -1,7 +1,7 @@
 //! Separable convolutions in a network of your own: which quadrant of an image is the bright one?
 //!
 //! ```console
-//! $ cargo run --release -p sepconv --example in_another_network
+//! $ cargo run --release -p xception-sepconv --example in_another_network
 //! ```
 #![allow(clippy::print_stdout, reason = "the output is the result")]
 

@@ -23,6 +23,9 @@ pub enum Error {
         "keeps its numbers in another file, {0}, which is not opened; write them into one file"
     )]
     Outside(String),
+    /// A format whose reader was left out of this build.
+    #[error("cannot be read by this program, which was built without the feature `{0}`")]
+    WithoutFeature(&'static str),
     /// The file breaks the rules of its format.
     #[error("is damaged: {0}")]
     Damaged(String),

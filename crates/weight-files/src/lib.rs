@@ -8,15 +8,26 @@
 mod array;
 mod contents;
 mod error;
+#[cfg(feature = "keras")]
 mod keras;
 mod keras_layer;
 mod numpy;
 mod pickle;
+#[cfg(feature = "pth")]
 mod pytorch;
+#[cfg(not(feature = "keras"))]
+mod without_keras;
+#[cfg(not(feature = "pth"))]
+mod without_pth;
+#[cfg(any(feature = "keras", feature = "pth"))]
 mod zip_archive;
 
 use std::collections::BTreeMap;
 
+#[cfg(not(feature = "keras"))]
+use self::without_keras as keras;
+#[cfg(not(feature = "pth"))]
+use self::without_pth as pytorch;
 pub use array::{Array, DType};
 pub use contents::{Contents, Dictionary};
 pub use error::Error;
@@ -25,6 +36,9 @@ pub use numpy::{Pickled, parse_pickled};
 
 /// The most tensors of a file: networks have some thousands.
 pub const MOST_TENSORS: usize = 100_000;
+
+/// The first bytes of `torch.save` before PyTorch 1.6: the pickle of a magic number.
+const LEGACY_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 /// Arrays by name.
 pub type Arrays = BTreeMap<String, Array>;
@@ -51,7 +65,7 @@ impl Format {
             Some(Format::Zip)
         } else if bytes.starts_with(b"\x89HDF\r\n\x1a\n") {
             Some(Format::Hdf5)
-        } else if bytes.starts_with(pytorch::LEGACY_MAGIC) {
+        } else if bytes.starts_with(LEGACY_MAGIC) {
             Some(Format::PytorchLegacy)
         } else {
             (bytes.get(8) == Some(&b'{')).then_some(Format::Safetensors)
@@ -76,7 +90,13 @@ pub fn parse(bytes: &[u8]) -> Result<Contents, Error> {
     }
 }
 
+#[cfg(not(any(feature = "keras", feature = "pth")))]
+fn parse_zip(_bytes: &[u8]) -> Result<Contents, Error> {
+    Err(Error::WithoutFeature("pth"))
+}
+
 /// The content of a zip archive: what is in it says who wrote it.
+#[cfg(any(feature = "keras", feature = "pth"))]
 fn parse_zip(bytes: &[u8]) -> Result<Contents, Error> {
     let mut archive = zip_archive::open(bytes)?;
     if let Some(pickle) = zip_archive::ending_in(&archive, pytorch::PICKLE) {

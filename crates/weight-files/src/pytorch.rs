@@ -5,5 +5,5 @@ mod legacy;
 mod state_dict;
 mod zip_archive;
 
-pub(crate) use self::legacy::{MAGIC as LEGACY_MAGIC, parse as parse_legacy};
+pub(crate) use self::legacy::parse as parse_legacy;
 pub(crate) use self::zip_archive::{PICKLE, parse as parse_zip};

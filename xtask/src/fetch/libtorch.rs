@@ -184,7 +184,9 @@ fn from_the_zip(name: &str) -> Option<Pick> {
     let inner = name.strip_prefix("libtorch/")?;
     let folder = ["lib/", "include/", "share/"].iter().any(|folder| inner.starts_with(folder));
     let wanted = folder || ["build-version", "build-hash"].contains(&inner);
-    wanted.then(|| Pick { to: inner.into(), size: None })
+    let is_licence = ["LICENSE", "NOTICE"].contains(&inner);
+    let to = if is_licence { Path::new("licenses/libtorch").join(inner) } else { inner.into() };
+    (wanted || is_licence).then_some(Pick { to, size: None })
 }
 
 fn unzip(archive: &Obtained, pick: &dyn Fn(&str) -> Option<Pick>, into: &Path) -> Result<()> {

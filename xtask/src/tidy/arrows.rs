@@ -1,20 +1,24 @@
 //! Which crate may depend on which.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use toml::{Table, Value};
 
 use super::Problem;
 use super::tree::SourceFile;
 
-/// Each crate and the crates of this workspace that it may use.
+/// Each crate, by its folder, and the crates of this workspace that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("torch-ext", &[]),
+    ("libtorch-check", &[]),
+    ("torch-ext", &["libtorch-check"]),
     ("sepconv", &["torch-ext"]),
     ("weight-files", &[]),
-    ("parsers-fuzz", &["datasets", "weight-files", "xception"]),
+    ("fuzz", &["datasets", "weight-files", "xception"]),
     ("xception", &["sepconv", "torch-ext", "weight-files"]),
     ("datasets", &["torch-ext", "weight-files"]),
     ("trainer", &["datasets", "sepconv", "torch-ext", "xception"]),
-    ("integration-tests", &["datasets", "sepconv", "torch-ext", "trainer", "xception"]),
+    ("tests", &["datasets", "sepconv", "torch-ext", "trainer", "xception"]),
     ("xtask", &[]),
 ];
 
@@ -30,8 +34,8 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
         Ok(manifest) => manifest,
         Err(err) => return problem(format!("not TOML: {}", err.to_string().trim_end())),
     };
-    let name = manifest.get("package").and_then(|package| package.get("name")?.as_str());
-    let Some(name) = name else { return };
+    let folder = file.path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
+    let Some(name) = folder.filter(|_| manifest.contains_key("package")) else { return };
     let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
         return problem(format!(
             "crate `{name}` has no place in the arrows: add it to xtask's tidy"
@@ -54,7 +58,8 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The packages in all dependency tables, also those for one target only.
+/// The crates in all dependency tables, also those for one target only: a package of the workspace has the name of its
+/// crate's folder, after `xception-`.
 fn dependencies(manifest: &Table) -> Vec<String> {
     let targets = manifest.get("target").and_then(Value::as_table);
     let targets = targets.into_iter().flat_map(Table::values).filter_map(Value::as_table);
@@ -64,8 +69,8 @@ fn dependencies(manifest: &Table) -> Vec<String> {
         .filter_map(Value::as_table)
         .flatten()
         .map(|(key, value)| {
-            let renamed = value.get("package").and_then(Value::as_str);
-            renamed.unwrap_or(key).to_owned()
+            let renamed = value.get("package").and_then(Value::as_str).unwrap_or(key);
+            renamed.strip_prefix("xception-").unwrap_or(renamed).to_owned()
         })
         .collect()
 }

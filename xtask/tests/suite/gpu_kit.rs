@@ -92,13 +92,13 @@ fn programs_and_tests_are_built_in_a_copy_against_the_site() {
     let rest = " --release --locked --message-format=json-render-diagnostics";
     for (call, expected) in calls.iter().zip([
         "update -p tch --precise 0.24.0".to_owned(),
-        format!("build -p trainer --bin xception{rest}"),
-        format!("build -p trainer --bin xception --features cuda-graphs{rest}"),
-        format!("test --no-run -p trainer --lib --features cuda-graphs{rest}"),
-        format!("build -p trainer --bin xception --features cuda{rest}"),
+        format!("build -p xception-cli --bin xception{rest}"),
+        format!("build -p xception-cli --bin xception --features cuda-graphs{rest}"),
+        format!("test --no-run -p xception-cli --lib --features cuda-graphs{rest}"),
+        format!("build -p xception-cli --bin xception --features cuda{rest}"),
         format!(
-            "test --no-run -p torch-ext -p trainer -p integration-tests -p sepconv --lib --test integration \
-             --test on_gpu --features trainer/cuda{rest}"
+            "test --no-run -p xception-torch-ext -p xception-cli -p integration-tests -p xception-sepconv --lib --test integration \
+             --test on_gpu --features xception-cli/cuda{rest}"
         ),
     ]) {
         assert_eq!(*call, format!("{expected}{environment}"));

@@ -95,7 +95,7 @@ fn sanitize_instruments_both_languages_and_passes_test_names_on() {
     assert_eq!(
         calls[..2],
         [
-            "test --package torch-ext --lib --tests --locked --target x86_64-unknown-linux-gnu \
+            "test --package xception-torch-ext --lib --tests --locked --target x86_64-unknown-linux-gnu \
              --target-dir target/sanitize -- packed_conv soundness",
             "1 -Zsanitizer=address address",
         ]
@@ -135,7 +135,7 @@ fn test_needs_a_libtorch() {
 fn train_passes_everything_on_and_returns_the_trainers_exit_code() {
     let home = home_with_cargo();
     add_libtorch(&home);
-    let prefix = "run --release --locked --package trainer --bin xception -- train";
+    let prefix = "run --release --locked --package xception-cli --bin xception -- train";
     for (arguments, expected) in [
         (&["--data", "synthetic", "-v"][..], "--recipe quick --data synthetic -v"),
         (&["--recipe=full", "--data", "synthetic"], "--recipe=full --data synthetic"),

@@ -174,7 +174,7 @@ fn a_run_makes_the_environment_once_builds_and_writes_tables() {
     assert!(calls[1].starts_with("python -m pip install --no-input"), "{calls:?}");
     assert_eq!(
         calls[2],
-        "cargo build --release --locked --package trainer --bin xception \
+        "cargo build --release --locked --package xception-cli --bin xception \
          --message-format=json-render-diagnostics"
     );
     assert_eq!(

@@ -32,7 +32,7 @@ fn every_named_recipe_resolves_and_builds() {
 
 #[test]
 fn every_file_in_recipes_is_named() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();

@@ -137,7 +137,7 @@ impl RunRequest {
         Ok(if is_of_run { None } else { Pretrained::of(recipe)? })
     }
 
-    /// `quick-cifar10` for the recipe `quick`, `mine-pets` for `recipes/mine.toml` and the images in `pets/`.
+    /// `quick-cifar10` for the recipe `quick`, `mine-pets` for `mine.toml` and the images in `pets/`.
     fn run_name(&self, data: &Data) -> String {
         let recipe = Path::new(self.recipe.recipe_name()).file_stem();
         format!("{}-{}", recipe.and_then(|stem| stem.to_str()).unwrap_or("run"), data.short_name())

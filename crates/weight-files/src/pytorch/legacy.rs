@@ -7,9 +7,6 @@ use super::state_dict::{StateDicts, Storages, all_storages};
 use crate::pickle::{self, Pickle, Value};
 use crate::{Contents, Error};
 
-/// The pickle of the magic number.
-pub(crate) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-
 const VERSION: i64 = 1001;
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<Contents, Error> {

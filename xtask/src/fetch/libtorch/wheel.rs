@@ -100,6 +100,9 @@ fn pick(wheel: &Wheel, name: &str, sizes: bool) -> Option<Pick> {
     if let Some(inner) = name.strip_prefix("torch/").filter(|inner| inner.starts_with("include/")) {
         return Some(Pick { to: inner.into(), size: None });
     }
+    if let Some(to) = licence(name) {
+        return Some(Pick { to, size: None });
+    }
     let (folder, file) = name.rsplit_once('/')?;
     let size = match wheel.libraries {
         Libraries::Named(names) => {
@@ -110,6 +113,14 @@ fn pick(wheel: &Wheel, name: &str, sizes: bool) -> Option<Pick> {
         Libraries::All => return None,
     };
     Some(Pick { to: Path::new("lib").join(file), size })
+}
+
+/// The place of a licence, by the name of its wheel: whoever passes a library on has to pass its licence on, too.
+fn licence(name: &str) -> Option<PathBuf> {
+    let (package, inner) = name.split_once(".dist-info/")?;
+    let inner = inner.strip_prefix("licenses/").unwrap_or(inner);
+    let is_one = ["LICENSE", "NOTICE"].iter().any(|start| inner.to_uppercase().starts_with(start));
+    (is_one && !package.contains('/')).then(|| Path::new("licenses").join(package).join(inner))
 }
 
 #[cfg(test)]
@@ -132,6 +143,15 @@ mod tests {
         for name in ["torch/lib/libtorch_cuda.so", "torch/lib/libtorch.so", "torch/nn/init.py"] {
             assert_eq!(picks(Variant::Cpu, name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn licences_come_with_the_libraries() {
+        let licence = Some(("licenses/torch-2.13.0/LICENSE".into(), None));
+        assert_eq!(picks(Variant::Cpu, "torch-2.13.0.dist-info/licenses/LICENSE"), licence);
+        let nvidias = Some(("licenses/nvidia_x-1.0/License.txt".into(), None));
+        assert_eq!(picks(Variant::Cpu, "nvidia_x-1.0.dist-info/License.txt"), nvidias);
+        assert_eq!(picks(Variant::Cpu, "torch-2.13.0.dist-info/METADATA"), None);
     }
 
     #[test]

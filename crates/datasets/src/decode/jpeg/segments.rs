@@ -86,14 +86,15 @@ fn next_marker(bytes: &[u8], at: usize) -> Option<usize> {
     found.map(|place| at + place)
 }
 
-/// The end of a scan's data that begin at `at`: the next marker that is no restart, or the end of the file.
-fn end_of_data(bytes: &[u8], mut at: usize) -> usize {
+/// The end of a scan's data that begin at `start`: the next marker that is no restart, or the end of the file.
+fn end_of_data(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
     while let Some(marker) = next_marker(bytes, at) {
         if !(0xd0..=0xd7).contains(&bytes[marker + 1]) {
             return marker;
         }
         at = marker + 2;
     }
-    // The first byte of a marker whose second is missing.
-    bytes.len() - usize::from(bytes.ends_with(&[0xff]))
+    // The first byte of a marker whose second is missing: of one after the data, not of the scan's header.
+    (bytes.len() - usize::from(bytes.ends_with(&[0xff]))).max(start)
 }

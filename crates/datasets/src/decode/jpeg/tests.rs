@@ -83,6 +83,16 @@ fn damage_makes_no_panic() {
     }
 }
 
+/// The file ends in the header of a scan, with the first byte of a marker.
+#[test]
+fn a_scan_without_data_has_no_end_before_its_start() {
+    let empty_scan = b"\xff\xd8\xff\xff\xff\xda\0\x08\x01\x01\0\0\x3f\xff";
+    for end in 0..empty_scan.len() {
+        assert!(refusal(&empty_scan[..end]).is_some(), "{end} bytes");
+        assert!(refusal(&[&empty_scan[..end], &[0xff]].concat()).is_some(), "{end} bytes");
+    }
+}
+
 #[test]
 fn a_progressive_image_says_which_scans_it_has() {
     let mut progress =
