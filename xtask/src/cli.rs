@@ -22,6 +22,10 @@ pub enum Command {
     Doctor,
     /// Format check, tidy, clippy, docs and all tests; fetches libtorch first if it is missing
     Test(TestArgs),
+    /// Build, start, package and install programs outside of the workspace as README says (takes long)
+    TestOutside(TestOutsideArgs),
+    /// Check the workspace with the oldest Rust that it promises
+    MinimumRust,
     /// Run the tests of torch-ext under AddressSanitizer (x86-64 Linux; builds torch-sys once more)
     Sanitize(SanitizeArgs),
     /// Check the workspace's own rules: arrows of crates and modules, `unsafe`, words, recipes, links in the docs
@@ -29,6 +33,8 @@ pub enum Command {
     /// Fetch what is missing, then run `xception train --recipe quick` with the given arguments
     #[command(disable_help_flag = true)]
     Train(TrainArgs),
+    /// Pack an archive to unpack and run elsewhere: the program, the libraries that it needs, licences (Linux)
+    Dist(DistArgs),
     /// Write the golden parity values again from the original Python code
     Golden(GoldenArgs),
     /// Compile the kernels for a GPU into the image that torch-ext embeds
@@ -134,6 +140,28 @@ pub struct TrainArgs {
     /// Passed on to `xception train` as they are
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// Arguments of `test-outside`.
+#[derive(Args, Debug)]
+pub struct TestOutsideArgs {
+    /// Ways in to try [default: all of missing, spaces, apart, pytorch, readme, release, docs, package, install]
+    #[arg(value_name = "WAY")]
+    pub ways: Vec<String>,
+    /// Use no network: fail instead of fetching libtorch
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Arguments of `dist`.
+#[derive(Args, Debug)]
+pub struct DistArgs {
+    /// Folder of the archive [default: target/dist]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Use no network: fail instead of fetching libtorch
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Arguments of `golden`.

@@ -6,8 +6,9 @@ use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
 use xtask::{
-    check_change, check_ranks, check_tensorboard, check_weights, cuda_kernels, doctor, failure,
-    fetch, golden, gpu_kit, gpu_report, peers, sanitize, test, tidy, train,
+    check_change, check_ranks, check_tensorboard, check_weights, cuda_kernels, dist, doctor,
+    failure, fetch, golden, gpu_kit, gpu_report, minimum_rust, peers, sanitize, test, test_outside,
+    tidy, train,
 };
 
 fn main() -> ExitCode {
@@ -17,9 +18,12 @@ fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(&workspace, &args),
         Command::Doctor => doctor::run(&workspace),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::MinimumRust => minimum_rust::run(&workspace),
         Command::Sanitize(args) => sanitize::run(&workspace, &args),
+        Command::TestOutside(args) => test_outside::run(&workspace, &args),
         Command::Tidy => tidy::run(&workspace),
         Command::Train(args) => train::run(&workspace, &args),
+        Command::Dist(args) => dist::run(&workspace, &args),
         Command::Golden(args) => golden::run(&workspace, &args),
         Command::CudaKernels(args) => cuda_kernels::run(&workspace, &args),
         Command::GpuKit(args) => gpu_kit::run(&workspace, &args),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::TestArgs;
 use crate::fetch::libtorch;
+use crate::minimum_rust;
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -16,6 +17,8 @@ enum Step {
     Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
     /// `cargo xtask tidy`.
     Tidy,
+    /// `cargo xtask minimum-rust`, where that Rust is installed.
+    MinimumRust,
     /// Fetches libtorch if it is missing.
     Libtorch,
 }
@@ -40,6 +43,7 @@ const STEPS: &[(&str, Step)] = &[
     ),
     // Not the advisories: those need a network, and change with no change of ours.
     ("licences", Step::Cargo(&["deny", "check", "bans", "licenses", "sources"], &[])),
+    ("minimum Rust", Step::MinimumRust),
     ("tests", Step::Cargo(&["test", "--workspace", "--locked"], &[])),
 ];
 
@@ -51,8 +55,8 @@ const STEPS: &[(&str, Step)] = &[
 pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     let start = Instant::now();
     for (name, step) in STEPS {
-        if skipped(workspace, step) {
-            eprintln!("== {name}: skipped, cargo-deny is not installed (cargo install cargo-deny)");
+        if let Some(missing) = missing(workspace, step) {
+            eprintln!("== {name}: skipped, {missing}");
             continue;
         }
         eprintln!("== {name}");
@@ -60,6 +64,7 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
         match step {
             Step::Libtorch => libtorch::ensure(workspace, args.offline)?,
             Step::Tidy => tidy::run(workspace)?,
+            Step::MinimumRust => minimum_rust::run(workspace)?,
             Step::Cargo(arguments, variables) => {
                 let mut command = workspace.cargo();
                 command.args(*arguments).envs(variables.iter().copied());
@@ -75,10 +80,19 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     Ok(())
 }
 
-fn skipped(workspace: &Workspace, step: &Step) -> bool {
-    let Step::Cargo(["deny", ..], _) = step else { return false };
-    let output = workspace.cargo().args(["deny", "--version"]).output();
-    !output.is_ok_and(|output| output.status.success())
+/// The tool that a step needs and that is not there, with the way to get it.
+fn missing(workspace: &Workspace, step: &Step) -> Option<&'static str> {
+    match step {
+        Step::Cargo(["deny", ..], _) => {
+            let output = workspace.cargo().args(["deny", "--version"]).output();
+            let is_there = output.is_ok_and(|output| output.status.success());
+            (!is_there).then_some("cargo-deny is not installed (cargo install cargo-deny)")
+        }
+        Step::MinimumRust => (!minimum_rust::is_installed(workspace)).then_some(
+            "that Rust is not installed (rustup toolchain install 1.89 --profile minimal)",
+        ),
+        _ => None,
+    }
 }
 
 fn run_command(

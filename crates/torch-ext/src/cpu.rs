@@ -29,11 +29,13 @@ pub fn multiplies_bf16_faster() -> bool {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "newer versions of Rust have it as a safe function")]
 fn cpu_has_amx_bf16() -> bool {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     /// EDX of leaf 7: AMX-BF16 and AMX-TILE.
     const AMX: u32 = 1 << 22 | 1 << 24;
-    __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX == AMX
+    // SAFETY: every x86-64 CPU has the instruction, and leaf 7 is there where leaf 0 says so.
+    unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX == AMX }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -48,8 +50,10 @@ pub(crate) fn is_amds() -> bool {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "newer versions of Rust have it as a safe function")]
 fn vendor() -> Vec<u8> {
-    let name = std::arch::x86_64::__cpuid(0);
+    // SAFETY: every x86-64 CPU has the instruction and its leaf 0.
+    let name = unsafe { std::arch::x86_64::__cpuid(0) };
     [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).concat()
 }
 
