@@ -86,12 +86,26 @@ fn build(workspace: &Workspace, is_cuda: bool) -> Result<PathBuf> {
     command
         .env("XCEPTION_RPATH", "$ORIGIN/../lib")
         .env("CARGO_ENCODED_RUSTFLAGS", remap.join("\u{1f}"))
-        .env("CXXFLAGS", files.join(" "));
+        .env("CXXFLAGS", files.join(" "))
+        // A compiler cache makes paths relative, so that they begin with none of these.
+        .env("CCACHE_DISABLE", "1")
+        .env("XCEPTION_COMMIT", commit(workspace)?);
     let status = command.status().context("cannot run cargo")?;
     if !status.success() {
         bail!("the program could not be built ({status})");
     }
     Ok(target.join("release/xception"))
+}
+
+/// The commit of the tree, with `-dirty` where it was changed.
+fn commit(workspace: &Workspace) -> Result<String> {
+    let mut git = workspace.command("git");
+    let output = git.args(["describe", "--always", "--dirty", "--abbrev=40"]).output();
+    let output = output.context("cannot run git")?;
+    if !output.status.success() {
+        bail!("git does not know this tree: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Puts everything into `folder`.

@@ -228,10 +228,19 @@ fn environment(seed: u64, ranks: usize) -> Value {
     })
 }
 
-/// The present commit of the checkout in which the program was built, if it is still there.
+/// The commit of a program that was packed to run elsewhere (`cargo xtask dist`).
+const PACKED: Option<&str> = option_env!("XCEPTION_COMMIT");
+
+/// The checkout in which the program was built. A packed program names no path of its build.
+const CHECKOUT: &str = if PACKED.is_some() { "" } else { env!("CARGO_MANIFEST_DIR") };
+
+/// The commit of a packed program; else the present one of the checkout, if it is still there.
 fn commit() -> Option<String> {
+    if let Some(commit) = PACKED {
+        return Some(commit.to_string());
+    }
     let output = std::process::Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR")])
+        .args(["-C", CHECKOUT])
         .args(["describe", "--always", "--dirty", "--abbrev=40"])
         .output()
         .ok()?;

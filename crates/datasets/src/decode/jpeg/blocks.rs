@@ -123,7 +123,8 @@ impl Walk {
         let [first, last, bits] = *rest.get(..3)? else { return None };
         let is_progressive = self.is_progressive;
         let [first, last] = if is_progressive { [first, last.min(63)] } else { [0, 63] };
-        let band = Band { first, last, is_refinement: bits >> 4 != 0, is_progressive };
+        let is_refinement = is_progressive && bits >> 4 != 0;
+        let band = Band { first, last, is_refinement, is_progressive };
         let is_alone = count == 1;
         let tables = &self.tables;
         let mut in_scan = Vec::new();
