@@ -1,4 +1,4 @@
-//! `cargo xtask test-outside`: programs of other people, made in a temporary folder from what README says.
+//! `cargo xtask test-outside`: programs of other people, made in the cache from what README says.
 //!
 //! The manifest, the build script and the program are README's own, so that what it says works. Each way of naming libtorch
 //! compiles tch's C++ once more, which takes minutes; so this is a command of its own, and not a part of `test`.
@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cache::Cache;
 use crate::cli::TestOutsideArgs;
 use crate::durable;
 use crate::failure::usage;
@@ -45,7 +46,8 @@ pub fn run(workspace: &Workspace, args: &TestOutsideArgs) -> Result<()> {
         return Err(usage(format!("expected one of {}, got {unknown}", known.join(", "))));
     }
     libtorch::ensure(workspace, args.offline)?;
-    let folder = workspace.root().join("target/outside");
+    // In the workspace, cargo would read its configuration, which says where libtorch is.
+    let folder = Cache::from_env()?.root().join("outside");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let libtorch = workspace.libtorch_of_the_user().unwrap_or_else(|| workspace.libtorch_link());
     let libtorch = libtorch.canonicalize().context("cannot find libtorch")?;
@@ -167,16 +169,19 @@ fn succeeds(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A folder without libtorch is named in the first error, with the command that fetches it.
+/// A clone without libtorch is told the command that fetches it.
 fn missing(outside: &Outside<'_>) -> Result<()> {
-    let nowhere = outside.folder.join("nowhere");
+    let clone = outside.folder.join("clone");
+    durable::remove_any(&clone)?;
+    let mut git = outside.workspace.command("git");
+    succeeds(git.args(["clone", "--quiet", "."]).arg(&clone))?;
     let mut command = outside.cargo();
-    let output = command.env("LIBTORCH", &nowhere).args(["build", "--quiet"]).output()?;
+    command.current_dir(&clone).env("CARGO_TARGET_DIR", outside.folder.join("target"));
+    let output = command.args(["build", "--package", "xception-torch-ext"]).output()?;
     let said = text(&output);
-    let first = said.lines().find(|line| line.starts_with("error")).unwrap_or_default();
     ensure!(
-        !output.status.success() && first.contains("cargo xtask fetch libtorch"),
-        "the first error is {first:?}"
+        !output.status.success() && said.contains("run `cargo xtask fetch libtorch`"),
+        "it says {said}"
     );
     Ok(())
 }

@@ -10,8 +10,7 @@ use super::tree::SourceFile;
 
 /// Each crate, by its folder, and the crates of this workspace that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("libtorch-check", &[]),
-    ("torch-ext", &["libtorch-check"]),
+    ("torch-ext", &[]),
     ("sepconv", &["torch-ext"]),
     ("weight-files", &[]),
     ("fuzz", &["datasets", "weight-files", "xception"]),

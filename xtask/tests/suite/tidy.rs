@@ -73,7 +73,7 @@ fn a_crate_depends_along_the_arrows() {
     breaks(
         "crates/torch-ext/Cargo.toml",
         "[package]\nname = \"torch-ext\"\n[dependencies]\nsepconv = { path = \"../sepconv\" }\n",
-        "`torch-ext` must not depend on `sepconv` (of this workspace it may use: libtorch-check)",
+        "`torch-ext` must not depend on `sepconv` (of this workspace it may use: none)",
     );
 }
 
