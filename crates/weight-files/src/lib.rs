@@ -5,6 +5,11 @@
 //! before memory is allocated, and memory stays within a small multiple of the file. The crate knows no tensor, so the
 //! parsers fuzz without libtorch.
 
+#![cfg_attr(
+    not(all(feature = "keras", feature = "pth")),
+    allow(dead_code, reason = "what the readers share is of less use where one is left out")
+)]
+
 mod array;
 mod contents;
 mod error;
