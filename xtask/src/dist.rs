@@ -18,7 +18,8 @@ use self::libraries::Libraries;
 use crate::cli::DistArgs;
 use crate::durable;
 use crate::fetch::libtorch;
-use crate::workspace::Workspace;
+use crate::files;
+use crate::workspace::{PROGRAM, Workspace};
 
 /// The shells whose completions are written, with the names of their files.
 const SHELLS: [(&str, &str); 3] =
@@ -36,6 +37,7 @@ pub fn run(workspace: &Workspace, args: &DistArgs) -> Result<()> {
     let out = out.canonicalize().with_context(|| format!("cannot find {}", out.display()))?;
     let lib = workspace.libtorch_of_the_user().unwrap_or_else(|| workspace.libtorch_link());
     let libtorch = lib.canonicalize().with_context(|| format!("cannot find {}", lib.display()))?;
+    licences::check(&libtorch)?;
     let is_cuda = libtorch.join("lib/libtorch_cuda.so").exists();
     let name = name(is_cuda);
     let folder = out.join(&name);
@@ -61,15 +63,7 @@ fn name(is_cuda: bool) -> String {
 fn build(workspace: &Workspace, is_cuda: bool) -> Result<PathBuf> {
     let target = workspace.root().join("target/dist-build");
     let mut command = workspace.cargo();
-    command.args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "xception-cli",
-        "--bin",
-        "xception",
-    ]);
+    command.arg("build").args(PROGRAM);
     command.arg("--target-dir").arg(&target);
     if is_cuda {
         command.args(["--features", "cuda"]);
@@ -122,21 +116,12 @@ fn fill(
         Ok(path)
     };
     let installed = made("bin")?.join("xception");
-    let mut strip = workspace.command("strip");
-    let status = strip.arg("-o").arg(&installed).arg(program).status();
-    if !status.context("cannot run strip: install binutils")?.success() {
-        bail!("strip failed on {}", program.display());
-    }
+    files::strip(workspace, program, &installed)?;
     let lib = made("lib")?;
     for file in &libraries.found {
-        copy(&libtorch.join("lib").join(file), &lib.join(file))?;
+        files::copy_if_changed(&libtorch.join("lib").join(file), &lib.join(file))?;
     }
-    let recipes = made("share/recipes")?;
-    let named = workspace.root().join("crates/trainer/recipes");
-    for entry in fs::read_dir(&named).with_context(|| format!("cannot read {}", named.display()))? {
-        let path = entry?.path();
-        copy(&path, &recipes.join(path.file_name().unwrap_or_default()))?;
-    }
+    files::copy_folder(&workspace.root().join("crates/trainer/recipes"), &made("share/recipes")?)?;
     let says = |arguments: &[&str]| -> Result<Vec<u8>> {
         let output = workspace.command(&installed).args(arguments).output();
         let output = output.with_context(|| format!("cannot run {}", installed.display()))?;
@@ -155,14 +140,11 @@ fn fill(
         let path = made(&format!("share/completions/{shell}"))?.join(file);
         durable::write(&path, &String::from_utf8_lossy(&says(&["completions", shell])?))?;
     }
-    licences::write(workspace, libtorch, &made("share/licences")?)?;
-    durable::write(&folder.join("sbom.json"), &sbom::document(workspace, libtorch, libraries)?)?;
+    let packages = sbom::packages(workspace)?;
+    licences::write(workspace, libtorch, &packages, &made("share/licences")?)?;
+    let listed = sbom::document(workspace, libtorch, &packages, libraries)?;
+    durable::write(&folder.join("sbom.json"), &listed)?;
     durable::write(&folder.join("README.md"), &readme(libraries))
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let copied = fs::copy(from, to).map(drop);
-    copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
 /// The page that lies beside the program.
@@ -172,8 +154,8 @@ fn readme(libraries: &Libraries) -> String {
         `bin` on your PATH. `lib` has to stay beside `bin`.\n\n\
         ```console\n\
         $ bin/xception train --data synthetic --set epochs=1      # a first run, on drawn shapes\n\
-        $ bin/xception train --recipe finetune --data folder:pets # your images, one folder for each class\n\
-        $ bin/xception predict --weights runs/finetune-pets new.jpg\n\
+        $ bin/xception train --data folder:pets --out pets-run    # your images, one folder for each class\n\
+        $ bin/xception predict --weights pets-run new.jpg\n\
         $ bin/xception --help\n\
         ```\n\n\
         `share` has man pages, completions, the named recipes, and the licences of all that is inside; `sbom.json` lists it.\n"

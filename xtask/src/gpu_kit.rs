@@ -6,7 +6,6 @@
 
 mod build;
 mod dry_run;
-mod files;
 mod pack;
 mod parts;
 

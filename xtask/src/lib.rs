@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod durable;
 pub mod failure;
 pub mod fetch;
+mod files;
 pub mod golden;
 pub mod gpu_kit;
 pub mod gpu_report;

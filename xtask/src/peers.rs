@@ -28,7 +28,7 @@ use crate::durable;
 use crate::failure::usage;
 use crate::fetch::libtorch;
 use crate::python::{self, Environment};
-use crate::workspace::Workspace;
+use crate::workspace::{PROGRAM, Workspace};
 
 /// The pause between two turns: longer than OpenMP's threads and ours spin for more work.
 const REST: Duration = Duration::from_millis(200);
@@ -117,11 +117,9 @@ fn made(workspace: &Workspace, python: &Path, peers: &Path) -> Result<(PathBuf, 
 
 /// Builds `xception` as a user would, and returns where cargo put it.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let arguments =
-        ["build", "--release", "--locked", "--package", "xception-cli", "--bin", "xception"];
-    let shown = format!("cargo {}", arguments.join(" "));
+    let shown = format!("cargo build {}", PROGRAM.join(" "));
     let mut cargo = workspace.cargo();
-    cargo.args(arguments).arg("--message-format=json-render-diagnostics");
+    cargo.arg("build").args(PROGRAM).arg("--message-format=json-render-diagnostics");
     let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot run `{shown}`"))?;
     if !output.status.success() {

@@ -88,9 +88,8 @@ fn missing(workspace: &Workspace, step: &Step) -> Option<&'static str> {
             let is_there = output.is_ok_and(|output| output.status.success());
             (!is_there).then_some("cargo-deny is not installed (cargo install cargo-deny)")
         }
-        Step::MinimumRust => (!minimum_rust::is_installed(workspace)).then_some(
-            "that Rust is not installed (rustup toolchain install 1.89 --profile minimal)",
-        ),
+        Step::MinimumRust => (!minimum_rust::is_installed(workspace))
+            .then_some("that Rust is not installed (cargo xtask minimum-rust names it)"),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ use crate::fetch::cifar::{self, CIFAR10};
 use crate::fetch::libtorch;
 use crate::fetch::patience::Patience;
 use crate::fetch::source::{Context, Source};
-use crate::workspace::Workspace;
+use crate::workspace::{PROGRAM, Workspace};
 
 const HELP: &str = "\
 cargo xtask train [--offline] [ARGS]...
@@ -34,15 +34,7 @@ Everything else is the trainer's:
 /// exit code is this process's.
 pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
     let mut command = workspace.cargo();
-    command.args([
-        "run",
-        "--release",
-        "--locked",
-        "--package",
-        "xception-cli",
-        "--bin",
-        "xception",
-    ]);
+    command.arg("run").args(PROGRAM);
     command.env("XCEPTION_TRAIN_COMMAND", "cargo xtask train");
     if args.offline {
         command.env("CARGO_NET_OFFLINE", "true");

@@ -4,6 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The program of this project, as its users have it: what follows `cargo build` or `cargo run`.
+pub const PROGRAM: [&str; 6] =
+    ["--release", "--locked", "--package", "xception-cli", "--bin", "xception"];
+
 /// A checkout of this project.
 #[derive(Clone, Debug)]
 pub struct Workspace {

@@ -7,38 +7,49 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::sbom;
 use crate::durable;
+use crate::files;
 use crate::workspace::Workspace;
+
+/// The folder of libtorch's licences in it.
+const FOLDER: &str = "licenses";
 
 /// The beginnings of the names of files that hold a licence, in upper case.
 const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE", "COPYRIGHT"];
 
-/// Writes ours, `crates.txt`, and libtorch's into `folder`.
-pub(super) fn write(workspace: &Workspace, libtorch: &Path, folder: &Path) -> Result<()> {
-    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        super::copy(&workspace.root().join(name), &folder.join(name))?;
-    }
-    durable::write(&folder.join("crates.txt"), &of_crates(workspace)?)?;
-    let theirs = libtorch.join("licenses");
-    if !theirs.is_dir() {
+/// Refuses a libtorch without its licences, before anything is built.
+pub(super) fn check(libtorch: &Path) -> Result<()> {
+    if !libtorch.join(FOLDER).is_dir() {
         bail!(
             "{} has no licences, which an archive must carry: remove that folder and run `cargo xtask fetch libtorch`",
             libtorch.display()
         );
     }
-    copy_folder(&theirs, &folder.join("libtorch"))
+    Ok(())
+}
+
+/// Writes ours, `crates.txt` on those of `packages`, and libtorch's into `folder`.
+pub(super) fn write(
+    workspace: &Workspace,
+    libtorch: &Path,
+    packages: &[Value],
+    folder: &Path,
+) -> Result<()> {
+    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        files::copy_if_changed(&workspace.root().join(name), &folder.join(name))?;
+    }
+    durable::write(&folder.join("crates.txt"), &of_crates(packages)?)?;
+    files::copy_folder(&libtorch.join(FOLDER), &folder.join("libtorch"))
 }
 
 /// Each crate with its licence, then the texts, each once.
-fn of_crates(workspace: &Workspace) -> Result<String> {
-    let packages = sbom::packages(workspace)?;
+fn of_crates(packages: &[Value]) -> Result<String> {
     let mut list = String::from("The program is made of these crates:\n\n");
     let mut texts = BTreeSet::new();
-    for package in &packages {
+    for package in packages {
         let field = |name: &str| package[name].as_str().unwrap_or_default();
         list += &format!("{} {}: {}\n", field("name"), field("version"), field("license"));
-        for path in files(package)? {
+        for path in licence_files(package)? {
             let text =
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             texts.insert(String::from_utf8_lossy(&text).trim().to_owned());
@@ -51,7 +62,7 @@ fn of_crates(workspace: &Workspace) -> Result<String> {
 }
 
 /// The licence files of a package, in the folder of its manifest.
-fn files(package: &Value) -> Result<Vec<PathBuf>> {
+fn licence_files(package: &Value) -> Result<Vec<PathBuf>> {
     let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
     let folder = manifest.parent().context("a manifest is in a folder")?;
     let entries =
@@ -66,17 +77,4 @@ fn files(package: &Value) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy_folder(&entry.path(), &target)?,
-            false => super::copy(&entry.path(), &target)?,
-        }
-    }
-    Ok(())
 }

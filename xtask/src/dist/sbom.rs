@@ -9,16 +9,17 @@ use serde_json::{Value, json};
 use super::libraries::Libraries;
 use crate::workspace::Workspace;
 
-/// The list as JSON: every crate with the hash of the lock file, and the libraries of libtorch with the hashes of the
+/// The list as JSON: every crate of `packages` with the hash of the lock file, and the libraries of libtorch with the hashes of the
 /// archives that they came in.
 pub(super) fn document(
     workspace: &Workspace,
     libtorch: &Path,
+    packages: &[Value],
     libraries: &Libraries,
 ) -> Result<String> {
     let lock = std::fs::read_to_string(workspace.root().join("Cargo.lock"))?;
     let sums = sums(&lock)?;
-    let mut components: Vec<Value> = packages(workspace)?
+    let mut components: Vec<Value> = packages
         .iter()
         .map(|package| {
             let (name, version) = (&package["name"], &package["version"]);

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{TCH, TORCH, files};
+use super::{TCH, TORCH};
 use crate::failure::usage;
+use crate::files;
 use crate::workspace::Workspace;
 
 /// A call of cargo, and the executables that the kit takes from it: cargo's name, the kit's name.

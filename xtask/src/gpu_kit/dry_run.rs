@@ -10,10 +10,11 @@ use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{KIT, files, pack, parts};
+use super::{KIT, pack, parts};
 use crate::cli::GpuKitArgs;
 use crate::durable;
 use crate::failure::usage;
+use crate::files;
 use crate::workspace::Workspace;
 
 /// Runs the stages of `args` by `python`, which has PyTorch.

@@ -8,8 +8,8 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::files;
 use crate::durable;
+use crate::files;
 use crate::workspace::Workspace;
 
 /// Writes everything that is not built: the campaign and its scripts, the peers' networks, the golden values, and where a
@@ -45,12 +45,7 @@ pub(super) fn program(
 ) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let stripped = folder.join(name);
-    let mut strip = workspace.command("strip");
-    strip.arg("-o").arg(&stripped).arg(executable);
-    let status = strip.status().context("cannot run strip: install binutils")?;
-    if !status.success() {
-        bail!("`strip {}` failed ({status})", executable.display());
-    }
+    files::strip(workspace, executable, &stripped)?;
     let bytes =
         fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
     let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{KIT, files};
+use super::KIT;
 use crate::durable;
+use crate::files;
 use crate::workspace::Workspace;
 
 /// The folder of each part, as far as it is there: `gpu-kit-data-1` beside the kit, and so on.

@@ -1,4 +1,4 @@
-//! Copies of folders: of the tree as git sees it, and of a kit.
+//! Copies of folders and programs: of the tree as git sees it, of a kit, and of an archive's parts.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 /// Makes `target` a copy of the tree: files that git knows or does not ignore. A file that is the same there is not touched,
 /// so that cargo builds only what changed; others are removed.
-pub(super) fn copy_tree(workspace: &Workspace, target: &Path) -> Result<()> {
+pub(crate) fn copy_tree(workspace: &Workspace, target: &Path) -> Result<()> {
     let mut git = workspace.command("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let output = git.output().context("cannot run git")?;
@@ -38,7 +38,7 @@ pub(super) fn copy_tree(workspace: &Workspace, target: &Path) -> Result<()> {
 }
 
 /// Copies a folder with everything in it.
-pub(super) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     for name in files(from)? {
         copy_if_changed(&from.join(&name), &to.join(&name))?;
     }
@@ -46,7 +46,7 @@ pub(super) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Copies a file unless its bytes are there already.
-pub(super) fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let copied = || -> std::io::Result<()> {
         if to.is_file() && fs::read(from)? == fs::read(to)? {
             return Ok(());
@@ -57,8 +57,18 @@ pub(super) fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     copied().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
+/// Writes a program without its symbols to `to`.
+pub(crate) fn strip(workspace: &Workspace, program: &Path, to: &Path) -> Result<()> {
+    let status = workspace.command("strip").arg("-o").arg(to).arg(program).status();
+    let status = status.context("cannot run strip: install binutils")?;
+    if !status.success() {
+        bail!("`strip {}` failed ({status})", program.display());
+    }
+    Ok(())
+}
+
 /// The files below a folder, by their paths in it, sorted; none where the folder is missing.
-pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::new()];
     while let Some(inner) = open.pop() {
@@ -79,7 +89,7 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The files below a folder with their sizes in bytes.
-pub(super) fn sizes(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn sizes(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let sized = |name: PathBuf| -> Result<(u64, PathBuf)> {
         let path = folder.join(&name);
         let found = fs::metadata(&path);
