@@ -59,19 +59,7 @@ fn compile(lib: &Path) -> Result<(), String> {
         .include("cpp/gloo_declarations")
         .include(empty_headers())
         .define("USE_C10D_GLOO", None)
-        .file("cpp/torch_ext.cpp")
-        .file("cpp/cuda_math.cpp")
-        .file("cpp/dense.cpp")
-        .file("cpp/distributed.cpp")
-        .file("cpp/foreach.cpp")
-        .file("cpp/gradients.cpp")
-        .file("cpp/operator_count.cpp")
-        .file("cpp/operators.cpp")
-        .file("cpp/matrix_kernel.cpp")
-        .file("cpp/memory.cpp")
-        .file("cpp/optimizers.cpp")
-        .file("cpp/parallel.cpp")
-        .file("cpp/torchscript.cpp");
+        .file("cpp/all.cpp");
     println!("cargo::rerun-if-env-changed=TORCH_EXT_SANITIZE");
     // Set by `cargo xtask sanitize`, which instruments Rust in the same way.
     if let Ok(sanitizer) = env::var("TORCH_EXT_SANITIZE") {

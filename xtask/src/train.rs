@@ -1,10 +1,13 @@
 //! `cargo xtask train`: from an empty machine to a training run, with no other step.
 
+mod early_build;
+
 use std::io::Write;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use self::early_build::EarlyBuild;
 use crate::cache::Cache;
 use crate::cli::TrainArgs;
 use crate::failure::usage;
@@ -13,6 +16,9 @@ use crate::fetch::libtorch;
 use crate::fetch::patience::Patience;
 use crate::fetch::source::{Context, Source};
 use crate::workspace::{PROGRAM, Workspace};
+
+/// Minutes of one core that the trainer and its dependencies take to compile.
+const CORE_MINUTES: usize = 10;
 
 const HELP: &str = "\
 cargo xtask train [--offline] [ARGS]...
@@ -33,12 +39,16 @@ Everything else is the trainer's:
 /// When libtorch is missing and cannot be fetched, or cargo cannot be started. The trainer's own
 /// exit code is this process's.
 pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
-    let mut command = workspace.cargo();
-    command.arg("run").args(PROGRAM);
+    let cargo = |subcommand: &str| {
+        let mut command = workspace.cargo();
+        command.arg(subcommand).args(PROGRAM);
+        if args.offline {
+            command.env("CARGO_NET_OFFLINE", "true");
+        }
+        command
+    };
+    let mut command = cargo("run");
     command.env("XCEPTION_TRAIN_COMMAND", "cargo xtask train");
-    if args.offline {
-        command.env("CARGO_NET_OFFLINE", "true");
-    }
     command.args(["--", "train"]);
     if args.args.iter().any(|arg| arg == "--help" || arg == "-h") {
         std::io::stdout().write_all(HELP.as_bytes())?;
@@ -49,12 +59,27 @@ pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
         }
         return become_it(command.arg("--help"));
     }
+    let is_built = workspace.root().join("target/release/xception").exists();
+    let early = match libtorch::is_ready(workspace) {
+        false => EarlyBuild::start(&mut cargo("build")),
+        true => None,
+    };
     libtorch::ensure(workspace, args.offline)?;
     if wants_cifar10(workspace, &args.args) {
         get_cifar10(workspace, args.offline);
     }
     if value_of("--recipe", &args.args).is_none() && value_of("--resume", &args.args).is_none() {
         command.args(["--recipe", "quick"]);
+    }
+    if let Some(early) = early {
+        early.wait();
+    }
+    if !is_built {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let minutes = CORE_MINUTES.div_ceil(cores);
+        eprintln!(
+            "compiling the trainer: up to {minutes} min on this machine's {cores} cores, once"
+        );
     }
     become_it(command.args(&args.args))
 }

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trainer", &["datasets", "sepconv", "torch-ext", "xception"]),
     ("tests", &["datasets", "sepconv", "torch-ext", "trainer", "xception"]),
     ("xtask", &[]),
+    ("launcher", &[]),
 ];
 
 /// xtask has to run before libtorch is there.
@@ -47,6 +48,11 @@ pub(super) fn check(file: &SourceFile, problems: &mut Vec<Problem>) {
             problem(format!(
                 "`{name}` must not depend on `{dependency}` (of this workspace it may use: \
                  {allowed}): move the code to where the arrows in ARCHITECTURE.md allow it"
+            ));
+        }
+        if name == "launcher" {
+            problem(format!(
+                "the launcher must not depend on `{dependency}`, or on anything: it has to be there in a second"
             ));
         }
         if name == "xtask" && NOT_IN_XTASK.contains(&dependency.as_str()) {

@@ -110,6 +110,15 @@ fn xtask_does_not_depend_on_tch() {
 }
 
 #[test]
+fn the_launcher_depends_on_nothing() {
+    breaks(
+        "xtask/launcher/Cargo.toml",
+        "[package]\nname = \"xtask-launcher\"\n[dependencies]\nanyhow.workspace = true\n",
+        "the launcher must not depend on `anyhow`",
+    );
+}
+
+#[test]
 fn a_new_crate_needs_a_place_in_the_arrows() {
     breaks(
         "crates/new/Cargo.toml",
