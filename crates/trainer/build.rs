@@ -3,7 +3,8 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if let Ok(argument) = std::env::var("DEP_TORCH_EXT_LINK_ARG") {
-        if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+        let is_linux = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux");
+        if is_linux && !argument.contains("$ORIGIN/../lib") {
             println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib");
         }
         println!("cargo::rustc-link-arg={argument}");

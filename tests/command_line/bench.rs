@@ -1,8 +1,10 @@
 //! The output of `xception bench`, for people, for programs and for programs that time it in turns.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use super::{json, xception, xception_told};
+use super::{binary, json, xception, xception_told};
 
 /// The document of `bench --json` with these arguments, in words.
 fn bench(arguments: &str) -> Value {
@@ -36,6 +38,18 @@ fn a_benchmark_says_what_it_timed() {
         assert!((rate * step / 2000.0 - 1.0).abs() < 1e-9, "{bench}");
         assert!(bench["threads"].as_u64() > Some(0));
     }
+}
+
+/// A lesser CPU is asked for by an option, and by libtorch's own variable for it.
+#[test]
+fn a_benchmark_is_held_to_an_instruction_set() {
+    let small = "--preset plain-shared --batch-size 2 --precision fp32 --steps 1";
+    assert_eq!(bench(&format!("{small} --instructions portable"))["instruction_set"], "Portable");
+    let mut command = Command::new(binary());
+    command.args(["bench", "--json"]).args(small.split(' ')).env("ATEN_CPU_CAPABILITY", "default");
+    let ended = command.output().unwrap();
+    let document: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(document["instruction_set"], "Portable");
 }
 
 #[test]

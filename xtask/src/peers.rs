@@ -27,6 +27,7 @@ use crate::cli::PeersArgs;
 use crate::durable;
 use crate::failure::usage;
 use crate::fetch::libtorch;
+use crate::instructions::Instructions;
 use crate::python::{self, Environment};
 use crate::workspace::{PROGRAM, Workspace};
 
@@ -69,8 +70,14 @@ pub fn run(workspace: &Workspace, args: &PeersArgs) -> Result<()> {
         Some(program) => (existing(program)?, args.python.clone()),
         None => made(workspace, &args.python, &peers)?,
     };
-    let workers =
-        Workers { workspace, xception, python, script: peers.join("worker.py"), settings };
+    let workers = Workers {
+        workspace,
+        xception,
+        python,
+        script: peers.join("worker.py"),
+        settings,
+        held_to: args.instructions,
+    };
 
     let out = match &args.out {
         Some(out) => std::path::absolute(out)?,
@@ -79,6 +86,7 @@ pub fn run(workspace: &Workspace, args: &PeersArgs) -> Result<()> {
     let machine = machine::describe(workspace);
     let described = json!({
         "threads": threads, "rounds": rounds, "seconds_per_round": seconds_per_round,
+        "instructions": args.instructions.map_or("all", Instructions::name),
     });
     let mut entries = Vec::new();
     for workload in workloads {
@@ -140,6 +148,7 @@ struct Workers<'a> {
     python: PathBuf,
     script: PathBuf,
     settings: Settings,
+    held_to: Option<Instructions>,
 }
 
 impl Workers<'_> {
@@ -147,7 +156,9 @@ impl Workers<'_> {
         let logs = out.join("logs").join(workload.name);
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let onnx = out.join(format!("{}.onnx", workload.name));
-        let contenders: Vec<_> = workload.contenders().collect();
+        let takes_part =
+            |one: &Contender| self.held_to.is_none() || one.runtime.can_be_held_to_instructions();
+        let contenders: Vec<_> = workload.contenders().filter(takes_part).collect();
         let commands = contenders
             .iter()
             .map(|one| (one.name.to_owned(), self.command(workload, one, &onnx)))
@@ -161,13 +172,15 @@ impl Workers<'_> {
     }
 
     fn command(&self, workload: &Workload, contender: &Contender, onnx: &Path) -> Command {
+        let held = self.held_to.iter().flat_map(|set| set.variables());
         if contender.runtime == Runtime::Ours {
             let mut command = self.workspace.command(&self.xception);
-            command.args(our_arguments(workload, contender, self.settings));
+            command.envs(held).args(our_arguments(workload, contender, self.settings));
             return command;
         }
         let mut command = self.workspace.command(&self.python);
         // Compilers in processes of their own would still be there while others are timed.
+        command.envs(held);
         command.env("TORCHINDUCTOR_COMPILE_THREADS", "1").env("PYTHONDONTWRITEBYTECODE", "1");
         command.arg(&self.script);
         command.args(python_arguments(workload, contender, self.settings, onnx));

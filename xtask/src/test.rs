@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::TestArgs;
+use crate::cli::{PublicApiArgs, TestArgs};
 use crate::fetch::libtorch;
 use crate::minimum_rust;
+use crate::public_api;
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -19,6 +20,8 @@ enum Step {
     Tidy,
     /// `cargo xtask minimum-rust`, where that Rust is installed.
     MinimumRust,
+    /// `cargo xtask public-api --check`, where its tool is installed.
+    PublicApi,
     /// Fetches libtorch if it is missing.
     Libtorch,
 }
@@ -44,6 +47,7 @@ const STEPS: &[(&str, Step)] = &[
     // Not the advisories: those need a network, and change with no change of ours.
     ("licences", Step::Cargo(&["deny", "check", "bans", "licenses", "sources"], &[])),
     ("minimum Rust", Step::MinimumRust),
+    ("public items", Step::PublicApi),
     ("tests", Step::Cargo(&["test", "--workspace", "--locked"], &[])),
 ];
 
@@ -65,9 +69,11 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
             Step::Libtorch => libtorch::ensure(workspace, args.offline)?,
             Step::Tidy => tidy::run(workspace)?,
             Step::MinimumRust => minimum_rust::run(workspace)?,
+            Step::PublicApi => public_api::run(workspace, &PublicApiArgs { check: true })?,
             Step::Cargo(arguments, variables) => {
                 let mut command = workspace.cargo();
                 command.args(*arguments).envs(variables.iter().copied());
+                command.envs(args.instructions.iter().flat_map(|set| set.variables()));
                 if args.offline {
                     command.env("CARGO_NET_OFFLINE", "true");
                 }
@@ -90,6 +96,11 @@ fn missing(workspace: &Workspace, step: &Step) -> Option<&'static str> {
         }
         Step::MinimumRust => (!minimum_rust::is_installed(workspace))
             .then_some("that Rust is not installed (cargo xtask minimum-rust names it)"),
+        Step::PublicApi if !workspace.root().join(public_api::FOLDER).is_dir() => {
+            Some("there is no list of them")
+        }
+        Step::PublicApi => (!public_api::is_installed(workspace))
+            .then_some("cargo-public-api is not installed (cargo install cargo-public-api)"),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::sync::OnceLock;
 
 use crate::ffi;
-use crate::simd::pairs;
+use crate::simd::{InstructionSet, pairs};
 
 /// The version of the libtorch headers that this program was built against, such as `2.13.0`.
 pub fn version() -> &'static str {
@@ -12,12 +12,16 @@ pub fn version() -> &'static str {
     unsafe { CStr::from_ptr(ffi::torch_ext_version()) }.to_str().unwrap_or("unknown")
 }
 
-/// Whether the CPU has a unit for products of bf16 matrices (AMX), and the system lets programs use it.
+/// Whether the CPU has a unit for products of bf16 matrices (AMX), the system lets programs use it, and
+/// [`InstructionSet::chosen`] allows for it.
 pub fn has_bf16_matrix_unit() -> bool {
     // Asked once: in a virtual machine every such question goes to the host, which takes microseconds.
     static ANSWER: OnceLock<bool> = OnceLock::new();
     // SAFETY: one system call without arguments, made only on a CPU that has the unit.
-    *ANSWER.get_or_init(|| cpu_has_amx_bf16() && unsafe { ffi::torch_ext_init_amx() })
+    *ANSWER.get_or_init(|| {
+        let is_within_the_limit = InstructionSet::chosen() == InstructionSet::detected();
+        is_within_the_limit && cpu_has_amx_bf16() && unsafe { ffi::torch_ext_init_amx() }
+    })
 }
 
 /// Whether this CPU multiplies bf16 faster than fp32, which decides what `--precision auto` means.

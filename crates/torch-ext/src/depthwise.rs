@@ -8,7 +8,15 @@ mod backward;
 mod forward;
 mod geometry;
 mod on_gpu;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only AVX512-BF16 multiplies pairs")
+)]
 mod outputs;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only AVX512-BF16 multiplies pairs")
+)]
 mod paired;
 
 use tch::Tensor;

@@ -1,5 +1,5 @@
-//! Vectors of channels: one kernel source, compiled for AVX-512 with BF16 and without, for AVX2 with FMA, and for
-//! anything else.
+//! Vectors of channels: one kernel source, compiled for AVX-512 with BF16 and without, for AVX2 with FMA, for NEON, and
+//! for anything else.
 //!
 //! A kernel is a [`Kernel`], generic over the instruction set. [`Element::run`] picks the best set that the CPU has
 //! at run time and enters the kernel's copy for it. Numbers are stored as fp32, bf16 or fp64 and computed in fp32
@@ -13,7 +13,14 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only AVX512-BF16 multiplies pairs")
+)]
 pub(crate) mod pairs;
+mod part;
 mod portable;
 
 use std::sync::OnceLock;
@@ -254,6 +261,8 @@ pub(crate) trait Simd<E: Element> {
 pub enum InstructionSet {
     /// The instructions that every CPU of the architecture has.
     Portable,
+    /// NEON, on 64-bit Arm: 8 numbers at a time, in two vectors.
+    Neon,
     /// AVX2 with FMA: 8 numbers at a time.
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 16 numbers at a time.
@@ -282,18 +291,41 @@ impl InstructionSet {
                 return Self::Avx2;
             }
         }
-        Self::Portable
+        if cfg!(target_arch = "aarch64") { Self::Neon } else { Self::Portable }
+    }
+
+    /// The set that kernels run on: the best that this CPU has, within the limit that the environment sets.
+    ///
+    /// The limit is libtorch's own variable for its kernels, `ATEN_CPU_CAPABILITY`: `default`, `avx2` and `avx512`
+    /// hold these kernels to as little. oneDNN and MKL, which libtorch calls, have variables of their own (`ONEDNN_MAX_CPU_ISA`,
+    /// `MKL_ENABLE_INSTRUCTIONS`).
+    pub fn chosen() -> Self {
+        // Asked once, as by libtorch: a step whose halves run on two sets would be of neither.
+        static CHOSEN: OnceLock<InstructionSet> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            Self::detected().within(std::env::var("ATEN_CPU_CAPABILITY").ok().as_deref())
+        })
+    }
+
+    /// This set, or the one that a value of `ATEN_CPU_CAPABILITY` limits it to.
+    fn within(self, limit: Option<&str>) -> Self {
+        match limit {
+            Some("default") => Self::Portable,
+            Some("avx2") => self.min(Self::Avx2),
+            Some("avx512") => self.min(Self::Avx512),
+            // As libtorch, which ignores what it does not know.
+            _ => self,
+        }
     }
 }
 
-/// The set that kernels run on: the best of this CPU, unless a test asked for a lesser one.
+/// As [`InstructionSet::chosen`], unless a test asked for a lesser one.
 pub(crate) fn chosen() -> InstructionSet {
     #[cfg(test)]
     if let Some(set) = tests::FORCED.get() {
         return set;
     }
-    static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
-    *DETECTED.get_or_init(InstructionSet::detected)
+    InstructionSet::chosen()
 }
 
 macro_rules! run_on_the_best_set {
@@ -308,6 +340,8 @@ macro_rules! run_on_the_best_set {
                     InstructionSet::Avx512 => avx512::enter::<Self, K>(kernel),
                     #[cfg(target_arch = "x86_64")]
                     InstructionSet::Avx2 => avx2::enter::<Self, K>(kernel),
+                    #[cfg(target_arch = "aarch64")]
+                    InstructionSet::Neon => kernel.run::<neon::Neon>(),
                     _ => kernel.run::<Portable>(),
                 }
             }

@@ -31,12 +31,14 @@ use crate::commands::cli::{Cli, Command};
 use crate::console::escape;
 use crate::console::progress::above_bars;
 use crate::file_error::FileError;
+use crate::instructions;
 
 pub use self::error::Error;
 pub use self::refusal::Refusal;
 
 /// Runs the command that was typed.
 pub fn run(cli: Cli) -> Result<(), Error> {
+    instructions::hold_to(cli.instructions)?;
     match cli.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

@@ -11,6 +11,7 @@ mod duration;
 mod evaluation;
 mod exit_code;
 mod file_error;
+pub mod instructions;
 mod invalid_value;
 mod learner;
 mod model_errors;

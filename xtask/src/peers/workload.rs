@@ -75,6 +75,11 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// Whether the variables that hold libtorch, oneDNN and MKL hold it. ONNX Runtime's kernels ask the CPU alone.
+    pub fn can_be_held_to_instructions(self) -> bool {
+        self != Runtime::OnnxRuntime
+    }
+
     /// As the Python worker's `--runtime` takes it.
     fn name(self) -> &'static str {
         match self {

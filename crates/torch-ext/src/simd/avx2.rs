@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::part::{padded, put};
 use super::{Bf16, Element, Kernel, Simd};
 
 pub(super) struct Avx2;
@@ -17,18 +18,6 @@ where
 {
     // SAFETY: the caller has the features; the kernel's memory is the promise of its trait.
     unsafe { kernel.run::<Avx2>() }
-}
-
-/// The first `lanes` values at `at`, and zeros up to a full vector: AVX2's masked loads are slow on many CPUs.
-///
-/// # Safety
-/// `lanes` is at most eight, and as many values can be read at `at`.
-#[inline(always)]
-unsafe fn padded<T: Copy>(at: *const T, lanes: usize, zero: T) -> [T; 8] {
-    let mut whole = [zero; 8];
-    // SAFETY: the caller has these values, and there is room for eight.
-    unsafe { std::ptr::copy_nonoverlapping(at, whole.as_mut_ptr(), lanes) };
-    whole
 }
 
 macro_rules! arithmetic {
@@ -61,7 +50,7 @@ macro_rules! arithmetic {
                 } else {
                     let mut whole = [0.0_f32; 8];
                     _mm256_storeu_ps(whole.as_mut_ptr(), vector);
-                    std::ptr::copy_nonoverlapping(whole.as_ptr(), at, span);
+                    put(whole, at, span);
                 }
             }
         }
@@ -205,7 +194,7 @@ impl Simd<Bf16> for Avx2 {
             } else {
                 let mut whole = [Bf16(0); 8];
                 _mm_storeu_si128(whole.as_mut_ptr().cast(), halves);
-                std::ptr::copy_nonoverlapping(whole.as_ptr(), at, span);
+                put(whole, at, span);
             }
         }
     }

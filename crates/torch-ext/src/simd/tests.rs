@@ -5,12 +5,17 @@ use std::cell::Cell;
 use super::pairs::{PairKernel, Pairs, ROW};
 use super::*;
 
-const SETS: [InstructionSet; 4] = [
-    InstructionSet::Portable,
-    InstructionSet::Avx2,
-    InstructionSet::Avx512,
-    InstructionSet::Avx512Bf16,
-];
+/// The sets of this architecture.
+const SETS: &[InstructionSet] = if cfg!(target_arch = "aarch64") {
+    &[InstructionSet::Portable, InstructionSet::Neon]
+} else {
+    &[
+        InstructionSet::Portable,
+        InstructionSet::Avx2,
+        InstructionSet::Avx512,
+        InstructionSet::Avx512Bf16,
+    ]
+};
 
 thread_local! {
     /// The one set that kernels on this thread run on. A loop's threads take over the set of their caller: tests run
@@ -20,11 +25,28 @@ thread_local! {
 
 /// Calls `body` once on each instruction set of this CPU.
 pub(crate) fn on_every_set(mut body: impl FnMut(InstructionSet)) {
-    for set in SETS.into_iter().filter(|&set| set <= InstructionSet::detected()) {
+    for set in SETS.iter().copied().filter(|&set| set <= InstructionSet::chosen()) {
         FORCED.set(Some(set));
         body(set);
     }
     FORCED.set(None);
+}
+
+#[test]
+fn the_environment_limits_the_set_and_never_raises_it() {
+    use InstructionSet::{Avx2, Avx512, Avx512Bf16, Portable};
+    for (set, limit, expected) in [
+        (Avx512Bf16, None, Avx512Bf16),
+        (Avx512Bf16, Some("avx512"), Avx512),
+        (Avx512Bf16, Some("avx2"), Avx2),
+        (Avx512Bf16, Some("default"), Portable),
+        (Avx2, Some("avx512"), Avx2),
+        (Portable, Some("avx2"), Portable),
+        (Avx512, Some("AVX2"), Avx512),
+        (Avx512, Some(""), Avx512),
+    ] {
+        assert_eq!(set.within(limit), expected, "{set:?} within {limit:?}");
+    }
 }
 
 /// `relu(x)`, `x` where positive, and `x` stored once more, over an odd number of lanes.

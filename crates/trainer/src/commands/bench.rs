@@ -27,6 +27,7 @@ use self::on_request::steps_per_round;
 use self::subject::Subject;
 use super::print;
 use crate::commands::{Error, Refusal};
+use crate::instructions;
 use crate::precision::Precision;
 use crate::recipe::LaunchRecipe;
 
@@ -128,6 +129,7 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<(), Error> {
     let described = json!({
         "preset": preset.to_string(), "mode": mode, "batch_size": arguments.batch_size, "input": input,
         "precision": precision.name(), "layout": "channels_last", "threads": tch::get_num_threads(),
+        "instruction_set": instructions::in_use(),
         "width": spec.scale.width, "device": if device.is_cuda() { "cuda" } else { "cpu" },
         "launch": arguments.launch.name(),
     });

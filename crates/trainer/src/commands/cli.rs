@@ -24,6 +24,7 @@ use crate::commands::report::ReportArgs;
 use crate::commands::summary::SummaryArgs;
 use crate::commands::train::TrainArgs;
 use crate::console::verbosity::Verbosity;
+use crate::instructions::Instructions;
 
 /// Xception and depthwise separable convolution on libtorch.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ pub struct Cli {
     /// The amount of output on stderr.
     #[command(flatten)]
     pub verbosity: Verbosity,
+    /// Use no more of the CPU than this, to see what a lesser one does
+    #[arg(long, value_name = "SET", global = true)]
+    pub instructions: Option<Instructions>,
 }
 
 /// The subcommands.

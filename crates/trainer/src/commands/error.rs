@@ -6,7 +6,9 @@ use crate::model_errors::from_model_errors;
 use crate::ranks::Failure;
 use crate::stop::ListenError;
 use crate::torch_error::{TorchError, from_torch_errors};
-use crate::{data, evaluation, learner, network, optim, ranks, recipe, report, run, training};
+use crate::{
+    data, evaluation, instructions, learner, network, optim, ranks, recipe, report, run, training,
+};
 
 use super::refusal::Refusal;
 
@@ -52,6 +54,9 @@ pub enum Error {
     /// Other ranks that cannot be met or reached.
     #[error(transparent)]
     Ranks(#[from] ranks::Error),
+    /// An instruction set that the program cannot be held to.
+    #[error(transparent)]
+    Instructions(#[from] instructions::Error),
     /// Signals that cannot be listened for.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -80,6 +85,7 @@ impl Error {
             Error::Run(error) => error.exit_code(),
             Error::Report(error) => error.exit_code(),
             Error::Ranks(error) => error.exit_code(),
+            Error::Instructions(error) => error.exit_code(),
             Error::Listen(error) => error.exit_code(),
             Error::File(error) => error.exit_code(),
             Error::Torch(error) => error.exit_code(),

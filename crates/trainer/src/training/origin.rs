@@ -3,9 +3,9 @@
 use datasets::Share;
 use sha2::{Digest, Sha256};
 use tch::Device;
-use torch_ext::InstructionSet;
 
 use crate::data::Data;
+use crate::instructions;
 use crate::precision::Precision;
 use crate::ranks::World;
 use crate::recipe::Recipe;
@@ -31,11 +31,7 @@ pub(super) fn arithmetic(precision: Precision, world: &World) -> Arithmetic {
             "{:?}",
             if world.device().is_cuda() { Device::Cuda(0) } else { Device::Cpu }
         ),
-        instruction_set: if torch_ext::has_bf16_matrix_unit() {
-            format!("{:?} with AMX", InstructionSet::detected())
-        } else {
-            format!("{:?}", InstructionSet::detected())
-        },
+        instruction_set: instructions::in_use(),
         libtorch: torch_ext::version().to_string(),
     }
 }
