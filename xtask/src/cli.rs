@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::instructions::Instructions;
+
 /// Everything around the build: fetch what it needs, check, test and train.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
@@ -26,6 +28,12 @@ pub enum Command {
     TestOutside(TestOutsideArgs),
     /// Check the workspace with the oldest Rust that it promises
     MinimumRust,
+    /// List the public items of the libraries in docs/api
+    PublicApi(PublicApiArgs),
+    /// Check the workspace for macOS and Windows, as far as that goes without their C++ compilers
+    CheckTargets,
+    /// Test kernels, layers and small networks on 64-bit Arm, in an emulator (takes long)
+    TestAarch64(TestAarch64Args),
     /// Run the tests of torch-ext under AddressSanitizer (x86-64 Linux; builds torch-sys once more)
     Sanitize(SanitizeArgs),
     /// Check the workspace's own rules: arrows of crates and modules, `unsafe`, words, recipes, links in the docs
@@ -118,6 +126,9 @@ pub struct TestArgs {
     /// Use no network: fail instead of fetching libtorch, and tell cargo the same
     #[arg(long)]
     pub offline: bool,
+    /// Test as on a lesser CPU, which has no more than this
+    #[arg(long, value_name = "SET")]
+    pub instructions: Option<Instructions>,
 }
 
 /// Arguments of `sanitize`.
@@ -145,9 +156,25 @@ pub struct TrainArgs {
 /// Arguments of `test-outside`.
 #[derive(Args, Debug)]
 pub struct TestOutsideArgs {
-    /// Ways in to try [default: all of missing, spaces, apart, pytorch, readme, release, docs, package, install]
+    /// Ways in to try [default: all of missing, spaces, apart, pytorch, readme, git, release, docs, package, install]
     #[arg(value_name = "WAY")]
     pub ways: Vec<String>,
+    /// Use no network: fail instead of fetching libtorch
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Arguments of `public-api`.
+#[derive(Args, Debug)]
+pub struct PublicApiArgs {
+    /// Write nothing: fail where a list is not what it was
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Arguments of `test-aarch64`.
+#[derive(Args, Debug)]
+pub struct TestAarch64Args {
     /// Use no network: fail instead of fetching libtorch
     #[arg(long)]
     pub offline: bool,
@@ -238,6 +265,9 @@ pub struct PeersArgs {
     /// Threads of each contender [default: the physical cores]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
+    /// Hold every contender to this; ONNX Runtime cannot be held, and is left out
+    #[arg(long, value_name = "SET")]
+    pub instructions: Option<Instructions>,
     /// Folder for peers.json, peers.md and what the contenders wrote [default: target/peers, then the date]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use self::libraries::Libraries;
 use crate::cli::DistArgs;
 use crate::durable;
-use crate::fetch::libtorch;
+use crate::fetch::{libtorch, weights};
 use crate::files;
 use crate::workspace::{PROGRAM, Workspace};
 
@@ -43,7 +43,7 @@ pub fn run(workspace: &Workspace, args: &DistArgs) -> Result<()> {
     let folder = out.join(&name);
     durable::remove_any(&folder)?;
 
-    let program = build(workspace, is_cuda)?;
+    let program = build(workspace, is_cuda, args.offline)?;
     let libraries = libraries::needed(workspace, &program, &libtorch.join("lib"))?;
     eprintln!("packing {name}");
     fill(workspace, &folder, &program, &libtorch, &libraries)?;
@@ -60,13 +60,16 @@ fn name(is_cuda: bool) -> String {
 }
 
 /// Builds the program so that it finds libtorch beside itself, and nowhere else.
-fn build(workspace: &Workspace, is_cuda: bool) -> Result<PathBuf> {
+fn build(workspace: &Workspace, is_cuda: bool, offline: bool) -> Result<PathBuf> {
     let target = workspace.root().join("target/dist-build");
     let mut command = workspace.cargo();
     command.arg("build").args(PROGRAM);
     command.arg("--target-dir").arg(&target);
     if is_cuda {
         command.args(["--features", "cuda"]);
+    }
+    if offline {
+        command.env("CARGO_NET_OFFLINE", "true");
     }
     // The build machine's paths are in no message and no symbol.
     let root = workspace.root().display().to_string();
@@ -149,6 +152,10 @@ fn fill(
 
 /// The page that lies beside the program.
 fn readme(libraries: &Libraries) -> String {
+    let links: String = weights::KNOWN
+        .iter()
+        .filter_map(|weights| Some(format!("- `{}`: {}\n", weights.name, weights.file.url?)))
+        .collect();
     let mut text = "# xception\n\n\
         Trains, evaluates and explains Xception and its relatives. Nothing has to be installed: run `bin/xception`, or put \
         `bin` on your PATH. `lib` has to stay beside `bin`.\n\n\
@@ -160,6 +167,13 @@ fn readme(libraries: &Libraries) -> String {
         ```\n\n\
         `share` has man pages, completions, the named recipes, and the licences of all that is inside; `sbom.json` lists it.\n"
         .to_owned();
+    text += &format!(
+        "\nPublished weights are files to download. Before the first point of a name stands the preset:\n\n{links}\n\
+         ```console\n\
+         $ bin/xception import --preset xception xception-43020ad28.pth -o xception.safetensors\n\
+         $ bin/xception predict --weights xception.safetensors frog.jpg\n\
+         ```\n"
+    );
     text += "\nThe system has to have:\n\n";
     for name in &libraries.of_the_system {
         text += &format!("- `{name}`\n");

@@ -6,9 +6,9 @@ use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::workspace::Workspace;
 use xtask::{
-    check_change, check_ranks, check_tensorboard, check_weights, cuda_kernels, dist, doctor,
-    failure, fetch, golden, gpu_kit, gpu_report, minimum_rust, peers, sanitize, test, test_outside,
-    tidy, train,
+    check_change, check_ranks, check_targets, check_tensorboard, check_weights, cuda_kernels, dist,
+    doctor, failure, fetch, golden, gpu_kit, gpu_report, minimum_rust, peers, public_api, sanitize,
+    test, test_aarch64, test_outside, tidy, train,
 };
 
 fn main() -> ExitCode {
@@ -19,6 +19,9 @@ fn main() -> ExitCode {
         Command::Doctor => doctor::run(&workspace),
         Command::Test(args) => test::run(&workspace, &args),
         Command::MinimumRust => minimum_rust::run(&workspace),
+        Command::PublicApi(args) => public_api::run(&workspace, &args),
+        Command::CheckTargets => check_targets::run(&workspace),
+        Command::TestAarch64(args) => test_aarch64::run(&workspace, &args),
         Command::Sanitize(args) => sanitize::run(&workspace, &args),
         Command::TestOutside(args) => test_outside::run(&workspace, &args),
         Command::Tidy => tidy::run(&workspace),

@@ -23,12 +23,13 @@ use crate::workspace::Workspace;
 type Way = (&'static str, fn(&Outside<'_>) -> Result<()>);
 
 /// The ways in, those that take no time first.
-const WAYS: [Way; 9] = [
+const WAYS: [Way; 10] = [
     ("missing", missing),
     ("spaces", spaces),
     ("apart", apart),
     ("pytorch", pytorch),
     ("readme", readme_program),
+    ("git", git),
     ("release", release),
     ("docs", docs),
     ("package", package),
@@ -51,8 +52,9 @@ pub fn run(workspace: &Workspace, args: &TestOutsideArgs) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let libtorch = workspace.libtorch_of_the_user().unwrap_or_else(|| workspace.libtorch_link());
     let libtorch = libtorch.canonicalize().context("cannot find libtorch")?;
-    let outside = Outside { workspace, folder, libtorch };
-    outside.write()?;
+    let outside = Outside { workspace, folder, libtorch, offline: args.offline };
+    let by_path = format!("path = \"{}\"", workspace.root().join("crates/xception").display());
+    outside.write(&outside.folder, &by_path)?;
     for (name, way) in WAYS {
         if args.ways.is_empty() || args.ways.iter().any(|asked| asked == name) {
             eprintln!("== {name}");
@@ -69,6 +71,7 @@ struct Outside<'a> {
     workspace: &'a Workspace,
     folder: PathBuf,
     libtorch: PathBuf,
+    offline: bool,
 }
 
 /// A program that needs no file: a network with random weights, forwards and backwards.
@@ -90,12 +93,11 @@ fn main() -> Result<(), xception::Error> {
 "#;
 
 impl Outside<'_> {
-    /// Writes the package.
-    fn write(&self) -> Result<()> {
+    /// Writes the package into `folder`, with `xception` as a dependency from `source`.
+    fn write(&self, folder: &Path, source: &str) -> Result<()> {
         let text = fs::read_to_string(self.workspace.root().join("README.md"))?;
         let said = readme::Said::in_text(&text)?;
-        let path = self.workspace.root().join("crates/xception");
-        let manifest = said.manifest(&path);
+        let manifest = said.manifest(source);
         let parts = [
             ("Cargo.toml", manifest.as_str()),
             ("build.rs", said.build_script.as_str()),
@@ -103,20 +105,22 @@ impl Outside<'_> {
             ("src/bin/readme.rs", said.program.as_str()),
         ];
         for (name, text) in parts {
-            let path = self.folder.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
             durable::write(&path, text)?;
         }
         // The versions that are tested.
-        let lock =
-            fs::copy(self.workspace.root().join("Cargo.lock"), self.folder.join("Cargo.lock"));
+        let lock = fs::copy(self.workspace.root().join("Cargo.lock"), folder.join("Cargo.lock"));
         lock.map(drop).context("cannot copy Cargo.lock")
     }
 
     /// Cargo in the package, without anything that says where libtorch is.
     fn cargo(&self) -> Command {
         let mut command = self.workspace.cargo();
-        command.current_dir(&self.folder);
+        command.current_dir(&self.folder).env("CARGO_TARGET_DIR", self.folder.join("target"));
+        if self.offline {
+            command.env("CARGO_NET_OFFLINE", "true");
+        }
         for variable in [
             "LIBTORCH",
             "LIBTORCH_INCLUDE",
@@ -129,6 +133,15 @@ impl Outside<'_> {
         command
     }
 
+    /// Cargo in the workspace.
+    fn cargo_of_the_workspace(&self) -> Command {
+        let mut command = self.workspace.cargo();
+        if self.offline {
+            command.env("CARGO_NET_OFFLINE", "true");
+        }
+        command
+    }
+
     /// Runs a program that was built, with nothing that says where libtorch is.
     fn starts(&self, profile: &str) -> Result<()> {
         let program = self.folder.join("target").join(profile).join("outside");
@@ -137,6 +150,15 @@ impl Outside<'_> {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(said == "[2, 3]\n", "the program says {said:?}: {}", text(&output));
         Ok(())
+    }
+
+    /// A new clone of the project.
+    fn clone(&self) -> Result<PathBuf> {
+        let clone = self.folder.join("clone");
+        durable::remove_any(&clone)?;
+        let mut git = self.workspace.command("git");
+        succeeds(git.args(["clone", "--quiet", "."]).arg(&clone))?;
+        Ok(clone)
     }
 
     /// A folder of that name with a link to a part of libtorch.
@@ -171,12 +193,8 @@ fn succeeds(command: &mut Command) -> Result<()> {
 
 /// A clone without libtorch is told the command that fetches it.
 fn missing(outside: &Outside<'_>) -> Result<()> {
-    let clone = outside.folder.join("clone");
-    durable::remove_any(&clone)?;
-    let mut git = outside.workspace.command("git");
-    succeeds(git.args(["clone", "--quiet", "."]).arg(&clone))?;
     let mut command = outside.cargo();
-    command.current_dir(&clone).env("CARGO_TARGET_DIR", outside.folder.join("target"));
+    command.current_dir(outside.clone()?);
     let output = command.args(["build", "--package", "xception-torch-ext"]).output()?;
     let said = text(&output);
     ensure!(
@@ -184,6 +202,16 @@ fn missing(outside: &Outside<'_>) -> Result<()> {
         "it says {said}"
     );
     Ok(())
+}
+
+/// A dependency by git, as the project is before it is published.
+fn git(outside: &Outside<'_>) -> Result<()> {
+    let folder = outside.folder.join("git");
+    outside.write(&folder, &format!("git = \"file://{}\"", outside.workspace.root().display()))?;
+    let mut command = outside.cargo();
+    command.current_dir(&folder).env("LIBTORCH", &outside.libtorch);
+    succeeds(command.arg("build"))?;
+    outside.starts("debug")
 }
 
 /// With optimisation.
@@ -245,7 +273,7 @@ fn readme_program(outside: &Outside<'_>) -> Result<()> {
 
 /// Documentation on a machine without libtorch.
 fn docs(outside: &Outside<'_>) -> Result<()> {
-    let mut command = outside.workspace.cargo();
+    let mut command = outside.cargo_of_the_workspace();
     command.env("LIBTORCH", outside.folder.join("nowhere")).env("DOCS_RS", "1");
     command.args(["doc", "--workspace", "--exclude", "xtask", "--exclude", "integration-tests"]);
     command.args([
@@ -261,7 +289,7 @@ fn docs(outside: &Outside<'_>) -> Result<()> {
 
 /// Every crate as it would be published, compiled from its package.
 fn package(outside: &Outside<'_>) -> Result<()> {
-    let mut command = outside.workspace.cargo();
+    let mut command = outside.cargo_of_the_workspace();
     command.env("LIBTORCH", &outside.libtorch);
     command.args([
         "package",
@@ -275,13 +303,16 @@ fn package(outside: &Outside<'_>) -> Result<()> {
     succeeds(&mut command)
 }
 
-/// `cargo install`, and the program after the sources are out of reach.
+/// `cargo install` in a clone, and the program after the clone is gone.
 fn install(outside: &Outside<'_>) -> Result<()> {
     let root = outside.folder.join("installed");
+    let clone = outside.clone()?;
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&outside.libtorch, clone.join("libtorch"))?;
     let mut command = outside.cargo();
-    command.env("LIBTORCH", &outside.libtorch).args(["install", "--locked", "--path"]);
-    command.arg(outside.workspace.root().join("crates/trainer")).arg("--root").arg(&root);
-    succeeds(&mut command)?;
+    command.current_dir(&clone).args(["install", "--locked", "--path", "crates/trainer"]);
+    succeeds(command.arg("--root").arg(&root))?;
+    durable::remove_any(&clone)?;
     let program: &Path = &root.join("bin/xception");
     succeeds(Command::new(program).arg("--version").env_remove("LD_LIBRARY_PATH"))
 }

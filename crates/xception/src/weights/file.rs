@@ -256,13 +256,14 @@ fn sort_header(bytes: &mut [u8]) {
 
 /// A new file in `folder`, readable for those whom the umask allows, as other files are.
 fn open_beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        let rights = std::fs::Permissions::from_mode(0o666);
+        tempfile::Builder::new().permissions(rights).tempfile_in(folder)
     }
-    builder.tempfile_in(folder)
+    #[cfg(not(unix))]
+    tempfile::NamedTempFile::new_in(folder)
 }
 
 /// Writes `bytes` to `path`, whole or not at all: beside it, under a name that nobody can guess, which is synced, renamed, and

@@ -5,22 +5,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::table::VERSION;
+use super::table::{HOST, Platform, VERSION};
 use crate::cache::Cache;
 use crate::cli::Variant;
 use crate::durable;
 use crate::workspace::Workspace;
 
-/// The folder of one build in the cache.
-pub fn folder_of(cache: &Cache, variant: Variant) -> PathBuf {
-    cache.root().join(format!("libtorch-{VERSION}-{}", variant.name()))
+/// The folder of one build in the cache; that of another platform has its name.
+pub fn folder_of(cache: &Cache, platform: Platform, variant: Variant) -> PathBuf {
+    let (system, architecture) = platform;
+    let other = if platform == HOST { String::new() } else { format!("-{system}-{architecture}") };
+    cache.root().join(format!("libtorch-{VERSION}-{}{other}", variant.name()))
 }
 
 /// The variant of the cache that the workspace links now.
 pub fn linked_variant(workspace: &Workspace, cache: &Cache) -> Option<Variant> {
     let linked = fs::read_link(workspace.libtorch_link()).ok()?;
     let variants = [Variant::Cpu, Variant::Cu130, Variant::Cu132];
-    variants.into_iter().find(|variant| folder_of(cache, *variant) == linked)
+    variants.into_iter().find(|variant| folder_of(cache, HOST, *variant) == linked)
 }
 
 /// Whether `folder` holds a libtorch.

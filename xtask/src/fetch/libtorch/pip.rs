@@ -16,14 +16,14 @@ use crate::failure::integrity;
 /// Ways to call pip, in the order of trying.
 const CALLS: &[&[&str]] = &[&["python3", "-m", "pip"], &["pip3"], &["pip"]];
 
-/// The wheels are for these platforms; pip would otherwise ask for that of the Python it runs in.
-const PLATFORMS: &[&str] = &[
-    "manylinux_2_28_x86_64",
-    "manylinux_2_27_x86_64",
-    "manylinux_2_25_x86_64",
-    "manylinux_2_18_x86_64",
-    "manylinux2014_x86_64",
-    "manylinux_2_17_x86_64",
+/// The wheels are for these systems; pip would otherwise ask for that of the Python it runs in.
+const SYSTEMS: &[&str] = &[
+    "manylinux_2_28",
+    "manylinux_2_27",
+    "manylinux_2_25",
+    "manylinux_2_18",
+    "manylinux2014",
+    "manylinux_2_17",
 ];
 
 /// The first call of pip that answers.
@@ -35,12 +35,12 @@ pub fn find() -> Option<&'static [&'static str]> {
     })
 }
 
-/// Downloads `wheels` into `folder`, and returns their paths in the same order.
+/// Downloads `wheels` for an architecture into `folder`, and returns their paths in the same order.
 ///
 /// # Errors
 ///
 /// When there is no pip, or it fails.
-pub fn download(wheels: &[Wheel], folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn download(wheels: &[Wheel], architecture: &str, folder: &Path) -> Result<Vec<PathBuf>> {
     let paths: Vec<_> = wheels.iter().map(|wheel| folder.join(wheel.archive.name)).collect();
     if paths.iter().all(|path| path.is_file()) {
         return Ok(paths);
@@ -60,7 +60,9 @@ pub fn download(wheels: &[Wheel], folder: &Path) -> Result<Vec<PathBuf>> {
     let mut command = Command::new(call[0]);
     command.args(&call[1..]);
     command.args(["download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"]);
-    command.args(PLATFORMS.iter().flat_map(|platform| ["--platform", platform]));
+    for system in SYSTEMS {
+        command.arg("--platform").arg(format!("{system}_{architecture}"));
+    }
     command.args(["--no-cache-dir", "--no-input", "--disable-pip-version-check"]);
     command.arg("--require-hashes").arg("-r").arg(&requirements).arg("-d").arg(folder);
     command.env("TMPDIR", &temporary).env("PIP_REQUIRE_VIRTUALENV", "0");

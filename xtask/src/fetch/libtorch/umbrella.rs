@@ -7,7 +7,9 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+
+use super::table::{HOST, Platform};
 
 /// The advice that gets a compiler.
 pub const INSTALL_ONE: &str = "install one (Debian, Ubuntu: `apt install g++`; Fedora: `dnf install \
@@ -40,13 +42,27 @@ fn call(name: &str) -> Command {
 /// # Errors
 ///
 /// When there is none; the message says how to get one.
-pub fn compiler() -> Result<String> {
+pub fn compiler(platform: Platform) -> Result<String> {
+    if platform != HOST {
+        return cross_compiler(platform);
+    }
     find_compiler().with_context(|| {
         format!(
             "no C++ compiler found (tried {}): {INSTALL_ONE} or set CXX",
             compilers().join(", ")
         )
     })
+}
+
+/// The C++ compiler for another architecture, as Debian names it.
+fn cross_compiler((system, architecture): Platform) -> Result<String> {
+    let name = format!("{architecture}-{system}-gnu-g++");
+    let answers = call(&name).arg("--version").output().is_ok_and(|output| output.status.success());
+    ensure!(
+        answers,
+        "{name} is not installed (Debian, Ubuntu: `apt install g++-{architecture}-{system}-gnu`)"
+    );
+    Ok(name)
 }
 
 /// Links `libtorch.so` in the folder `lib`, which holds `libtorch_cpu.so` and `libc10.so`.

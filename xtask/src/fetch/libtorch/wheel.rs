@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::table::{Libraries, VERSION, Wheel};
+use super::table::{Libraries, Platform, VERSION, Wheel};
 use super::{complete, pip, umbrella, unzip};
 use crate::cli::Variant;
 use crate::durable;
@@ -23,15 +23,17 @@ use crate::fetch::source::{Context, Obtained, Source};
 /// When they cannot be fetched, have the wrong content, or there is no compiler for the umbrella.
 pub fn install_from(
     wheels: &[Wheel],
+    platform: Platform,
     variant: Variant,
     context: &Context,
     target: &Path,
 ) -> Result<bool> {
     if variant == Variant::Cpu && context.source == Source::Official {
         // Better now than after half a gigabyte is downloaded.
-        umbrella::compiler()?;
+        umbrella::compiler(platform)?;
     }
-    let Some(archives) = obtain(wheels, variant, context)? else { return Ok(false) };
+    let folder = folder_for_pip(context, platform, variant);
+    let Some(archives) = obtain(wheels, platform, &folder, context)? else { return Ok(false) };
     install(target, &archives, |into| {
         for (wheel, archive) in wheels.iter().zip(&archives) {
             // A mirror's own packing may hold libraries that were stripped or linked anew.
@@ -39,33 +41,37 @@ pub fn install_from(
             unzip(archive, &|name| pick(wheel, name, sizes), into)?;
         }
         if variant == Variant::Cpu {
-            umbrella::link(&umbrella::compiler()?, &into.join("lib"))?;
+            umbrella::link(&umbrella::compiler(platform)?, &into.join("lib"))?;
         }
         let version = into.join("build-version");
         fs::write(&version, format!("{VERSION}+{}\n", variant.name()))
             .with_context(|| format!("cannot write {}", version.display()))?;
         complete(into)
     })?;
-    durable::remove_any(&folder_for_pip(context, variant))?;
+    durable::remove_any(&folder)?;
     Ok(true)
 }
 
-fn folder_for_pip(context: &Context, variant: Variant) -> PathBuf {
-    context.cache.archives().join(format!("wheels-{}", variant.name()))
+fn folder_for_pip(context: &Context, (_, architecture): Platform, variant: Variant) -> PathBuf {
+    context.cache.archives().join(format!("wheels-{}-{architecture}", variant.name()))
 }
 
-fn obtain(wheels: &[Wheel], variant: Variant, context: &Context) -> Result<Option<Vec<Obtained>>> {
+fn obtain(
+    wheels: &[Wheel],
+    (_, architecture): Platform,
+    folder: &Path,
+    context: &Context,
+) -> Result<Option<Vec<Obtained>>> {
     if context.source != Source::Official {
         return wheels.iter().map(|wheel| context.obtain(&wheel.archive)).collect();
     }
-    let folder = folder_for_pip(context, variant);
     if context.offline && !wheels.iter().all(|wheel| folder.join(wheel.archive.name).is_file()) {
         return Ok(None);
     }
     let bytes = wheels.iter().map(|wheel| wheel.archive.size.cap()).sum();
-    eprintln!("taking libtorch from its Python wheel instead: {} through pip", megabytes(bytes));
-    durable::create_folder(&folder)?;
-    let paths = pip::download(wheels, &folder)?;
+    eprintln!("taking libtorch from its Python wheel: {} through pip", megabytes(bytes));
+    durable::create_folder(folder)?;
+    let paths = pip::download(wheels, architecture, folder)?;
     wheels
         .iter()
         .zip(paths)
