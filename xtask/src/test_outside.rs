@@ -76,7 +76,7 @@ struct Outside<'a> {
 
 /// A program that needs no file: a network with random weights, forwards and backwards.
 const PROGRAM: &str = r#"
-use xception::tch::{Device, Kind, Tensor, nn};
+use xception::tch::{Device, Kind, Tensor, nn, nn::ModuleT};
 use xception::{ModelSpec, Preset};
 
 fn main() -> Result<(), xception::Error> {
@@ -85,7 +85,7 @@ fn main() -> Result<(), xception::Error> {
     spec.classes = 3;
     let model = spec.build(store.root())?;
     let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
-    let logits = model.logits(&images);
+    let logits = model.forward_t(&images, true);
     logits.sum(Kind::Float).backward();
     println!("{:?}", logits.size());
     Ok(())
