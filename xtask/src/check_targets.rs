@@ -23,8 +23,8 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     for target in TARGETS {
         eprintln!("== {target}");
         let added = workspace.command("rustup").args(["target", "add", target]).status();
-        if !added.context("cannot run rustup")?.success() {
-            return Err(usage(format!("Rust's library for {target} cannot be installed")));
+        if !added.context("cannot run rustup: see rustup.rs")?.success() {
+            return Err(usage(format!("`rustup target add {target}` failed: see above")));
         }
         let mut command = workspace.cargo();
         command.args(["clippy", "--workspace", "--locked", "--target", target]);

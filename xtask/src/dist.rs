@@ -17,7 +17,8 @@ use anyhow::{Context, Result, bail};
 use self::libraries::Libraries;
 use crate::cli::DistArgs;
 use crate::durable;
-use crate::fetch::{libtorch, weights};
+use crate::fetch::libtorch;
+use crate::fetch::weights::{self, Weights};
 use crate::files;
 use crate::workspace::{PROGRAM, Workspace};
 
@@ -156,6 +157,8 @@ fn readme(libraries: &Libraries) -> String {
         .iter()
         .filter_map(|weights| Some(format!("- `{}`: {}\n", weights.name, weights.file.url?)))
         .collect();
+    // Weights are named by their preset, a point, and how they were trained.
+    let Weights { name: preset, file } = weights::KNOWN[0];
     let mut text = "# xception\n\n\
         Trains, evaluates and explains Xception and its relatives. Nothing has to be installed: run `bin/xception`, or put \
         `bin` on your PATH. `lib` has to stay beside `bin`.\n\n\
@@ -170,9 +173,10 @@ fn readme(libraries: &Libraries) -> String {
     text += &format!(
         "\nPublished weights are files to download. Before the first point of a name stands the preset:\n\n{links}\n\
          ```console\n\
-         $ bin/xception import --preset xception xception-43020ad28.pth -o xception.safetensors\n\
-         $ bin/xception predict --weights xception.safetensors frog.jpg\n\
-         ```\n"
+         $ bin/xception import --preset {preset} {} -o {preset}.safetensors\n\
+         $ bin/xception predict --weights {preset}.safetensors frog.jpg\n\
+         ```\n",
+        file.name
     );
     text += "\nThe system has to have:\n\n";
     for name in &libraries.of_the_system {

@@ -1,6 +1,9 @@
 //! The sets that tests and peers can be held to, by the trainer's own table: xtask depends on no crate that needs libtorch.
 
+use anyhow::Result;
 use clap::ValueEnum;
+
+use crate::failure::usage;
 
 /// The most that a process uses of its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -14,6 +17,35 @@ pub enum Instructions {
 }
 
 impl Instructions {
+    /// Refuses a set that this CPU does not have.
+    ///
+    /// # Errors
+    ///
+    /// Those of usage.
+    pub fn check(self) -> Result<()> {
+        match self.is_there() {
+            true => Ok(()),
+            false => Err(usage(format!(
+                "this CPU does not have {}: leave --instructions out",
+                self.name()
+            ))),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_there(self) -> bool {
+        match self {
+            Instructions::Portable => true,
+            Instructions::Avx2 => is_x86_feature_detected!("avx2"),
+            Instructions::Avx512 => is_x86_feature_detected!("avx512bw"),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_there(self) -> bool {
+        false
+    }
+
     /// As it is typed.
     pub fn name(self) -> &'static str {
         match self {
@@ -48,7 +80,7 @@ mod tests {
         let trainers = include_str!("../../crates/trainer/src/instructions.rs");
         for set in Instructions::value_variants() {
             let [aten, onednn, mkl] = set.variables().map(|(_, value)| value);
-            let line = format!("(\"{aten}\", \"{onednn}\", \"{mkl}\")");
+            let line = format!("{set:?} => (\"{aten}\", \"{onednn}\", \"{mkl}\")");
             assert!(trainers.contains(&line), "{line}");
             assert!(set.variables().iter().all(|(name, _)| trainers.contains(name)), "{set:?}");
         }

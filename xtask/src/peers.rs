@@ -59,6 +59,7 @@ pub fn run(workspace: &Workspace, args: &PeersArgs) -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Err(usage("peers runs on Linux only: it reads peak memory from /proc"));
     }
+    args.instructions.map_or(Ok(()), Instructions::check)?;
     let (rounds, seconds_per_round) =
         if args.quick { QUICK } else { (args.rounds, args.seconds_per_round) };
     let threads = args.threads.unwrap_or_else(machine::physical_cores);

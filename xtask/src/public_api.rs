@@ -30,7 +30,8 @@ const PACKAGES: [&str; 5] = [
 pub fn run(workspace: &Workspace, args: &PublicApiArgs) -> Result<()> {
     if !is_installed(workspace) {
         return Err(usage(
-            "cargo-public-api is not installed: cargo install cargo-public-api, and rustup toolchain install nightly",
+            "cargo-public-api or the nightly Rust that it needs is not installed: run `rustup toolchain install nightly` and \
+             `cargo install cargo-public-api`",
         ));
     }
     let folder = workspace.root().join(FOLDER);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::{PublicApiArgs, TestArgs};
 use crate::fetch::libtorch;
+use crate::instructions::Instructions;
 use crate::minimum_rust;
 use crate::public_api;
 use crate::tidy;
@@ -57,6 +58,8 @@ const STEPS: &[(&str, Step)] = &[
 ///
 /// Names the step and the command to run it alone.
 pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
+    args.instructions.map_or(Ok(()), Instructions::check)?;
+    let held = args.instructions.iter().flat_map(|set| set.variables());
     let start = Instant::now();
     for (name, step) in STEPS {
         if let Some(missing) = missing(workspace, step) {
@@ -72,12 +75,12 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
             Step::PublicApi => public_api::run(workspace, &PublicApiArgs { check: true })?,
             Step::Cargo(arguments, variables) => {
                 let mut command = workspace.cargo();
+                let variables: Vec<_> = variables.iter().copied().chain(held.clone()).collect();
                 command.args(*arguments).envs(variables.iter().copied());
-                command.envs(args.instructions.iter().flat_map(|set| set.variables()));
                 if args.offline {
                     command.env("CARGO_NET_OFFLINE", "true");
                 }
-                run_command(&mut command, arguments, variables)?;
+                run_command(&mut command, arguments, &variables)?;
             }
         }
         eprintln!("== {name}: passed in {:.1} s", step_start.elapsed().as_secs_f64());
@@ -99,8 +102,9 @@ fn missing(workspace: &Workspace, step: &Step) -> Option<&'static str> {
         Step::PublicApi if !workspace.root().join(public_api::FOLDER).is_dir() => {
             Some("there is no list of them")
         }
-        Step::PublicApi => (!public_api::is_installed(workspace))
-            .then_some("cargo-public-api is not installed (cargo install cargo-public-api)"),
+        Step::PublicApi => (!public_api::is_installed(workspace)).then_some(
+            "cargo-public-api or a nightly Rust is not installed (cargo xtask public-api)",
+        ),
         _ => None,
     }
 }

@@ -1,12 +1,13 @@
-//! `cargo xtask test-aarch64`: the tests of the kernels and of the networks on 64-bit Arm, emulated where the machine is none.
+//! `cargo xtask test-aarch64`: the tests of the kernels and of the networks on 64-bit Arm, emulated on another machine.
 //!
 //! Emulation is some tens of times as slow as the CPU, so this runs what differs between architectures: `torch-ext`, whose
 //! kernels are compiled for NEON there, the layers above it, and two of the golden networks.
 
+use std::env::consts;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cache::Cache;
 use crate::cli::{TestAarch64Args, Variant};
@@ -37,7 +38,8 @@ const CPUINFO: &str = "Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 cp
                        CPU architecture: 8\nCPU variant\t: 0x0\nCPU part\t: 0xd08\nCPU revision\t: 3\n";
 
 /// The golden networks: the notebook's, by value and gradient, in a size that emulation takes in minutes.
-const GOLDEN: [&str; 2] = ["golden::notebook_cifar10", "golden::plain_shared"];
+const GOLDEN: [&str; 2] =
+    ["golden::notebook_cifar10_is_the_notebooks", "golden::plain_shared_is_the_posts"];
 
 /// Builds and runs the tests.
 ///
@@ -45,6 +47,9 @@ const GOLDEN: [&str; 2] = ["golden::notebook_cifar10", "golden::plain_shared"];
 ///
 /// When a tool is missing, the libtorch of that architecture cannot be fetched, or a test fails.
 pub fn run(workspace: &Workspace, args: &TestAarch64Args) -> Result<()> {
+    if consts::ARCH == "aarch64" {
+        return Err(usage("this machine is one of that architecture: run `cargo xtask test`"));
+    }
     for (tool, cure) in TOOLS {
         if Command::new(tool).arg("--version").output().is_err() {
             return Err(usage(format!("{tool} is not installed: {cure}")));
@@ -55,22 +60,21 @@ pub fn run(workspace: &Workspace, args: &TestAarch64Args) -> Result<()> {
     let context =
         Context { cache: Cache::from_env()?, source: Source::Official, offline, patience };
     let libtorch = libtorch::cached(("linux", "aarch64"), Variant::Cpu, &context)?;
-    let targets = workspace.command("rustup").args(["target", "add", TARGET]).status();
-    if !targets.context("cannot run rustup")?.success() {
+    let added = workspace.command("rustup").args(["target", "add", TARGET]).status();
+    if !added.context("cannot run rustup")?.success() {
         return Err(usage(format!("Rust's library for {TARGET} cannot be installed")));
     }
     eprintln!("== warnings");
     succeeds(
-        cargo(workspace, &libtorch)
-            .args(["clippy", "--workspace", "--exclude", "xtask"])
+        cargo(workspace, &libtorch, offline)
+            .args(["clippy", "--workspace", "--locked", "--exclude", "xtask"])
             .args(["--", "-D", "warnings"]),
     )?;
     let root = emulated_root(workspace)?;
     // One selection of packages, or what they depend on would be built twice.
     let test = || {
-        let mut command = cargo(workspace, &libtorch);
-        let emulator = format!("qemu-aarch64 -L {}", root.display());
-        command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", emulator).arg("test");
+        let mut command = cargo(workspace, &libtorch, offline);
+        command.env("QEMU_LD_PREFIX", &root).args(["test", "--locked"]);
         for package in ["xception-torch-ext", "xception-sepconv", "integration-tests"] {
             command.args(["--package", package]);
         }
@@ -79,19 +83,38 @@ pub fn run(workspace: &Workspace, args: &TestAarch64Args) -> Result<()> {
     eprintln!("== kernels and layers");
     succeeds(test().arg("--lib"))?;
     eprintln!("== golden networks");
-    succeeds(test().args(["--test", "integration", "--"]).args(GOLDEN))
+    let golden = || {
+        let mut command = test();
+        command.args(["--test", "integration", "--", "--exact"]).args(GOLDEN);
+        command
+    };
+    let listed = golden().arg("--list").stderr(Stdio::inherit()).output();
+    let listed = String::from_utf8(listed.context("cannot run cargo")?.stdout)?;
+    let found = listed.lines().filter(|line| line.ends_with(": test")).count();
+    ensure!(found == GOLDEN.len(), "expected the tests {}, found {listed:?}", GOLDEN.join(", "));
+    succeeds(&mut golden())
 }
 
 /// Cargo for that architecture.
-fn cargo(workspace: &Workspace, libtorch: &Path) -> Command {
+fn cargo(workspace: &Workspace, libtorch: &Path, offline: bool) -> Command {
     let mut command = workspace.cargo();
     command
         .env("LIBTORCH", libtorch)
         .env("CARGO_BUILD_TARGET", TARGET)
         .env("CARGO_TARGET_DIR", workspace.root().join(FOLDER))
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-g++")
+        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", "qemu-aarch64")
+        // Before any compiler and any flags that the user has for this machine.
+        .env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc")
+        .env("CXX_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-g++")
+        .env("AR_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-ar")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         // Those of this machine are of another architecture.
         .env_remove("LD_LIBRARY_PATH");
+    if offline {
+        command.env("CARGO_NET_OFFLINE", "true");
+    }
     command
 }
 

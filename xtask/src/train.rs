@@ -59,11 +59,9 @@ pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
         }
         return become_it(command.arg("--help"));
     }
-    let is_built = workspace.root().join("target/release/xception").exists();
-    let early = match libtorch::is_ready(workspace) {
-        false => EarlyBuild::start(&mut cargo("build")),
-        true => None,
-    };
+    let is_built = workspace.release_program().exists();
+    let must_fetch = !args.offline && libtorch::must_be_fetched(workspace)?;
+    let early = must_fetch.then(|| EarlyBuild::start(&mut cargo("build"))).flatten();
     libtorch::ensure(workspace, args.offline)?;
     if wants_cifar10(workspace, &args.args) {
         get_cifar10(workspace, args.offline);
@@ -71,15 +69,15 @@ pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
     if value_of("--recipe", &args.args).is_none() && value_of("--resume", &args.args).is_none() {
         command.args(["--recipe", "quick"]);
     }
-    if let Some(early) = early {
-        early.wait();
-    }
     if !is_built {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let minutes = CORE_MINUTES.div_ceil(cores);
         eprintln!(
             "compiling the trainer: up to {minutes} min on this machine's {cores} cores, once"
         );
+    }
+    if let Some(early) = early {
+        early.wait();
     }
     become_it(command.args(&args.args))
 }

@@ -33,6 +33,13 @@ impl Workspace {
         &self.root
     }
 
+    /// The file that `cargo build` with [`PROGRAM`] makes.
+    pub fn release_program(&self) -> PathBuf {
+        let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        let name = format!("xception{}", env::consts::EXE_SUFFIX);
+        self.root.join(target).join("release").join(name)
+    }
+
     /// The path at which the build looks for libtorch, unless the user sets `LIBTORCH`.
     pub fn libtorch_link(&self) -> PathBuf {
         self.root.join("libtorch")

@@ -1,4 +1,4 @@
-// Everything but CUDA as one unit: libtorch's headers are read once, which takes a quarter of the time of a unit for each.
+// Everything that needs no headers of CUDA, as one unit: libtorch's headers are read once, which takes a quarter of the time of a unit for each.
 #include "cuda_math.cpp"
 #include "dense.cpp"
 #include "distributed.cpp"

@@ -49,7 +49,7 @@ impl Instructions {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A set that the CPU does not have.
-    #[error("--instructions {}: this CPU has {had:?} only; leave the option out", asked.name())]
+    #[error("--instructions {} is for x86-64 CPUs that have it, and this one has {had:?}; leave the option out", asked.name())]
     Absent {
         /// The set that was typed.
         asked: Instructions,
@@ -80,13 +80,13 @@ impl Error {
 /// When the CPU does not have the set, or the program cannot be started again.
 pub fn hold_to(asked: Option<Instructions>) -> Result<(), Error> {
     let Some(asked) = asked else { return Ok(()) };
+    let had = InstructionSet::detected();
+    if cfg!(not(target_arch = "x86_64")) || had < needed(asked) {
+        return Err(Error::Absent { asked, had });
+    }
     let variables = asked.variables();
     if variables.iter().all(|(name, value)| env::var(name).as_deref() == Ok(value)) {
         return Ok(());
-    }
-    let had = InstructionSet::detected();
-    if had < needed(asked) {
-        return Err(Error::Absent { asked, had });
     }
     let program = env::current_exe().map_err(FileError::on("find", "this program".as_ref()))?;
     let mut again = Command::new(&program);

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     if !built.exists() {
         let cores = available_parallelism().map_or(1, usize::from);
         let seconds = CORE_SECONDS.div_ceil(cores).max(10);
-        eprintln!("cargo xtask: compiling itself first, about {seconds} s on this machine, once");
+        eprintln!("cargo xtask: compiling itself first, about {seconds} s on this machine");
     }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

@@ -46,7 +46,10 @@ pub fn fetch(workspace: &Workspace, variant: Option<Variant>, context: &Context)
 /// As [`fetch`].
 pub fn cached(platform: Platform, variant: Variant, context: &Context) -> Result<PathBuf> {
     let target = folder_of(&context.cache, platform, variant);
-    let name = format!("libtorch {VERSION}+{}", variant.name());
+    let mut name = format!("libtorch {VERSION}+{}", variant.name());
+    if platform != HOST {
+        name += &format!(" for {} {}", platform.0, platform.1);
+    }
     if !is_there(&name, &target)? {
         // One lock for all variants: they share archives.
         let _lock = Lock::acquire(&context.cache, "libtorch")?;
@@ -71,6 +74,16 @@ pub fn ensure(workspace: &Workspace, offline: bool) -> Result<()> {
     let context =
         Context { cache: Cache::from_env()?, source: Source::Official, offline, patience };
     fetch(workspace, None, &context)
+}
+
+/// Whether [`ensure`] has to fetch: there is none to build with, and none in the cache.
+///
+/// # Errors
+///
+/// When the cache has no place.
+pub fn must_be_fetched(workspace: &Workspace) -> Result<bool> {
+    let cached = folder_of(&Cache::from_env()?, HOST, Variant::Cpu);
+    Ok(!is_ready(workspace) && !matches!(install::state(&cached), State::Whole))
 }
 
 /// Whether a build has some libtorch: the link's, or one that the user's environment names.
@@ -139,11 +152,16 @@ fn get(
     }
     let failures = failures.join("; ");
     let message = match &context.source {
+        Source::Official if context.offline && zip.is_none() => format!(
+            "{name} is not in {} and --offline forbids the network: run this once online",
+            context.cache.root().display()
+        ),
         Source::Official if context.offline => format!(
             "{name} is not in {} and --offline forbids the network: run `cargo xtask fetch \
              libtorch` online, or give a copy of the zip with --from PATH",
             context.cache.root().display()
         ),
+        Source::Official if platform != HOST => format!("{name} cannot be fetched: {failures}"),
         Source::Official => format!(
             "{name} cannot be fetched: {failures}; give a copy of the zip or a folder of the wheels with \
              --from PATH_OR_URL"

@@ -86,7 +86,7 @@ macro_rules! arithmetic {
                 unsafe { whole(column.as_ptr()) }
             })
         }
-        // Rust has no stable way to ask for a cache line on this architecture.
+        // Whether asking for cache lines helps here was not measured: there was no such machine.
         #[inline(always)]
         fn prefetch(_at: *const u8) {}
         #[inline(always)]

@@ -34,7 +34,7 @@ pub(crate) fn on_every_set(mut body: impl FnMut(InstructionSet)) {
 
 #[test]
 fn the_environment_limits_the_set_and_never_raises_it() {
-    use InstructionSet::{Avx2, Avx512, Avx512Bf16, Portable};
+    use InstructionSet::{Avx2, Avx512, Avx512Bf16, Neon, Portable};
     for (set, limit, expected) in [
         (Avx512Bf16, None, Avx512Bf16),
         (Avx512Bf16, Some("avx512"), Avx512),
@@ -42,6 +42,8 @@ fn the_environment_limits_the_set_and_never_raises_it() {
         (Avx512Bf16, Some("default"), Portable),
         (Avx2, Some("avx512"), Avx2),
         (Portable, Some("avx2"), Portable),
+        (Neon, Some("default"), Neon),
+        (Neon, Some("avx512"), Neon),
         (Avx512, Some("AVX2"), Avx512),
         (Avx512, Some(""), Avx512),
     ] {
