@@ -58,7 +58,7 @@ pub fn run(workspace: &Workspace, args: &FetchArgs) -> Result<()> {
                 let weights = weights::named(args.name.as_deref())?;
                 (weights.name, weights::fetch(weights, &context).map(drop))
             }
-            _ => ("libtorch", libtorch::fetch(workspace, args.variant, &context)),
+            _ => ("libtorch", libtorch::fetch_for_programs(workspace, args.variant, &context)),
         };
         match result {
             Err(err) if args.target == Target::All => {

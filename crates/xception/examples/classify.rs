@@ -8,9 +8,9 @@
 use std::error::Error;
 use std::path::Path;
 
-use xception::tch::{Device, Kind, Tensor, nn, vision::image};
+use xception::Inference;
+use xception::tch::{Device, Kind, nn};
 use xception::weights::{self, Description};
-use xception::{Inference, Preprocessing};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     weights::load(&store, &tensors)?;
 
     // The logits, by packed weights: faster on a CPU than `model.logits(&image)`, which computes the same.
-    let image = load(Path::new(image), &description.preprocessing())?;
+    let image = description.preprocessing().load(image)?;
     let probabilities =
         Inference::new(&model, Kind::Float)?.logits(&image).softmax(-1, Kind::Float);
 
@@ -42,13 +42,4 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{:6.2} %  {}", 100.0 * probability, classes[class as usize]);
     }
     Ok(())
-}
-
-/// The central square of an image, as a normalised batch of one.
-fn load(path: &Path, preprocessing: &Preprocessing) -> Result<Tensor, Box<dyn Error>> {
-    let (side, resized) = (preprocessing.side, preprocessing.resized_side());
-    let pixels = image::resize_preserve_aspect_ratio(&image::load(path)?, resized, resized)?;
-    let border = (resized - side) / 2;
-    let square = pixels.narrow(1, border, side).narrow(2, border, side);
-    Ok(preprocessing.normalize(&square).unsqueeze(0))
 }

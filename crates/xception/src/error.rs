@@ -4,6 +4,7 @@ use crate::import;
 use crate::inference::Unsupported;
 use crate::model::BuildError;
 use crate::out_of_range::OutOfRange;
+use crate::preprocessing::ImageError;
 use crate::preset::UnknownPreset;
 use crate::summary;
 use crate::weights;
@@ -33,6 +34,9 @@ pub enum Error {
     /// A state dict that cannot be imported.
     #[error(transparent)]
     Import(import::Error),
+    /// An image that cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A refusal by libtorch.
     #[error(transparent)]
     Torch(#[from] tch::TchError),

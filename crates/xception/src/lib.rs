@@ -54,7 +54,7 @@ pub use model::{BuildError, Xception};
 pub use names::{Names, is_half, is_shortcut, module_of};
 pub use options::ModelOptions;
 pub use out_of_range::OutOfRange;
-pub use preprocessing::{Fit, Interpolation, Preprocessing};
+pub use preprocessing::{Fit, ImageError, Interpolation, Preprocessing};
 pub use preset::{CifarScale, ModelSpec, Preset, UnknownPreset};
 pub use vocabulary::{
     Downsampling, FullyConnected, GlobalPool, MiddleWeights, Norm, NormPlace, Projection, Shortcut,

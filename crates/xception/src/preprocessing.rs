@@ -1,6 +1,9 @@
 //! The preprocessing that weights were trained with: without it a network answers, but wrongly.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
+use tch::vision::image;
 use tch::{Kind, Tensor};
 
 /// The curve under which pixels are averaged when an image is resized.
@@ -72,6 +75,30 @@ impl Preprocessing {
         (self.side as f64 / self.crop_fraction) as i64
     }
 
+    /// The image in a file, such as a JPEG or a PNG, as what a network takes: `[1, 3, side, side]`, resized, cut and
+    /// [normalised](Self::normalize).
+    ///
+    /// tch's reader and its linear resize, whatever [`Self::interpolation`] is; it does not turn images as a camera's
+    /// note in them says. Crate `xception-datasets` does, and resizes to the byte as Pillow: pixels differ by a few levels.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no image.
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Tensor, ImageError> {
+        let path = path.as_ref();
+        let read = || {
+            let pixels = image::load(path)?;
+            let resized = self.resized_side();
+            let square = match self.fit {
+                Fit::Crop => image::resize_preserve_aspect_ratio(&pixels, resized, resized)?,
+                Fit::Squash => image::resize(&pixels, resized, resized)?,
+            };
+            let border = (resized - self.side) / 2;
+            Ok(square.narrow(1, border, self.side).narrow(2, border, self.side))
+        };
+        let square = read().map_err(|reason| ImageError { path: path.to_path_buf(), reason })?;
+        Ok(self.normalize(&square).unsqueeze(0))
+    }
+
     /// Images `[N, 3, H, W]`, or one `[3, H, W]`, to what a network takes: `(x - mean) / std` in fp32, colour by colour.
     /// Bytes are divided by 255 first; floating-point images are taken to lie between 0 and 1 already. torchvision:
     /// `ToTensor` and `Normalize`.
@@ -98,9 +125,47 @@ impl Preprocessing {
     }
 }
 
+/// A file that is no image, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the image {}: {reason}", path.display())]
+#[non_exhaustive]
+pub struct ImageError {
+    /// The file.
+    pub path: PathBuf,
+    /// The reason that tch gives. No source: the message has it.
+    pub reason: tch::TchError,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The middle of an image that is wider than high: black, white, black.
+    #[test]
+    fn an_image_is_cut_to_its_middle_or_squashed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wide.png");
+        let wide = Tensor::zeros([3, 8, 24], (Kind::Uint8, tch::Device::Cpu));
+        drop(wide.narrow(2, 8, 8).fill_(255));
+        image::save(&wide, &path).unwrap();
+        let mut preprocessing = Preprocessing::new(4, [0.0; 3], [1.0; 3]);
+        let middle = preprocessing.load(&path).unwrap();
+        assert_eq!(middle.size(), [1, 3, 4, 4]);
+        assert_eq!(middle.min().double_value(&[]), 1.0, "{middle}");
+        preprocessing.fit = Fit::Squash;
+        let squashed = preprocessing.load(&path).unwrap();
+        assert_eq!(squashed.size(), [1, 3, 4, 4]);
+        assert_eq!(squashed.double_value(&[0, 0, 0, 0]), 0.0, "{squashed}");
+        preprocessing.crop_fraction = 0.5;
+        assert_eq!(preprocessing.load(&path).unwrap().size(), [1, 3, 4, 4]);
+    }
+
+    #[test]
+    fn an_image_that_is_not_there_is_named() {
+        let preprocessing = Preprocessing::new(4, [0.0; 3], [1.0; 3]);
+        let error = preprocessing.load("no/such.jpg").unwrap_err().to_string();
+        assert!(error.starts_with("cannot read the image no/such.jpg: "), "{error}");
+    }
 
     #[test]
     fn bytes_are_normalised_as_torchvision_does() {

@@ -39,6 +39,22 @@ pub fn fetch(workspace: &Workspace, variant: Option<Variant>, context: &Context)
     link::link(workspace, &cached(HOST, variant, context)?)
 }
 
+/// As [`fetch`]; then says how programs outside of the workspace find it.
+///
+/// # Errors
+///
+/// As [`fetch`].
+pub fn fetch_for_programs(
+    workspace: &Workspace,
+    variant: Option<Variant>,
+    context: &Context,
+) -> Result<()> {
+    fetch(workspace, variant, context)?;
+    let link = workspace.libtorch_link();
+    eprintln!("for programs outside of this clone: export LIBTORCH=\"{}\"", link.display());
+    Ok(())
+}
+
 /// The libtorch of a platform in the cache, where it is put unless it is there.
 ///
 /// # Errors

@@ -146,7 +146,11 @@ fn missing(weights: &Weights, context: &Context) -> anyhow::Error {
             context.cache.root().display()
         ),
         Source::Folder(path) => format!("there is no {file} in {}", path.display()),
-        Source::File(path) => format!("{} is not {file}", path.display()),
+        Source::File(path) => format!(
+            "{} is not called {file}, so it is not taken for the published file; weights of your own need no fetching: \
+             give their path to --weights, or see `xception import`",
+            path.display()
+        ),
         Source::Url(url) => format!("there is no {file} at {url}"),
     })
 }
