@@ -76,9 +76,7 @@ pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
             "compiling the trainer: up to {minutes} min on this machine's {cores} cores, once"
         );
     }
-    if let Some(early) = early {
-        early.wait();
-    }
+    drop(early);
     become_it(command.args(&args.args))
 }
 

@@ -1,12 +1,9 @@
-//! Compiles what needs no libtorch while libtorch is fetched: on two cores half of the work is done when it is there.
+//! Compiles what needs no libtorch while libtorch is fetched.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// `cargo build` without libtorch, which fails, but not before it has built all that it can.
-///
-/// It is never killed: cargo's compilers would outlive it, and write beside those of the next cargo. If the fetch fails,
-/// it ends on its own, and holds cargo's lock until then.
 pub(super) struct EarlyBuild(Child);
 
 impl EarlyBuild {
@@ -16,30 +13,58 @@ impl EarlyBuild {
         // Also after libtorch has come: what needs it is compiled in sight.
         build.env("LIBTORCH", Path::new("target").join("no-libtorch"));
         build.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A group of its own, so that its compilers can be ended with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(build, 0);
         let child = build.spawn().ok()?;
         eprintln!("compiling what needs no libtorch, while libtorch is fetched");
         Some(Self(child))
     }
+}
 
-    /// Waits for it. Its failure is what was expected: the build proper has the last word.
-    pub(super) fn wait(mut self) {
+impl Drop for EarlyBuild {
+    /// Ends it: the build proper takes what is finished, and compiles the rest beside what needs libtorch.
+    ///
+    /// By a signal to the group, as compilers that outlive cargo would write beside those of the next one. Through the
+    /// shell, whose `kill` is built in; where there is none, it is waited for.
+    fn drop(&mut self) {
+        if cfg!(unix) {
+            let group = format!("kill -s TERM -- -{}", self.0.id());
+            Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status().ok();
+        }
         self.0.wait().ok();
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
-    fn it_is_told_of_no_libtorch_and_waited_for() {
+    fn it_is_told_of_no_libtorch_and_ends_with_its_compilers() {
         let folder = tempfile::tempdir().unwrap();
         let mut build = Command::new("sh");
-        build.args(["-c", "sleep 0.2; echo $LIBTORCH $* > said; exit 101", "build"]);
+        build.args(["-c", "sleep 60 & echo $LIBTORCH $* $! > said; wait", "build"]);
         build.env("LIBTORCH", "/real").current_dir(folder.path());
-        EarlyBuild::start(&mut build).unwrap().wait();
-        let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
-        assert_eq!(said, "target/no-libtorch --quiet --keep-going\n");
+        let early = EarlyBuild::start(&mut build).unwrap();
+        let said = || fs::read_to_string(folder.path().join("said")).unwrap_or_default();
+        let start = Instant::now();
+        while said().is_empty() && start.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let (words, compiler) =
+            said().trim().rsplit_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        assert_eq!(words, "target/no-libtorch --quiet --keep-going");
+        drop(early);
+        let state = || fs::read_to_string(format!("/proc/{compiler}/stat")).unwrap_or_default();
+        // It may wait for its parent to see that it is gone.
+        while !state().is_empty() && !state().contains(") Z") {
+            assert!(start.elapsed() < Duration::from_secs(20), "it is still there: {}", state());
+            std::thread::sleep(Duration::from_millis(10));
+        }
         assert!(EarlyBuild::start(&mut Command::new("/no/such/cargo")).is_none());
     }
 }
