@@ -151,11 +151,12 @@ mod tests {
         let mut preprocessing = Preprocessing::new(4, [0.0; 3], [1.0; 3]);
         let middle = preprocessing.load(&path).unwrap();
         assert_eq!(middle.size(), [1, 3, 4, 4]);
-        assert_eq!(middle.min().double_value(&[]), 1.0, "{middle}");
+        // The resize averages over the border of black and white.
+        assert!(middle.min().double_value(&[]) > 0.8, "{middle}");
         preprocessing.fit = Fit::Squash;
         let squashed = preprocessing.load(&path).unwrap();
         assert_eq!(squashed.size(), [1, 3, 4, 4]);
-        assert_eq!(squashed.double_value(&[0, 0, 0, 0]), 0.0, "{squashed}");
+        assert!(squashed.double_value(&[0, 0, 0, 0]) < 0.2, "{squashed}");
         preprocessing.crop_fraction = 0.5;
         assert_eq!(preprocessing.load(&path).unwrap().size(), [1, 3, 4, 4]);
     }

@@ -1,6 +1,6 @@
 //! Ranks as threads, which meet over loopback.
 
-use std::sync::mpsc;
+use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -204,9 +204,16 @@ fn a_silent_peer_ends_the_wait_in_time() {
 fn a_peer_that_left_is_an_error_at_once() {
     let store = host();
     let port = store.port();
+    // A peer that leaves while the other still meets it is an error of the meeting.
+    let met = Barrier::new(2);
     thread::scope(|scope| {
-        scope.spawn(move || drop(group(&client(port), 1, 2, PATIENCE)));
+        scope.spawn(|| {
+            let leaving = group(&client(port), 1, 2, PATIENCE);
+            met.wait();
+            drop(leaving);
+        });
         let group = group(&client(port), 0, 2, PATIENCE);
+        met.wait();
         let start = Instant::now();
         let tensor = numbers(&[1.0]);
         let error =
