@@ -265,7 +265,8 @@ pub struct PeersArgs {
     /// Threads of each contender [default: the physical cores]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
-    /// Hold the contenders to this; ONNX Runtime cannot be held and is left out, torch.compile's compiler may use more
+    /// Hold the contenders to this; ONNX Runtime, which cannot be held, and bf16 are left out, and torch.compile's compiler
+    /// may use more
     #[arg(long, value_name = "SET")]
     pub instructions: Option<Instructions>,
     /// Folder for peers.json, peers.md and what the contenders wrote [default: target/peers, then the date]

@@ -158,7 +158,7 @@ impl Workers<'_> {
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let onnx = out.join(format!("{}.onnx", workload.name));
         let takes_part =
-            |one: &Contender| self.held_to.is_none() || one.runtime.can_be_held_to_instructions();
+            |one: &Contender| self.held_to.is_none() || one.can_be_held_to_instructions();
         let contenders: Vec<_> = workload.contenders().filter(takes_part).collect();
         let commands = contenders
             .iter()

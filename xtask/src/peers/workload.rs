@@ -75,11 +75,6 @@ pub enum Runtime {
 }
 
 impl Runtime {
-    /// Whether the variables that hold libtorch, oneDNN and MKL hold it. ONNX Runtime's kernels ask the CPU alone.
-    pub fn can_be_held_to_instructions(self) -> bool {
-        self != Runtime::OnnxRuntime
-    }
-
     /// As the Python worker's `--runtime` takes it.
     fn name(self) -> &'static str {
         match self {
@@ -127,6 +122,14 @@ pub struct Contender {
     layout: &'static str,
     /// The kinds of step that it is timed at.
     modes: &'static [Mode],
+}
+
+impl Contender {
+    /// Whether it is of use on a lesser CPU, held by the variables of libtorch, oneDNN and MKL. ONNX Runtime's kernels ask
+    /// the CPU alone; and none of these sets has instructions for bf16, in which a step of PyTorch's takes minutes then.
+    pub fn can_be_held_to_instructions(&self) -> bool {
+        self.runtime != Runtime::OnnxRuntime && self.precision != Precision::Bf16
+    }
 }
 
 const BOTH: &[Mode] = &[Mode::Train, Mode::Infer];
