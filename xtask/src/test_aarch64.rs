@@ -126,8 +126,7 @@ fn emulated_root(workspace: &Workspace) -> Result<PathBuf> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpuinfo = (0..cores).map(|core| format!("processor\t: {core}\n{CPUINFO}\n"));
     durable::write(&root.join("proc/cpuinfo"), &cpuinfo.collect::<String>())?;
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(Path::new(SYSTEM_ROOT).join("lib"), root.join("lib"))?;
+    libtorch::link::symlink(&Path::new(SYSTEM_ROOT).join("lib"), &root.join("lib"))?;
     Ok(root)
 }
 

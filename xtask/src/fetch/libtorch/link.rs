@@ -71,12 +71,22 @@ pub fn link(workspace: &Workspace, target: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A link at `place` to the folder `target`.
+///
+/// # Errors
+///
+/// The system's.
 #[cfg(unix)]
-fn symlink(target: &Path, place: &Path) -> std::io::Result<()> {
+pub fn symlink(target: &Path, place: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, place)
 }
 
+/// As on Unix.
+///
+/// # Errors
+///
+/// The system's: on Windows, links need a right of their own.
 #[cfg(windows)]
-fn symlink(target: &Path, place: &Path) -> std::io::Result<()> {
+pub fn symlink(target: &Path, place: &Path) -> std::io::Result<()> {
     std::os::windows::fs::symlink_dir(target, place)
 }
