@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::failure::usage;
+use crate::rust_target;
 use crate::workspace::Workspace;
 
 /// As rustup names them.
@@ -22,10 +22,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let no_tool = workspace.root().join("xtask/check-targets/no-tool");
     for target in TARGETS {
         eprintln!("== {target}");
-        let added = workspace.command("rustup").args(["target", "add", target]).status();
-        if !added.context("cannot run rustup: see rustup.rs")?.success() {
-            return Err(usage(format!("`rustup target add {target}` failed: see above")));
-        }
+        rust_target::add(workspace, target)?;
         let mut command = workspace.cargo();
         command.args(["clippy", "--workspace", "--locked", "--target", target]);
         command.args(["--features", "doc-only", "--target-dir", "target/check-targets"]);

@@ -63,14 +63,11 @@ fn name(is_cuda: bool) -> String {
 /// Builds the program so that it finds libtorch beside itself, and nowhere else.
 fn build(workspace: &Workspace, is_cuda: bool, offline: bool) -> Result<PathBuf> {
     let target = workspace.root().join("target/dist-build");
-    let mut command = workspace.cargo();
+    let mut command = workspace.cargo_for(offline);
     command.arg("build").args(PROGRAM);
     command.arg("--target-dir").arg(&target);
     if is_cuda {
         command.args(["--features", "cuda"]);
-    }
-    if offline {
-        command.env("CARGO_NET_OFFLINE", "true");
     }
     // The build machine's paths are in no message and no symbol.
     let root = workspace.root().display().to_string();

@@ -52,16 +52,13 @@ pub fn run(workspace: &Workspace, args: &SanitizeArgs) -> Result<()> {
         arguments.push("--");
         arguments.extend(args.tests.iter().map(String::as_str));
     }
-    let mut command = workspace.cargo();
+    let mut command = workspace.cargo_for(args.offline);
     command.args(&arguments).env_remove("CARGO_ENCODED_RUSTFLAGS").envs([
         ("RUSTC_BOOTSTRAP", "1"),
         ("RUSTFLAGS", "-Zsanitizer=address"),
         ("TORCH_EXT_SANITIZE", "address"),
         ("ASAN_OPTIONS", &options(env::var("ASAN_OPTIONS").ok())),
     ]);
-    if args.offline {
-        command.env("CARGO_NET_OFFLINE", "true");
-    }
     let shown = format!("cargo {}", arguments.join(" "));
     let status = command.status().with_context(|| format!("cannot run `{shown}`"))?;
     if !status.success() {

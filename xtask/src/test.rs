@@ -74,12 +74,9 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
             Step::MinimumRust => minimum_rust::run(workspace)?,
             Step::PublicApi => public_api::run(workspace, &PublicApiArgs { check: true })?,
             Step::Cargo(arguments, variables) => {
-                let mut command = workspace.cargo();
+                let mut command = workspace.cargo_for(args.offline);
                 let variables: Vec<_> = variables.iter().copied().chain(held.clone()).collect();
                 command.args(*arguments).envs(variables.iter().copied());
-                if args.offline {
-                    command.env("CARGO_NET_OFFLINE", "true");
-                }
                 run_command(&mut command, arguments, &variables)?;
             }
         }

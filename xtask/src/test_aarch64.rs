@@ -16,6 +16,7 @@ use crate::failure::usage;
 use crate::fetch::libtorch;
 use crate::fetch::patience::Patience;
 use crate::fetch::source::{Context, Source};
+use crate::rust_target;
 use crate::workspace::Workspace;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -60,10 +61,7 @@ pub fn run(workspace: &Workspace, args: &TestAarch64Args) -> Result<()> {
     let context =
         Context { cache: Cache::from_env()?, source: Source::Official, offline, patience };
     let libtorch = libtorch::cached(("linux", "aarch64"), Variant::Cpu, &context)?;
-    let added = workspace.command("rustup").args(["target", "add", TARGET]).status();
-    if !added.context("cannot run rustup")?.success() {
-        return Err(usage(format!("Rust's library for {TARGET} cannot be installed")));
-    }
+    rust_target::add(workspace, TARGET)?;
     eprintln!("== warnings");
     succeeds(
         cargo(workspace, &libtorch, offline)
@@ -97,7 +95,7 @@ pub fn run(workspace: &Workspace, args: &TestAarch64Args) -> Result<()> {
 
 /// Cargo for that architecture.
 fn cargo(workspace: &Workspace, libtorch: &Path, offline: bool) -> Command {
-    let mut command = workspace.cargo();
+    let mut command = workspace.cargo_for(offline);
     command
         .env("LIBTORCH", libtorch)
         .env("CARGO_BUILD_TARGET", TARGET)
@@ -112,9 +110,6 @@ fn cargo(workspace: &Workspace, libtorch: &Path, offline: bool) -> Command {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         // Those of this machine are of another architecture.
         .env_remove("LD_LIBRARY_PATH");
-    if offline {
-        command.env("CARGO_NET_OFFLINE", "true");
-    }
     command
 }
 
@@ -133,7 +128,8 @@ fn emulated_root(workspace: &Workspace) -> Result<PathBuf> {
 fn succeeds(command: &mut Command) -> Result<()> {
     let status = command.status().context("cannot run cargo")?;
     if !status.success() {
-        bail!("{command:?} failed ({status})");
+        let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        bail!("`cargo {}` for {TARGET} failed ({status})", arguments.join(" "));
     }
     Ok(())
 }

@@ -126,11 +126,8 @@ impl Outside<'_> {
 
     /// Cargo in the package, without anything that says where libtorch is.
     fn cargo(&self) -> Command {
-        let mut command = self.workspace.cargo();
+        let mut command = self.workspace.cargo_for(self.offline);
         command.current_dir(&self.folder).env("CARGO_TARGET_DIR", self.folder.join("target"));
-        if self.offline {
-            command.env("CARGO_NET_OFFLINE", "true");
-        }
         for variable in [
             "LIBTORCH",
             "LIBTORCH_INCLUDE",
@@ -139,15 +136,6 @@ impl Outside<'_> {
             "LD_LIBRARY_PATH",
         ] {
             command.env_remove(variable);
-        }
-        command
-    }
-
-    /// Cargo in the workspace.
-    fn cargo_of_the_workspace(&self) -> Command {
-        let mut command = self.workspace.cargo();
-        if self.offline {
-            command.env("CARGO_NET_OFFLINE", "true");
         }
         command
     }
@@ -287,7 +275,7 @@ fn readme_program(outside: &Outside<'_>) -> Result<()> {
 
 /// Documentation on a machine without libtorch.
 fn docs(outside: &Outside<'_>) -> Result<()> {
-    let mut command = outside.cargo_of_the_workspace();
+    let mut command = outside.workspace.cargo_for(outside.offline);
     command.env("LIBTORCH", outside.folder.join("nowhere")).env("DOCS_RS", "1");
     command.args(["doc", "--workspace"]).args(NOT_PUBLISHED).args([
         "--no-deps",
@@ -302,7 +290,7 @@ fn docs(outside: &Outside<'_>) -> Result<()> {
 
 /// Every crate as it would be published, compiled from its package.
 fn package(outside: &Outside<'_>) -> Result<()> {
-    let mut command = outside.cargo_of_the_workspace();
+    let mut command = outside.workspace.cargo_for(outside.offline);
     command.env("LIBTORCH", &outside.libtorch);
     command.args(["package", "--workspace"]).args(NOT_PUBLISHED);
     command.args(["--allow-dirty", "--target-dir", "target/package-check"]);

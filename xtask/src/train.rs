@@ -40,11 +40,8 @@ Everything else is the trainer's:
 /// exit code is this process's.
 pub fn run(workspace: &Workspace, args: &TrainArgs) -> Result<()> {
     let cargo = |subcommand: &str| {
-        let mut command = workspace.cargo();
+        let mut command = workspace.cargo_for(args.offline);
         command.arg(subcommand).args(PROGRAM);
-        if args.offline {
-            command.env("CARGO_NET_OFFLINE", "true");
-        }
         command
     };
     let mut command = cargo("run");

@@ -71,6 +71,15 @@ impl Workspace {
     pub fn cargo(&self) -> Command {
         self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
     }
+
+    /// As [`Workspace::cargo`]; with `offline`, it uses no network either.
+    pub fn cargo_for(&self, offline: bool) -> Command {
+        let mut command = self.cargo();
+        if offline {
+            command.env("CARGO_NET_OFFLINE", "true");
+        }
+        command
+    }
 }
 
 /// Variables that `cargo run` sets for the crate it runs; the user's settings (`CARGO_HOME`,

@@ -162,10 +162,19 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_not_there_is_named() {
+    fn a_file_that_is_no_image_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text.jpg");
+        std::fs::write(&text, "no image").unwrap();
+        std::fs::write(folder.path().join("empty.png"), "").unwrap();
         let preprocessing = Preprocessing::new(4, [0.0; 3], [1.0; 3]);
-        let error = preprocessing.load("no/such.jpg").unwrap_err().to_string();
-        assert!(error.starts_with("cannot read the image no/such.jpg: "), "{error}");
+        for path in
+            ["no/such.jpg".into(), text, folder.path().join("empty.png"), folder.path().into()]
+        {
+            let error = preprocessing.load(&path).unwrap_err().to_string();
+            let named = format!("cannot read the image {}: ", path.display());
+            assert!(error.starts_with(&named), "{error}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+use crate::process_group;
+
 /// A running worker.
 ///
 /// It is timed alone: the others are stopped, so that their thread pools, which spin for a while after the work is
@@ -34,8 +36,7 @@ impl Worker {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
         // Alone in its process group: if this process is killed while the worker is stopped, the kernel ends the
         // orphaned group by SIGHUP, and no stopped process remains.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        process_group::lead(&mut command);
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command.spawn().with_context(|| format!("cannot run {program}"))?;
         let stdout = BufReader::new(child.stdout.take().context("stdout is a pipe")?);
@@ -104,7 +105,7 @@ impl Worker {
     ///
     /// When the signal cannot be sent.
     pub fn stop(&self) -> Result<()> {
-        self.signal("STOP")
+        process_group::signal(&self.child, "STOP")
     }
 
     /// Continues the process.
@@ -113,18 +114,7 @@ impl Worker {
     ///
     /// When the signal cannot be sent.
     pub fn resume(&self) -> Result<()> {
-        self.signal("CONT")
-    }
-
-    /// Through the shell, whose `kill` is built in: the standard library has no signals but KILL.
-    fn signal(&self, name: &str) -> Result<()> {
-        let group = format!("kill -s {name} -- -{}", self.child.id());
-        let status = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
-        let status = status.context("cannot run sh")?;
-        if !status.success() {
-            bail!("`{group}` failed ({status})");
-        }
-        Ok(())
+        process_group::signal(&self.child, "CONT")
     }
 
     /// The most memory that it ever had resident, in bytes.
@@ -145,7 +135,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.requests.take());
         // The whole group: a worker that compiles has compilers of its own.
-        self.signal("KILL").ok();
+        process_group::signal(&self.child, "KILL").ok();
         self.child.kill().ok();
         self.child.wait().ok();
     }

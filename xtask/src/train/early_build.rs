@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::process_group;
+
 /// `cargo build` without libtorch, which fails, but not before it has built all that it can.
 pub(super) struct EarlyBuild(Child);
 
@@ -14,8 +16,7 @@ impl EarlyBuild {
         build.env("LIBTORCH", Path::new("target").join("no-libtorch"));
         build.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // A group of its own, so that its compilers can be ended with it.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(build, 0);
+        process_group::lead(build);
         let child = build.spawn().ok()?;
         eprintln!("compiling what needs no libtorch, while libtorch is fetched");
         Some(Self(child))
@@ -25,13 +26,10 @@ impl EarlyBuild {
 impl Drop for EarlyBuild {
     /// Ends it: the build proper takes what is finished, and compiles the rest beside what needs libtorch.
     ///
-    /// By a signal to the group, as compilers that outlive cargo would write beside those of the next one. Through the
-    /// shell, whose `kill` is built in; where there is none, it is waited for.
+    /// By a signal to the group, as compilers that outlive cargo would write beside those of the next one. Where no
+    /// signal can be sent, it is waited for.
     fn drop(&mut self) {
-        if cfg!(unix) {
-            let group = format!("kill -s TERM -- -{}", self.0.id());
-            Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status().ok();
-        }
+        process_group::signal(&self.0, "TERM").ok();
         self.0.wait().ok();
     }
 }
