@@ -41,7 +41,8 @@ pub use image_files::{
 };
 pub use images::{Images, Split};
 pub use loader::{
-    Batch, Batches, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, Rest, Share,
+    Batch, Batches, Broken, BrokenImage, ClassShare, LastBatch, Loader, LoaderConfig, Order, Rest,
+    Share,
 };
 pub use normalization::Normalization;
 pub use source::{Decoded, ImageRef, Joined, Renumbered, Selected, Source};

@@ -1,5 +1,6 @@
 //! Batches of a set, epoch by epoch.
 
+mod by_class;
 mod contents;
 mod epoch;
 mod finish;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
+pub use self::by_class::ClassShare;
 use self::contents::Form;
 use self::epoch::Epoch;
 use self::finish::Finisher;
@@ -82,6 +84,9 @@ pub enum Order {
     /// A rank, which has some of the places, then reads only its part of the files in an epoch, and a batch still has
     /// images from the whole set. The order depends on the batch size, but not on the number of ranks.
     ShuffledByFile,
+    /// Shuffled so that each class has its share of the epoch: images of rare classes are repeated, each time with other
+    /// random changes, and of common ones some wait for a later epoch. An epoch has as many images as the set.
+    Balanced(ClassShare),
 }
 
 /// The treatment of a last batch that is not full.

@@ -36,6 +36,8 @@ pub enum Purpose {
     Dropout = 9,
     /// The order of the files in one epoch at index 0, and of the images in each file from index 1.
     ShuffleFiles = 10,
+    /// The order of the images of one class where classes are balanced; the epoch is the class, the index the round.
+    ClassRow = 11,
 }
 
 /// The counter of one image in one epoch.
@@ -129,6 +131,7 @@ mod tests {
             first(0, Purpose::Erasing, 0, 0),
             first(0, Purpose::Mix, 0, 0),
             first(0, Purpose::ShuffleFiles, 0, 0),
+            first(0, Purpose::ClassRow, 0, 0),
             first(0, Purpose::Shuffle, 1, 0),
             first(0, Purpose::Shuffle, 0, 1),
             first(1 << 63, Purpose::Shuffle, 0, 0),

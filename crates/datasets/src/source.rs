@@ -56,6 +56,13 @@ pub trait Source: Send + Sync {
     /// Past the last image.
     fn label(&self, index: usize) -> u32;
 
+    /// Images of each class, in the order of [`Source::class_names`].
+    fn images_by_class(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.class_names().len()];
+        (0..self.len()).for_each(|index| counts[self.label(index) as usize] += 1);
+        counts
+    }
+
     /// The name of the image in messages: its file, or its number.
     ///
     /// # Panics

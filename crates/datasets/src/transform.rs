@@ -172,7 +172,9 @@ impl Transform {
         let mut drawn = draw(counter);
         if self.augmentation.flip_schedule == FlipSchedule::Alternating {
             let [_, first] = draw(Counter { epoch: 0, ..counter }).flips;
-            drawn.flips[1] = first != (counter.epoch % 2 == 1);
+            // The upper half counts the times that an image was repeated in the epoch.
+            let shown = counter.epoch.wrapping_add(counter.epoch >> 32);
+            drawn.flips[1] = first != (shown % 2 == 1);
         }
         drawn
     }

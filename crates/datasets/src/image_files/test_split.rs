@@ -26,9 +26,10 @@ impl Held {
         }
     }
 
-    /// The images of one class that are held back, by their names in the folder of classes. Of two or more, one at least is
+    /// The images of one class that are held back, by their names. Of two or more, one at least is
     /// held back, and one at least is not: the one with the smallest hash, and the one with the largest.
-    pub(super) fn among<'a>(self, names: impl Iterator<Item = &'a str>) -> Vec<bool> {
+    #[must_use]
+    pub fn among<'a>(self, names: impl Iterator<Item = &'a str>) -> Vec<bool> {
         let hashes: Vec<u64> = names.map(|name| self.hash(name)).collect();
         let limit = self.fraction * 2_f64.powi(64);
         let mut held: Vec<bool> = hashes.iter().map(|&hash| (hash as f64) < limit).collect();

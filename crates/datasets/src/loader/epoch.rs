@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::contents::{Finished, Form, Unfinished, tensor};
 use super::finish::Finisher;
-use super::{Batch, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, lanes};
+use super::{Batch, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, by_class, lanes};
 use crate::Error;
 use crate::augment::{Interpolation, Mixed, Resize};
 use crate::random::{Counter, Purpose, permutation, stream};
@@ -26,6 +26,8 @@ pub(super) struct Epoch {
     in_epoch: usize,
     /// The numbers of the images, in the order of the epoch.
     order: Vec<u32>,
+    /// How often each of them came before in the epoch, where any comes twice.
+    times: Option<Vec<u32>>,
     /// The numbers of the batches that are still to be made.
     batches: std::iter::StepBy<Range<usize>>,
     /// The change to the size of this epoch, if it has its own.
@@ -72,11 +74,19 @@ impl Epoch {
         let unfinished = finisher.map(|finisher| (Unfinished::new(form, *size), finisher));
         // The loader refuses sets of more than 2³² images.
         let count = images.len() as u32;
+        let mut times = None;
         let order = match config.order {
             Order::Sequential => (0..count).collect(),
             Order::Shuffled => permutation(count, config.seed, epoch),
             Order::ShuffledByFile => {
                 lanes::order(&images.stretches(), config.batch_size, config.seed, epoch)
+            }
+            Order::Balanced(share) => {
+                let labels: Vec<u32> = (0..images.len()).map(|index| images.label(index)).collect();
+                let order = by_class::order(&labels, share, config.seed, epoch);
+                let (order, repetitions) = order.into_iter().unzip();
+                times = Some(repetitions);
+                order
             }
         };
         Self {
@@ -87,6 +97,7 @@ impl Epoch {
             epoch,
             in_epoch: loader.batches_per_epoch(),
             order,
+            times,
             batches,
             resize: side.map(|side| Resized::new(*size, side)),
             pixels: Vec::new(),
@@ -106,15 +117,23 @@ impl Epoch {
         }
     }
 
+    /// The counters of the images at `places` of the order. A repeated image has one of its own each time.
+    fn counters(&self, places: Range<usize>) -> Vec<Counter> {
+        let counter = |place: usize| {
+            let time = self.times.as_ref().map_or(0, |times| times[place]);
+            let epoch = self.epoch + (u64::from(time) << 32);
+            Counter { seed: self.config.seed, epoch, index: u64::from(self.order[place]) }
+        };
+        places.map(counter).collect()
+    }
+
     /// Writes an image to a place of the batch, whose images have `area` pixels.
-    fn write(&mut self, index: u32, place: usize, area: usize) -> Result<(), Error> {
-        let counter =
-            Counter { seed: self.config.seed, epoch: self.epoch, index: u64::from(index) };
+    fn write(&mut self, counter: Counter, place: usize, area: usize) -> Result<(), Error> {
         if let Some((unfinished, _)) = &mut self.unfinished {
             let room = (&mut self.room, &mut self.decoded);
             return unfinished.write(counter, place, &*self.images, &self.transform, room);
         }
-        let image = self.images.image(index as usize, &mut self.decoded)?;
+        let image = self.images.image(counter.index as usize, &mut self.decoded)?;
         let output = &mut self.pixels[place * area..][..area];
         match &mut self.resize {
             Some(Resized { resize, image: whole, between, .. }) => {
@@ -133,7 +152,7 @@ impl Iterator for Epoch {
     fn next(&mut self) -> Option<Result<Batch, Error>> {
         let number = self.batches.next()?;
         let whole = self.whole_batch(number);
-        let requested = self.order[self.config.share.of(&whole)].to_vec();
+        let requested = self.counters(self.config.share.of(&whole));
 
         let [height, width] = match &self.resize {
             Some(Resized { side, .. }) => [*side; 2],
@@ -147,8 +166,9 @@ impl Iterator for Epoch {
         let LoaderConfig { seed, augmentation, broken, .. } = self.config;
         let mut indices = Vec::with_capacity(requested.len());
         let mut left_out = Vec::new();
-        for index in requested {
-            match (self.write(index, indices.len(), area), broken) {
+        for counter in requested {
+            let index = counter.index as u32;
+            match (self.write(counter, indices.len(), area), broken) {
                 (Ok(()), _) => indices.push(index),
                 (Err(error), Broken::Refuse) => return Some(Err(error)),
                 (Err(error), Broken::LeaveOut) => left_out.push(BrokenImage { index, error }),

@@ -1,5 +1,6 @@
 //! Some images of a set.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Decoded, ImageRef, Source};
@@ -64,6 +65,15 @@ impl Source for Selected {
     fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
         self.images.identity(digest);
         self.indices.iter().for_each(|index| digest(&index.to_le_bytes()));
+    }
+
+    fn stretches(&self) -> Vec<Range<usize>> {
+        if !self.indices.is_sorted() {
+            return vec![0..self.len()];
+        }
+        let place = |index: usize| self.indices.partition_point(|own| (*own as usize) < index);
+        let own = |stretch: Range<usize>| place(stretch.start)..place(stretch.end);
+        self.images.stretches().into_iter().map(own).filter(|stretch| !stretch.is_empty()).collect()
     }
 
     fn image<'a>(&'a self, index: usize, room: &'a mut Decoded) -> Result<ImageRef<'a>, Error> {
