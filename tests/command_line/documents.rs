@@ -99,6 +99,13 @@ fn the_guide_to_training_can_be_followed() {
     assert!(folder.path().join("comparison.html").is_file());
 }
 
+#[test]
+fn the_guide_to_decisions_can_be_followed() {
+    let folder = TempDir::new().unwrap();
+    follow(include_str!("../../docs/guide/decisions.md"), folder.path(), 8);
+    assert!(folder.path().join("looked/report.html").is_file());
+}
+
 /// The test first makes what README assumes: CIFAR-10, images, somebody's weights, an earlier run.
 #[test]
 fn the_readme_can_be_followed() {

@@ -68,7 +68,8 @@ fn the_best_epoch_is_chosen_on_the_validation_set_and_the_test_set_is_reported()
     says(
         &ended.stdout,
         &[
-            "20 images) after 2 epochs",
+            "confidence), 20 images",
+            "after 2 epochs in ",
             "of the validation set, by which it was chosen; ",
             "% of the test set",
         ],

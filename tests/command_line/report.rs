@@ -32,7 +32,7 @@ fn a_finished_run_is_one_page_with_everything_in_it() {
     has(
         &page,
         &[
-            "<h1>75.00 % test accuracy</h1>",
+            "<h1>75.0 % test accuracy</h1>",
             "Preset cifar on CIFAR-10, 1,000 test images. 3 of 3 epochs in 9:49 min.",
         ],
     );

@@ -47,6 +47,14 @@ const RECIPES: [&[&str]; 2] = [
         "progressive=[{ until = 0.5, size = 24 }, { until = 1.0, size = 32 }]",
         "--set",
         "log_every=7",
+        "--set",
+        "imbalance.sampling=equal",
+        "--set",
+        "imbalance.loss_weights=inverse-frequency",
+        "--set",
+        "training_set.validation=0.1",
+        "--set",
+        "early_stopping.patience=5",
     ],
 ];
 

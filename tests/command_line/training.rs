@@ -87,6 +87,7 @@ fn a_run_leaves_all_its_files() {
             "evaluation.json",
             "last.safetensors",
             "metrics.jsonl",
+            "predictions.csv",
             "report.html",
             "results.json",
             "tb"

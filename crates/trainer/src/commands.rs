@@ -10,6 +10,7 @@ mod error;
 mod eval;
 mod explain;
 mod export;
+mod figures;
 mod import;
 mod inputs;
 mod man;

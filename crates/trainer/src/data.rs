@@ -5,6 +5,7 @@ mod place;
 pub(crate) mod resize;
 mod spec;
 mod table_columns;
+mod training_part;
 pub(crate) mod unreadable_images;
 
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ mod context;
 mod error;
 mod exchange;
 mod launch;
+mod loss;
 mod network;
 mod output;
 mod step;
@@ -19,7 +20,7 @@ use torch_ext::Upload;
 use crate::network::graph_replay::{GraphReplay, warn_of_fall_back};
 use crate::optim::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
-use crate::recipe::StepOptions;
+use crate::recipe::{ClassBalance, StepOptions};
 
 pub(crate) use self::context::StepContext;
 pub(crate) use self::error::{Error, LOWER_RATE, NonFiniteLoss};
@@ -72,6 +73,13 @@ impl<N: Network> Learner<N> {
             learning_rate,
             upload: None,
         }
+    }
+
+    /// The same learner, whose loss favours classes as `balance` says.
+    pub(crate) fn with_class_balance(mut self, balance: &ClassBalance) -> Self {
+        let device = self.device();
+        self.step.loss.favour(balance, device);
+        self
     }
 
     /// The same learner, which exchanges gradients, statistics and votes as `exchange` says.

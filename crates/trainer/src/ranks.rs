@@ -205,6 +205,14 @@ impl World {
         links.gather_bytes(own)?.into_iter().enumerate().map(read).collect()
     }
 
+    /// The `bytes` of every rank, in the order of ranks, on every rank.
+    pub(crate) fn gather_bytes(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, Error> {
+        match &self.links {
+            Some(links) => links.gather_bytes(bytes),
+            None => Ok(vec![bytes]),
+        }
+    }
+
     /// Compares what `bytes` returns on every rank with rank 0's. Returns the first rank that differs. One rank alone does
     /// not call it.
     pub(crate) fn first_that_differs<E: From<Error>>(

@@ -3,17 +3,20 @@
 mod augmentation;
 mod error;
 mod failures;
+mod imbalance;
 mod input;
 mod named;
 mod progressive;
 mod ranks;
 mod request;
+mod selection;
 mod step;
+mod training_set;
 mod transfer;
 
 use std::path::Path;
 
-use datasets::{Augmentation, Normalization, regular_file};
+use datasets::{Augmentation, Normalization, Order, regular_file};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
@@ -31,13 +34,17 @@ pub use augmentation::{
 };
 pub use error::{ChangeProblem, Error, Problem};
 pub use failures::{CheckpointRecipe, NonFinite};
+pub(crate) use imbalance::ClassBalance;
+pub use imbalance::{ImbalanceRecipe, LossWeights, Sampling};
 pub use input::{BrokenRecipe, InputRecipe};
 pub use named::{NAMED, named};
 pub use progressive::Stage;
 pub use ranks::{RankLearningRate, RankStatistics, RanksRecipe};
 pub use request::Request;
+pub use selection::{EarlyStopping, Metric, SelectionRecipe};
 pub(crate) use step::StepOptions;
 pub use step::{Clipping, LaunchRecipe};
+pub use training_set::TrainingSetRecipe;
 pub use transfer::{HeadStart, Statistics, TransferRecipe};
 
 /// A training recipe.
@@ -89,15 +96,27 @@ pub struct Recipe {
     /// The average of the weights that is evaluated in place of the weights; absent for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<AverageConfig>,
+    /// The images of the training set that are used, and those held out of it; absent for all and none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training_set: Option<TrainingSetRecipe>,
     /// Random changes of the images.
     pub augmentation: AugmentationRecipe,
     /// Reading and resizing of image files; absent for sets of one size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<InputRecipe>,
+    /// Favours for classes with few images; absent for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imbalance: Option<ImbalanceRecipe>,
     /// Normalisation of pixels.
     pub normalization: NormalizationRecipe,
     /// The interval of checkpoints.
     pub checkpoints: CheckpointRecipe,
+    /// The choice of the best epoch; absent for the one of the highest accuracy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionRecipe>,
+    /// The end of a run whose figures have stopped getting better; absent for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// Handling of a loss that is not finite.
     pub non_finite: NonFinite,
     /// Training on several ranks; absent for [`RanksRecipe::default`].
@@ -194,8 +213,12 @@ impl Recipe {
             Some(resumed) if request.recipe.is_none() => resumed.text.clone(),
             _ => text_of(name).map_err(refuse)?,
         };
-        let Request { preset, data, weights, set, .. } = request;
-        let as_it_is = preset.is_none() && data.is_none() && weights.is_none() && set.is_empty();
+        let Request { preset, data, weights, learning_rate, set, .. } = request;
+        let as_it_is = preset.is_none()
+            && data.is_none()
+            && weights.is_none()
+            && learning_rate.is_none()
+            && set.is_empty();
         let recipe: Recipe = if as_it_is {
             // Straight from the text, so that a complaint shows the line.
             toml::from_str(&text).map_err(complain)?
@@ -208,11 +231,16 @@ impl Recipe {
             if weights.is_some() && !table.contains_key("transfer") {
                 return Err(Error::NoTransfer { recipe: name.clone() });
             }
+            if let Some(rate) = learning_rate {
+                let change = format!("{}={rate:e}", rate_key(&table));
+                apply(&mut table, &change)?;
+            }
             let data = data.iter().map(|data| typed("data", data));
             let weights = weights.iter().map(|weights| typed("transfer.weights", weights));
             let is_of_input = |change: &String| change.trim_start().starts_with("input.");
             let (of_input, set): (Vec<_>, Vec<_>) = set.iter().cloned().partition(is_of_input);
             for change in data.chain(weights).chain(set) {
+                complete(&mut table, &change);
                 apply(&mut table, &change)?;
             }
             if !of_input.is_empty() {
@@ -280,6 +308,9 @@ impl Recipe {
         if let Some(transfer) = &self.transfer {
             transfer.check(self.epochs, self.model.drop_path)?;
         }
+        self.imbalance.map_or(Ok(()), |imbalance| imbalance.check(self.natural_order()))?;
+        self.training_set.map_or(Ok(()), TrainingSetRecipe::check)?;
+        self.early_stopping.map_or(Ok(()), EarlyStopping::check)?;
         self.checkpoints.check()?;
         self.non_finite.check()?;
         self.ranks.map_or(Ok(()), |ranks| ranks.check(accumulation))?;
@@ -292,10 +323,31 @@ impl Recipe {
         Ok(self.model.spec(self.model.preset.parse()?, classes))
     }
 
+    /// The figure by which epochs are compared.
+    pub(crate) fn metric(&self) -> Metric {
+        self.selection.unwrap_or_default().metric
+    }
+
     /// Step options: label smoothing, clipping, accumulation.
     pub(crate) fn step_options(&self) -> StepOptions {
         let &Recipe { label_smoothing, clipping, accumulation, .. } = self;
         StepOptions { label_smoothing, clipping, accumulation }
+    }
+
+    /// The order of the training images of an epoch.
+    pub(crate) fn order(&self) -> Order {
+        let balanced = self.imbalance.and_then(ImbalanceRecipe::order);
+        balanced.unwrap_or_else(|| self.natural_order())
+    }
+
+    /// The order in which every image comes once.
+    fn natural_order(&self) -> Order {
+        self.input.map_or(Order::Shuffled, |input| input.shuffle.into())
+    }
+
+    /// What a step does about classes of different sizes, of a training set with `images` of each class.
+    pub(crate) fn class_balance(&self, images: &[u64]) -> ClassBalance {
+        self.imbalance.map(|imbalance| imbalance.balance(images)).unwrap_or_default()
     }
 
     /// The learning rate of the step at `position`, warm-up included.
@@ -342,6 +394,15 @@ fn typed(key: &str, text: impl AsRef<str>) -> String {
     format!("{key}={}", Value::from(text.as_ref()))
 }
 
+/// The key of the schedule's learning rate: the highest one.
+fn rate_key(table: &Table) -> &'static str {
+    let schedule = table.get("schedule").and_then(Value::as_table);
+    match schedule.is_some_and(|schedule| schedule.contains_key("peak")) {
+        true => "schedule.peak",
+        false => "schedule.learning_rate",
+    }
+}
+
 /// Removes the scale, which belongs to the recipe's own preset, where another preset was typed.
 fn forget_scale(table: &mut Table, preset: Preset) {
     let model = table.get_mut("model").and_then(Value::as_table_mut);
@@ -357,6 +418,21 @@ fn complete_input(table: &mut Table) {
     let input = InputRecipe::of(&preset.preprocessing());
     if let Ok(input) = Value::try_from(input) {
         table.entry("input").or_insert(input);
+    }
+}
+
+/// Adds an optional table as it is without effect, or with usual numbers, where there is none and `change` is of a key of it:
+/// one key is enough to type.
+fn complete(table: &mut Table, change: &str) {
+    let Some((name, _)) = change.trim_start().split_once('.') else { return };
+    let usual = match name {
+        "imbalance" => Value::try_from(ImbalanceRecipe::NOTHING),
+        "early_stopping" => Value::try_from(EarlyStopping::USUAL),
+        "training_set" => Value::try_from(TrainingSetRecipe::WHOLE),
+        _ => return,
+    };
+    if let Ok(usual) = usual {
+        table.entry(name).or_insert(usual);
     }
 }
 

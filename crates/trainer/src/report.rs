@@ -1,5 +1,6 @@
 //! Reports of runs: each is one HTML page that needs only a browser.
 
+mod advice;
 mod axis;
 mod chart;
 mod check_page;
@@ -9,11 +10,14 @@ mod comparison;
 mod confusion;
 mod curves;
 mod error;
+mod evaluation_page;
 mod first_layer;
+mod header;
 mod mistakes;
 mod number_format;
 mod page;
 mod provenance;
+mod ranking;
 mod reliability;
 mod run_files;
 mod run_page;
@@ -21,10 +25,12 @@ mod run_page;
 use std::path::{Path, PathBuf};
 
 use self::run_files::Run;
+use crate::evaluation::Details;
 use crate::whole_file;
 
 pub(crate) use self::checked::{Checked, Fault};
 pub(crate) use self::error::Error;
+pub(crate) use self::evaluation_page::Measured;
 
 /// The name of the page in the folder of a run.
 pub(crate) const FILE: &str = "report.html";
@@ -34,6 +40,17 @@ pub(crate) fn write(folder: &Path, out: Option<&Path>) -> Result<PathBuf, Error>
     let page = run_page::page(&Run::read(folder)?);
     let path = out.map_or_else(|| folder.join(FILE), Path::to_path_buf);
     whole_file::write(&path, &page)?;
+    Ok(path)
+}
+
+/// Writes the page of weights that were measured into `folder`. Returns its path.
+pub(crate) fn write_evaluation(
+    details: &Details,
+    measured: &Measured,
+    folder: &Path,
+) -> Result<PathBuf, Error> {
+    let path = folder.join(FILE);
+    whole_file::write(&path, &evaluation_page::page(details, measured))?;
     Ok(path)
 }
 

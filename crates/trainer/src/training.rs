@@ -78,6 +78,8 @@ pub(crate) struct Outcome {
     pub(crate) validation: Option<Evaluation>,
     /// With a validation set, the test set under the weights of the best epoch.
     pub(crate) best_on_test: Option<Evaluation>,
+    /// Epochs that were trained, fewer than the recipe's where the run ended early.
+    pub(crate) epochs: u64,
     /// Wall clock of training and evaluation, all parts of the run together.
     pub(crate) seconds: f64,
     /// The test set.
@@ -119,12 +121,21 @@ impl Training<'_> {
             // A checkpoint at the end of an epoch is saved before the epoch is measured: a resumed run measures it again.
             if self.course.is_at_end_of_epoch() {
                 let last = self.measure_epoch(&progress)?;
-                if self.course.is_over() {
+                if self.course.is_over() || self.has_stalled(&progress)? {
                     return self.finish(last);
                 }
             }
             self.train_epoch(&progress)?;
         }
+    }
+
+    /// Whether the run ends before its time, because its figures have stopped getting better. It is saved then.
+    fn has_stalled(&mut self, progress: &Progress) -> Result<bool, Error> {
+        let Some(patience) = self.course.stalled() else { return Ok(false) };
+        let metric = self.recipe.metric().name();
+        progress.line(&format!("no better {metric} in {patience} epochs: the run ends here"));
+        self.save()?;
+        Ok(true)
     }
 
     /// Trains the rest of the epoch, or up to a roll-back.
@@ -274,8 +285,8 @@ impl Training<'_> {
         };
         let Sets { test, mut left_out, .. } = self.sets;
         left_out.train = left_out.train.of_all_ranks(&self.world)?;
-        let seconds = self.timing.seconds();
-        Ok(Outcome { last, best, validation, best_on_test, seconds, test, left_out })
+        let (epochs, seconds) = (self.course.epochs_done(), self.timing.seconds());
+        Ok(Outcome { last, best, validation, best_on_test, epochs, seconds, test, left_out })
     }
 }
 

@@ -11,7 +11,8 @@ mod own_images;
 use crate::network::weights_name::WeightsArgs;
 use crate::precision::Precision;
 use clap::Args;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datasets::{
@@ -21,16 +22,20 @@ use datasets::{
 use serde_json::json;
 use xception::weights::Description;
 
-use super::print;
+use super::{figures, print};
 use crate::commands::{Error, Refusal};
 use crate::console::log;
 use crate::console::progress::Progress;
 use crate::data::resize::fit_of;
 use crate::data::unreadable_images::LeftOut;
 use crate::data::{Data, DataSpec, Part, stand_in_banner};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Details, Evaluation, Keep, LeftOutNames, PREDICTIONS};
+use crate::file_error::FileError;
 use crate::network::forward::Views;
 use crate::network::model_file::Loaded;
+use crate::report::{self, Measured};
+use crate::run::run_folder::CONFIG;
+use crate::whole_file;
 
 /// Flags of `xception eval`.
 #[derive(Debug, Args)]
@@ -57,9 +62,15 @@ pub struct EvalArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+    /// Write a page (report.html), the figures (evaluation.json) and a line for each image (predictions.csv) into this folder
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
+    if let Some(folder) = arguments.report.clone().filter(|folder| folder.join(CONFIG).exists()) {
+        return Err(Refusal::ReportInRun { folder }.into());
+    }
     let Loaded { model, description, path, .. } = &Loaded::open(&arguments.weights)?;
     let spec = match &arguments.data {
         Some(text) => text.parse::<DataSpec>()?,
@@ -119,7 +130,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         progress.update(images, String::new());
         Ok(())
     };
-    let evaluation = Evaluation::of(model, &loader, arguments.precision, views, after)?;
+    let evaluation = Evaluation::of(model, &loader, arguments.precision, views, Keep::Rows, after)?;
     drop(progress);
     LeftOut::default().report_all(&evaluation.left_out);
     match evaluation.left_out.count() {
@@ -136,18 +147,42 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     if !evaluation.loss.is_finite() {
         return Err(crate::network::Error::NoAnswer.into());
     }
+    if let Some(folder) = &arguments.report {
+        let measured = Measured {
+            images: measured.clone(),
+            weights: path.display().to_string(),
+            preset: description.spec.preset.to_string(),
+        };
+        let page = write_report(folder, &evaluation, &loader, &data.name, measured, path)?;
+        tracing::info!("report: {}", page.display());
+    }
     if arguments.json {
         let mut document = evaluation.to_json_by_class(images.class_names());
         document["left_out"] = json!(evaluation.left_out.names(&*images));
         return print(&format!("{document:#}"));
     }
-    print(&format!(
-        "{measured} accuracy: {:.2} % (top-5 {:.2} %, loss {:.4}, {} images)",
-        evaluation.top1 * 100.0,
-        evaluation.top5 * 100.0,
-        evaluation.loss,
-        evaluation.images
-    ))
+    print(&figures::lines(&format!("{measured} accuracy"), &evaluation, images.class_names()))
+}
+
+/// Writes page, figures and rows into `folder`. Returns the path of the page.
+fn write_report(
+    folder: &Path,
+    evaluation: &Evaluation,
+    loader: &Loader,
+    data: &str,
+    measured: Measured,
+    weights: &Path,
+) -> Result<PathBuf, Error> {
+    fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
+    let images = loader.images();
+    let test = evaluation.left_out.names(images);
+    let left_out = LeftOutNames { test, ..LeftOutNames::default() };
+    let details = Details::of(evaluation, data, Vec::new(), loader, left_out, weights)?;
+    if let Some(rows) = &evaluation.rows {
+        whole_file::write(&folder.join(PREDICTIONS), &rows.to_csv(images))?;
+    }
+    details.save(folder)?;
+    Ok(report::write_evaluation(&details, &measured, folder)?)
 }
 
 /// The images with the class numbers of the weights, matched by class name. Where one side has numbers for names, or

@@ -16,6 +16,12 @@ pub enum Refusal {
         /// The weights.
         weights: PathBuf,
     },
+    /// `eval --report` into the folder of a run.
+    #[error("{} is the folder of a run, whose own report would be replaced; give another folder", folder.display())]
+    ReportInRun {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// `eval`: images of classes that the weights do not know.
     #[error(
         "{} of the {classes} classes are unknown to {}: {}; it knows {}; rename the folders, or give other weights",

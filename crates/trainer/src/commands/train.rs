@@ -6,17 +6,15 @@
     reason = "these comments are what --help prints, where brackets mean an option"
 )]
 
+mod results;
+
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
-use super::print;
-use crate::commands::{Error, table};
+use crate::commands::Error;
 use crate::console::log;
-use crate::duration::clock;
-use crate::evaluation::{Details, Evaluation, LeftOutNames};
 use crate::ranks::World;
 use crate::recipe::Request;
 use crate::stop::StopRequest;
@@ -47,6 +45,21 @@ pub struct TrainArgs {
     /// Resume the run in this folder from its newest checkpoint, by its own recipe
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
+    /// Passes through the training set; the same as --set epochs=N
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Images in a step; the same as --set batch_size=N
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// The learning rate, or the peak of a schedule that has one
+    #[arg(long = "lr", value_name = "RATE")]
+    pub learning_rate: Option<f64>,
+    /// Rows and columns of the squares that image files become; the same as --set input.side=N
+    #[arg(long, value_name = "SIDE")]
+    pub input: Option<usize>,
+    /// Train the run of --resume up to this number of epochs, which is larger than its own, also where it was finished
+    #[arg(long, value_name = "EPOCHS", requires = "resume", conflicts_with = "epochs", value_parser = extended)]
+    pub extend: Option<u64>,
     /// Change one value of the recipe, such as epochs=3 or schedule.peak=0.01; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -55,9 +68,24 @@ pub struct TrainArgs {
 impl TrainArgs {
     /// The run that these flags ask for.
     pub(crate) fn request(&self) -> RunRequest {
-        let Self { recipe, preset, data, weights, set, out, resume } = self.clone();
-        RunRequest { recipe: Request { recipe, preset, data, weights, set }, out, resume }
+        let Self { recipe, preset, data, weights, learning_rate, out, resume, extend, .. } =
+            self.clone();
+        let short = [
+            self.epochs.map(|epochs| format!("epochs={epochs}")),
+            self.batch_size.map(|size| format!("batch_size={size}")),
+            self.input.map(|side| format!("input.side={side}")),
+        ];
+        // What is typed in full has the last word.
+        let set = short.into_iter().flatten().chain(self.set.iter().cloned()).collect();
+        let recipe = Request { recipe, preset, data, weights, learning_rate, set };
+        RunRequest { recipe, out, resume, extend }
     }
+}
+
+/// The value of `--extend`: `30` or `epochs=30`.
+fn extended(text: &str) -> Result<u64, String> {
+    let number = text.trim().strip_prefix("epochs=").unwrap_or(text.trim());
+    number.parse().map_err(|_| format!("'{text}' is no number of epochs; give one, such as 30"))
 }
 
 /// A run that came to its end.
@@ -72,7 +100,7 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     let work = || -> Result<(), Error> {
         let finished = train_together(&request, &world)?;
         if world.leads() {
-            print_results(&finished)?;
+            results::print(&finished)?;
         }
         Ok(world.finish()?)
     };
@@ -101,7 +129,7 @@ fn train_together(request: &RunRequest, world: &World) -> Result<Finished, Error
         }
     })?;
     if world.leads() {
-        write_results(&plan, &outcome)?;
+        results::write(&plan, &outcome)?;
     }
     Ok(Finished { plan, outcome })
 }
@@ -138,90 +166,4 @@ fn train_plan(plan: &RunPlan, stop: StopRequest, world: &World) -> Result<Outcom
     tracing::info!("{}", training.headline());
     tracing::info!("run folder {}", folder.path().display());
     Ok(training.run()?)
-}
-
-/// Writes `results.json` for programs, and the report for people.
-fn write_results(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
-    let RunPlan { recipe, data, folder, .. } = plan;
-    let Outcome { last, best, validation, best_on_test, seconds, test, left_out } = outcome;
-    let per_class: serde_json::Map<String, serde_json::Value> = data
-        .class_names()
-        .iter()
-        .cloned()
-        .zip(last.per_class().into_iter().map(|part| json!(part)))
-        .collect();
-    let mut left_out = LeftOutNames {
-        train: left_out.train.names(&*data.train),
-        validation: left_out.validation.names(&**data.measured()),
-        test: left_out.test.names(&*data.test),
-    };
-    // A finished run that is resumed reads no image to train on.
-    let earlier = LeftOutNames::in_results(&folder.file("results.json")).unwrap_or_default();
-    let is_new = |name: &String| !left_out.train.contains(name);
-    let earlier: Vec<String> = earlier.train.into_iter().filter(is_new).collect();
-    left_out.train.extend(earlier);
-    match left_out.count() {
-        0 => {}
-        1 => tracing::warn!("1 image cannot be read, and is in no figure; results.json names it"),
-        count => tracing::warn!(
-            "{count} images cannot be read, and are in no figure; results.json names them"
-        ),
-    }
-    let mut document = json!({
-        "data": data.name, "epochs": recipe.epochs, "seconds": seconds, "last": last.to_json(),
-        "best": { "epoch": best.epoch, "top1": best.top1 }, "per_class": per_class, "confusion": last.confusion,
-        "left_out": left_out,
-    });
-    if let Some(validation) = validation {
-        document["validation"] = validation.to_json();
-        document["best"]["test"] = json!(best_on_test.as_ref().map(Evaluation::to_json));
-    }
-    folder.write_json("results.json", &document)?;
-    let weights = folder.file("last.safetensors");
-    let details = Details::of(last, data, test, left_out, &weights)?;
-    let best_top1 = best_on_test.as_ref().map(|evaluation| evaluation.top1);
-    Details { best_top1, ..details }.save(folder)?;
-    crate::report::write(folder.path(), None)?;
-    Ok(())
-}
-
-/// Prints the results for people.
-fn print_results(finished: &Finished) -> Result<(), Error> {
-    let Finished { plan: RunPlan { recipe, data, folder, .. }, outcome } = finished;
-    let Outcome { last, best, validation, best_on_test, seconds, .. } = outcome;
-    print(&format!(
-        "\nAccuracy by class on the {} test set:\n{}",
-        data.name,
-        table::per_class(last, data.class_names())
-    ))?;
-    if let Some(matrix) = table::confusion(last, data.class_names()) {
-        print(&format!("\nRows are the true classes, columns the predicted ones:\n{matrix}"))?;
-    }
-    let stands_in = if data.stands_in { " (synthetic images, NOT CIFAR-10)" } else { "" };
-    print(&format!(
-        "\n{} test accuracy{stands_in}: {:.2} % (top-5 {:.2} %, loss {:.4}, {} images) after {} epochs in {}",
-        data.name,
-        last.top1 * 100.0,
-        last.top5 * 100.0,
-        last.loss,
-        last.images,
-        recipe.epochs,
-        clock(*seconds),
-    ))?;
-    let chosen_on = match (validation, best_on_test) {
-        (None, _) => "(chosen on the test set, so it flatters)".to_string(),
-        (Some(_), Some(test)) => {
-            format!(
-                "of the validation set, by which it was chosen; {:.2} % of the test set",
-                test.top1 * 100.0
-            )
-        }
-        (Some(_), None) => "of the validation set, by which it was chosen".to_string(),
-    };
-    print(&format!("best epoch {}: {:.2} % {chosen_on}", best.epoch, best.top1 * 100.0))?;
-    if best.top1 > validation.as_ref().unwrap_or(last).top1 {
-        print(&format!("weights of that epoch: {}", folder.file("best.safetensors").display()))?;
-    }
-    print(&format!("report: {}", folder.file(crate::report::FILE).display()))?;
-    print(&format!("weights and metrics: {}", folder.path().display()))
 }

@@ -63,6 +63,16 @@ pub enum Error {
         /// The data set.
         data: String,
     },
+    /// Classes of which nothing can be held out, because they have one training image.
+    #[error(
+        "one training image is too few to hold any out of a class: {}; add images, leave the classes out, or set \
+         training_set.validation=0 and training_set.fraction=1",
+        classes.join(", ")
+    )]
+    OneTrainingImage {
+        /// The names of the classes.
+        classes: Vec<String>,
+    },
     /// Rank 0 has another archive where this rank has one.
     #[error(
         "archives in {}, with their lengths: on rank 0 there is {there}, here {here}; start all ranks on the same \
@@ -107,7 +117,10 @@ impl Error {
             | Error::NoValidation { .. }
             | Error::OtherArchive { .. }
             | Error::OtherArchiveCount { .. } => ExitCode::Usage,
-            Error::NoFolder { .. } | Error::NotFound { .. } | Error::Datasets(_) => ExitCode::Data,
+            Error::NoFolder { .. }
+            | Error::NotFound { .. }
+            | Error::OneTrainingImage { .. }
+            | Error::Datasets(_) => ExitCode::Data,
             Error::Ranks(error) => error.exit_code(),
         }
     }

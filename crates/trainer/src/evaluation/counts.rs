@@ -7,6 +7,7 @@ use xception::Xception;
 use super::Evaluation;
 use super::calibration::Calibration;
 use super::mistake::{self, Mistake};
+use super::rows::{Keep, Rows};
 use crate::data::unreadable_images::LeftOut;
 use crate::evaluation::Error;
 use crate::network::forward::{Forward, Views};
@@ -23,6 +24,7 @@ pub(super) struct Counts {
     calibration: Calibration,
     mistakes: Vec<Mistake>,
     left_out: LeftOut,
+    rows: Option<Rows>,
 }
 
 impl Counts {
@@ -33,10 +35,13 @@ impl Counts {
         loader: &Loader,
         precision: Precision,
         views: Views,
+        keep: Keep,
         mut after: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Self, E> {
         let classes = loader.images().class_names().len();
-        let mut counts = Self { confusion: vec![vec![0; classes]; classes], ..Self::default() };
+        let rows = Rows::of(keep, loader.images().len(), classes);
+        let confusion = vec![vec![0; classes]; classes];
+        let mut counts = Self { confusion, rows, ..Self::default() };
         let batches: Batches = loader.epoch(0);
         let share = loader.config().batch_size.div_ceil(loader.config().share.world_size);
         let mut forward = Forward::new(model, precision, share);
@@ -73,6 +78,11 @@ impl Counts {
         let confidence: Vec<f64> = confidence.try_into().expect("a vector of numbers");
         let predicted: Vec<i64> = best.view([-1]).try_into().expect("a vector of classes");
         let labels: Vec<i64> = labels.try_into().expect("a vector of labels");
+        if let Some(rows) = &mut self.rows {
+            let probabilities = log_probabilities.exp().to_kind(Kind::Float).view([-1]);
+            let probabilities: Vec<f32> = probabilities.try_into().expect("a vector of numbers");
+            rows.add(indices, &labels, &probabilities);
+        }
         let images = indices.iter().zip(labels).zip(predicted.iter().zip(confidence));
         for ((&index, label), (&predicted, probability)) in images {
             let (label, predicted) = (label as usize, predicted as usize);
@@ -109,12 +119,16 @@ impl Counts {
         let mistakes = world.gather("mistakes", self.mistakes)?;
         self.mistakes = mistake::most_confident(mistakes.concat());
         self.left_out = self.left_out.of_all_ranks(world)?;
+        if let Some(rows) = &self.rows {
+            let parts = world.gather_bytes(rows.to_bytes())?;
+            self.rows = Some(Rows::joined(classes, &parts));
+        }
         Ok(self)
     }
 
     /// The figures that follow from the counts.
     pub(super) fn evaluation(self) -> Evaluation {
-        let Self { images, in_top5, loss, confusion, calibration, mistakes, left_out } = self;
+        let Self { images, in_top5, loss, confusion, calibration, mistakes, left_out, rows } = self;
         let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
         let part = |count: f64| if images == 0 { 0.0 } else { count / images as f64 };
         Evaluation {
@@ -126,6 +140,7 @@ impl Counts {
             calibration,
             mistakes,
             left_out,
+            rows,
         }
     }
 }

@@ -10,10 +10,10 @@ use super::calibration::Bin;
 use super::class_scores::ClassScores;
 use super::first_layer::FirstLayer;
 use super::mistake::Mistake;
-use crate::data::Data;
+use super::ranking::{Ranking, RankingCurves};
+use super::rows::Rows;
 use crate::evaluation::Error;
-use crate::network::images;
-use crate::run::run_folder::RunFolder;
+use crate::network::images::png_base64;
 
 /// The file's name in a run's folder.
 pub(crate) const FILE: &str = "evaluation.json";
@@ -43,6 +43,15 @@ pub(crate) struct Details {
     pub(crate) confusion: Vec<Vec<u64>>,
     /// By label.
     pub(crate) classes: Vec<ClassScores>,
+    /// The ranking of each class's images against all others, where the answers to all images were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rankings: Vec<Ranking>,
+    /// With two classes, the curves of the second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) curves: Option<RankingCurves>,
+    /// Training images by label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) training_images: Vec<u64>,
     /// Least confident first.
     pub(crate) calibration: Vec<Bin>,
     /// The most confident first.
@@ -97,24 +106,30 @@ pub(crate) struct ShownMistake {
 }
 
 impl Details {
-    /// The details of `evaluation` on the test set of `data`, which `test` loads, with the weights in `weights_file`.
+    /// The details of `evaluation` on the images of `loader`, which are of the set `data`, with the weights in `weights_file`.
+    /// `training_images` are by label; empty where they are not known.
     pub(crate) fn of(
         evaluation: &Evaluation,
-        data: &Data,
-        test: &Loader,
+        data: &str,
+        training_images: Vec<u64>,
+        loader: &Loader,
         left_out: LeftOutNames,
         weights_file: &Path,
     ) -> Result<Self, Error> {
-        let [height, width] = test.size();
+        let [height, width] = loader.size();
+        let images = loader.images();
+        let is_files = images.size().is_none();
         let shown = |mistake: &Mistake| -> Result<ShownMistake, Error> {
-            let pixels = test.plain(mistake.index as usize)?;
-            let png = images::png_base64(&pixels, width, height);
-            let name = data.is_files().then(|| data.test.name(mistake.index as usize));
+            let index = mistake.index as usize;
+            let png = png_base64(&loader.plain(index)?, width, height);
+            let name = is_files.then(|| images.name(index));
             Ok(ShownMistake { mistake: *mistake, name, png })
         };
+        let rows = evaluation.rows.as_ref();
+        let has_two = images.class_names().len() == 2;
         Ok(Self {
-            data: data.name.to_string(),
-            class_names: data.class_names().to_vec(),
+            data: data.to_string(),
+            class_names: images.class_names().to_vec(),
             images: evaluation.images,
             top1: evaluation.top1,
             top5: evaluation.top5,
@@ -122,6 +137,9 @@ impl Details {
             ece: evaluation.calibration.expected_error(),
             confusion: evaluation.confusion.clone(),
             classes: ClassScores::of(&evaluation.confusion),
+            rankings: rows.map(Rows::rankings).unwrap_or_default(),
+            curves: rows.filter(|_| has_two).and_then(|rows| rows.ranked(1).curves()),
+            training_images,
             calibration: evaluation.calibration.bins(),
             mistakes: evaluation.mistakes.iter().map(shown).collect::<Result<_, _>>()?,
             best_top1: None,
@@ -130,10 +148,10 @@ impl Details {
         })
     }
 
-    /// Writes [`FILE`] into the folder of the run.
-    pub(crate) fn save(&self, folder: &RunFolder) -> Result<(), Error> {
+    /// Writes [`FILE`] into `folder`.
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), Error> {
         let text = serde_json::to_string(self).expect("plain values are JSON");
-        Ok(crate::whole_file::write(&folder.file(FILE), &format!("{text}\n"))?)
+        Ok(crate::whole_file::write(&folder.join(FILE), &format!("{text}\n"))?)
     }
 
     /// Whether the lengths of all lists agree.
@@ -141,6 +159,9 @@ impl Details {
         let classes = self.class_names.len();
         self.confusion.len() == classes
             && self.classes.len() == classes
+            && [self.rankings.len(), self.training_images.len()]
+                .iter()
+                .all(|length| *length == 0 || *length == classes)
             && self.confusion.iter().all(|row| row.len() == classes)
             && self
                 .mistakes

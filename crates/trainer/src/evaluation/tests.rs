@@ -9,13 +9,12 @@ use tch::{Device, Kind, nn::VarStore};
 use xception::{CifarScale, ModelSpec, Preset, weights};
 
 use super::*;
-use crate::data::Data;
 use crate::network::forward::Forward;
 
 const IMAGES: usize = 70;
 
 /// A network with random weights, on drawn shapes, in batches that do not divide the set.
-fn untrained() -> (VarStore, Xception, Loader, Data) {
+fn untrained() -> (VarStore, Xception, Loader) {
     tch::manual_seed(3);
     let store = VarStore::new(Device::Cpu);
     let scale =
@@ -37,28 +36,18 @@ fn untrained() -> (VarStore, Xception, Loader, Data) {
         prefetch: 0,
         workers: 1,
     };
-    let loader = Loader::new(Arc::clone(&test), config).unwrap();
-    let data = Data {
-        name: "synthetic".to_string(),
-        kind: "synthetic",
-        origin: String::new(),
-        train: Arc::clone(&test),
-        validation: None,
-        test,
-        held: false,
-        skipped: Vec::new(),
-        stands_in: false,
-    };
-    (store, model, loader, data)
+    let loader = Loader::new(test, config).unwrap();
+    (store, model, loader)
 }
 
 fn evaluated(model: &Xception, loader: &Loader) -> Evaluation {
-    Evaluation::of(model, loader, Precision::Fp32, Views::One, |_| Ok::<_, Error>(())).unwrap()
+    let after = |_| Ok::<_, Error>(());
+    Evaluation::of(model, loader, Precision::Fp32, Views::One, Keep::Rows, after).unwrap()
 }
 
 #[test]
 fn one_pass_counts_what_a_loop_over_images_counts() {
-    let (_store, model, loader, _) = untrained();
+    let (_store, model, loader) = untrained();
     let evaluation = evaluated(&model, &loader);
     let mut forward = Forward::new(&model, Precision::Fp32, 16);
     let (mut wrong, mut sum) = (Vec::new(), 0.0);
@@ -99,16 +88,17 @@ fn one_pass_counts_what_a_loop_over_images_counts() {
 
 #[test]
 fn the_document_comes_back_as_it_was_saved() {
-    let (store, model, loader, data) = untrained();
+    let (store, model, loader) = untrained();
     let folder = tempfile::tempdir().unwrap();
-    let run = crate::run::run_folder::RunFolder::create(Some(folder.path()), "any").unwrap();
-    let file = run.file("last.safetensors");
+    let file = folder.path().join("last.safetensors");
     weights::write(&file, &weights::snapshot(&store), &Default::default()).unwrap();
     let mut evaluation = evaluated(&model, &loader);
     evaluation.loss = f64::NAN;
-    let saved = Details::of(&evaluation, &data, &loader, LeftOutNames::default(), &file).unwrap();
-    saved.save(&run).unwrap();
-    let text = std::fs::read_to_string(run.file(FILE)).unwrap();
+    let saved =
+        Details::of(&evaluation, "synthetic", vec![7; 10], &loader, LeftOutNames::default(), &file)
+            .unwrap();
+    saved.save(folder.path()).unwrap();
+    let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
     let read: Details = serde_json::from_str(&text).unwrap();
     assert!(read.loss.is_nan(), "a loss that was not finite is null in the file");
     assert!((read.ece - saved.ece).abs() < 1e-12 && (read.top5 - saved.top5).abs() < 1e-12);
@@ -123,13 +113,19 @@ fn the_document_comes_back_as_it_was_saved() {
 
 #[test]
 fn a_document_whose_lists_do_not_fit_is_seen() {
-    let (store, model, loader, data) = untrained();
+    let (store, model, loader) = untrained();
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("last.safetensors");
     weights::write(&file, &weights::snapshot(&store), &Default::default()).unwrap();
-    let details =
-        Details::of(&evaluated(&model, &loader), &data, &loader, LeftOutNames::default(), &file)
-            .unwrap();
+    let details = Details::of(
+        &evaluated(&model, &loader),
+        "synthetic",
+        Vec::new(),
+        &loader,
+        LeftOutNames::default(),
+        &file,
+    )
+    .unwrap();
     for spoil in [
         |details: &mut Details| details.class_names.truncate(9),
         |details: &mut Details| details.confusion[3].truncate(9),

@@ -1,12 +1,13 @@
 //! A training step: forward, backward, update. Nothing else in this program defines one.
 //!
-//! In order: logits and cross-entropy (label smoothing, mixed labels), gradients micro-batch by micro-batch, their sum over
+//! In order: logits and loss, gradients micro-batch by micro-batch, their sum over
 //! all ranks, the check that the loss is finite, clipping, and the optimizer.
 
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 use torch_ext::LearningRate;
 
 use super::exchange::{Backward, Exchange, add_gradients};
+use super::loss::Loss;
 use super::{Network, Phase, Stage, StepContext, StepOutput};
 use crate::learner::Error;
 use crate::optim::optimizer::Optimizer;
@@ -18,6 +19,7 @@ pub(super) struct Step<N> {
     pub(super) optimizer: Optimizer,
     pub(super) exchange: Box<dyn Exchange>,
     options: StepOptions,
+    pub(super) loss: Loss,
     pub(super) phase: Phase,
     /// The share of a mixed batch's own labels, fp32 scalar. A tensor, so that a recorded step reads the share of its batch.
     pub(super) own_share: Tensor,
@@ -31,7 +33,8 @@ impl<N: Network> Step<N> {
         exchange: Box<dyn Exchange>,
     ) -> Self {
         let own_share = Tensor::ones([], (Kind::Float, network.device()));
-        Self { network, optimizer, exchange, options, phase: Phase::Everything, own_share }
+        let (phase, loss) = (Phase::Everything, Loss::new(options.label_smoothing));
+        Self { network, optimizer, exchange, options, loss, phase, own_share }
     }
 
     /// Takes the step, on images `[n, 3, H, W]` and labels that are on the network's device.
@@ -124,11 +127,7 @@ impl<N: Network> Step<N> {
         };
         let logits = network.logits(&features);
         let own_labels = if labels.dim() == 1 { labels.shallow_clone() } else { labels.get(0) };
-        let mut loss = self.cross_entropy(&logits, &own_labels);
-        if labels.dim() == 2 {
-            let partner = self.cross_entropy(&logits, &labels.get(1));
-            loss = partner.lerp_tensor(&loss, &self.own_share);
-        }
+        let mut loss = self.loss.of(&logits, labels, &self.own_share);
         let count = images.size()[0];
         if count < divisor {
             loss *= count as f64 / divisor as f64;
@@ -148,11 +147,5 @@ impl<N: Network> Step<N> {
         let mut kernels = self.optimizer.parameters();
         kernels.retain(|parameter| parameter.dim() == 4);
         Ok(torch_ext::with_casts(&kernels, kind, work)?)
-    }
-
-    /// Mean cross-entropy, fp32. PyTorch: `F.cross_entropy(logits, labels, label_smoothing=…)`.
-    fn cross_entropy(&self, logits: &Tensor, labels: &Tensor) -> Tensor {
-        let smoothing = self.options.label_smoothing;
-        logits.cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, -100, smoothing)
     }
 }

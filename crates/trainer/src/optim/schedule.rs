@@ -58,6 +58,20 @@ pub enum Schedule {
         /// The way down.
         form: Form,
     },
+    /// Down by the same factor whenever the measured figure has stopped getting better (`[selection]`). PyTorch:
+    /// `ReduceLROnPlateau(patience=patience - 1, threshold_mode="abs")`.
+    Plateau {
+        /// The first learning rate.
+        learning_rate: f64,
+        /// The factor, each time.
+        factor: f64,
+        /// Epochs without an improvement after which the learning rate goes down.
+        patience: u64,
+        /// The least difference to the best figure so far that is an improvement. PyTorch: `threshold`.
+        min_improvement: f64,
+        /// The lowest learning rate, as a fraction of the first.
+        end: f64,
+    },
     /// Down along half a cosine. PyTorch: `CosineAnnealingLR(T_max=steps - 1, eta_min=learning_rate * end)`.
     Cosine {
         /// The first learning rate.
@@ -88,7 +102,9 @@ impl Schedule {
     /// The learning rate of the step at `position`.
     pub(crate) fn learning_rate(&self, position: &Position) -> f64 {
         match *self {
-            Schedule::Constant { learning_rate } => learning_rate,
+            Schedule::Constant { learning_rate } | Schedule::Plateau { learning_rate, .. } => {
+                learning_rate
+            }
             Schedule::OneCycle { peak, warmup, start, end } => {
                 let (at, steps) = (position.step as f64, position.steps as f64);
                 let last = (steps - 1.0).max(0.0);
@@ -121,6 +137,16 @@ impl Schedule {
         }
     }
 
+    /// `rate`, after the figures had stopped getting better `times` times.
+    pub(crate) fn after_plateaus(&self, rate: f64, times: u64) -> f64 {
+        match *self {
+            Schedule::Plateau { factor, end, .. } => {
+                rate * factor.powi(times.min(1000) as i32).max(end)
+            }
+            _ => rate,
+        }
+    }
+
     /// Refuses numbers that are out of range.
     pub(crate) fn check(&self) -> Result<(), InvalidValue> {
         let (rate, parts) = match *self {
@@ -134,6 +160,9 @@ impl Schedule {
             }
             Schedule::Cosine { learning_rate, end } | Schedule::Linear { learning_rate, end } => {
                 (learning_rate, vec![("end", end)])
+            }
+            Schedule::Plateau { learning_rate, factor, end, .. } => {
+                (learning_rate, vec![("factor", factor), ("end", end)])
             }
         };
         if !(rate.is_finite() && rate > 0.0) {
@@ -159,6 +188,12 @@ impl Schedule {
                 )
             }
             Schedule::Exponential { every, .. } => every.check("schedule.every"),
+            Schedule::Plateau { patience, min_improvement, .. } => {
+                let key = "schedule.patience";
+                InvalidValue::unless(*patience > 0, key, "at least 1", *patience)?;
+                let (key, fits) = ("schedule.min_improvement", *min_improvement >= 0.0);
+                InvalidValue::unless(fits, key, "at least 0", *min_improvement)
+            }
             _ => Ok(()),
         }
     }

@@ -11,6 +11,8 @@ pub struct Request {
     pub data: Option<String>,
     /// The weights to start from, instead of the recipe's.
     pub weights: Option<String>,
+    /// The learning rate, or the highest one of a schedule that goes up, instead of the recipe's.
+    pub learning_rate: Option<f64>,
     /// Changes to single values, `key.sub=value`.
     pub set: Vec<String>,
 }

@@ -110,10 +110,24 @@ impl Curves {
         self.times.map(|(_, last)| last)
     }
 
+    /// The points of `tag` but those that are means over much fewer steps than others, as the last line of an epoch may be:
+    /// they would jump.
+    fn whole_windows(&self, tag: &str) -> Vec<Point> {
+        let points = self.points(tag);
+        let starts = std::iter::once(0).chain(points.iter().map(|point| point.step));
+        let windows: Vec<u64> =
+            points.iter().zip(starts).map(|(point, start)| point.step - start).collect();
+        let mut sorted = windows.clone();
+        sorted.sort_unstable();
+        let usual = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+        let kept = points.iter().zip(windows).filter(|(_, window)| window * 2 >= usual);
+        kept.map(|(point, _)| *point).collect()
+    }
+
     /// `(step, value)` of `tag`, thinned: where there are too many points, the mean of each few stands at their last
     /// step. A value that is not finite makes its mean NaN, and so stays visible as a gap.
     pub(super) fn thinned(&self, tag: &str) -> Vec<(f64, f64)> {
-        let points = self.points(tag);
+        let points = self.whole_windows(tag);
         let few = points.len().div_ceil(MOST_POINTS).max(1);
         let mean = |chunk: &[Point]| {
             let sum: f64 = chunk.iter().map(|point| point.value).sum();

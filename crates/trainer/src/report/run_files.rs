@@ -104,6 +104,11 @@ impl Run {
         self.recipe.get("input")?.get("side")?.as_integer()
     }
 
+    /// The number of classes, of a run that ended.
+    pub(super) fn classes(&self) -> Option<usize> {
+        self.details.as_ref().map(|details| details.class_names.len())
+    }
+
     /// Whether training reached its end, as far as the folder shows.
     pub(super) fn has_ended(&self) -> bool {
         self.details.is_some() || self.trained_seconds.is_some()

@@ -4,33 +4,41 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::chart::{Chart, Line};
-use super::number_format::{decimal, duration, in_threes, percent, throughput};
+use super::number_format::{decimal, percent};
 use super::page::{page as whole_page, scrolling, section};
 use super::run_files::Run;
-use super::{classes, confusion, first_layer, mistakes, provenance, reliability};
-use crate::evaluation::LeftOutNames;
+use super::{
+    advice, classes, confusion, first_layer, header, mistakes, provenance, ranking, reliability,
+};
 
 /// The page.
 pub(super) fn page(run: &Run) -> String {
     let sections = sections(run);
     let body = html! {
-        (header(run))
+        (header::markup(run))
         nav aria-label="Contents" {
             ul { @for (id, title, _) in &sections { li { a href=(format!("#{id}")) { (title) } } } }
         }
         @for (id, title, body) in &sections { (section(id, title, body)) }
         footer { "Made from the run's folder by " code { "xception report" } "." }
     };
-    whole_page(&format!("{} – {}", run.name, headline(run)), &body)
+    whole_page(&format!("{} – {}", run.name, header::headline(run)), &body)
 }
 
 type Section = (&'static str, &'static str, Markup);
 
 fn sections(run: &Run) -> Vec<Section> {
-    let mut sections = vec![("curves", "Training", curves(run))];
+    let mut sections = Vec::new();
+    if let Some(advice) = advice::markup(run) {
+        sections.push(("advice", "What to try next", advice));
+    }
+    sections.push(("curves", "Training", curves(run)));
     if let Some(details) = &run.details {
         sections.push(("confusion", "Confusion matrix", confusion::markup(details)));
         sections.push(("classes", "Classes", classes::markup(details)));
+        if let Some(curves) = ranking::markup(details) {
+            sections.push(("ranking", "Thresholds", curves));
+        }
         sections.push(("calibration", "Calibration", reliability::markup(details)));
         sections.push(("mistakes", "Most confident mistakes", mistakes::markup(details)));
     }
@@ -40,100 +48,6 @@ fn sections(run: &Run) -> Vec<Section> {
     sections.push(("recipe", "Recipe", html! { pre.recipe { code { (run.recipe_text) } } }));
     sections.push(("made", "How it was made", provenance::markup(run)));
     sections
-}
-
-fn headline(run: &Run) -> String {
-    match run.top1() {
-        Some(top1) if top1.is_finite() => {
-            let (set, so_far) =
-                if run.has_ended() { ("test", "") } else { (run.measured(), " so far") };
-            format!("{} {set} accuracy{so_far}", percent(Some(top1)))
-        }
-        Some(_) => "The test accuracy is not finite".to_string(),
-        None => "Nothing measured yet".to_string(),
-    }
-}
-
-fn header(run: &Run) -> Markup {
-    let measured = run.measured_epochs();
-    let epochs = match run.planned_epochs() {
-        Some(planned) => format!("{measured} of {planned} epochs"),
-        None => format!("{measured} epochs"),
-    };
-    let images = run
-        .details
-        .as_ref()
-        .map(|details| format!(", {} test images", in_threes(&details.images.to_string())));
-    let best = run.curves.largest("val/acc1");
-    html! {
-        header {
-            p.name { (run.name) }
-            h1 { (headline(run)) }
-            p.lede {
-                "Preset " (run.preset()) " on " (run.data()) (images.unwrap_or_default()) ". "
-                @if let Some(side) = run.side() {
-                    "The network sees each image in " (side) "×" (side) " pixels. "
-                }
-                (epochs) " in " (duration(run.seconds())) "."
-            }
-            @if run.is_synthetic() {
-                p.notice {
-                    strong { "Drawn shapes, not CIFAR-10. " }
-                    "Every figure on this page is about the synthetic set and says nothing about real images."
-                }
-            }
-            @if run.details.is_none() {
-                p.notice {
-                    strong { "No final evaluation. " }
-                    "There is no evaluation.json in this run's folder: it is still training, was interrupted, or was \
-                     made by an earlier version. What follows is what it had measured by then; confusion matrix, \
-                     classes, calibration and mistakes are left out."
-                }
-            }
-            @if let Some(details) = &run.details { (left_out(&details.left_out)) }
-            dl.facts {
-                div { dt { "Top-5" } dd { (percent(run.top5())) } }
-                div { dt { "Loss" } dd { (decimal(run.loss())) } }
-                @if let Some(details) = &run.details {
-                    div { dt { "Calibration error" } dd { (percent(Some(details.ece))) } }
-                }
-                @if let Some(best) = best {
-                    div {
-                        @if run.measured() == "test" {
-                            dt { "Best epoch (flatters)" }
-                            dd { (best.epoch) ": " (percent(Some(best.value))) }
-                        } @else {
-                            dt { "Best epoch, on the validation set" }
-                            dd { (best.epoch) ": " (percent(Some(best.value))) }
-                        }
-                    }
-                    @if let Some(top1) = run.details.as_ref().and_then(|details| details.best_top1) {
-                        div { dt { "Test accuracy of that epoch" } dd { (percent(Some(top1))) } }
-                    }
-                }
-                div { dt { "Median speed" } dd { (throughput(run.curves.median("perf/images_per_s"))) } }
-            }
-        }
-    }
-}
-
-/// The images that are in none of the figures.
-fn left_out(LeftOutNames { train, validation, test }: &LeftOutNames) -> Markup {
-    html! {
-        @if !(train.is_empty() && validation.is_empty() && test.is_empty()) {
-            p.notice {
-                strong { "Images that cannot be read. " }
-                (train.len()) " of those to train on"
-                @if !validation.is_empty() { ", " (validation.len()) " of the validation set" }
-                " and " (test.len()) " of the test set were left out; no figure on \
-                 this page is about them."
-            }
-            details.left-out {
-                summary { "Their names" }
-                ul { @for name in train.iter().chain(validation).chain(test) { li { code { (name) } } } }
-            }
-        }
-    }
 }
 
 fn curves(run: &Run) -> Markup {

@@ -7,6 +7,7 @@
 mod disk;
 mod manifest;
 mod state;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -23,6 +24,7 @@ pub(crate) use manifest::Files;
 pub(crate) use disk::{Disk, RealDisk};
 pub(crate) use manifest::hexadecimal;
 pub(crate) use state::{Arithmetic, Best, Fingerprint, Logs, Origin, State, Sums, differences};
+pub(crate) use watch::Watch;
 
 const STATE: &str = "state.json";
 const LOGS: &str = "logs.json";

@@ -3,10 +3,11 @@
 use tch::Device;
 
 use super::totals::Totals;
+use crate::evaluation::Evaluation;
 use crate::learner::{Phase, StepContext, StepOutput};
-use crate::optim::schedule::Position;
-use crate::recipe::{RankStatistics, Recipe, Statistics, TransferRecipe};
-use crate::run::checkpoint::{Best, State, Sums};
+use crate::optim::schedule::{Position, Schedule};
+use crate::recipe::{EarlyStopping, Metric, RankStatistics, Recipe, Statistics, TransferRecipe};
+use crate::run::checkpoint::{Best, State, Sums, Watch};
 use crate::training::Error;
 
 /// The course of a run, and how far it is.
@@ -46,9 +47,15 @@ impl<'a> Course<'a> {
     pub(super) fn restore(&mut self, state: State, device: Device) {
         // The origin is this process's: checkpoints from here on are rounded as here.
         let origin = self.state.origin.clone();
+        let is_extended = state.origin.recipe.epochs < origin.recipe.epochs;
         self.epoch = Totals::from(state.epoch, device);
         self.unlogged = Totals::from(state.unlogged, device);
         self.state = State { origin, ..state };
+        if is_extended {
+            // A run that had ended for lack of improvement has the same patience again.
+            let done = self.epochs_done();
+            self.state.stopping = self.state.stopping.map(|watch| watch.again(done));
+        }
     }
 
     /// Steps of the whole run.
@@ -77,9 +84,15 @@ impl<'a> Course<'a> {
         StepContext {
             epoch: done / self.steps_per_epoch + 1,
             step: done + 1,
-            learning_rate: self.state.learning_rate_factor
-                * self.recipe.learning_rate(&self.position(done)),
+            learning_rate: self.learning_rate(done),
         }
+    }
+
+    /// The learning rate of the step after `done` others, under the epochs that were measured so far.
+    fn learning_rate(&self, done: u64) -> f64 {
+        let rate = self.recipe.learning_rate(&self.position(done));
+        let plateaus = self.state.plateau.map_or(0, |watch| watch.ended);
+        self.state.learning_rate_factor * self.recipe.schedule.after_plateaus(rate, plateaus)
     }
 
     /// The position of the next step in the schedule.
@@ -163,14 +176,55 @@ impl<'a> Course<'a> {
         self.state.epoch = Sums::default();
     }
 
-    /// Whether `top1` on the test set is the best so far.
-    pub(super) fn is_best(&self, top1: f64) -> bool {
-        self.state.best.is_none_or(|best| top1 > best.top1)
+    /// Whether the epoch that is over, with these figures, is the best so far.
+    pub(super) fn is_best(&self, evaluation: &Evaluation) -> bool {
+        let value = self.value(evaluation);
+        self.state.best.is_none_or(|best| value > best.value() || best.value().is_nan())
     }
 
-    /// Notes that the epoch that is over has the best accuracy so far.
-    pub(super) fn set_best(&mut self, top1: f64) {
-        self.state.best = Some(Best { epoch: self.epochs_done(), top1 });
+    /// Notes that the epoch that is over is the best so far.
+    pub(super) fn set_best(&mut self, evaluation: &Evaluation) {
+        let value = match self.recipe.metric() {
+            Metric::Top1 => None,
+            _ => Some(self.value(evaluation)),
+        };
+        let (epoch, top1) = (self.epochs_done(), evaluation.top1);
+        self.state.best = Some(Best { epoch, top1, value });
+    }
+
+    /// Notes whether the epoch that is over is better than those before: its figures may end the run, or lower the learning
+    /// rate. Returns whether they lowered it.
+    pub(super) fn watch(&mut self, evaluation: &Evaluation) -> bool {
+        let (epoch, value) = (self.epochs_done(), self.value(evaluation));
+        if let Some(EarlyStopping { min_improvement, .. }) = self.recipe.early_stopping {
+            let watch = Watch::after(self.state.stopping, epoch, value, min_improvement);
+            self.state.stopping = Some(watch);
+        }
+        let Schedule::Plateau { patience, min_improvement, .. } = self.recipe.schedule else {
+            return false;
+        };
+        let watch = Watch::after(self.state.plateau, epoch, value, min_improvement);
+        let lowers = watch.is_out_of_patience(epoch, patience);
+        self.state.plateau = Some(if lowers { watch.again(epoch) } else { watch });
+        lowers
+    }
+
+    /// The epochs without an improvement after which the run ends before its time, if it does.
+    pub(super) fn stalled(&self) -> Option<u64> {
+        let EarlyStopping { patience, .. } = self.recipe.early_stopping?;
+        let is_over = self.state.stopping?.is_out_of_patience(self.epochs_done(), patience);
+        is_over.then_some(patience)
+    }
+
+    /// The figure that epochs are compared by, of which more is better.
+    fn value(&self, evaluation: &Evaluation) -> f64 {
+        let overall = || evaluation.overall();
+        match self.recipe.metric() {
+            Metric::Top1 => evaluation.top1,
+            Metric::Loss => -evaluation.loss,
+            Metric::BalancedAccuracy => overall().balanced_accuracy.unwrap_or(0.0),
+            Metric::MacroF1 => overall().macro_f1.unwrap_or(0.0),
+        }
     }
 
     /// The way in which several ranks train together, for people.

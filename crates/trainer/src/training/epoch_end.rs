@@ -5,7 +5,7 @@ use super::model::Model;
 use super::resuming::interrupted;
 use crate::console::progress::Progress;
 use crate::duration::clock;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Keep};
 use crate::run::checkpoint::Best;
 use crate::training::Error;
 
@@ -37,9 +37,14 @@ impl Training<'_> {
         self.logs.log(step, self.course.epochs_done(), &measured);
         self.logs.weights(step, &self.model.store);
         if is_best {
-            self.course.set_best(evaluation.top1);
+            self.course.set_best(&evaluation);
         }
+        let is_lowered = self.course.watch(&evaluation);
         progress.line(&self.epoch_line(&evaluation, is_best));
+        if is_lowered && !self.course.is_over() {
+            let rate = self.course.next_step().learning_rate;
+            progress.line(&format!("no improvement: the learning rate goes down to {rate:.3e}"));
+        }
         self.course.clear_epoch();
         if self.stop_signal().is_some() {
             self.save()?;
@@ -54,6 +59,10 @@ impl Training<'_> {
         let step = course.state.step;
         // The run was saved before. Where that failed, stopping has to wait for another attempt.
         let may_stop = saver.has(step);
+        let keep = match sets.validation {
+            None if course.is_over() => Keep::Rows,
+            _ => Keep::Figures,
+        };
         model.averaged(|model| {
             model.share_statistics(world)?;
             let learner = &model.learner;
@@ -66,9 +75,10 @@ impl Training<'_> {
                 sets.measured(),
                 learner.precision(),
                 world,
+                keep,
                 after_batch,
             )?;
-            let is_best = course.is_best(evaluation.top1);
+            let is_best = course.is_best(&evaluation);
             if world.leads() {
                 saver.tolerate_weights(model.write(&folder.file("last.safetensors")))?;
                 if is_best {
@@ -91,6 +101,7 @@ impl Training<'_> {
                 &sets.test,
                 learner.precision(),
                 world,
+                Keep::Rows,
                 after,
             )
         };

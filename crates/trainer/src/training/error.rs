@@ -75,10 +75,21 @@ pub enum Error {
     /// A run would be resumed as another one.
     #[error(
         "this is not the run that was begun:\n  {}\nleave the changes out, or begin a new run with another --out; \
-         `xception train --recipe finetune --weights RUN` begins one from the weights of this",
+         `xception train --recipe finetune --weights RUN` begins one from the weights of this, and --extend trains this one \
+         longer",
         .0.join("\n  ")
     )]
     OtherRun(Vec<String>),
+    /// `--extend` to no more epochs than the run has.
+    #[error(
+        "--extend {epochs} is no more than the {had} epochs that the run has; give a larger number"
+    )]
+    NotExtended {
+        /// The number that was typed.
+        epochs: u64,
+        /// Epochs of the run.
+        had: u64,
+    },
     /// Ranks were started as different runs.
     #[error(
         "this rank is not the same as rank 0:\n  {}\nstart all ranks with the same command on the same images",
@@ -192,6 +203,7 @@ impl Error {
             | Error::NoGraphs { .. }
             | Error::RestartWithoutFolder
             | Error::OtherRun(_)
+            | Error::NotExtended { .. }
             | Error::OtherRank(_) => ExitCode::Usage,
             Error::DeadData(_) | Error::Datasets(_) | Error::UnreadableBatches { .. } => {
                 ExitCode::Data

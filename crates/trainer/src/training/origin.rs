@@ -54,7 +54,10 @@ pub(super) fn fingerprint(data: &Data) -> Fingerprint {
 
 /// Refuses to resume with another recipe or other data; warns where only the last bits will differ.
 pub(super) fn check(was: &Origin, now: &Origin) -> Result<(), Error> {
-    let mut other = recipe_differences(&was.recipe, &now.recipe);
+    // `--extend` gives a run more epochs. The recipe in the run's folder has them, which was compared before.
+    let epochs = was.recipe.epochs.max(now.recipe.epochs);
+    let extended = Recipe { epochs, ..was.recipe.clone() };
+    let mut other = recipe_differences(&extended, &now.recipe);
     let whole = |origin: &Origin| origin.recipe.batch_size * origin.ranks;
     if whole(was) != whole(now) {
         let shown = |origin: &Origin| shares(&origin.recipe, origin.ranks);

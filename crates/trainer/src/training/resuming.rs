@@ -38,8 +38,8 @@ impl Training<'_> {
         let Self { recipe, folder, world, .. } = self;
         if world.leads() {
             folder.extend_environment(recipe.seed, world.ranks(), self.course.state.step)?;
-            // On another number of ranks, the share of each is another one.
-            if begun.batch_size != recipe.batch_size {
+            // On another number of ranks, the share of each is another one; a run that is extended has more epochs.
+            if begun.batch_size != recipe.batch_size || begun.epochs != recipe.epochs {
                 folder.write_config(recipe)?;
             }
         }

@@ -29,6 +29,8 @@ pub(crate) struct RunRequest {
     pub(crate) out: Option<PathBuf>,
     /// The folder of the run to resume.
     pub(crate) resume: Option<PathBuf>,
+    /// The number of epochs that the resumed run has from now on.
+    pub(crate) extend: Option<u64>,
 }
 
 /// Everything that a run is made of, but for its folder.
@@ -102,10 +104,12 @@ impl RunRequest {
         };
         let spec: DataSpec = recipe.data.parse()?;
         let recipe = images::implied(recipe, &spec, weights.as_ref())?;
+        let recipe = self.extended(recipe, previous.as_ref())?;
         if let Some(previous) = &previous {
             // The path of the images may have changed; they are compared once they are found.
             let data = previous.recipe.data.clone();
-            check_recipe(&previous.recipe, &Recipe { data, ..recipe.clone() })?;
+            let epochs = self.extend.map_or(recipe.epochs, |_| previous.recipe.epochs);
+            check_recipe(&previous.recipe, &Recipe { data, epochs, ..recipe.clone() })?;
         }
         gpu::check(&recipe, world)?;
         check_archives(world, &spec)?;
@@ -113,6 +117,10 @@ impl RunRequest {
         if data.stands_in {
             tracing::warn!("\n{}", stand_in_banner());
         }
+        let data = match recipe.training_set {
+            Some(part) => data.with_training_part(part.held_out(), part.unused())?,
+            None => data,
+        };
         let recipe = images::named(recipe, &data, previous.as_ref().map(|run| &run.recipe))?;
         check_ranks(world, &recipe, &data)?;
         let origin = match previous {
@@ -128,6 +136,16 @@ impl RunRequest {
         // --resume, the run's recipe is the text that changes are made to.
         let text = previous.map(|run| &run.text).filter(|_| self.resume.is_some());
         Ok(Recipe::resolve_on(text, &self.recipe)?)
+    }
+
+    /// `recipe` with the epochs that the run of `previous` is extended to.
+    fn extended(&self, recipe: Recipe, previous: Option<&Previous>) -> Result<Recipe, Error> {
+        let (Some(epochs), Some(previous)) = (self.extend, previous) else { return Ok(recipe) };
+        let had = previous.recipe.epochs;
+        if epochs <= had {
+            return Err(Error::NotExtended { epochs, had });
+        }
+        Ok(Recipe { epochs, ..recipe })
     }
 
     /// The weights that a recipe starts from. The recipe of a run has everything that its weights implied, and they may be

@@ -35,9 +35,8 @@ impl Sets {
             let loader = Loader::new(Arc::clone(images), config)?;
             Ok(if world.device().is_cuda() { loader.finished_on(world.device()) } else { loader })
         };
-        let shuffled = recipe.input.map_or(Order::Shuffled, |input| input.shuffle.into());
         Ok(Self {
-            train: loader(&data.train, shuffled)?,
+            train: loader(&data.train, recipe.order())?,
             validation: data
                 .validation
                 .as_ref()
@@ -86,7 +85,9 @@ pub(crate) fn loader_config(
     share: Share,
 ) -> LoaderConfig {
     let (of_rank, augmentation) = match order {
-        Order::Shuffled | Order::ShuffledByFile => (recipe.batch_size, recipe.augmentation()),
+        Order::Shuffled | Order::ShuffledByFile | Order::Balanced(_) => {
+            (recipe.batch_size, recipe.augmentation())
+        }
         Order::Sequential => (recipe.eval_batch_size, recipe.test_augmentation()),
     };
     LoaderConfig {

@@ -55,7 +55,8 @@ impl<'a> Training<'a> {
         }
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let store = VarStore::new(device);
-        let learner = learner(recipe, &spec, &store, &world)?;
+        let learner = learner(recipe, &spec, &store, &world)?
+            .with_class_balance(&recipe.class_balance(&data.train.images_by_class()));
         let description = description(recipe, &spec, data, &sets);
         let policy = NonFinitePolicy::new(recipe.non_finite, &store);
         let model = Model::new(store, learner, recipe.average, description);
@@ -80,6 +81,8 @@ impl<'a> Training<'a> {
             unlogged: Sums::default(),
             skipped: Vec::new(),
             roll_backs: 0,
+            stopping: None,
+            plateau: None,
         };
         let batch_size = world.global_batch(recipe.batch_size);
         let course = Course::new(recipe, sets.train.batches_per_epoch(), batch_size, state, device);

@@ -65,8 +65,9 @@ impl Trial<'_> {
         let optimizer = Optimizer::with_groups(store, &recipe.optimizer, &recipe.groups, None)?;
         let precision = recipe.precision.resolved(network.device());
         let launch = Launch::new(recipe.launch, recipe.batch_size);
-        let mut learner =
-            Learner::new(network, optimizer, recipe.step_options(), precision).with_launch(launch);
+        let mut learner = Learner::new(network, optimizer, recipe.step_options(), precision)
+            .with_class_balance(&recipe.class_balance(&data.train.images_by_class()))
+            .with_launch(launch);
         let test = self.loader(Order::Sequential)?;
         let began = Instant::now();
         let training = self.train(&mut learner)?;
@@ -86,9 +87,11 @@ impl Trial<'_> {
 
     fn loader(&self, order: Order) -> Result<Loader, Error> {
         let (images, last_batch) = match order {
-            // Steps of one size, of which one takes as long as another.
-            Order::Shuffled | Order::ShuffledByFile => (&self.data.train, LastBatch::Drop),
             Order::Sequential => (&self.data.test, LastBatch::Keep),
+            // Steps of one size, of which one takes as long as another.
+            Order::Shuffled | Order::ShuffledByFile | Order::Balanced(_) => {
+                (&self.data.train, LastBatch::Drop)
+            }
         };
         let config = LoaderConfig {
             last_batch,
@@ -100,7 +103,7 @@ impl Trial<'_> {
     /// Trains to the end. Returns the images a second.
     fn train(&self, learner: &mut Learner<impl Network>) -> Result<f64, Error> {
         let Self { contender, recipe, .. } = self;
-        let loader = self.loader(Order::Shuffled)?;
+        let loader = self.loader(recipe.order())?;
         let steps_per_epoch = loader.batches_per_epoch() as u64;
         let progress =
             Progress::new(recipe.epochs * loader.images_per_epoch() as u64, log::audience());

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use crate::recipe::Recipe;
+use crate::run::checkpoint::Watch;
 use crate::run::logs::EventsMark;
 
 /// The origin of a run: everything that determines its numbers. Two runs of one origin have the same weights at every
@@ -84,6 +85,16 @@ pub(crate) struct Best {
     pub(crate) epoch: u64,
     /// Its accuracy on the validation set, or on the test set where that is the only one.
     pub(crate) top1: f64,
+    /// The value of the figure that epochs are compared by, of which more is better; absent where it is `top1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<f64>,
+}
+
+impl Best {
+    /// The figure that epochs are compared by.
+    pub(crate) fn value(&self) -> f64 {
+        self.value.unwrap_or(self.top1)
+    }
 }
 
 /// The state of a run.
@@ -108,6 +119,12 @@ pub(crate) struct State {
     /// The factor of the recipe's learning rate, for the number of ranks that the run began on.
     #[serde(default = "one")]
     pub(crate) learning_rate_factor: f64,
+    /// The figure by which the run may end early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stopping: Option<Watch>,
+    /// The figure by which the learning rate goes down. Each time that patience ended, it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plateau: Option<Watch>,
 }
 
 fn one() -> f64 {

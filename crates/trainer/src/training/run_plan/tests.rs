@@ -35,7 +35,8 @@ fn begun(request: &RunRequest, out: &Path) -> RunPlan {
 }
 
 fn resumed(folder: &Path, recipe: Request) -> Result<RunPlan, Error> {
-    let request = RunRequest { recipe, out: None, resume: Some(folder.to_path_buf()) };
+    let request =
+        RunRequest { recipe, out: None, resume: Some(folder.to_path_buf()), extend: None };
     let world = World::single();
     request.resolve(&world)?.in_folder(&world)
 }

@@ -1,0 +1,101 @@
+//! The part of the training set that a recipe uses, and the part that it holds out for validation.
+
+use std::sync::Arc;
+
+use datasets::{Held, Selected, Source};
+
+use crate::data::{Data, Error};
+
+impl Data {
+    /// The same set, with `validation` held out of every class's training images, and without those that are `unused`. A set
+    /// with a validation set keeps its own.
+    ///
+    /// # Errors
+    /// Classes with too few images to hold one out.
+    pub(crate) fn with_training_part(
+        mut self,
+        validation: Held,
+        unused: Held,
+    ) -> Result<Self, Error> {
+        if validation.fraction > 0.0 && self.validation.is_some() {
+            tracing::info!("the set has a validation set of its own; none is held out of training");
+        } else if validation.fraction > 0.0 {
+            let [train, held_out] = split(&self.train, validation)?;
+            tracing::info!(
+                "{} of {} training images are held out to choose the best epoch (training_set.validation)",
+                held_out.len(),
+                self.train.len()
+            );
+            self.validation = Some(Arc::new(Selected::new(Arc::clone(&self.train), held_out)));
+            self.train = Arc::new(Selected::new(self.train, train));
+        }
+        if unused.fraction > 0.0 {
+            let [used, _] = split(&self.train, unused)?;
+            tracing::info!(
+                "{} of {} training images are used (training_set.fraction)",
+                used.len(),
+                self.train.len()
+            );
+            self.train = Arc::new(Selected::new(self.train, used));
+        }
+        Ok(self)
+    }
+}
+
+/// The numbers of the images that stay, and of those that are held back of every class.
+fn split(images: &Arc<dyn Source>, held: Held) -> Result<[Vec<u32>; 2], Error> {
+    let mut by_class = vec![Vec::new(); images.class_names().len()];
+    for index in 0..images.len() {
+        by_class[images.label(index) as usize].push(index as u32);
+    }
+    let single = by_class.iter().zip(images.class_names()).filter(|(class, _)| class.len() == 1);
+    let classes: Vec<String> = single.map(|(_, name)| name.clone()).collect();
+    if !classes.is_empty() {
+        return Err(Error::OneTrainingImage { classes });
+    }
+    let mut parts = [Vec::new(), Vec::new()];
+    for class in by_class {
+        let names: Vec<String> = class.iter().map(|index| images.name(*index as usize)).collect();
+        let is_held = held.among(names.iter().map(String::as_str));
+        for (index, is_held) in class.into_iter().zip(is_held) {
+            parts[usize::from(is_held)].push(index);
+        }
+    }
+    parts.iter_mut().for_each(|part| part.sort_unstable());
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::DataSpec;
+    use crate::ranks::World;
+
+    fn synthetic() -> Data {
+        Data::load(&DataSpec::Synthetic, &World::single()).unwrap()
+    }
+
+    #[test]
+    fn parts_are_apart_and_every_class_is_in_each() {
+        let held = |fraction, seed| Held { fraction, seed };
+        let whole = synthetic();
+        let data = whole.clone().with_training_part(held(0.1, 7), held(0.5, 8)).unwrap();
+        let validation = data.validation.unwrap();
+        assert!(validation.len().abs_diff(1000) < 150, "{}", validation.len());
+        assert!(data.train.len().abs_diff(4500) < 300, "{}", data.train.len());
+        assert_eq!(data.test.len(), whole.test.len());
+        let counts = [validation.images_by_class(), data.train.images_by_class()];
+        assert!(counts.iter().flatten().all(|count| *count > 0), "{counts:?}");
+        let names = |images: &Arc<dyn Source>| -> std::collections::BTreeSet<String> {
+            (0..images.len()).map(|index| images.name(index)).collect()
+        };
+        assert!(names(&validation).is_disjoint(&names(&data.train)));
+    }
+
+    #[test]
+    fn nothing_held_changes_nothing() {
+        let held = Held { fraction: 0.0, seed: 0 };
+        let data = synthetic().with_training_part(held, held).unwrap();
+        assert_eq!((data.train.len(), data.validation.is_none()), (10_000, true));
+    }
+}

@@ -1,0 +1,65 @@
+//! The page of weights that were measured on images: the parts of a run's page that need no training.
+
+use maud::{Markup, html};
+
+use super::header::{beside_accuracy, left_out, rounded};
+use super::number_format::{decimal, in_threes, percent};
+use super::page::{page as whole_page, section};
+use super::{classes, confusion, mistakes, ranking, reliability};
+use crate::evaluation::{Details, TOP5_CLASSES};
+
+/// What was measured on what.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    /// The images in words, such as `folder:/pets test`.
+    pub(crate) images: String,
+    /// The file of the weights.
+    pub(crate) weights: String,
+    /// The preset of the network.
+    pub(crate) preset: String,
+}
+
+/// The page.
+pub(super) fn page(details: &Details, measured: &Measured) -> String {
+    let headline = format!("{} accuracy on {}", rounded(details, details.top1), measured.images);
+    let mut sections = vec![
+        ("confusion", "Confusion matrix", confusion::markup(details)),
+        ("classes", "Classes", classes::markup(details)),
+    ];
+    if let Some(curves) = ranking::markup(details) {
+        sections.push(("ranking", "Thresholds", curves));
+    }
+    sections.push(("calibration", "Calibration", reliability::markup(details)));
+    sections.push(("mistakes", "Most confident mistakes", mistakes::markup(details)));
+    let body = html! {
+        (header(&headline, details, measured))
+        nav aria-label="Contents" {
+            ul { @for (id, title, _) in &sections { li { a href=(format!("#{id}")) { (title) } } } }
+        }
+        @for (id, title, body) in &sections { (section(id, title, body)) }
+        footer { "Made by " code { "xception eval --report" } "." }
+    };
+    whole_page(&headline, &body)
+}
+
+fn header(headline: &str, details: &Details, measured: &Measured) -> Markup {
+    html! {
+        header {
+            p.name { (measured.weights) }
+            h1 { (headline) }
+            p.lede {
+                "Preset " (measured.preset) ", " (in_threes(&details.images.to_string())) " images of "
+                (details.class_names.len()) " classes."
+            }
+            (left_out(&details.left_out))
+            dl.facts {
+                (beside_accuracy(details))
+                @if details.class_names.len() >= TOP5_CLASSES {
+                    div { dt { "Top-5" } dd { (percent(Some(details.top5))) } }
+                }
+                div { dt { "Loss" } dd { (decimal(Some(details.loss))) } }
+                div { dt { "Calibration error" } dd { (percent(Some(details.ece))) } }
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Runs that end before their time, and runs that are extended after it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Ended, SMALL, xception};
+
+/// A small network on a tenth of the drawn shapes.
+const TRAIN: [&str; 8] = [
+    "train",
+    "--data",
+    "synthetic",
+    "--set",
+    SMALL,
+    "--set",
+    "training_set.fraction=0.1",
+    "--quiet",
+];
+
+#[track_caller]
+fn xception_well(folder: &Path, arguments: &[&str]) -> Ended {
+    let ended = xception(folder, arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended
+}
+
+fn results(run: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(run.join("results.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_run_without_improvement_ends_and_can_be_extended() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // No step is an improvement of 200 %.
+    let stops = ["--epochs", "6", "--set", "early_stopping.patience=2", "--set"];
+    let margin = ["early_stopping.min_improvement=2.0", "--out", "run"];
+    let ended = xception_well(folder, &[&TRAIN[..7], &stops, &margin].concat());
+    let said = "no better accuracy in 2 epochs: the run ends here";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let run = folder.join("run");
+    assert_eq!(results(&run)["epochs"], 3);
+
+    // Once more, it is found finished.
+    let again = xception_well(folder, &["train", "--resume", "run"]);
+    assert!(again.stderr.contains(said), "{}", again.stderr);
+    assert_eq!(results(&run)["epochs"], 3);
+
+    xception_well(folder, &["train", "--resume", "run", "--extend", "epochs=8", "--quiet"]);
+    assert_eq!(results(&run)["epochs"], 5, "with the same patience again");
+    let recipe = fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(recipe.contains("epochs = 8\n"), "{recipe}");
+}
+
+#[test]
+fn an_extended_run_is_the_one_that_was_meant_to_be_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // At a constant rate no step depends on the number of epochs.
+    let constant = ["--set", "schedule={ name = 'constant', learning_rate = 0.002 }"];
+    let train = |epochs, out| {
+        let arguments = [&TRAIN[..], &constant, &["--epochs", epochs, "--out", out]].concat();
+        xception_well(folder, &arguments)
+    };
+    train("2", "short");
+    train("3", "long");
+    xception_well(folder, &["train", "--resume", "short", "--extend", "3", "--quiet"]);
+    let weights = |run: &str| fs::read(folder.join(run).join("last.safetensors")).unwrap();
+    assert!(weights("short") == weights("long"), "other weights");
+
+    for (epochs, expected) in [
+        ("3", "--extend 3 is no more than the 3 epochs that the run has"),
+        ("more", "'more' is no number of epochs"),
+    ] {
+        let ended = xception(folder, &["train", "--resume", "short", "--extend", epochs]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+    }
+    let ended = xception(folder, &["train", "--resume", "short", "--epochs", "9"]);
+    assert!(ended.stderr.contains("epochs: it was 3, now it is 9"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--extend trains this one longer"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_learning_rate_goes_down_on_a_plateau() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let plateau = "schedule={ name = 'plateau', learning_rate = 0.002, factor = 0.1, patience = 1, min_improvement = \
+                   2.0, end = 0.05 }";
+    let arguments = [&TRAIN[..7], &["--epochs", "4", "--set", plateau, "--out", "run"]].concat();
+    let ended = xception_well(folder, &arguments);
+    assert!(ended.stderr.contains("the learning rate goes down to 2.000e-4"), "{}", ended.stderr);
+    let metrics = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
+    let rates: Vec<f64> = metrics
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["lr"].as_f64())
+        .collect();
+    let mut distinct = rates.clone();
+    distinct.dedup();
+    let expected = [2e-3, 2e-4, 1e-4];
+    assert_eq!(distinct.len(), 3, "{distinct:?}");
+    assert!(distinct.iter().zip(expected).all(|(own, rate)| (own / rate - 1.0).abs() < 1e-9));
+}
+
+#[test]
+fn the_best_epoch_is_chosen_on_images_that_are_held_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let held = ["--set", "training_set.validation=0.2", "--set", "selection.metric=loss"];
+    let rest = ["--epochs", "2", "--lr", "0.003", "--out", "run"];
+    let ended = xception_well(folder, &[&TRAIN[..7], &held, &rest].concat());
+    let said = "of 10000 training images are held out to choose the best epoch";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let results = results(&folder.join("run"));
+    assert!(results["validation"]["top1"].is_number(), "{results}");
+    assert!(results["best"]["test"]["top1"].is_number(), "{results}");
+    let recipe = fs::read_to_string(folder.join("run/config.toml")).unwrap();
+    assert!(recipe.contains("peak = 0.003"), "{recipe}");
+    assert!(recipe.contains("metric = \"loss\""), "{recipe}");
+    let metrics = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
+    let losses: Vec<f64> = metrics
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["val/loss"].as_f64())
+        .collect();
+    let best = if losses[1] < losses[0] { 2 } else { 1 };
+    assert_eq!(results["best"]["epoch"], best, "{losses:?}");
+}
