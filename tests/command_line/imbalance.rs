@@ -91,7 +91,10 @@ fn a_run_names_the_rare_class_that_it_misses_and_what_to_do() {
     for part in ["accuracy on folder:", "Always guessing", "<th scope=\"col\">AUC</th>"] {
         assert!(page.contains(part), "{part}");
     }
-    assert_eq!(fs::read_to_string(folder.join("looked/predictions.csv")).unwrap().lines().count(), 101);
+    assert_eq!(
+        fs::read_to_string(folder.join("looked/predictions.csv")).unwrap().lines().count(),
+        101
+    );
     assert!(folder.join("looked/evaluation.json").is_file());
     let refused = xception(folder, &[&eval[..], &["plain"]].concat());
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
@@ -107,7 +110,8 @@ fn two_classes_have_curves_for_every_threshold() {
         fs::create_dir_all(folder.join("two")).unwrap();
         fs::rename(folder.join("all").join(class), folder.join("two").join(class)).unwrap();
     }
-    let train = ["train", "--data", "folder:two", "--set", SMALL, "--epochs", "1", "--batch-size", "4"];
+    let train =
+        ["train", "--data", "folder:two", "--set", SMALL, "--epochs", "1", "--batch-size", "4"];
     let ended = xception(folder, &[&train[..], &["--out", "run", "--input", "32"]].concat());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!ended.stdout.contains("top-5"), "{}", ended.stdout);

@@ -127,3 +127,79 @@ fn the_best_epoch_is_chosen_on_images_that_are_held_out() {
     let best = if losses[1] < losses[0] { 2 } else { 1 };
     assert_eq!(results["best"]["epoch"], best, "{losses:?}");
 }
+
+#[test]
+fn a_time_becomes_a_number_of_epochs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let ended =
+        xception_well(folder, &[&TRAIN[..7], &["--time-limit", "20s", "--out", "run"]].concat());
+    assert!(ended.stderr.contains("--time-limit: an epoch takes about"), "{}", ended.stderr);
+    let results = results(&folder.join("run"));
+    let (epochs, seconds) =
+        (results["epochs"].as_u64().unwrap(), results["seconds"].as_f64().unwrap());
+    assert!(epochs >= 1 && seconds < 60.0, "{epochs} epochs in {seconds} s");
+    let recipe = fs::read_to_string(folder.join("run/config.toml")).unwrap();
+    assert!(recipe.contains(&format!("epochs = {epochs}\n")), "{recipe}");
+
+    for (time, expected) in
+        [("1ms", "'1ms' is no duration"), ("0.01s", "is too short: an epoch takes about")]
+    {
+        let arguments = [&TRAIN[..7], &["--time-limit", time, "--out", "other"]].concat();
+        let ended = xception(folder, &arguments);
+        assert_eq!(ended.code, Some(2), "{time}: {}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{time}: {}", ended.stderr);
+        assert!(!folder.join("other").exists(), "nothing is left");
+    }
+}
+
+#[test]
+fn the_search_for_a_learning_rate_leaves_nothing_but_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let search = ["lr", "--data", "synthetic", "--set", SMALL, "--steps", "40", "--quiet"];
+    let ended = xception_well(folder, &[&search[..], &["--json", "-o", "lr.html"]].concat());
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let rates: Vec<f64> = found["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["learning_rate"].as_f64().unwrap())
+        .collect();
+    assert!(rates.len() > 10 && rates.windows(2).all(|pair| pair[1] > pair[0]), "{rates:?}");
+    assert!(found["steps"][0]["loss"].as_f64().unwrap() > 1.0, "{found}");
+    let names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["lr.html"]);
+
+    let refused = xception(folder, &[&search[..], &["--from", "1", "--to", "0.1"]].concat());
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("must rise"), "{}", refused.stderr);
+}
+
+#[test]
+fn every_image_is_answered_by_a_network_that_did_not_see_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    super::own_images::write_images(&folder.join("shapes"), 60);
+    let cv = ["cv", "--data", "folder:shapes", "--set", SMALL, "--folds", "3", "--epochs", "1"];
+    let arguments = [&cv[..], &["--batch-size", "8", "--out", "cv", "--quiet"]].concat();
+    let ended = xception_well(folder, &arguments);
+    assert!(ended.stdout.contains("3 runs, each measured on images"), "{}", ended.stdout);
+    let read = |name: &str| fs::read_to_string(folder.join("cv").join(name)).unwrap();
+    let table = read("predictions.csv");
+    let mut images: Vec<&str> =
+        table.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    images.sort_unstable();
+    images.dedup();
+    assert_eq!((images.len(), table.lines().count()), (60, 61));
+    let document: Value = serde_json::from_str(&read("cv.json")).unwrap();
+    let values = document["figures"]["accuracy"]["values"].as_array().unwrap();
+    let mean = values.iter().map(|value| value.as_f64().unwrap()).sum::<f64>() / 3.0;
+    assert!((document["figures"]["accuracy"]["mean"].as_f64().unwrap() - mean).abs() < 1e-12);
+    assert!(read("comparison.html").contains("accuracy in 3 folds</h1>"));
+
+    // Once more, it reads what it has.
+    let again = xception_well(folder, &arguments);
+    assert_eq!(again.stdout, ended.stdout);
+}

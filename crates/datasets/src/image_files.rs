@@ -31,7 +31,7 @@ pub use self::names::content_in_name;
 pub use self::parquet_set::parquet;
 pub use self::shard_set::{ShardIndex, Shards, shards};
 pub use self::skipped::Skipped;
-pub use self::test_split::Held;
+pub use self::test_split::{Held, folds};
 #[cfg(not(feature = "parquet"))]
 pub use self::without_parquet::parquet;
 

@@ -37,7 +37,7 @@ pub use error::{Error, LayoutError, ParquetFileError, ParquetProblem, TableError
 pub use fit::{Fit, Shape};
 pub use image_files::{
     Found, Held, ImageFiles, ShardIndex, Shards, Skipped, TableColumns, content_in_name, folder,
-    parquet, shards, table,
+    folds, parquet, shards, table,
 };
 pub use images::{Images, Split};
 pub use loader::{

@@ -1,11 +1,12 @@
 //! The subcommands, one module each.
 
-pub(crate) mod ablate;
+mod ablate;
 mod bench;
 mod check;
 pub mod cli;
 mod compare;
 mod completions;
+mod cross_validation;
 mod error;
 mod eval;
 mod explain;
@@ -13,12 +14,15 @@ mod export;
 mod figures;
 mod import;
 mod inputs;
+mod learning_rate;
 mod man;
 mod output;
 mod predict;
+mod recipe_arguments;
 mod recipes;
 mod refusal;
 mod report;
+mod study;
 mod summary;
 mod table;
 mod train;
@@ -50,6 +54,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Export(arguments) => export::run(&arguments),
         Command::Summary(arguments) => summary::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Lr(arguments) => learning_rate::run(&arguments),
+        Command::Cv(arguments) => cross_validation::run(&arguments),
         Command::Ablate(arguments) => ablate::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Recipes(arguments) => recipes::run(&arguments),

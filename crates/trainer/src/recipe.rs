@@ -44,7 +44,7 @@ pub use request::Request;
 pub use selection::{EarlyStopping, Metric, SelectionRecipe};
 pub(crate) use step::StepOptions;
 pub use step::{Clipping, LaunchRecipe};
-pub use training_set::TrainingSetRecipe;
+pub use training_set::{Fold, TrainingSetRecipe};
 pub use transfer::{HeadStart, Statistics, TransferRecipe};
 
 /// A training recipe.
@@ -271,6 +271,12 @@ impl Recipe {
             name: name.clone(),
             problem: Problem::Toml(Box::new(error)),
         })
+    }
+
+    /// The same recipe with another number of epochs.
+    pub(crate) fn with_epochs(self, epochs: u64) -> Result<Self, Problem> {
+        let recipe = Self { epochs, ..self };
+        recipe.validate().map(|()| recipe)
     }
 
     fn validate(&self) -> Result<(), Problem> {

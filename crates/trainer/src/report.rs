@@ -18,9 +18,11 @@ mod number_format;
 mod page;
 mod provenance;
 mod ranking;
+mod rates_page;
 mod reliability;
 mod run_files;
 mod run_page;
+mod spread;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,7 @@ use crate::whole_file;
 pub(crate) use self::checked::{Checked, Fault};
 pub(crate) use self::error::Error;
 pub(crate) use self::evaluation_page::Measured;
+pub(crate) use self::spread::Spread;
 
 /// The name of the page in the folder of a run.
 pub(crate) const FILE: &str = "report.html";
@@ -54,6 +57,15 @@ pub(crate) fn write_evaluation(
     Ok(path)
 }
 
+/// Writes the page of a search for the learning rate to `out`: the loss at each rate, and the rate where it falls fastest.
+pub(crate) fn write_rates(
+    points: &[(f64, f64)],
+    best: Option<f64>,
+    out: &Path,
+) -> Result<(), Error> {
+    Ok(whole_file::write(out, &rates_page::page(points, best))?)
+}
+
 /// Writes the page of a set that was checked to `out`.
 pub(crate) fn write_check(checked: &Checked, out: &Path) -> Result<(), Error> {
     Ok(whole_file::write(out, &check_page::page(checked))?)
@@ -63,5 +75,15 @@ pub(crate) fn write_check(checked: &Checked, out: &Path) -> Result<(), Error> {
 pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> Result<(), Error> {
     let mut runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
     run_files::tell_apart(&mut runs, folders);
-    Ok(whole_file::write(out, &comparison::page(&runs))?)
+    Ok(whole_file::write(out, &comparison::page(&runs, &[]))?)
+}
+
+/// Writes the runs of a cross-validation, in `folders`, to `out`, with the spread of each figure.
+pub(crate) fn cross_validation(
+    folders: &[PathBuf],
+    spreads: &[Spread],
+    out: &Path,
+) -> Result<(), Error> {
+    let runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
+    Ok(whole_file::write(out, &comparison::page(&runs, spreads))?)
 }

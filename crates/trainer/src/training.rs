@@ -16,6 +16,7 @@ mod sets;
 mod setup;
 mod timing;
 mod totals;
+mod trial;
 mod unreadable_batch;
 
 use datasets::random::{Purpose, below, stream};
@@ -40,6 +41,7 @@ use self::agreement::{check_archives, check_ranks};
 pub(crate) use self::error::Error;
 use self::origin::check_recipe;
 pub(crate) use self::sets::loader_config;
+pub(crate) use self::trial::Tried;
 
 use self::course::Course;
 use self::epoch_end::OnTest;

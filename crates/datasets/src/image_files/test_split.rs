@@ -54,6 +54,23 @@ impl Held {
     }
 }
 
+/// The part, from 0, of `of` equal ones that each of `names` is in. A part is the same whatever the order of the names.
+///
+/// # Panics
+/// No part at all.
+#[must_use]
+pub fn folds(names: &[String], of: u32, seed: u64) -> Vec<u32> {
+    assert!(of > 0, "expected at least 1 part, got 0");
+    let held = Held { fraction: 0., seed };
+    let mut places: Vec<usize> = (0..names.len()).collect();
+    places.sort_by_cached_key(|&place| (held.hash(&names[place]), &names[place]));
+    let mut folds = vec![0; names.len()];
+    for (rank, place) in (0..).zip(places) {
+        folds[place] = rank % of;
+    }
+    folds
+}
+
 /// Splits every class. `start` is the length of the part of all names that leads to the folder of classes.
 pub(super) fn split(all: Vec<Class>, held: Held, start: usize) -> Result<[Vec<Class>; 2], Error> {
     if held.fraction == 0. {
@@ -111,6 +128,18 @@ mod tests {
         let names: Vec<String> = (0..9).map(|number| number.to_string()).collect();
         let held = almost_all.among(names.iter().map(String::as_str));
         assert_eq!(held.iter().filter(|held| **held).count(), 8);
+    }
+
+    #[test]
+    fn folds_are_of_one_size_and_do_not_depend_on_the_order() {
+        let names: Vec<String> = (0..11).map(|number| format!("{number}.png")).collect();
+        let own = folds(&names, 3, 0);
+        let sizes = [0, 1, 2].map(|fold| own.iter().filter(|own| **own == fold).count());
+        assert_eq!(sizes, [4, 4, 3]);
+        let reversed: Vec<String> = names.iter().rev().cloned().collect();
+        let back: Vec<u32> = folds(&reversed, 3, 0).into_iter().rev().collect();
+        assert_eq!(own, back);
+        assert_ne!(own, folds(&names, 3, 1));
     }
 
     #[test]

@@ -9,16 +9,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use datasets::regular_file;
 use serde_json::{Value, json};
 use xception::summary::Summary;
 
-use super::{print, train};
-use crate::commands::train::TrainArgs;
-use crate::commands::{Error, Refusal};
-use crate::file_error::FileError;
+use super::{print, study};
+use crate::commands::Error;
+use crate::commands::recipe_arguments::RecipeArgs;
 use crate::recipe::Recipe;
-use crate::report;
+use crate::report::{self, Spread};
 use crate::run::run_folder::CONFIG;
 use crate::whole_file;
 
@@ -133,7 +131,7 @@ pub(super) fn run(arguments: &AblateArgs) -> Result<(), Error> {
         for seed in 0..arguments.seeds {
             let folder = root.join(format!("{}-{seed}", variant.name));
             tracing::info!("{}, seed {seed}", variant.name);
-            finished.push(trained(arguments, variant, seed, &folder)?);
+            finished.push(study::results(&folder, of_variant(arguments, variant, seed))?);
             runs.push(folder);
         }
         rows.push(Row::of(variant.name, &root.join(format!("{}-0", variant.name)), &finished)?);
@@ -152,36 +150,15 @@ pub(super) fn run(arguments: &AblateArgs) -> Result<(), Error> {
     print(&format!("curves: {}", page.display()))
 }
 
-/// Returns the results of a variant: trains it, resumes its run, or reads the results that it has, so that an interrupted
-/// study resumes.
-fn trained(
-    arguments: &AblateArgs,
-    variant: &Variant,
-    seed: u64,
-    folder: &Path,
-) -> Result<Value, Error> {
-    let results = folder.join("results.json");
-    if !results.is_file() {
-        let resume = folder.join(CONFIG).is_file().then(|| folder.to_path_buf());
-        let fresh = resume.is_none();
-        let set = if fresh {
-            let change = variant.change.map(ToString::to_string);
-            let seed = format!("seed={seed}");
-            arguments.set.iter().cloned().chain(change).chain([seed]).collect()
-        } else {
-            Vec::new()
-        };
-        train::train(&TrainArgs {
-            recipe: fresh.then(|| arguments.recipe.clone()),
-            data: arguments.data.clone().filter(|_| fresh),
-            out: fresh.then(|| folder.to_path_buf()),
-            resume,
-            set,
-            ..TrainArgs::default()
-        })?;
+/// The recipe of a variant.
+fn of_variant(arguments: &AblateArgs, variant: &Variant, seed: u64) -> RecipeArgs {
+    let change = variant.change.map(ToString::to_string);
+    RecipeArgs {
+        recipe: Some(arguments.recipe.clone()),
+        data: arguments.data.clone(),
+        set: arguments.set.iter().cloned().chain(change).chain([format!("seed={seed}")]).collect(),
+        ..RecipeArgs::default()
     }
-    let text = regular_file::read_to_string(&results).map_err(FileError::on("read", &results))?;
-    Ok(serde_json::from_str(&text).map_err(|reason| Refusal::Results { path: results, reason })?)
 }
 
 /// A line of the table: one variant.
@@ -237,34 +214,17 @@ fn table(rows: &[Row]) -> String {
             row.name,
             row.parameters,
             row.macs,
-            spread(&row.top1, 100.0),
-            spread(&row.top5, 100.0),
-            spread(&row.seconds, 1.0 / 60.0),
+            Spread::scaled(&row.top1, 100.0),
+            Spread::scaled(&row.top5, 100.0),
+            Spread::scaled(&row.seconds, 1.0 / 60.0),
         )
     }));
     lines.join("\n")
 }
 
-/// Mean and standard deviation; one value has no deviation.
-pub(super) fn spread(values: &[f64], scale: f64) -> String {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count * scale;
-    if values.len() < 2 {
-        return format!("{mean:.2}");
-    }
-    let squares = values.iter().map(|value| (value * scale - mean).powi(2));
-    format!("{mean:.2} ± {:.2}", (squares.sum::<f64>() / (count - 1.0)).sqrt())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spreads_are_of_samples() {
-        assert_eq!(spread(&[0.5], 100.0), "50.00");
-        assert_eq!(spread(&[0.5, 0.6, 0.7], 100.0), "60.00 ± 10.00");
-    }
 
     /// Every variant is a network of its own under the recipe that studies take.
     #[test]
@@ -273,9 +233,9 @@ mod tests {
             let mut tables = Vec::new();
             for variant in study.variants() {
                 let set = variant.change.into_iter().map(ToString::to_string).collect();
-                let arguments =
-                    TrainArgs { recipe: Some("quick".into()), set, ..TrainArgs::default() };
-                let recipe = Recipe::resolve(&arguments.request().recipe).unwrap();
+                let recipe = Some("quick".into());
+                let arguments = RecipeArgs { recipe, set, ..RecipeArgs::default() };
+                let recipe = Recipe::resolve(&arguments.request()).unwrap();
                 let table = recipe.spec(10).unwrap().architecture().unwrap();
                 assert!(!tables.contains(&table), "{study:?} {}", variant.name);
                 tables.push(table);

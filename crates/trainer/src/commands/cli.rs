@@ -13,10 +13,12 @@ use crate::commands::bench::BenchArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::compare::CompareArgs;
 use crate::commands::completions::CompletionsArgs;
+use crate::commands::cross_validation::CvArgs;
 use crate::commands::eval::EvalArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::import::ImportArgs;
+use crate::commands::learning_rate::LrArgs;
 use crate::commands::man::ManArgs;
 use crate::commands::predict::PredictArgs;
 use crate::commands::recipes::RecipesArgs;
@@ -64,6 +66,10 @@ pub enum Command {
     Summary(SummaryArgs),
     /// Time training or inference
     Bench(BenchArgs),
+    /// Train on all parts of the images but one in turn, and measure on that one (k-fold cross-validation)
+    Cv(CvArgs),
+    /// Search the learning rate at which a recipe learns fastest
+    Lr(LrArgs),
     /// Train a network with and without one of its parts, as the paper did
     Ablate(AblateArgs),
     /// Train and time Xception and Inception V3 under one recipe, as the paper did

@@ -16,6 +16,16 @@ pub enum Refusal {
         /// The weights.
         weights: PathBuf,
     },
+    /// `lr`: rates that do not rise.
+    #[error(
+        "--from {from} --to {to}: the learning rate must rise from a number above 0 to a larger one"
+    )]
+    Rates {
+        /// The first.
+        from: f64,
+        /// The last.
+        to: f64,
+    },
     /// `eval --report` into the folder of a run.
     #[error("{} is the folder of a run, whose own report would be replaced; give another folder", folder.display())]
     ReportInRun {

@@ -14,9 +14,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::commands::Error;
+use crate::commands::recipe_arguments::RecipeArgs;
 use crate::console::log;
+use crate::duration;
 use crate::ranks::World;
-use crate::recipe::Request;
 use crate::stop::StopRequest;
 use crate::torch_error::TorchError;
 use crate::training::run_plan::{RunPlan, RunRequest};
@@ -25,60 +26,28 @@ use crate::training::{Outcome, Training};
 /// Flags of `xception train`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TrainArgs {
-    /// A recipe by name (`xception recipes` lists them) or a TOML file [default: quick]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub recipe: Option<String>,
-    /// The network, in place of the recipe's
-    #[arg(long, value_name = "PRESET")]
-    pub preset: Option<String>,
-    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, shards:DIR, synthetic, or auto: CIFAR-10 if it can be
-    /// found, else synthetic
-    #[arg(long, value_name = "SPEC")]
-    pub data: Option<String>,
-    /// The weights to start from, in place of the recipe's: a file, the folder of a run, or the name of published weights
-    /// that were fetched
-    #[arg(long, value_name = "FILE|RUN|NAME")]
-    pub weights: Option<String>,
+    /// The recipe and its changes.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Train as many epochs as fit into this time, such as 30m or 1h30m, by a measurement at the start
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["epochs", "resume"], value_parser = duration::parse)]
+    pub time_limit: Option<f64>,
     /// The run's folder, new or empty [default: runs/<recipe>-<data>, numbered]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Resume the run in this folder from its newest checkpoint, by its own recipe
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
-    /// Passes through the training set; the same as --set epochs=N
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<u64>,
-    /// Images in a step; the same as --set batch_size=N
-    #[arg(long, value_name = "N")]
-    pub batch_size: Option<usize>,
-    /// The learning rate, or the peak of a schedule that has one
-    #[arg(long = "lr", value_name = "RATE")]
-    pub learning_rate: Option<f64>,
-    /// Rows and columns of the squares that image files become; the same as --set input.side=N
-    #[arg(long, value_name = "SIDE")]
-    pub input: Option<usize>,
     /// Train the run of --resume up to this number of epochs, which is larger than its own, also where it was finished
     #[arg(long, value_name = "EPOCHS", requires = "resume", conflicts_with = "epochs", value_parser = extended)]
     pub extend: Option<u64>,
-    /// Change one value of the recipe, such as epochs=3 or schedule.peak=0.01; repeatable
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
 }
 
 impl TrainArgs {
     /// The run that these flags ask for.
     pub(crate) fn request(&self) -> RunRequest {
-        let Self { recipe, preset, data, weights, learning_rate, out, resume, extend, .. } =
-            self.clone();
-        let short = [
-            self.epochs.map(|epochs| format!("epochs={epochs}")),
-            self.batch_size.map(|size| format!("batch_size={size}")),
-            self.input.map(|side| format!("input.side={side}")),
-        ];
-        // What is typed in full has the last word.
-        let set = short.into_iter().flatten().chain(self.set.iter().cloned()).collect();
-        let recipe = Request { recipe, preset, data, weights, learning_rate, set };
-        RunRequest { recipe, out, resume, extend }
+        let Self { recipe, out, resume, extend, .. } = self.clone();
+        RunRequest { recipe: recipe.request(), out, resume, extend }
     }
 }
 
@@ -98,7 +67,7 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
     let request = arguments.request();
     let world = World::join(request.check().map_err(Error::from))?;
     let work = || -> Result<(), Error> {
-        let finished = train_together(&request, &world)?;
+        let finished = train_together(&request, arguments.time_limit, &world)?;
         if world.leads() {
             results::print(&finished)?;
         }
@@ -113,14 +82,21 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), Error> {
 
 /// Trains in this process alone.
 pub(super) fn train(arguments: &TrainArgs) -> Result<Finished, Error> {
-    train_together(&arguments.request(), &World::single())
+    train_together(&arguments.request(), arguments.time_limit, &World::single())
 }
 
 /// Trains with the other ranks of `world`, of which rank 0 writes the folder.
-fn train_together(request: &RunRequest, world: &World) -> Result<Finished, Error> {
-    let resolved = request.resolve(world)?;
+fn train_together(
+    request: &RunRequest,
+    time_limit: Option<f64>,
+    world: &World,
+) -> Result<Finished, Error> {
+    let mut resolved = request.resolve(world)?;
     // Before the folder is made: from here on a signal saves the run, or leaves a folder that can be resumed.
     let stop = StopRequest::listen()?;
+    if let Some(seconds) = time_limit {
+        resolved = resolved.within(seconds, &stop, world)?;
+    }
     let plan = resolved.in_folder(world)?;
     log_to_folder(&plan, world)?;
     let outcome = train_plan(&plan, stop, world).inspect_err(|error| {

@@ -2,11 +2,41 @@
 
 use std::sync::Arc;
 
-use datasets::{Held, Selected, Source};
+use datasets::{Held, Joined, Selected, Source, folds};
 
 use crate::data::{Data, Error};
 
 impl Data {
+    /// The same set, whose test set is part `number` (from 1) of `of` parts of every class. A test set that was held back of
+    /// the training set is among the images that are divided; one of its own is left out.
+    ///
+    /// # Errors
+    /// Classes with one image.
+    pub(crate) fn with_fold(mut self, number: u32, of: u32, seed: u64) -> Result<Self, Error> {
+        let all: Arc<dyn Source> = match self.held {
+            true => Arc::new(Joined::new(self.train, self.test)),
+            false => self.train,
+        };
+        let mut parts = [Vec::new(), Vec::new()];
+        for class in by_class(&all)? {
+            let names: Vec<String> = class.iter().map(|index| all.name(*index as usize)).collect();
+            for (index, fold) in class.into_iter().zip(folds(&names, of, seed)) {
+                parts[usize::from(fold == number - 1)].push(index);
+            }
+        }
+        parts.iter_mut().for_each(|part| part.sort_unstable());
+        let [train, test] = parts;
+        tracing::info!(
+            "fold {number} of {of}: {} images to train on, {} to test",
+            train.len(),
+            test.len()
+        );
+        self.train = Arc::new(Selected::new(Arc::clone(&all), train));
+        self.test = Arc::new(Selected::new(all, test));
+        self.held = false;
+        Ok(self)
+    }
+
     /// The same set, with `validation` held out of every class's training images, and without those that are `unused`. A set
     /// with a validation set keeps its own.
     ///
@@ -42,8 +72,8 @@ impl Data {
     }
 }
 
-/// The numbers of the images that stay, and of those that are held back of every class.
-fn split(images: &Arc<dyn Source>, held: Held) -> Result<[Vec<u32>; 2], Error> {
+/// The numbers of the images of each class. A class of one image is refused.
+fn by_class(images: &Arc<dyn Source>) -> Result<Vec<Vec<u32>>, Error> {
     let mut by_class = vec![Vec::new(); images.class_names().len()];
     for index in 0..images.len() {
         by_class[images.label(index) as usize].push(index as u32);
@@ -53,8 +83,13 @@ fn split(images: &Arc<dyn Source>, held: Held) -> Result<[Vec<u32>; 2], Error> {
     if !classes.is_empty() {
         return Err(Error::OneTrainingImage { classes });
     }
+    Ok(by_class)
+}
+
+/// The numbers of the images that stay, and of those that are held back of every class.
+fn split(images: &Arc<dyn Source>, held: Held) -> Result<[Vec<u32>; 2], Error> {
     let mut parts = [Vec::new(), Vec::new()];
-    for class in by_class {
+    for class in by_class(images)? {
         let names: Vec<String> = class.iter().map(|index| images.name(*index as usize)).collect();
         let is_held = held.among(names.iter().map(String::as_str));
         for (index, is_held) in class.into_iter().zip(is_held) {
@@ -90,6 +125,21 @@ mod tests {
             (0..images.len()).map(|index| images.name(index)).collect()
         };
         assert!(names(&validation).is_disjoint(&names(&data.train)));
+    }
+
+    #[test]
+    fn each_image_is_tested_in_one_fold() {
+        let whole = synthetic();
+        let mut tested = vec![0; whole.train.len()];
+        for number in 1..=3 {
+            let data = whole.clone().with_fold(number, 3, 0).unwrap();
+            assert_eq!(data.train.len() + data.test.len(), whole.train.len());
+            let counts = data.test.images_by_class();
+            assert!(counts.iter().all(|count| (333..=334).contains(count)), "{counts:?}");
+            (0..data.test.len())
+                .for_each(|index| tested[data.test.name(index).parse::<usize>().unwrap()] += 1);
+        }
+        assert!(tested.iter().all(|times| *times == 1));
     }
 
     #[test]

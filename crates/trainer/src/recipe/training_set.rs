@@ -18,15 +18,33 @@ pub struct TrainingSetRecipe {
     pub fraction: f64,
     /// The seed of the choice.
     pub seed: u64,
+    /// The part that is the test set, of a cross-validation; absent for the set's own test set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
+}
+
+/// One of several equal parts of every class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fold {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The number of parts.
+    pub of: u32,
 }
 
 impl TrainingSetRecipe {
     /// The table for a recipe that has none.
-    pub(super) const WHOLE: Self = Self { validation: 0.0, fraction: 1.0, seed: 0 };
+    pub(super) const WHOLE: Self = Self { validation: 0.0, fraction: 1.0, seed: 0, fold: None };
 
     /// Refuses numbers that are out of range.
     pub(super) fn check(self) -> Result<(), InvalidValue> {
-        let Self { validation, fraction, .. } = self;
+        let Self { validation, fraction, fold, .. } = self;
+        if let Some(Fold { number, of }) = fold {
+            InvalidValue::unless(of >= 2, "training_set.fold.of", "at least 2", of)?;
+            let (key, accepted) = ("training_set.fold.number", format!("1 to {of}"));
+            InvalidValue::unless((1..=of).contains(&number), key, accepted, number)?;
+        }
         let fits = (0.0..1.0).contains(&validation);
         InvalidValue::unless(
             fits,

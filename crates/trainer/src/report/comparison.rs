@@ -10,9 +10,10 @@ use super::page::{page as whole_page, scrolling, section};
 use super::provenance;
 use super::run_files::Run;
 use super::run_page::charts;
+use super::spread::Spread;
 
-/// The page.
-pub(super) fn page(runs: &[Run]) -> String {
+/// The page. With `spreads`, the runs are of one cross-validation, and these are its result.
+pub(super) fn page(runs: &[Run], spreads: &[Spread]) -> String {
     let references: Vec<&Run> = runs.iter().collect();
     let recipes: Vec<Vec<(String, String)>> =
         runs.iter().map(|run| flattened(&run.recipe)).collect();
@@ -21,10 +22,15 @@ pub(super) fn page(runs: &[Run]) -> String {
     let data: BTreeSet<&str> = runs.iter().map(Run::data).collect();
     let body = html! {
         header {
-            h1 { "Comparison of " (runs.len()) " runs" }
+            h1 { (headline(runs, spreads)) }
             p.lede { "On " (data.iter().copied().collect::<Vec<_>>().join(" and ")) "." }
             @if data.len() > 1 {
                 p.notice { strong { "Different data sets. " } "Figures of one cannot be held against those of another." }
+            }
+        }
+        @if !spreads.is_empty() {
+            dl.facts {
+                @for spread in spreads { div { dt { (spread.name) } dd { (spread.text()) } } }
             }
         }
         (section("results", "Results", &results(runs)))
@@ -35,7 +41,14 @@ pub(super) fn page(runs: &[Run]) -> String {
         (section("machines", "What differs in versions and hardware", &differences(runs, &machines)))
         footer { "Made from the runs' folders by " code { "xception report" } "." }
     };
-    whole_page(&format!("Comparison of {} runs", runs.len()), &body)
+    whole_page(&headline(runs, spreads), &body)
+}
+
+fn headline(runs: &[Run], spreads: &[Spread]) -> String {
+    match spreads.first() {
+        Some(spread) => format!("{} {} in {} folds", spread.text(), spread.name, runs.len()),
+        None => format!("Comparison of {} runs", runs.len()),
+    }
 }
 
 fn results(runs: &[Run]) -> Markup {

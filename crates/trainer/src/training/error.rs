@@ -90,6 +90,27 @@ pub enum Error {
         /// Epochs of the run.
         had: u64,
     },
+    /// A time in which not one epoch fits.
+    #[error(
+        "--time-limit {limit} is too short: an epoch takes about {epoch} here; give more time, or train on a part with \
+         --set training_set.fraction=…"
+    )]
+    TooShort {
+        /// The time.
+        limit: String,
+        /// The time of an epoch.
+        epoch: String,
+    },
+    /// A recipe that cannot have the number of epochs that fit into a time.
+    #[error(
+        "{epochs} epochs fit into --time-limit, and the recipe cannot have that many: {problem}"
+    )]
+    Epochs {
+        /// The epochs.
+        epochs: u64,
+        /// The problem. No source: the message has it all.
+        problem: recipe::Problem,
+    },
     /// Ranks were started as different runs.
     #[error(
         "this rank is not the same as rank 0:\n  {}\nstart all ranks with the same command on the same images",
@@ -204,6 +225,8 @@ impl Error {
             | Error::RestartWithoutFolder
             | Error::OtherRun(_)
             | Error::NotExtended { .. }
+            | Error::TooShort { .. }
+            | Error::Epochs { .. }
             | Error::OtherRank(_) => ExitCode::Usage,
             Error::DeadData(_) | Error::Datasets(_) | Error::UnreadableBatches { .. } => {
                 ExitCode::Data

@@ -12,13 +12,16 @@ mod weights;
 use std::path::{Path, PathBuf};
 
 use self::previous::Previous;
-use super::{Error, check_archives, check_ranks, check_recipe};
+use super::{Error, Training, check_archives, check_ranks, check_recipe};
 use crate::data::{Data, DataSpec, stand_in_banner};
+use crate::duration::clock;
+use crate::file_error::FileError;
 use crate::network::transfer::Pretrained;
 use crate::ranks::World;
-use crate::recipe::{Recipe, Request};
+use crate::recipe::{Fold, Recipe, Request};
 use crate::run::image_list;
 use crate::run::run_folder::RunFolder;
+use crate::stop::StopRequest;
 
 /// The command as it was typed: a recipe with its changes, and the folder of the run.
 #[derive(Debug, Clone, Default)]
@@ -118,7 +121,13 @@ impl RunRequest {
             tracing::warn!("\n{}", stand_in_banner());
         }
         let data = match recipe.training_set {
-            Some(part) => data.with_training_part(part.held_out(), part.unused())?,
+            Some(part) => {
+                let data = match part.fold {
+                    Some(Fold { number, of }) => data.with_fold(number, of, part.seed)?,
+                    None => data,
+                };
+                data.with_training_part(part.held_out(), part.unused())?
+            }
             None => data,
         };
         let recipe = images::named(recipe, &data, previous.as_ref().map(|run| &run.recipe))?;
@@ -163,6 +172,39 @@ impl RunRequest {
 }
 
 impl Resolved {
+    /// The same with as many epochs as `seconds` suffice for, by some steps that belong to no run.
+    ///
+    /// # Errors
+    /// A time in which not one epoch fits.
+    pub(crate) fn within(
+        self,
+        seconds: f64,
+        stop: &StopRequest,
+        world: &World,
+    ) -> Result<Self, Error> {
+        let place = tempfile::tempdir().map_err(FileError::on("create", &std::env::temp_dir()))?;
+        let plan = RunPlan {
+            recipe: self.recipe.clone(),
+            data: self.data.clone(),
+            folder: RunFolder::of_rank_0(place.path())?,
+            start: Start::New { weights: None },
+        };
+        let time =
+            Training::new(&plan, stop.clone(), world.clone())?.epoch_time()?.agreed(world)?;
+        let (limit, epoch) = (clock(seconds), clock(time.training + time.evaluation));
+        let epochs = time.epochs_in(seconds);
+        if epochs == 0 {
+            return Err(Error::TooShort { limit, epoch });
+        }
+        tracing::info!(
+            "--time-limit: an epoch takes about {epoch}, so {limit} suffice for {epochs}"
+        );
+        let Self { recipe, data, origin } = self;
+        let recipe =
+            recipe.with_epochs(epochs).map_err(|problem| Error::Epochs { epochs, problem })?;
+        Ok(Self { recipe, data, origin })
+    }
+
     /// The plan, in the folder of the run that is resumed, or in a new one that rank 0 makes.
     pub(crate) fn in_folder(self, world: &World) -> Result<RunPlan, Error> {
         let Self { recipe, data, origin } = self;

@@ -8,7 +8,7 @@ use crate::network::first_few;
 /// Refuses training images from which nothing can be learned, and warns in two lines at most of what the numbers of images
 /// show. `measured` is the set that is measured after every epoch.
 pub(super) fn data(train: &dyn Source, measured: &[(&str, &dyn Source)]) -> Result<(), DeadData> {
-    let counts = counts(train);
+    let counts = train.images_by_class();
     let present = counts.iter().filter(|&&count| count > 0).count();
     if present < 2 {
         let class = counts.iter().position(|&count| count > 0).unwrap_or(0);
@@ -22,7 +22,7 @@ pub(super) fn data(train: &dyn Source, measured: &[(&str, &dyn Source)]) -> Resu
         return Err(DeadData::UnreadableClass { images, class, first: Box::new(first) });
     }
     let measured: Vec<(&str, Vec<u64>)> =
-        measured.iter().map(|(set, images)| (*set, self::counts(*images))).collect();
+        measured.iter().map(|(set, images)| (*set, images.images_by_class())).collect();
     for warning in warnings(train.class_names(), &counts, &measured) {
         tracing::warn!("{warning}");
     }
@@ -64,12 +64,6 @@ fn shrunk(train: &dyn Source, side: usize) -> Option<String> {
 }
 
 /// The number of images by label.
-fn counts(images: &dyn Source) -> Vec<u64> {
-    let mut counts = vec![0_u64; images.class_names().len()];
-    (0..images.len()).for_each(|index| counts[images.label(index) as usize] += 1);
-    counts
-}
-
 /// The number of images of the largest class, as a multiple of those of the smallest, from which a warning is due.
 const IMBALANCE: u64 = 10;
 

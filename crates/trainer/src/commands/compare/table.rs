@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::contender::{Contender, Published};
 use super::trial::Measured;
-use crate::commands::ablate::spread;
+use crate::report::Spread;
 
 /// The figures of `contender` in all its runs, beside the published ones.
 pub(super) fn row(contender: Contender, runs: &[Measured]) -> Value {
@@ -46,10 +46,10 @@ pub(super) fn text(document: &Value) -> String {
             // As text: a JSON number is not padded.
             row["parameters"].to_string(),
             row["macs"].to_string(),
-            spread(&numbers(&row["top1"]), 100.0),
-            spread(&numbers(&row["top5"]), 100.0),
-            spread(&numbers(&row["training_img_per_s"]), 1.0),
-            spread(&numbers(&row["inference_img_per_s"]), 1.0),
+            Spread::scaled(&numbers(&row["top1"]), 100.0),
+            Spread::scaled(&numbers(&row["top5"]), 100.0),
+            Spread::scaled(&numbers(&row["training_img_per_s"]), 1.0),
+            Spread::scaled(&numbers(&row["inference_img_per_s"]), 1.0),
         ));
     }
     lines.push("\nthe paper, on ImageNet, 60 K80:".to_string());
