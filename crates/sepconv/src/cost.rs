@@ -36,17 +36,20 @@ impl std::ops::Add for Cost {
     }
 }
 
-/// The cost of a convolution in `groups` channel groups: 1 is regular, `c_in` depthwise.
+/// The cost of a convolution in `groups` channel groups: 1 is regular, `c_in` depthwise. It saturates: counts stop at
+/// [`u64::MAX`].
 ///
 /// # Panics
 /// With 0 groups.
 #[must_use]
 pub fn grouped(shape: ConvShape, groups: u64) -> Cost {
     assert!(groups > 0, "expected at least 1 group, got 0");
-    let weights = shape.c_out * (shape.c_in / groups) * shape.kernel_size[0] * shape.kernel_size[1];
+    let product =
+        |first: u64, factors: [u64; 2]| first.saturating_mul(factors[0]).saturating_mul(factors[1]);
+    let weights = product(shape.c_out.saturating_mul(shape.c_in / groups), shape.kernel_size);
     Cost {
-        macs: weights * shape.output[0] * shape.output[1],
-        params: weights + if shape.bias { shape.c_out } else { 0 },
+        macs: product(weights, shape.output),
+        params: weights.saturating_add(if shape.bias { shape.c_out } else { 0 }),
     }
 }
 

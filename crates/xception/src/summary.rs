@@ -1,4 +1,5 @@
-//! The layers of a network, counted from its table without building it: shapes, parameters, multiplications.
+//! The layers of a network, counted from its table without building it: shapes, parameters, multiplications, and what
+//! separating the convolutions saves.
 
 use std::collections::HashMap;
 
@@ -62,6 +63,11 @@ pub struct LayerRow {
     pub params: u64,
     /// Numbers that are kept but not trained: running statistics.
     pub statistics: u64,
+    /// [`Self::macs`] if every separable convolution were a regular one: see [`Summary::macs_regular`]. That of a
+    /// separable convolution is at the first of its halves, and 0 at the second.
+    pub macs_regular: u64,
+    /// [`Self::params`] if every separable convolution were a regular one, at the same place.
+    pub params_regular: u64,
 }
 
 /// A whole network at one input size.
@@ -102,15 +108,20 @@ impl Summary {
             return Err(OutOfRange::new("input", accepted, input).into());
         }
         let shapes = outline.shapes(input, input).ok_or(Error::InputTooSmall(input))?;
+        let regular = regular_costs(&outline.layers, &shapes);
         let mut layers: Vec<LayerRow> = Vec::new();
         let mut places = HashMap::new();
-        for (layer, output) in outline.layers.iter().zip(shapes) {
-            let Some(row) = row(layer, output) else { continue };
+        for (index, (layer, output)) in outline.layers.iter().zip(shapes).enumerate() {
+            let Some(mut row) = row(layer, output) else { continue };
+            if let Some(cost) = regular.get(&index) {
+                (row.macs_regular, row.params_regular) = (cost.macs, cost.params);
+            }
             let place = *places.entry((row.name.clone(), row.kind)).or_insert(layers.len());
             match layers.get_mut(place) {
                 // A repeat computes again, on the same weights.
                 Some(first) => {
                     first.macs += row.macs;
+                    first.macs_regular = first.macs_regular.saturating_add(row.macs_regular);
                     first.activations += row.activations;
                 }
                 None => layers.push(row),
@@ -142,6 +153,56 @@ impl Summary {
     pub fn macs(&self) -> u64 {
         self.layers.iter().map(|layer| layer.macs).sum()
     }
+
+    /// Multiply-accumulates for one image if every separable convolution were the regular one of the same kernel, stride,
+    /// padding, `c_in` and `c_out`: k² · `c_in` · `c_out` for each pixel of the output, where the separable one takes
+    /// `c_in` · (k² + `c_out`). All other layers count as they are, normalisations between the halves among them.
+    ///
+    /// This can be less than [`Self::macs`] where spatial halves have few groups ([`Groups`](sepconv::Groups)): with one,
+    /// the half is a regular convolution itself.
+    #[must_use]
+    pub fn macs_regular(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.macs_regular).fold(0, u64::saturating_add)
+    }
+
+    /// Trainable numbers if every separable convolution were a regular one, with a bias where the halves have one.
+    #[must_use]
+    pub fn params_regular(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.params_regular).fold(0, u64::saturating_add)
+    }
+}
+
+/// The costs of the regular convolutions in place of the separable ones, by the number of the layer: the whole at the
+/// first half, nothing at the second.
+fn regular_costs(layers: &[Layer], shapes: &[[i64; 3]]) -> HashMap<usize, Cost> {
+    // Of the convolutions, the halves alone are parts; they follow each other, but for what is between them.
+    let halves: Vec<_> = (0..layers.len())
+        .filter_map(|index| match &layers[index] {
+            Layer { part, op: LayerOp::Conv { c_in, c_out, config, .. }, .. }
+                if !part.is_empty() =>
+            {
+                Some((index, c_in, c_out, config))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut costs = HashMap::new();
+    for pair in halves.chunks_exact(2) {
+        let [(first, c_in, _, one), (second, _, c_out, other)] = [pair[0], pair[1]];
+        let [_, rows, columns] = shapes[second];
+        // One of the two kernels is 1×1.
+        let kernel = |axis: usize| one.kernel_size[axis].max(other.kernel_size[axis]) as u64;
+        let shape = ConvShape {
+            c_in: *c_in as u64,
+            c_out: *c_out as u64,
+            kernel_size: [kernel(0), kernel(1)],
+            output: [rows as u64, columns as u64],
+            bias: other.bias,
+        };
+        costs.insert(first, cost::regular(shape));
+        costs.insert(second, Cost::default());
+    }
+    costs
 }
 
 /// The row of a layer; `None` for activations and sums, which are not counted.
@@ -180,5 +241,15 @@ fn row(layer: &Layer, output: [i64; 3]) -> Option<LayerRow> {
         _ => output.iter().product::<i64>() as u64,
     };
     let (macs, params) = (cost.macs, cost.params);
-    Some(LayerRow { name: name.clone(), kind, output, macs, activations, params, statistics })
+    Some(LayerRow {
+        name: name.clone(),
+        kind,
+        output,
+        macs,
+        activations,
+        params,
+        statistics,
+        macs_regular: macs,
+        params_regular: params,
+    })
 }

@@ -1,6 +1,7 @@
 //! The presets against the figures of their originals, and the names against the published checkpoint.
 
 mod given;
+mod regular;
 mod tables;
 
 use std::collections::BTreeMap;

@@ -60,40 +60,60 @@ fn to_json(preset: Preset, summary: &Summary, shares: &[Option<f64>]) -> Value {
     let layer = |(row, share): (&LayerRow, &Option<f64>)| {
         json!({
             "name": row.name, "kind": row.kind.name(), "output": row.output, "activations": row.activations,
-            "params": row.params, "statistics": row.statistics, "macs": row.macs, "time_share": share,
+            "params": row.params, "statistics": row.statistics, "macs": row.macs, "macs_regular": row.macs_regular,
+            "params_regular": row.params_regular, "time_share": share,
         })
     };
     json!({
         "preset": preset.to_string(), "input": summary.input, "params_trainable": summary.params_trainable(),
         "params_total": summary.params_total(), "macs": summary.macs(), "activations": summary.activations(),
+        "macs_regular": summary.macs_regular(), "params_regular": summary.params_regular(),
+        "macs_ratio": ratio(summary.macs_regular(), summary.macs()),
+        "params_ratio": ratio(summary.params_regular(), summary.params_trainable()),
         "layers": summary.layers.iter().zip(shares).map(layer).collect::<Vec<_>>(),
     })
+}
+
+/// The heading over the columns that say what regular convolutions would cost.
+const AS_REGULAR: &str = "as regular convolutions";
+
+fn ratio(regular: u64, separable: u64) -> f64 {
+    regular as f64 / separable as f64
 }
 
 fn to_text(preset: Preset, summary: &Summary, shares: &[Option<f64>], timed: bool) -> String {
     let time = |text: &str| if timed { format!(" {text:>7}") } else { String::new() };
     let width = summary.layers.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let mut lines = vec![format!(
-        "{:<width$} {:<11} {:>16} {:>12} {:>16} {:>11}{}",
-        "layer",
-        "kind",
-        "output",
-        "parameters",
-        "multiplications",
-        "activations",
-        time("time")
-    )];
+    // Over the last two columns.
+    let over = format!("{:>1$}", AS_REGULAR, width + 101);
+    let mut lines = vec![
+        over,
+        format!(
+            "{:<width$} {:<11} {:>16} {:>12} {:>16} {:>11} {:>12} {:>16}{}",
+            "layer",
+            "kind",
+            "output",
+            "parameters",
+            "multiplications",
+            "activations",
+            "parameters",
+            "multiplications",
+            time("time")
+        ),
+    ];
     lines.extend(summary.layers.iter().zip(shares).map(|(row, share)| {
         let [channels, rows, columns] = row.output;
         let output = format!("{channels}×{rows}×{columns}");
         let number = |value: u64| if value == 0 { "·".to_string() } else { grouped(value) };
         format!(
-            "{:<width$} {:<11} {output:>16} {:>12} {:>16} {:>11}{}",
+            "{:<width$} {:<11} {output:>16} {:>12} {:>16} {:>11} {:>12} {:>16}{}",
             row.name,
             row.kind.name(),
             number(row.params),
             number(row.macs),
             number(row.activations),
+            number(row.params_regular),
+            number(row.macs_regular),
             time(&share.map_or("·".to_string(), |share| format!("{:.1} %", 100.0 * share)))
         )
     }));
@@ -105,6 +125,14 @@ fn to_text(preset: Preset, summary: &Summary, shares: &[Option<f64>], timed: boo
         grouped(summary.macs()),
         grouped(summary.activations()),
         input = summary.input,
+    ));
+    lines.push(format!(
+        "With regular convolutions in place of the separable ones: {} trainable parameters and {} multiply-accumulates, \
+         {:.2} and {:.2} times as many",
+        grouped(summary.params_regular()),
+        grouped(summary.macs_regular()),
+        ratio(summary.params_regular(), summary.params_trainable()),
+        ratio(summary.macs_regular(), summary.macs()),
     ));
     if timed {
         lines.push(
@@ -144,6 +172,32 @@ mod tests {
         let document = to_json(Preset::PlainShared, &summary, &shares);
         assert_eq!(document["layers"][0]["activations"], 32 * 15 * 15);
         assert_eq!(document["layers"].as_array().unwrap().len(), summary.layers.len());
+    }
+
+    /// A middle layer of 728 to 728 channels on 19×19 pixels: 9 · 728 · 728 weights, at the depthwise half.
+    #[test]
+    fn a_separable_layer_stands_beside_its_regular_convolution() {
+        let spec = ModelSpec::new(Preset::Xception);
+        let summary = Summary::new(&spec.architecture().unwrap(), 1000, 299).unwrap();
+        let untimed = vec![None; summary.layers.len()];
+        let text = to_text(Preset::Xception, &summary, &untimed, false);
+        let cells = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().skip(3).map(str::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            cells("block4.rep.1.conv1 "),
+            ["6,552", "2,365,272", "262,808", "4,769,856", "1,721,918,016"]
+        );
+        assert_eq!(
+            cells("block4.rep.1.pointwise "),
+            ["529,984", "191,324,224", "262,808", "·", "·"]
+        );
+        let [over, heads] = [0, 1].map(|line| text.lines().nth(line).unwrap().chars().count());
+        assert_eq!(over, heads, "{text}");
+        let document = to_json(Preset::Xception, &summary, &untimed);
+        assert_eq!(document["macs_regular"], summary.macs_regular());
+        assert_eq!(document["layers"][0]["params_regular"], 32 * 3 * 9);
     }
 
     #[test]
