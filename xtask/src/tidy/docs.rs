@@ -46,6 +46,8 @@ pub(super) fn check(root: &Path, file: &SourceFile, problems: &mut Vec<Problem>)
             continue;
         }
         match fence {
+            // What a command printed.
+            Some("console") if !line.starts_with("$ ") => {}
             Some(language) if SHELLS.contains(&language) => check_command(line, &mut problem),
             Some(_) => {}
             None => {

@@ -290,6 +290,12 @@ fn a_command_in_a_console_block_exists() {
 }
 
 #[test]
+fn a_console_block_may_show_what_a_command_printed() {
+    let text = "```console\n$ xception summary --preset xception\nxception at 299×299\n```\n";
+    assert_eq!(problems_with(&[("docs/x.md", text)]), Vec::<String>::new());
+}
+
+#[test]
 fn each_command_of_a_chain_exists() {
     breaks(
         "docs/x.md",
