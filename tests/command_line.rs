@@ -6,6 +6,7 @@ mod deploy;
 mod documents;
 mod folders;
 mod foreign_weights;
+mod idea;
 mod imbalance;
 mod manual;
 mod own_images;

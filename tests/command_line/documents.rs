@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use datasets::{Cifar, Split};
 use image::RgbImage;
@@ -41,14 +41,35 @@ fn commands(document: &str) -> Vec<String> {
     typed.map(|line| format!("xception {}", line.split(" # ").next().unwrap().trim())).collect()
 }
 
-/// Runs the commands of `document` one after another in `folder`, as a shell would, with a cache beside them.
+/// Runs `command` in `folder` as a shell would, with a cache beside it; it must succeed.
 #[track_caller]
-fn follow(document: &str, folder: &Path, at_least: usize) {
+pub(super) fn shell(command: &str, folder: &Path) -> Output {
     let path = format!(
         "{}:{}",
         binary().parent().unwrap().display(),
         std::env::var("PATH").unwrap_or_default()
     );
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(folder)
+        .env("PATH", &path)
+        .env("HOME", folder)
+        .env("XCEPTION_CACHE", folder.join("cache"))
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{command}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Runs the commands of `document` one after another in `folder`.
+#[track_caller]
+fn follow(document: &str, folder: &Path, at_least: usize) {
     let commands = commands(document);
     assert!(commands.len() >= at_least, "{commands:?}");
     for mut command in commands {
@@ -63,21 +84,7 @@ fn follow(document: &str, folder: &Path, at_least: usize) {
         } else if command.starts_with("xception bench") {
             command.push_str(" --steps 1");
         }
-        let output = Command::new("sh")
-            .args(["-c", &command])
-            .current_dir(folder)
-            .env("PATH", &path)
-            .env("HOME", folder)
-            .env("XCEPTION_CACHE", folder.join("cache"))
-            .env_remove("RUST_LOG")
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{command}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        shell(&command, folder);
     }
 }
 
