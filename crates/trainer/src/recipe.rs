@@ -1,10 +1,12 @@
 //! A recipe determines a run: every number is written, nothing has a default, unknown keys are refused.
 
 mod augmentation;
+mod changes;
 mod error;
 mod failures;
 mod imbalance;
 mod input;
+mod model;
 mod named;
 mod progressive;
 mod ranks;
@@ -16,12 +18,10 @@ mod transfer;
 
 use std::path::Path;
 
-use datasets::{Augmentation, Normalization, Order, regular_file};
+use datasets::{Augmentation, Normalization, Order};
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
-use xception::{CifarScale, ModelOptions, ModelSpec, Preset};
+use xception::ModelSpec;
 
-use crate::did_you_mean;
 use crate::invalid_value::InvalidValue;
 use crate::optim::average::AverageConfig;
 use crate::optim::optimizer::{LayerGroup, OptimizerConfig, check_groups};
@@ -32,11 +32,13 @@ pub use augmentation::{
     AppliesTo, AugmentationRecipe, CropMode, ErasingRecipe, ErasingValueRecipe, HorizontalFlip,
     JitterRecipe, MixRecipe, PolicyRecipe, ResizedCropRecipe,
 };
+use changes::text_of;
 pub use error::{ChangeProblem, Error, Problem};
 pub use failures::{CheckpointRecipe, NonFinite};
 pub(crate) use imbalance::ClassBalance;
 pub use imbalance::{ImbalanceRecipe, LossWeights, Sampling};
 pub use input::{BrokenRecipe, InputRecipe};
+pub use model::ModelRecipe;
 pub use named::{NAMED, named};
 pub use progressive::Stage;
 pub use ranks::{RankLearningRate, RankStatistics, RanksRecipe};
@@ -136,55 +138,6 @@ pub struct Text {
     pub(crate) text: String,
 }
 
-/// The network of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelRecipe {
-    /// The name of the preset.
-    pub preset: String,
-    /// Dropout probability before the head; absent for none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dropout: Option<f64>,
-    /// Drop-path probability of the last module; that of earlier ones is in proportion. Absent for none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drop_path: Option<f64>,
-    /// Width, depth and strides: needed for preset `cifar`, absent for others.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale: Option<CifarScale>,
-    /// Overrides relative to the original network.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub options: Option<ModelOptions>,
-}
-
-impl ModelRecipe {
-    /// Whether a training step of the network draws random numbers.
-    pub(crate) fn draws(&self) -> bool {
-        self.dropout.is_some() || self.drop_path.is_some()
-    }
-
-    /// Refuses a network that cannot be built; returns it as its preset has it.
-    fn check(&self) -> Result<ModelSpec, Problem> {
-        if let Some(dropout) = self.dropout {
-            let fits = (0.0..1.0).contains(&dropout);
-            InvalidValue::unless(fits, "model.dropout", "at least 0 and below 1", dropout)?;
-        }
-        let preset: Preset = self.preset.parse().map_err(Problem::Preset)?;
-        match (preset, &self.scale) {
-            (Preset::Cifar, None) => return Err(Problem::ScaleMissing),
-            (Preset::Cifar, Some(_)) | (_, None) => {}
-            (_, Some(_)) => return Err(Problem::ScaleUnused(preset)),
-        }
-        let spec = self.spec(preset, preset.classes());
-        spec.architecture().map_err(Problem::Model)?;
-        Ok(spec)
-    }
-
-    fn spec(&self, preset: Preset, classes: i64) -> ModelSpec {
-        let (scale, options) = (self.scale.unwrap_or_default(), self.options.unwrap_or_default());
-        ModelSpec { preset, classes, scale, options }
-    }
-}
-
 /// Colours on the scale 0 to 1 less `mean`, divided by `std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -196,65 +149,6 @@ pub struct NormalizationRecipe {
 }
 
 impl Recipe {
-    /// The recipe that `request` names, with its changes.
-    pub fn resolve(request: &Request) -> Result<Self, Error> {
-        Self::resolve_on(None, request)
-    }
-
-    /// The same, where `resumed` is the recipe of a run that is resumed and stands in for a name.
-    pub(crate) fn resolve_on(resumed: Option<&Text>, request: &Request) -> Result<Self, Error> {
-        let name = &match resumed {
-            Some(resumed) if request.recipe.is_none() => resumed.name.clone(),
-            _ => request.recipe_name().to_string(),
-        };
-        let refuse = |problem| Error::Invalid { name: name.clone(), problem };
-        let complain = |error| refuse(Problem::Toml(Box::new(error)));
-        let text = match resumed {
-            Some(resumed) if request.recipe.is_none() => resumed.text.clone(),
-            _ => text_of(name).map_err(refuse)?,
-        };
-        let Request { preset, data, weights, learning_rate, set, .. } = request;
-        let as_it_is = preset.is_none()
-            && data.is_none()
-            && weights.is_none()
-            && learning_rate.is_none()
-            && set.is_empty();
-        let recipe: Recipe = if as_it_is {
-            // Straight from the text, so that a complaint shows the line.
-            toml::from_str(&text).map_err(complain)?
-        } else {
-            let mut table: Table = toml::from_str(&text).map_err(complain)?;
-            if let Some(preset) = preset {
-                apply(&mut table, &typed("model.preset", preset))?;
-                forget_scale(&mut table, preset.parse()?);
-            }
-            if weights.is_some() && !table.contains_key("transfer") {
-                return Err(Error::NoTransfer { recipe: name.clone() });
-            }
-            if let Some(rate) = learning_rate {
-                let change = format!("{}={rate:e}", rate_key(&table));
-                apply(&mut table, &change)?;
-            }
-            let data = data.iter().map(|data| typed("data", data));
-            let weights = weights.iter().map(|weights| typed("transfer.weights", weights));
-            let is_of_input = |change: &String| change.trim_start().starts_with("input.");
-            let (of_input, set): (Vec<_>, Vec<_>) = set.iter().cloned().partition(is_of_input);
-            for change in data.chain(weights).chain(set) {
-                complete(&mut table, &change);
-                apply(&mut table, &change)?;
-            }
-            if !of_input.is_empty() {
-                complete_input(&mut table);
-            }
-            for change in of_input {
-                apply(&mut table, &change)?;
-            }
-            table.try_into().map_err(complain)?
-        };
-        recipe.validate().map_err(refuse)?;
-        Ok(recipe)
-    }
-
     /// Reads the resolved recipe in the file `config.toml` of a run.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
@@ -381,93 +275,6 @@ impl Recipe {
     pub fn normalization(&self) -> Normalization {
         Normalization { mean: self.normalization.mean, std: self.normalization.std }
     }
-}
-
-/// The text of a recipe: a named one's, or a file's.
-fn text_of(name: &str) -> Result<String, Problem> {
-    if let Some(text) = named(name) {
-        return Ok(text.to_string());
-    }
-    if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
-        return regular_file::read_to_string(Path::new(name)).map_err(Problem::Unreadable);
-    }
-    let known = NAMED.map(|(name, _)| name);
-    Err(Problem::Unknown { hint: did_you_mean::hint(name, known), known: known.to_vec() })
-}
-
-/// The change that gives a key the text that was typed for it.
-fn typed(key: &str, text: impl AsRef<str>) -> String {
-    format!("{key}={}", Value::from(text.as_ref()))
-}
-
-/// The key of the schedule's learning rate: the highest one.
-fn rate_key(table: &Table) -> &'static str {
-    let schedule = table.get("schedule").and_then(Value::as_table);
-    match schedule.is_some_and(|schedule| schedule.contains_key("peak")) {
-        true => "schedule.peak",
-        false => "schedule.learning_rate",
-    }
-}
-
-/// Removes the scale, which belongs to the recipe's own preset, where another preset was typed.
-fn forget_scale(table: &mut Table, preset: Preset) {
-    let model = table.get_mut("model").and_then(Value::as_table_mut);
-    if let Some(model) = model.filter(|_| preset != Preset::Cifar) {
-        model.remove("scale");
-    }
-}
-
-/// Adds the table `[input]` of the preset, where there is none: one key of it is enough to type.
-fn complete_input(table: &mut Table) {
-    let preset = table.get("model").and_then(|model| model.get("preset")).and_then(Value::as_str);
-    let Some(preset) = preset.and_then(|preset| preset.parse::<Preset>().ok()) else { return };
-    let input = InputRecipe::of(&preset.preprocessing());
-    if let Ok(input) = Value::try_from(input) {
-        table.entry("input").or_insert(input);
-    }
-}
-
-/// Adds an optional table as it is without effect, or with usual numbers, where there is none and `change` is of a key of it:
-/// one key is enough to type.
-fn complete(table: &mut Table, change: &str) {
-    let Some((name, _)) = change.trim_start().split_once('.') else { return };
-    let usual = match name {
-        "imbalance" => Value::try_from(ImbalanceRecipe::NOTHING),
-        "early_stopping" => Value::try_from(EarlyStopping::USUAL),
-        "training_set" => Value::try_from(TrainingSetRecipe::WHOLE),
-        _ => return,
-    };
-    if let Ok(usual) = usual {
-        table.entry(name).or_insert(usual);
-    }
-}
-
-/// Sets one value, `key.sub=value`. A value that is not TOML is taken as a string.
-fn apply(table: &mut Table, change: &str) -> Result<(), Error> {
-    let refuse = |problem| Error::Change { change: change.to_string(), problem };
-    let (key, value) = change.split_once('=').ok_or_else(|| refuse(ChangeProblem::NoValue))?;
-    let (key, value) = (key.trim(), value.trim());
-    let parsed = toml::from_str::<Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"));
-    let digits = value.trim_start_matches(['-', '+']);
-    let is_whole = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    if parsed.is_none() && is_whole && !digits.starts_with('0') {
-        return Err(refuse(ChangeProblem::OutOfRange(value.to_string())));
-    }
-    let value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
-    let mut path: Vec<&str> = key.split('.').collect();
-    let last =
-        path.pop().filter(|last| !last.is_empty()).ok_or_else(|| refuse(ChangeProblem::NoKey))?;
-    let mut place = table;
-    for step in path {
-        let next = place.entry(step).or_insert_with(|| Value::Table(Table::new()));
-        place = next
-            .as_table_mut()
-            .ok_or_else(|| refuse(ChangeProblem::NotATable(step.to_string())))?;
-    }
-    place.insert(last.to_string(), value);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Every recipe parses, builds and says where its figures come from; every slip is named.
 
+use xception::Preset;
+
 use super::*;
 use crate::exit_code::ExitCode;
 use crate::optim::optimizer::Decays;
