@@ -15,8 +15,9 @@ pub(crate) fn ending(name: &str) -> Option<String> {
     (!stem.is_empty() && !ending.is_empty()).then(|| ending.to_ascii_lowercase())
 }
 
-/// Whether a file of this name is an image.
-pub(crate) fn is_image(name: &str) -> bool {
+/// Whether a file of this name is an image: by its ending, in either case, as folders are listed.
+#[must_use]
+pub fn is_image(name: &str) -> bool {
     ending(name).is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 

@@ -35,6 +35,7 @@ pub use cifar::Cifar;
 pub use decode::{DecodeError, decode, decode_file};
 pub use error::{Error, LayoutError, ParquetFileError, ParquetProblem, TableError, TableProblem};
 pub use fit::{Fit, Shape};
+pub use image_endings::is_image;
 pub use image_files::{
     Found, Held, ImageFiles, ShardIndex, Shards, Skipped, TableColumns, content_in_name, folder,
     folds, parquet, shards, table,

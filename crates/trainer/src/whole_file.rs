@@ -1,5 +1,6 @@
 //! Files that are complete or absent: written under another name, synced, and renamed.
 
+use std::io::Read;
 use std::path::Path;
 
 use crate::file_error::FileError;
@@ -12,6 +13,11 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), FileError> {
 /// [`write`] of bytes.
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     xception::weights::write_whole(path, bytes).map_err(FileError::on("write", path))
+}
+
+/// [`write`] of all that `content` has.
+pub(crate) fn write_from(path: &Path, content: &mut dyn Read) -> Result<(), FileError> {
+    xception::weights::write_whole_from(path, content).map_err(FileError::on("write", path))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub use channels::adapt_input;
 pub use contents::{Contents, Dictionary, HubConfig, Tensors};
 pub use description::Description;
 pub use error::Error;
-pub use file::{parse, serialize, write, write_whole};
+pub use file::{parse, serialize, write, write_whole, write_whole_from};
 pub use hub::{is_hub, write_hub};
 pub use mismatch::{Mismatch, Problem};
 pub use open::{read, read_contents};

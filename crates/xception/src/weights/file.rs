@@ -1,7 +1,6 @@
 //! Files of weights, read and written as maps of tensors.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -275,16 +274,25 @@ fn open_beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 /// # Errors
 /// The system's.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_whole_from(path, &mut &*bytes)
+}
+
+/// [`write_whole`] of all that `content` has, for content that is larger than memory should hold.
+///
+/// # Errors
+/// The system's, of reading and of writing.
+pub fn write_whole_from(path: &Path, content: &mut dyn std::io::Read) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
     if kind.is_ok_and(|kind| !(kind.is_file() || kind.is_dir())) {
-        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        let mut there = std::fs::OpenOptions::new().write(true).open(path)?;
+        return std::io::copy(content, &mut there).map(drop);
     }
     let mut file = open_beside(folder)?;
-    file.write_all(bytes)?;
+    std::io::copy(content, &mut file)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     #[cfg(unix)]
