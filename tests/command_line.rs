@@ -11,6 +11,7 @@ mod imbalance;
 mod manual;
 mod own_images;
 mod parquet;
+mod predict;
 mod ranks;
 mod refusals;
 mod report;

@@ -67,10 +67,24 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 /// Prints a result on stdout. A reader that has gone, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
-    match above_bars(|| writeln!(std::io::stdout(), "{}", escape::lines(text))) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(FileError::on("write", Path::new("/dev/stdout"))(error).into())
-        }
-        _ => Ok(()),
+    print_bytes(format!("{}\n", escape::lines(text)).as_bytes())?;
+    Ok(())
+}
+
+/// The reader of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    There,
+    /// It has closed its end of the pipe, as `head` does.
+    Gone,
+}
+
+/// Prints a part of a result on stdout as it is, at once.
+fn print_bytes(bytes: &[u8]) -> Result<Reader, FileError> {
+    let mut stdout = std::io::stdout();
+    match above_bars(|| stdout.write_all(bytes).and_then(|()| stdout.flush())) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(FileError::on("write", Path::new("/dev/stdout"))(error)),
     }
 }

@@ -69,12 +69,13 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     let loaded = Loaded::open(&arguments.weights)?;
     Precision::Fp32.prepare(loaded.model.device());
     let asked = arguments.class.as_deref().map(|class| class_number(&loaded, class)).transpose()?;
-    let (mut documents, mut inputs) = (Vec::new(), Inputs::new(arguments.inputs.len()));
+    let (mut documents, mut inputs) = (Vec::new(), Inputs::typed(arguments.inputs.len()));
     for (input, out) in arguments.inputs.iter().zip(&places) {
         let prepared = match images::prepare(input, &loaded.description) {
             Ok(prepared) => prepared,
             Err(error) => {
-                documents.push(inputs.unreadable(input, error.into())?);
+                let error = inputs.unreadable(error.into())?;
+                documents.push(json!({ "input": input.display().to_string(), "error": error }));
                 continue;
             }
         };

@@ -1,11 +1,15 @@
 //! Refusals of the commands themselves: arguments that contradict each other, or the files that they name.
 
+mod images_problem;
+
 use std::path::PathBuf;
 
 use xception::{Preset, weights};
 
 use crate::exit_code::ExitCode;
 use crate::network::first_few;
+
+pub use self::images_problem::ImagesProblem;
 
 /// Why a command cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,50 @@ pub enum Refusal {
         /// The problem.
         problem: ImagesProblem,
     },
+    /// `predict`: a folder without an image.
+    #[error(
+        "there is no image in {} or the folders in it; files whose names end in .jpg, .png, .webp and so on are taken, hidden \
+         ones are not",
+        folder.display()
+    )]
+    NoImageIn {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// `predict`: a folder far below another.
+    #[error("{} is more than {most} folders deep; does a link lead to a folder above it?", folder.display())]
+    TooDeep {
+        /// The folder.
+        folder: PathBuf,
+        /// The most that are entered.
+        most: usize,
+    },
+    /// `predict`: a name that is neither there nor a pattern of what is there.
+    #[error(
+        "{pattern} is no file, and no file matches it as a pattern{problem}; *, ?, [abc] and ** are understood"
+    )]
+    NoMatch {
+        /// The text that was typed.
+        pattern: String,
+        /// What makes it no pattern, after `: `; or nothing.
+        problem: String,
+    },
+    /// `predict`: a list of paths that has none.
+    #[error("{from} names no image: give paths, one a line")]
+    NothingListed {
+        /// The list.
+        from: String,
+    },
+    /// `predict`: a line too long for a path.
+    #[error(
+        "a line of {from} has more than {most} bytes, which is no path; give paths, one a line"
+    )]
+    LongLine {
+        /// The list.
+        from: String,
+        /// The most bytes of a line.
+        most: u64,
+    },
     /// `predict` and `explain`: inputs that cannot be read, each of which was named.
     #[error("{failed} of {inputs} inputs cannot be read")]
     Inputs {
@@ -99,6 +147,12 @@ pub enum Refusal {
     /// An output that is an input.
     #[error("{} is read by the same command; write to another file", path.display())]
     OutIsInput {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `predict`: one file for the results and the logits.
+    #[error("--out and --logits both name {}; give each a file of its own", path.display())]
+    TwoResults {
         /// The file.
         path: PathBuf,
     },
@@ -239,26 +293,15 @@ impl Refusal {
         match self {
             Refusal::NoImage { .. }
             | Refusal::NoImages { .. }
+            | Refusal::NoImageIn { .. }
+            | Refusal::TooDeep { .. }
+            | Refusal::NoMatch { .. }
+            | Refusal::NothingListed { .. }
+            | Refusal::LongLine { .. }
             | Refusal::Inputs { .. }
             | Refusal::NoneOfRun { .. }
             | Refusal::Faults { .. } => ExitCode::Data,
             _ => ExitCode::Usage,
         }
     }
-}
-
-/// A problem of a file of tensors that should be images.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ImagesProblem {
-    /// There is no such tensor.
-    #[error("it holds no tensor named input")]
-    NoInput,
-    /// It has another shape or kind.
-    #[error("input must be [N, 3, H, W] of float32, is {size:?} of {kind:?}")]
-    Shape {
-        /// Its shape.
-        size: Vec<i64>,
-        /// Its kind.
-        kind: tch::Kind,
-    },
 }

@@ -12,6 +12,20 @@ pub(crate) fn name(text: &str) -> Cow<'_, str> {
     escaped(text, moves)
 }
 
+/// A JSON document, whose strings are the same to every reader of JSON.
+pub(crate) fn json(document: &str) -> Cow<'_, str> {
+    let unwanted = |letter: char| moves(letter) && letter != '\n';
+    if !document.chars().any(unwanted) {
+        return Cow::Borrowed(document);
+    }
+    // All of them have four digits, and stand in strings only.
+    let shown = |letter: char| match unwanted(letter) {
+        true => format!("\\u{:04x}", u32::from(letter)),
+        false => letter.to_string(),
+    };
+    Cow::Owned(document.chars().map(shown).collect())
+}
+
 fn escaped(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&unwanted) {
         return Cow::Borrowed(text);
@@ -53,5 +67,14 @@ mod tests {
         check("two\nlines", "two\nlines", "two\\nlines");
         check("exe.\u{202e}gpj", "exe.\\u{202e}gpj", "exe.\\u{202e}gpj");
         check("\u{9b}31m", "\\u{9b}31m", "\\u{9b}31m");
+    }
+
+    #[test]
+    fn json_stays_json_and_means_the_same() {
+        let name = "exe.\u{202e}gpj\u{9b}\u{7f}\n\u{2028}";
+        let document = serde_json::json!([{ "input": name }]);
+        let shown = json(&format!("{document:#}")).into_owned();
+        assert!(shown.contains(r"exe.\u202egpj\u009b\u007f\n\u2028"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), document);
     }
 }

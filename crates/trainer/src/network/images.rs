@@ -19,26 +19,50 @@ pub(crate) struct Prepared {
     pub(crate) pixels: Vec<[u8; 3]>,
     /// In pixels.
     pub(crate) side: usize,
-    /// Width and height, in pixels, of the image as it came.
-    pub(crate) size: [usize; 2],
     /// Normalised, `[1, 3, side, side]`.
     pub(crate) image: Tensor,
+}
+
+/// The pixels of an image that a network sees.
+pub(crate) struct Square {
+    /// `[side, side]` of RGB.
+    pub(crate) pixels: Vec<[u8; 3]>,
+    /// In pixels.
+    pub(crate) side: usize,
+    /// Width and height, in pixels, of the image as it came.
+    pub(crate) size: [usize; 2],
 }
 
 /// Decodes the image at `path` and prepares it as the images were that the network of `description` was trained on:
 /// centre crop, resize, normalisation.
 pub(crate) fn prepare(path: &Path, description: &Description) -> Result<Prepared, Error> {
-    let mut room = Decoded::default();
-    let image = decode_file(path, &mut room)?;
-    let side = description.input as usize;
+    let Square { pixels, side, .. } = square(path, description, &mut Decoded::default())?;
+    let image = tensor(&normalized(&pixels, description), side);
+    Ok(Prepared { pixels, side, image })
+}
+
+/// Decodes the image at `path` into `room`, crops and resizes it. No tensor is made, so any thread may do this.
+pub(crate) fn square(
+    path: &Path,
+    description: &Description,
+    room: &mut Decoded,
+) -> Result<Square, Error> {
+    let image = decode_file(path, room)?;
     let size = [image.width, image.height];
     let pixels = fit_of(description).square(image);
+    Ok(Square { pixels, side: description.input as usize, size })
+}
+
+/// The `pixels` of a square, normalised for the network of `description`, red, green and blue of each.
+pub(crate) fn normalized(pixels: &[[u8; 3]], description: &Description) -> Vec<f32> {
     let normalization = Normalization { mean: description.mean, std: description.std };
-    let normalized: Vec<f32> =
-        pixels.iter().flat_map(|pixel| normalization.apply(*pixel)).collect();
-    let shape = [1, description.input, description.input, 3];
-    let image = Tensor::from_slice(&normalized).view(shape).permute([0, 3, 1, 2]);
-    Ok(Prepared { pixels, side, size, image })
+    pixels.iter().flat_map(|pixel| normalization.apply(*pixel)).collect()
+}
+
+/// Normalised pixels as a network takes them: `[1, 3, side, side]`, channels-last.
+pub(crate) fn tensor(normalized: &[f32], side: usize) -> Tensor {
+    let side = side as i64;
+    Tensor::from_slice(normalized).view([1, side, side, 3]).permute([0, 3, 1, 2])
 }
 
 /// [`png`] in base64.
