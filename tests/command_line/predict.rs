@@ -69,7 +69,7 @@ fn write_weights(path: &Path) {
 fn write_image(path: &Path, number: usize) {
     let (shift, step) = (37 * number as u32, 3 + number as u32 % 7);
     let pixel = |x: u32, y: u32| {
-        image::Rgb([(x * step + shift) as u8, (x * y + shift) as u8, (y * 9 ^ shift) as u8])
+        image::Rgb([(x * step + shift) as u8, (x * y + shift) as u8, ((y * 9) ^ shift) as u8])
     };
     RgbImage::from_fn(32, 32, pixel).save(path).unwrap();
 }
@@ -117,7 +117,7 @@ fn a_folder_stands_for_the_images_in_it_and_below() {
     let ended = xception(own.path(), &[&PREDICT[..], &["--json", "photos"]].concat());
     let document = json(&ended);
     assert_eq!(inputs(&document), ["photos/a/2.JPG", "photos/a/deep/1.png", "photos/b.png"]);
-    assert!(ended.stderr.contains("3 images in 0:0"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("3 images in "), "{}", ended.stderr);
     assert!(ended.stderr.trim_end().ends_with("images/s"), "{}", ended.stderr);
 }
 
@@ -178,8 +178,8 @@ fn paths_come_from_standard_input() {
     assert!(ended.stderr.contains("1 of 3 inputs cannot be read"), "{}", ended.stderr);
     let nothing = predict(&["-"]);
     assert_eq!(nothing.code, Some(3));
-    let expected = "standard input names no image: give paths, one a line";
-    assert!(nothing.stderr.contains(expected), "{}", nothing.stderr);
+    let expected = "error: standard input names no image: give paths, one a line\n";
+    assert_eq!(nothing.stderr, expected);
 }
 
 /// Another program may wait for each answer before it names the next image.

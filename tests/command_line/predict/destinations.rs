@@ -96,6 +96,7 @@ fn a_file_is_whole_or_absent() {
     let before = fs::read_dir(path).unwrap().count();
     // The only input: there is nothing to say.
     assert_eq!(run(&["-o", "new.csv", "bad.png"]).code, Some(3));
+    assert_eq!(run(&["--format", "csv", "bad.png"]).stdout, "");
     assert_eq!(run(&["-o", "old.csv", "bad.png"]).code, Some(3));
     for (out, expected) in [("x", "cannot write x"), ("none/o.csv", "cannot write none/o.csv")] {
         let ended = run(&["-o", out, "a.png"]);

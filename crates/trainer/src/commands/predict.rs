@@ -112,22 +112,21 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
         destination: &mut destination,
         logits: logits_file.is_some().then(Vec::new),
         images: 0,
-        progress: listing
-            .known_number()
-            .filter(|number| *number > BATCH)
-            .map(|number| Progress::new(number as u64, log::audience())),
+        progress: listing.known_number().filter(|number| *number > BATCH).map(progress_through),
         inputs: 0,
     };
-    let counted = if listing.is_one_file { Inputs::typed(1) } else { Inputs::counted() };
     let forward = Forward::new(&loaded.model, arguments.precision, BATCH);
     let views = if arguments.tta { Views::Mirrored } else { Views::One };
     let selection = Selection { top, threshold: arguments.threshold.unwrap_or(0.0) };
     let classifier = Classifier::new(&loaded, forward, views, selection);
     let written = [&out, &logits_file].into_iter().flatten();
     let outputs = written.filter_map(|path| fs::canonicalize(path).ok()).collect();
+    let sole = listing.sole.clone();
     let started = Instant::now();
     let read_ahead = ReadAhead::new(listing, &loaded.description, 2 * BATCH);
-    let counted = Prediction { classifier, counted, outputs }.run(read_ahead, &mut results)?;
+    let counted = Inputs::counted();
+    let prediction = Prediction { classifier, counted, sole, outputs };
+    let counted = prediction.run(read_ahead, &mut results)?;
     let Results { logits, images, progress, .. } = results;
     drop(progress);
     let reader = destination.reader();
@@ -142,9 +141,16 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     if images > 1 {
         let seconds = started.elapsed().as_secs_f64();
         let rate = images as f64 / seconds;
-        tracing::info!("{images} images in {}, {rate:.1} images/s", clock(seconds));
+        let time = if seconds < 60.0 { format!("{seconds:.1} s") } else { clock(seconds) };
+        tracing::info!("{images} images in {time}, {rate:.1} images/s");
     }
     counted.end()
+}
+
+fn progress_through(inputs: usize) -> Progress {
+    let progress = Progress::new(inputs as u64, log::audience());
+    progress.prefix(format!("{inputs} inputs"));
+    progress
 }
 
 /// The results so far, and the place that they are written to.
@@ -187,6 +193,8 @@ impl Results<'_> {
 struct Prediction<'a> {
     classifier: Classifier<'a>,
     counted: Inputs,
+    /// The one thing that was typed.
+    sole: Option<PathBuf>,
     /// Files that are written at the end, and must not be inputs.
     outputs: Vec<PathBuf>,
 }
@@ -194,7 +202,6 @@ struct Prediction<'a> {
 impl Prediction<'_> {
     /// Classifies one input after another, and returns their number.
     fn run(mut self, ready: ReadAhead, results: &mut Results) -> Result<Inputs, Error> {
-        results.destination.write(&results.rendering.start())?;
         for ready in ready {
             if matches!(ready, Ready::Pause) {
                 results.take(self.classifier.answer()?)?;
@@ -236,8 +243,9 @@ impl Prediction<'_> {
             },
             Ready::Unusable(path, error) => (path, error),
         };
+        let is_all = results.inputs == 0 && self.sole.as_ref() == Some(&path);
         // A file of logits needs a row for each.
-        if results.logits.is_some() {
+        if is_all || results.logits.is_some() {
             return Err(error);
         }
         let answered = self.classifier.add_unreadable(&path, error, &mut self.counted)?;

@@ -9,7 +9,7 @@ use xception::{Preset, weights};
 use crate::exit_code::ExitCode;
 use crate::network::first_few;
 
-pub use self::images_problem::ImagesProblem;
+pub(super) use self::images_problem::ImagesProblem;
 
 /// Why a command cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ pub enum Refusal {
     NoMatch {
         /// The text that was typed.
         pattern: String,
-        /// What makes it no pattern, after `: `; or nothing.
+        /// The mistake in a pattern that is none, after `: `; or nothing.
         problem: String,
     },
     /// `predict`: a list of paths that has none.

@@ -19,9 +19,8 @@ pub(crate) fn json(document: &str) -> Cow<'_, str> {
         return Cow::Borrowed(document);
     }
     // All of them have four digits, and stand in strings only.
-    let shown = |letter: char| match unwanted(letter) {
-        true => format!("\\u{:04x}", u32::from(letter)),
-        false => letter.to_string(),
+    let shown = |letter: char| {
+        if unwanted(letter) { format!("\\u{:04x}", u32::from(letter)) } else { letter.to_string() }
     };
     Cow::Owned(document.chars().map(shown).collect())
 }

@@ -131,19 +131,21 @@ fn path(bytes: &[u8]) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     /// The events of lines that arrive in these pieces: paths, `…` for a pause, errors.
     fn events(pieces: &[&'static [u8]]) -> Vec<String> {
-        struct Pieces(std::vec::IntoIter<&'static [u8]>);
+        struct Pieces(VecDeque<&'static [u8]>);
         impl Read for Pieces {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                let piece = self.0.next().unwrap_or_default();
+                let piece = self.0.pop_front().unwrap_or_default();
                 buffer[..piece.len()].copy_from_slice(piece);
                 Ok(piece.len())
             }
         }
-        let reader = Box::new(Pieces(pieces.to_vec().into_iter()));
+        let reader = Box::new(Pieces(pieces.iter().copied().collect()));
         let mut events = Vec::new();
         let each = Lines { from: "-".into(), reader }.each(&mut |line| {
             events.push(match line {

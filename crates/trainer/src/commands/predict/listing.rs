@@ -27,8 +27,8 @@ enum Part {
 /// All inputs, in order. Nothing of an image is read.
 pub(super) struct Listing {
     parts: Vec<Part>,
-    /// Whether the only input is a file that was typed.
-    pub(super) is_one_file: bool,
+    /// The one thing that was typed, unless there are several: if it leads to nothing, there is nothing else to say.
+    pub(super) sole: Option<PathBuf>,
 }
 
 /// The next event of a listing.
@@ -64,13 +64,11 @@ impl Listing {
                 }
             }
         }
-        let is_one_file = match (typed, lists, &parts[..]) {
-            ([typed], [], [Part::Found(Found::File(found))]) => found == typed,
-            ([_], [], [Part::Found(Found::Unusable(..))])
-            | ([], [_], [Part::Found(Found::Unusable(..))]) => true,
-            _ => false,
+        let sole = match (typed, lists) {
+            ([sole], []) | ([], [sole]) => Some(sole.clone()),
+            _ => None,
         };
-        Self { parts, is_one_file }
+        Self { parts, sole }
     }
 
     /// The number of inputs; `None` where some are yet to arrive.
@@ -281,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_typed_is_one_file() {
-        let folder = folder(&["a/1.jpg"]);
-        for (typed, expected) in [("a/1.jpg", true), ("none.jpg", true), ("a", false)] {
-            let listing = Listing::new(&[folder.path().join(typed)], &[]);
-            assert_eq!((listing.is_one_file, listing.known_number()), (expected, Some(1)));
+    fn the_number_of_inputs_is_known_unless_they_are_piped() {
+        let folder = folder(&["a/1.jpg", "a/2.jpg"]);
+        for (typed, number) in [("a/1.jpg", 1), ("none.jpg", 1), ("a", 2)] {
+            let typed = folder.path().join(typed);
+            let listing = Listing::new(std::slice::from_ref(&typed), &[]);
+            assert_eq!((listing.known_number(), &listing.sole), (Some(number), &Some(typed)));
         }
-        let stdin = Listing::new(&["-".into()], &[]);
-        assert_eq!((stdin.is_one_file, stdin.known_number()), (false, None));
-        assert!(Listing::new(&[], &[folder.path().join("no-list")]).is_one_file);
+        let stdin = Listing::new(&["-".into(), "x".into()], &[]);
+        assert_eq!((stdin.known_number(), stdin.sole), (None, None));
     }
 }

@@ -60,18 +60,7 @@ impl Rendering {
         Self { format, seen, top, answers: 0 }
     }
 
-    /// The part before the first answer.
-    pub(super) fn start(&self) -> Vec<u8> {
-        if self.format != Format::Csv {
-            return Vec::new();
-        }
-        let ranks = 1..=self.top;
-        let columns =
-            ranks.flat_map(|rank| [format!("label_{rank}"), format!("probability_{rank}")]);
-        self.rows([std::iter::once("input".to_string()).chain(columns).collect()])
-    }
-
-    /// The next `answers`.
+    /// The next `answers`; with the first ones, what stands before them.
     pub(super) fn next(&mut self, answers: &[Answer]) -> Vec<u8> {
         let before = self.answers;
         self.answers += answers.len() as u64;
@@ -90,10 +79,11 @@ impl Rendering {
                 (before..).zip(answers).map(element).collect::<String>().into_bytes()
             }
             Format::Csv => {
+                let header = (before == 0 && !answers.is_empty()).then(|| self.header());
                 let read = answers
                     .iter()
                     .filter(|answer| !matches!(answer.outcome, Outcome::Unreadable(_)));
-                self.rows(read.map(|answer| self.row(answer)))
+                self.rows(header.into_iter().chain(read.map(|answer| self.row(answer))))
             }
         }
     }
@@ -105,6 +95,13 @@ impl Rendering {
             (Format::Json, _) => b"\n]\n",
             _ => b"",
         }
+    }
+
+    fn header(&self) -> Vec<String> {
+        let cells = |rank| [format!("label_{rank}"), format!("probability_{rank}")];
+        let mut header = vec!["input".to_string()];
+        header.extend((1..=self.top).flat_map(cells));
+        header
     }
 
     fn row(&self, answer: &Answer) -> Vec<String> {
@@ -176,7 +173,7 @@ mod tests {
     /// All answers, in the given pieces.
     fn rendered(format: Format, seen: Seen, piece: usize) -> String {
         let mut rendering = Rendering::new(format, seen, 2);
-        let mut bytes = rendering.start();
+        let mut bytes = rendering.next(&[]);
         answers().chunks(piece).for_each(|answers| bytes.extend(rendering.next(answers)));
         bytes.extend(rendering.end());
         String::from_utf8(bytes).unwrap()
