@@ -18,10 +18,6 @@ use crate::golden_file::Golden;
 const SMALL: &str = " --set epochs=1 --set batch_size=1000 --set 'model.scale={ width = 0.05, middle_modules = 0, \
                      stem_stride = 2, entry_strides = [2, 2, 1] }'";
 
-/// The same network for as many epochs as the command says.
-const SMALL_NETWORK: &str = " --set batch_size=1000 --set training_set.fraction=0.02 --time-limit 8s --set 'model.scale={ \
-                             width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 2, 1] }'";
-
 /// Makes fine-tuning short, where the weights decide the network.
 const BRIEF: &str = " --set epochs=2 --set input.side=64 --set log_every=1";
 
@@ -80,7 +76,7 @@ fn follow(document: &str, folder: &Path, at_least: usize) {
             .any(|name| command.starts_with(&format!("xception {name}")))
             && !command.contains("--resume")
         {
-            command.push_str(if command.contains("--time-limit") { SMALL_NETWORK } else { SMALL });
+            command.push_str(SMALL);
         } else if command.starts_with("xception bench") {
             command.push_str(" --steps 1");
         }

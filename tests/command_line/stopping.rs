@@ -132,8 +132,10 @@ fn the_best_epoch_is_chosen_on_images_that_are_held_out() {
 fn a_time_becomes_a_number_of_epochs() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    super::own_images::write_images(&folder.join("shapes"), 40);
+    let few = ["train", "--data", "folder:shapes", "--set", SMALL, "--batch-size", "8"];
     let ended =
-        xception_well(folder, &[&TRAIN[..7], &["--time-limit", "20s", "--out", "run"]].concat());
+        xception_well(folder, &[&few[..], &["--time-limit", "5s", "--out", "run"]].concat());
     assert!(ended.stderr.contains("--time-limit: an epoch takes about"), "{}", ended.stderr);
     let results = results(&folder.join("run"));
     let (epochs, seconds) =
@@ -145,7 +147,7 @@ fn a_time_becomes_a_number_of_epochs() {
     for (time, expected) in
         [("1ms", "'1ms' is no duration"), ("0.01s", "is too short: an epoch takes about")]
     {
-        let arguments = [&TRAIN[..7], &["--time-limit", time, "--out", "other"]].concat();
+        let arguments = [&few[..], &["--time-limit", time, "--out", "other"]].concat();
         let ended = xception(folder, &arguments);
         assert_eq!(ended.code, Some(2), "{time}: {}", ended.stderr);
         assert!(ended.stderr.contains(expected), "{time}: {}", ended.stderr);
