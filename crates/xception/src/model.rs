@@ -1,6 +1,7 @@
 //! The one model definition: builds the layers of an [`Architecture`] under the published checkpoint's names.
 
 mod build;
+mod maps;
 
 use std::collections::BTreeMap;
 

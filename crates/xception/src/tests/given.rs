@@ -140,6 +140,29 @@ fn hooks_are_called_in_both_directions() {
 }
 
 #[test]
+fn every_inner_map_leads_to_the_same_features() {
+    let (_store, model) = build(&tiny());
+    let xs = images(1, 32);
+    let expected = model.logits(&xs);
+    let shapes = model.map_shapes(&xs);
+    assert_eq!(shapes[0].0, "conv1");
+    for (name, shape) in &shapes {
+        let (map, features) = model.features_from(&xs, name).unwrap();
+        assert_eq!(&map.size(), shape, "{name}");
+        let logits = model.head(&features);
+        assert!((&expected - &logits).abs().max().double_value(&[]) < 1e-5, "{name}");
+        // A graph serves one backward pass for each class.
+        for class in 0..2 {
+            let score = logits.get(0).get(class);
+            let gradient = Tensor::f_run_backward(&[score], &[&map], true, false).unwrap();
+            assert_eq!(&gradient[0].size(), shape, "{name}");
+            assert!(gradient[0].abs().max().double_value(&[]) > 0.0, "{name}");
+        }
+    }
+    assert!(model.features_from(&xs, "block99").is_none());
+}
+
+#[test]
 fn presets_know_their_preprocessing() {
     let of = Preset::preprocessing;
     assert_eq!((of(Preset::Xception).side, of(Preset::Xception).resized_side()), (299, 333));
