@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod deploy;
 mod documents;
+mod explain;
 mod folders;
 mod foreign_weights;
 mod idea;

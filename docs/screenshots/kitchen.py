@@ -1,7 +1,6 @@
-"""Draws kitchenware on patterned tables among clutter, and the image of docs/guide/images.md's Grad-CAM from it.
+"""Draws kitchenware on patterned tables among clutter, on which docs/guide/images.md shows Grad-CAM.
 
-usage: kitchen.py draw FOLDER         FOLDER/train/CLASS, FOLDER/test/CLASS, and scene.png beside FOLDER, with a mug and a spoon
-       kitchen.py join SCENE MAPS TO  SCENE and MAPS/CLASS/scene.explained.png of both classes beside each other in one file
+usage: kitchen.py FOLDER     FOLDER/train/CLASS, FOLDER/test/CLASS, and scene.png beside FOLDER, with a mug and a spoon
 
 Needs Pillow.
 """
@@ -110,14 +109,5 @@ def draw_all(folder):
     scene.save(folder.parent / "scene.png")
 
 
-def join(scene, maps, target):
-    images = [Image.open(scene)] + [Image.open(maps / kind / "scene.explained.png") for kind in ("mug", "spoon")]
-    side, gap = 240, 10
-    whole = Image.new("RGB", (len(images) * (side + gap) - gap, side), "white")
-    for place, image in enumerate(images):
-        whole.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (place * (side + gap), 0))
-    whole.save(target, optimize=True)
-
-
 if __name__ == "__main__":
-    {"draw": draw_all, "join": join}[sys.argv[1]](*map(Path, sys.argv[2:]))
+    draw_all(Path(sys.argv[1]))

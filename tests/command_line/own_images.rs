@@ -40,7 +40,7 @@ const TUNE: [&str; 8] =
     ["--recipe", "finetune", "--weights", "first", "--set", "epochs=3", "--set", "log_every=1"];
 
 /// Images in `shapes`, a run on them in `first`, and in `tuned` one that continues from its weights.
-struct Classifier {
+pub(super) struct Classifier {
     folder: Shared,
     said_by_first: String,
     said_by_tuned: String,
@@ -69,7 +69,7 @@ impl Classifier {
     }
 
     /// A copy that a test may change.
-    fn copied() -> TempDir {
+    pub(super) fn copied() -> TempDir {
         let folder = TempDir::new().unwrap();
         copy(Self::get().path(), folder.path());
         folder
@@ -287,29 +287,6 @@ fn an_unknown_format_is_not_exported() {
     assert!(refused.stderr.contains("end it in .onnx or .pt"), "{}", refused.stderr);
 }
 
-#[test]
-fn an_explanation_is_drawn_over_the_image() {
-    let folder = Classifier::copied();
-    let folder = folder.path();
-    let image = some_image(folder);
-    let explain = ["explain", "--weights", "tuned", "--out", "maps", "--json", &image];
-    let document: Value = json(&xception(folder, &explain));
-    let drawn = folder.join(document[0]["image"].as_str().unwrap());
-    let drawn = image::open(drawn).unwrap();
-    assert_eq!((drawn.width(), drawn.height()), (256, 256), "eight for each of 32");
-    // One bad file of several is named, and the others are drawn.
-    fs::write(folder.join("page.jpg"), "<!doctype html>").unwrap();
-    fs::remove_dir_all(folder.join("maps")).unwrap();
-    let several = xception(folder, &[&explain[..5], &["page.jpg", &image]].concat());
-    assert_eq!(several.code, Some(3), "{}", several.stderr);
-    assert!(several.stderr.contains("page.jpg"), "{}", several.stderr);
-    assert!(several.stderr.contains("1 of 2 inputs cannot be read"), "{}", several.stderr);
-    assert_eq!(fs::read_dir(folder.join("maps")).unwrap().count(), 1);
-    let refused = xception(folder, &[&explain[..3], &["--class", "unicorn", &image]].concat());
-    assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("there is no class unicorn"), "{}", refused.stderr);
-}
-
 /// Finite weights may give answers that are no numbers, such as by a variance below 0.
 #[test]
 fn answers_that_are_no_numbers_are_no_figures() {
@@ -328,7 +305,7 @@ fn answers_that_are_no_numbers_are_no_figures() {
 }
 
 /// The path of an image of circles, from `folder`.
-fn some_image(folder: &Path) -> String {
+pub(super) fn some_image(folder: &Path) -> String {
     let mut names: Vec<String> = fs::read_dir(folder.join("shapes/disc"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

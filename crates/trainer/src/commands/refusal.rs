@@ -182,6 +182,21 @@ pub enum Refusal {
         /// The last number.
         last: usize,
     },
+    /// `explain`: a layer that the network does not have.
+    #[error("there is no layer {layer}{hint}: --layer takes {}, or features, the last map", known.join(", "))]
+    NoLayer {
+        /// The text that was typed.
+        layer: String,
+        /// ` (did you mean …?)`, or nothing.
+        hint: String,
+        /// The names of all layers, in the order of the forward pass.
+        known: Vec<String>,
+    },
+    /// `explain`: several classes, or one of a person's choice, by a method that knows none.
+    #[error(
+        "--method eigen draws one map, whatever the class; leave --class and --top out, or use gradcam or gradcam++"
+    )]
+    SameForAllClasses,
     /// `export`: a file whose name does not tell its format.
     #[error(
         "the name {} does not say which format: end it in .onnx or .pt, or add --format",
