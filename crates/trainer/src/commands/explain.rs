@@ -166,7 +166,7 @@ fn drawing(
             false => format!("class {}", explained.class),
         };
         let figure = percent(explained.probability);
-        let note = format!("{} of {}", arguments.method.title(), chosen.name());
+        let note = format!("{} {}", arguments.method.title(), chosen.name());
         Panel::overlay(prepared, &explained.map, Caption { title, figure, note })
     };
     let original = (arguments.layout == Layout::Beside).then(original);

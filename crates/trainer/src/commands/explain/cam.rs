@@ -120,13 +120,14 @@ fn grad_cam_weights(gradients: &Tensor) -> Tensor {
 /// Grad-CAM++: `w_k = Σ α_k relu(g_k)` with `α_k = g_k² / (2 g_k² + (Σ A_k) g_k³)` (Chattopadhay et al. 2018, equations 7
 /// and 19, where the score of the class is exp(S); its factor cancels when the map is scaled).
 ///
-/// As in the authors' code, a denominator of 0 counts as 1. The package grad-cam adds 1e-6 to it instead, which is larger
-/// than the squares of most gradients here.
+/// The paper's maps are activated. Of one that is not, the sum in `α_k` is over relu(A_k): otherwise the denominator may be
+/// close to 0, and one channel outweighs all others. As in the authors' code, a denominator of 0 counts as 1. The package
+/// grad-cam adds 1e-6 to it instead, which is larger than the squares of most gradients here.
 fn grad_cam_plus_plus_weights(activations: &Tensor, gradients: &Tensor) -> Tensor {
     // In fp32, the third power of a gradient of 1e-13 would be 0.
     let [activations, gradients] = [activations, gradients].map(|xs| xs.to_kind(Kind::Double));
     let places = [1_i64, 2];
-    let sums = activations.sum_dim_intlist(places.as_slice(), true, None);
+    let sums = activations.relu().sum_dim_intlist(places.as_slice(), true, None);
     let squares = gradients.square();
     let below = &squares * 2.0 + sums * &squares * &gradients;
     let alphas = squares / below.where_self(&below.not_equal(0.0), &below.ones_like());

@@ -3,12 +3,14 @@
     pip install grad-cam==1.5.7 torch==2.13.0 numpy==2.4.6 && python make.py > grad-cam.json
 
 Each case has activations and gradients [channels, rows, columns], and the package's map of each method after its ReLU,
-not scaled. Two things are not the package's default:
+not scaled. Three things are not the package's default:
 
 - EigenCAM is the package's `get_2d_projection_with_sign_correction`. `get_2d_projection`, which its `EigenCAM` calls,
   leaves the sign of the map to the singular value decomposition.
 - For Grad-CAM++ the gradients are of the order of 10. The package adds 1e-6 to the denominator of equation 19, which the
   paper does not, and which is larger than the squares of gradients below 1e-3.
+- The weights of Grad-CAM++ are those for max(activations, 0): the paper's maps are activated, and with negative sums the
+  denominator may be close to 0.
 """
 
 import json
@@ -45,7 +47,9 @@ def case(name, maps):
         cam(maps, targets=None)
         recorded = cam.activations_and_grads
         activations, gradients = (kept[0].numpy() for kept in (recorded.activations, recorded.gradients))
-        found[method] = cam.get_cam_image(maps, network.layer, None, activations, gradients)[0]
+        activated = np.maximum(activations, 0) if method == "gradcam++" else activations
+        weights = cam.get_cam_weights(maps, network.layer, None, activated, gradients)
+        found[method] = (weights[:, :, None, None] * activations).sum(axis=1)[0]
     found["eigen"] = get_2d_projection_with_sign_correction(activations)[0]
     return {
         "name": name,
