@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::xception;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "train",
     "recipes",
     "check",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 15] = [
     "export",
     "summary",
     "bench",
+    "cv",
+    "lr",
     "ablate",
     "compare",
     "report",

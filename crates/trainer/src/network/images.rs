@@ -19,6 +19,8 @@ pub(crate) struct Prepared {
     pub(crate) pixels: Vec<[u8; 3]>,
     /// In pixels.
     pub(crate) side: usize,
+    /// Width and height, in pixels, of the image as it came.
+    pub(crate) size: [usize; 2],
     /// Normalised, `[1, 3, side, side]`.
     pub(crate) image: Tensor,
 }
@@ -36,9 +38,9 @@ pub(crate) struct Square {
 /// Decodes the image at `path` and prepares it as the images were that the network of `description` was trained on:
 /// centre crop, resize, normalisation.
 pub(crate) fn prepare(path: &Path, description: &Description) -> Result<Prepared, Error> {
-    let Square { pixels, side, .. } = square(path, description, &mut Decoded::default())?;
+    let Square { pixels, side, size } = square(path, description, &mut Decoded::default())?;
     let image = tensor(&normalized(&pixels, description), side);
-    Ok(Prepared { pixels, side, image })
+    Ok(Prepared { pixels, side, size, image })
 }
 
 /// Decodes the image at `path` into `room`, crops and resizes it. No tensor is made, so any thread may do this.
