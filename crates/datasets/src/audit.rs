@@ -89,8 +89,9 @@ impl<'a> All<'a> {
         (part, index - self.starts[part])
     }
 
-    fn label(&self, index: usize) -> u32 {
+    /// Fills `into` with the labels of an image.
+    fn labels(&self, index: usize, into: &mut Vec<u32>) {
         let (part, index) = self.place(index);
-        self.parts[part].images.label(index)
+        self.parts[part].images.labels(index, into);
     }
 }

@@ -138,6 +138,17 @@ pub enum Error {
         classes: usize,
     },
 
+    /// A multi-label set without a class.
+    #[error("a set of images with several labels has no class; name one at least")]
+    NoClasses,
+
+    /// Classes that cannot be balanced, since an image may be of several.
+    #[error(
+        "classes cannot be balanced in a set of images with several labels: an image of a rare class brings its common ones \
+         along; take another order"
+    )]
+    BalancedSeveral,
+
     /// Synthetic images that are too small for their shapes.
     #[error(
         "synthetic images of {size}x{size} pixels are too small to tell the shapes apart; use {min} or more"

@@ -39,6 +39,7 @@ use self::archives::Archives;
 use self::names::Names;
 use crate::Error;
 use crate::decode::{decode, read_file};
+use crate::label_lists::LabelLists;
 use crate::source::{Decoded, ImageRef, Source};
 
 /// The parts of a set of files.
@@ -61,6 +62,8 @@ pub struct ImageFiles {
     root: PathBuf,
     names: Names,
     labels: Vec<u32>,
+    /// All labels, of a multi-label set; `labels` are then the first of each image.
+    label_lists: Option<LabelLists>,
     class_names: Arc<[String]>,
     places: Places,
 }
@@ -86,8 +89,20 @@ impl Source for ImageFiles {
         &self.class_names
     }
 
+    fn is_multi_label(&self) -> bool {
+        self.label_lists.is_some()
+    }
+
     fn label(&self, index: usize) -> u32 {
         self.labels[index]
+    }
+
+    fn labels(&self, index: usize, into: &mut Vec<u32>) {
+        into.clear();
+        match &self.label_lists {
+            Some(lists) => into.extend_from_slice(lists.get(index)),
+            None => into.push(self.labels[index]),
+        }
     }
 
     fn name(&self, index: usize) -> String {
@@ -107,7 +122,10 @@ impl Source for ImageFiles {
     fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
         for index in 0..self.len() {
             let Some((name, length)) = self.file(index) else { continue };
-            digest(&self.labels[index].to_le_bytes());
+            match &self.label_lists {
+                Some(lists) => lists.identity(index, digest),
+                None => digest(&self.labels[index].to_le_bytes()),
+            }
             digest(name.as_bytes());
             digest(&[0]);
             digest(&length.to_le_bytes());

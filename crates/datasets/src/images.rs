@@ -1,6 +1,7 @@
 //! A set in memory.
 
 use crate::Error;
+use crate::label_lists::LabelLists;
 
 /// A part of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Split {
 pub struct Images {
     pixels: Vec<u8>,
     labels: Vec<u32>,
+    /// All labels, of a multi-label set; `labels` are then the first of each image.
+    label_lists: Option<LabelLists>,
     height: usize,
     width: usize,
     class_names: Vec<String>,
@@ -55,7 +58,35 @@ impl Images {
         if let Some(index) = labels.iter().position(|&label| label as usize >= classes) {
             return Err(Error::LabelOutOfRange { index, label: labels[index], classes });
         }
-        Ok(Self { pixels, labels, height, width, class_names })
+        Ok(Self { pixels, labels, label_lists: None, height, width, class_names })
+    }
+
+    /// A set whose images have any number of labels each, in any order: [`Source::is_multi_label`]. `pixels` is
+    /// `[labels.len(), height, width, 3]`, contiguous.
+    ///
+    /// # Errors
+    /// As [`Images::new`], and a set with no class.
+    ///
+    /// [`Source::is_multi_label`]: crate::Source::is_multi_label
+    pub fn multi_label(
+        pixels: Vec<u8>,
+        labels: &[Vec<u32>],
+        height: usize,
+        width: usize,
+        class_names: Vec<String>,
+    ) -> Result<Self, Error> {
+        let classes = class_names.len();
+        if classes == 0 {
+            return Err(Error::NoClasses);
+        }
+        for (index, labels) in labels.iter().enumerate() {
+            if let Some(&label) = labels.iter().find(|&&label| label as usize >= classes) {
+                return Err(Error::LabelOutOfRange { index, label, classes });
+            }
+        }
+        let lists: LabelLists = labels.iter().map(Vec::as_slice).collect();
+        let images = Self::new(pixels, lists.firsts(), height, width, class_names)?;
+        Ok(Self { label_lists: Some(lists), ..images })
     }
 
     /// Number of images.
@@ -88,10 +119,16 @@ impl Images {
         &self.class_names
     }
 
-    /// The label of every image.
+    /// The label of every image. Of a multi-label set it is the first one, or 0 for an image without any;
+    /// [`Source::labels`](crate::Source::labels) has all.
     #[must_use]
     pub fn labels(&self) -> &[u32] {
         &self.labels
+    }
+
+    /// All labels, of a multi-label set.
+    pub(crate) fn label_lists(&self) -> Option<&LabelLists> {
+        self.label_lists.as_ref()
     }
 
     /// The pixels of all images, `[image, row, column, channel]`.
@@ -149,5 +186,24 @@ mod tests {
         );
         check(0, &[0, 1], 0, "images of 0x2 pixels have no area");
         check(24, &[2, 3], 2, "image 1 has label 3, but there are 3 classes");
+    }
+
+    #[test]
+    fn labels_of_several_that_do_not_fit_are_refused() {
+        let check = |labels: &[Vec<u32>], classes, expected: &str| {
+            let error = Images::multi_label(vec![0; 24], labels, 2, 2, names(classes));
+            assert_eq!(error.unwrap_err().to_string(), expected);
+        };
+        check(&[vec![], vec![0, 3]], 3, "image 1 has label 3, but there are 3 classes");
+        check(
+            &[vec![], vec![]],
+            0,
+            "a set of images with several labels has no class; name one at least",
+        );
+        check(
+            &[vec![0]],
+            1,
+            "24 bytes of pixels for 1 labels of 2x2 RGB images, expected 1 * 2 * 2 * 3",
+        );
     }
 }

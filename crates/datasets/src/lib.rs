@@ -16,6 +16,7 @@ mod fit;
 mod image_endings;
 mod image_files;
 mod images;
+mod label_lists;
 mod loader;
 mod normalization;
 mod prefetch;

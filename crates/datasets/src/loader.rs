@@ -6,6 +6,7 @@ mod epoch;
 mod finish;
 mod lanes;
 mod share;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -85,7 +86,8 @@ pub enum Order {
     /// images from the whole set. The order depends on the batch size, but not on the number of ranks.
     ShuffledByFile,
     /// Shuffled so that each class has its share of the epoch: images of rare classes are repeated, each time with other
-    /// random changes, and of common ones some wait for a later epoch. An epoch has as many images as the set.
+    /// random changes, and of common ones some wait for a later epoch. An epoch has as many images as the set. A multi-label
+    /// set is refused: its classes cannot be repeated one by one.
     Balanced(ClassShare),
 }
 
@@ -107,9 +109,10 @@ pub struct Batch {
     pub images: Tensor,
     /// The last operations on the images, where the network's device does them.
     pub rest: Option<Rest>,
-    /// `[n]`, int64.
+    /// The classes of the images: `[n]`, int64, counted from 0. Of a multi-label set ([`Source::is_multi_label`])
+    /// `[n, classes]`, float32: 1 for each class that the image is of, 0 for the others.
     pub labels: Tensor,
-    /// The images that are mixed into these, if any.
+    /// The images that are mixed into these, if any. Their labels have the form of `labels`.
     pub mixed: Option<Mixed>,
     /// The numbers of the images in the set.
     pub indices: Vec<u32>,
@@ -146,6 +149,9 @@ impl Loader {
         }
         if u32::try_from(images.len()).is_err() {
             return Err(Error::TooManyImages(images.len()));
+        }
+        if matches!(config.order, Order::Balanced(_)) && images.is_multi_label() {
+            return Err(Error::BalancedSeveral);
         }
         let size = match fit {
             Some(fit) => {

@@ -38,6 +38,8 @@ pub enum Purpose {
     ShuffleFiles = 10,
     /// The order of the images of one class where classes are balanced; the epoch is the class, the index the round.
     ClassRow = 11,
+    /// One synthetic image of several shapes.
+    SyntheticScene = 12,
 }
 
 /// The counter of one image in one epoch.

@@ -50,16 +50,36 @@ pub trait Source: Send + Sync {
     /// Names of the classes; a label is an index into them.
     fn class_names(&self) -> &[String];
 
-    /// The label of an image.
+    /// Whether an image may have several labels, or none, as in the paper's JFT.
+    fn is_multi_label(&self) -> bool {
+        false
+    }
+
+    /// The label of an image. Of a multi-label set it stands for all labels of the image, and is the first of them or 0
+    /// where it has none; [`Source::labels`] has them.
     ///
     /// # Panics
     /// Past the last image.
     fn label(&self, index: usize) -> u32;
 
-    /// Images of each class, in the order of [`Source::class_names`].
+    /// Fills `into`, in place of its content, with the labels of an image in ascending order, each once. There is one,
+    /// but for a multi-label set, which may have none for an image of no class.
+    ///
+    /// # Panics
+    /// Past the last image.
+    fn labels(&self, index: usize, into: &mut Vec<u32>) {
+        into.clear();
+        into.push(self.label(index));
+    }
+
+    /// Images of each class, in the order of [`Source::class_names`]. An image counts for each of its labels.
     fn images_by_class(&self) -> Vec<u64> {
         let mut counts = vec![0; self.class_names().len()];
-        (0..self.len()).for_each(|index| counts[self.label(index) as usize] += 1);
+        let mut labels = Vec::new();
+        for index in 0..self.len() {
+            self.labels(index, &mut labels);
+            labels.iter().for_each(|&label| counts[label as usize] += 1);
+        }
         counts
     }
 
@@ -126,8 +146,20 @@ impl Source for Images {
         self.class_names()
     }
 
+    fn is_multi_label(&self) -> bool {
+        self.label_lists().is_some()
+    }
+
     fn label(&self, index: usize) -> u32 {
         self.labels()[index]
+    }
+
+    fn labels(&self, index: usize, into: &mut Vec<u32>) {
+        into.clear();
+        match self.label_lists() {
+            Some(lists) => into.extend_from_slice(lists.get(index)),
+            None => into.push(self.labels()[index]),
+        }
     }
 
     fn name(&self, index: usize) -> String {
@@ -140,7 +172,10 @@ impl Source for Images {
 
     fn identity(&self, digest: &mut dyn FnMut(&[u8])) {
         for (index, label) in self.labels().iter().enumerate() {
-            digest(&label.to_le_bytes());
+            match self.label_lists() {
+                Some(lists) => lists.identity(index, digest),
+                None => digest(&label.to_le_bytes()),
+            }
             digest(self.image(index).as_flattened());
         }
     }

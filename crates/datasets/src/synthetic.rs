@@ -4,11 +4,14 @@
 //! the shape, its place, its rotation and the noise. So neither the mean colour, nor the histogram, nor any single
 //! pixel gives the class away; only edges and their directions do.
 
+mod scene;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 use rand_chacha::ChaCha8Rng;
+
+pub use self::scene::{MULTI_LABEL_MIN_SIZE, multi_label_images};
 
 use self::shape::Shape;
 use crate::random::{Purpose, stream, uniform, unit};
@@ -64,11 +67,7 @@ pub fn images(split: Split, count: usize, size: usize, seed: u64) -> Result<Imag
 
 /// The bytes of one image, `[size, size, 3]`.
 fn draw(split: Split, index: usize, size: usize, seed: u64) -> Vec<u8> {
-    let epoch = match split {
-        Split::Train => 0,
-        Split::Test => 1,
-    };
-    let rng = &mut stream(seed, Purpose::Synthetic, epoch, index as u64);
+    let rng = &mut stream(seed, Purpose::Synthetic, epoch_of(split), index as u64);
     let [ground, ink] = colours(rng);
     let pose = Pose::draw(rng, size as f64);
     let noise = uniform(rng, [0., NOISE]);
@@ -85,6 +84,14 @@ fn draw(split: Split, index: usize, size: usize, seed: u64) -> Vec<u8> {
         }
     }
     pixels
+}
+
+/// The epoch of the streams of a split.
+fn epoch_of(split: Split) -> u64 {
+    match split {
+        Split::Train => 0,
+        Split::Test => 1,
+    }
 }
 
 /// The colours of ground and shape: uniform, without those that are too close to each other.

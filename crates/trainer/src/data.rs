@@ -1,6 +1,8 @@
 //! Finds and loads the data set that `--data` names, and warns where another one stands in for it.
 
 mod error;
+pub(crate) mod label_names;
+mod one_label_each;
 mod place;
 pub(crate) mod resize;
 mod spec;
@@ -25,6 +27,10 @@ pub(crate) use spec::DataSpec;
 
 /// Images of the synthetic training and test set: enough to learn from in about two minutes.
 const SYNTHETIC: (usize, usize) = (10_000, 2_000);
+/// Images of the synthetic set of several labels: 420 of the rarest class to train on, 4,647 of the commonest.
+const SYNTHETIC_MULTI: (usize, usize) = (8_000, 2_000);
+/// The side of its images, in pixels.
+const SYNTHETIC_MULTI_SIDE: usize = 64;
 /// The seed of the synthetic sets, which are the same for all runs.
 const SYNTHETIC_SEED: u64 = 0;
 
@@ -49,8 +55,8 @@ pub enum Part {
 /// A training and a test set.
 #[derive(Clone)]
 pub(crate) struct Data {
-    /// The value of `--data` that names it from any folder: `cifar10`, `cifar100`, `synthetic`, `folder:DIR`, `csv:FILE`,
-    /// `parquet:DIR` or `shards:DIR`.
+    /// The value of `--data` that names it from any folder: `cifar10`, `cifar100`, `synthetic`,
+    /// `synthetic-multi`, `folder:DIR`, `csv:FILE`, `parquet:DIR` or `shards:DIR`.
     pub(crate) name: String,
     /// The name without the folder.
     pub(crate) kind: &'static str,
@@ -77,11 +83,14 @@ impl Data {
         let data = match spec {
             DataSpec::Shards(root) => Self::of_all_ranks(root, world)?,
             _ => Self::holding(spec, HELD)?,
-        };
+        }
+        .with_one_label_each()?;
         if data.held {
             let percent = HELD.fraction * 100.0;
+            // An image of several classes cannot be held back of one.
+            let whole = if data.train.is_multi_label() { "all images" } else { "every class" };
             tracing::info!(
-                "no test set there: about {percent} % of every class are held back as one, by a hash of their names"
+                "no test set there: about {percent} % of {whole} are held back as one, by a hash of their names"
             );
         }
         if let Some(validation) = &data.validation {
@@ -99,7 +108,8 @@ impl Data {
         let data = match part {
             Part::All => Self::holding(spec, Held { fraction: 0.0, ..HELD })?,
             Part::Test | Part::Train | Part::Validation => Self::holding(spec, HELD)?,
-        };
+        }
+        .with_one_label_each()?;
         let images = match part {
             Part::Test => Arc::clone(&data.test),
             Part::Train => Arc::clone(&data.train),
@@ -129,6 +139,7 @@ impl Data {
     fn holding(spec: &DataSpec, held: Held) -> Result<Self, Error> {
         match spec {
             DataSpec::Synthetic => Self::synthetic(false),
+            DataSpec::SyntheticMulti => Self::synthetic_multi(),
             DataSpec::Folder(root) => {
                 let root = full_path("folder", root)?;
                 Ok(Self::files("folder", &root, folder(&root, held)?))
@@ -238,17 +249,34 @@ impl Data {
             let side = datasets::cifar::SIDE;
             Ok(Arc::new(synthetic::images(split, count, side, SYNTHETIC_SEED)?))
         };
-        Ok(Self {
-            name: "synthetic".to_string(),
-            kind: "synthetic",
+        let (train, test) = SYNTHETIC;
+        let [train, test] = [draw(Split::Train, train)?, draw(Split::Test, test)?];
+        Ok(Self { stands_in, ..Self::drawn("synthetic", train, test) })
+    }
+
+    fn synthetic_multi() -> Result<Self, Error> {
+        let draw = |split, count| -> Result<Arc<dyn Source>, datasets::Error> {
+            let side = SYNTHETIC_MULTI_SIDE;
+            Ok(Arc::new(synthetic::multi_label_images(split, count, side, SYNTHETIC_SEED)?))
+        };
+        let (train, test) = SYNTHETIC_MULTI;
+        let [train, test] = [draw(Split::Train, train)?, draw(Split::Test, test)?];
+        Ok(Self::drawn("synthetic-multi", train, test))
+    }
+
+    /// A set that this program draws.
+    fn drawn(name: &'static str, train: Arc<dyn Source>, test: Arc<dyn Source>) -> Self {
+        Self {
+            name: name.to_string(),
+            kind: name,
             origin: "drawn by this program".to_string(),
-            train: draw(Split::Train, SYNTHETIC.0)?,
+            train,
             validation: None,
-            test: draw(Split::Test, SYNTHETIC.1)?,
+            test,
             held: false,
             skipped: Vec::new(),
-            stands_in,
-        })
+            stands_in: false,
+        }
     }
 
     /// A set of files that were found under `root`.

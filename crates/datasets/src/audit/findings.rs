@@ -33,7 +33,7 @@ pub struct Findings {
 pub struct ClassFindings {
     /// The name of the class.
     pub name: String,
-    /// Its number of images in each part.
+    /// Its number of images in each part. An image of several classes counts for each.
     pub images: Vec<u64>,
     /// The shortest and the longest side among its images, in pixels; 0 without an image that can be read.
     pub sides: [u32; 2],
@@ -59,11 +59,14 @@ impl Findings {
     ) -> Self {
         let Scanned { records, unreadable, codings } = scanned;
         let group = |images: Vec<u32>| {
-            let differ = |of: &dyn Fn(usize) -> usize| {
-                images.iter().any(|&image| of(image as usize) != of(images[0] as usize))
+            let part = |image: u32| all.place(image as usize).0;
+            let labels = |image: u32| {
+                let mut labels = Vec::new();
+                all.labels(image as usize, &mut labels);
+                labels
             };
-            let across_parts = differ(&|image| all.place(image).0);
-            let across_classes = differ(&|image| all.label(image) as usize);
+            let across_parts = images.windows(2).any(|pair| part(pair[0]) != part(pair[1]));
+            let across_classes = images.windows(2).any(|pair| labels(pair[0]) != labels(pair[1]));
             Group { images, across_parts, across_classes }
         };
         let which = |is: &dyn Fn(&Record) -> bool| -> Vec<u32> {
@@ -115,14 +118,18 @@ fn classes(all: &All, records: &[Record]) -> Vec<ClassFindings> {
     let Some(first) = all.parts.first() else { return Vec::new() };
     let names = first.images.class_names();
     let mut sizes: Vec<[Vec<u32>; 2]> = names.iter().map(|_| [Vec::new(), Vec::new()]).collect();
+    let mut labels = Vec::new();
     for record in records {
-        let sizes = &mut sizes[all.label(record.index as usize) as usize];
-        sizes.iter_mut().zip(record.size).for_each(|(sizes, size)| sizes.push(size));
+        all.labels(record.index as usize, &mut labels);
+        for &label in &labels {
+            let sizes = &mut sizes[label as usize];
+            sizes.iter_mut().zip(record.size).for_each(|(sizes, size)| sizes.push(size));
+        }
     }
     let mut counts = vec![vec![0; all.parts.len()]; names.len()];
     for (number, part) in all.parts.iter().enumerate() {
-        (0..part.images.len())
-            .for_each(|index| counts[part.images.label(index) as usize][number] += 1);
+        let of_part = part.images.images_by_class();
+        counts.iter_mut().zip(of_part).for_each(|(counts, images)| counts[number] = images);
     }
     let class = |((name, images), mut sizes): ((&String, Vec<u64>), [Vec<u32>; 2])| ClassFindings {
         name: name.clone(),

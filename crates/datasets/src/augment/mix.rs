@@ -30,7 +30,8 @@ pub enum Mix {
 /// `weight * loss(labels) + (1 - weight) * loss(partner_labels)`.
 #[derive(Debug)]
 pub struct Mixed {
-    /// `[n]`, int64: the labels of the partners.
+    /// `[n]`, int64: the labels of the partners. Of a multi-label set `[n, classes]`, float32, as
+    /// [`Batch::labels`](crate::Batch::labels).
     pub partner_labels: Tensor,
     /// The share of the image itself, 0 to 1; for CutMix its share of the pixels.
     pub weight: f64,

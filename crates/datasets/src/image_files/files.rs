@@ -113,6 +113,7 @@ pub(super) fn set(root: &Path, names: &Arc<[String]>, classes: &[Class]) -> Arc<
         root: root.to_path_buf(),
         labels: classes.iter().flat_map(label).collect(),
         names: classes.iter().flat_map(|class| &class.images).map(String::as_str).collect(),
+        label_lists: None,
         class_names: Arc::clone(names),
         places: Places::Files,
     })

@@ -1,15 +1,18 @@
 //! Images in tar archives, as webdataset writes them: few large files instead of many small ones.
 
+mod labels;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tar::Archive;
 
+use self::labels::{Labels, Members};
 use super::archives::Archives;
 use super::long_name::LongName;
 use super::names::Names;
@@ -20,14 +23,11 @@ use crate::image_endings::is_image;
 use crate::regular_file;
 use crate::{Error, Share};
 
-/// The longest file of a label, in bytes: its digits and white space around them.
-const LONGEST_LABEL: u64 = 64;
-
 /// An image in an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Sample {
     name: String,
-    label: u32,
+    labels: Labels,
     place: (u32, u64, u32),
 }
 
@@ -55,6 +55,10 @@ pub struct ShardIndex {
 /// A sample is an image, `KEY.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`), next to its label, a number in `KEY.cls`. The
 /// lines of `root/classes.txt` name the classes; without it their numbers do. Only headers and labels are read here;
 /// images are read later, at their places in the archives.
+///
+/// A list in a `KEY.cls`, `3,17` or `[3, 17]`, makes a multi-label set, and so does one in a `KEY.json` without a
+/// `KEY.cls`: `[3, 17]` or `{"labels": [3, 17]}`. Then `[]` is an image of no class, and `held` of all images are held back
+/// rather than of every class.
 ///
 /// # Errors
 /// An archive that cannot be read, a sample without a label, a label without a name, or no sample at all.
@@ -142,8 +146,9 @@ impl Shards {
         check_labels(&root, &samples)?;
         let held_back = counts[0] == archives.len();
         let classes = classes(&root, &samples)?;
+        let are_several = samples.iter().any(|sample| sample.labels.is_list());
         let (train, validation, test) = if held_back {
-            let (train, test) = split(some(samples)?, held)?;
+            let (train, test) = split(some(samples)?, are_several, held)?;
             (train, Vec::new(), test)
         } else {
             let archive = |sample: &Sample| sample.place.0 as usize;
@@ -161,7 +166,9 @@ impl Shards {
             Arc::new(ImageFiles {
                 root: root.clone(),
                 names: samples.iter().map(|sample| sample.name.as_str()).collect::<Names>(),
-                labels: samples.iter().map(|sample| sample.label).collect(),
+                labels: samples.iter().map(|sample| sample.labels.first()).collect(),
+                label_lists: are_several
+                    .then(|| samples.iter().map(|sample| sample.labels.all()).collect()),
                 class_names: Arc::clone(&classes),
                 places: Places::Archives {
                     archives: Arc::clone(&archives),
@@ -196,22 +203,20 @@ impl ShardIndex {
         // The key, image and label of the current sample.
         let mut key = String::new();
         let mut image: Option<(String, u64, u32)> = None;
-        let mut label: Option<u32> = None;
+        let mut members = Members::default();
         let short = file_name(path);
         let samples = &mut self.samples;
-        let mut finish =
-            |key: &str, image: Option<(String, u64, u32)>, label: Option<u32>| match (image, label)
-            {
-                (Some((name, offset, length)), Some(label)) => {
-                    let place = (number, offset, length);
-                    samples.push(Sample { name: format!("{short}/{name}"), label, place });
-                    Ok(())
-                }
-                (Some(_), None) => {
-                    Err(problem(format!("{key} has an image but no label ({key}.cls)")))
-                }
-                (None, _) => Ok(()),
-            };
+        let mut finish = |key: &str,
+                          image: Option<(String, u64, u32)>,
+                          members: Members,
+                          skipped: &mut Skipped| {
+            let labels = members.finish(key, image.is_some(), skipped).map_err(problem)?;
+            if let (Some((name, offset, length)), Some(labels)) = (image, labels) {
+                let place = (number, offset, length);
+                samples.push(Sample { name: format!("{short}/{name}"), labels, place });
+            }
+            Ok::<(), Error>(())
+        };
         let mut long_name = LongName::default();
         // Raw: the crate would read the extension before an entry into memory, of whatever length it claims to be.
         for entry in archive.entries_with_seek().map_err(unreadable)?.raw(true) {
@@ -232,7 +237,7 @@ impl ShardIndex {
             };
             let (own, ending) = (&name[..start + dot], &name[start + dot + 1..]);
             if own != key {
-                finish(&key, image.take(), label.take())?;
+                finish(&key, image.take(), std::mem::take(&mut members), &mut self.skipped)?;
                 key = own.to_string();
             }
             if is_image(&name) {
@@ -244,18 +249,14 @@ impl ShardIndex {
                 }
                 image = Some((name, offset, length as u32));
             } else if ending == "cls" {
-                let mut text = String::new();
-                let read = (&mut entry).take(LONGEST_LABEL).read_to_string(&mut text);
-                read.map_err(unreadable)?;
-                let number = text.trim().parse();
-                label =
-                    Some(number.map_err(|_| problem(format!("{name} is not a label: {text:?}")))?);
+                members.add_cls(&name, &mut entry).map_err(unreadable)?.map_err(problem)?;
+            } else if ending == "json" {
+                members.add_json(name, &mut entry, &mut self.skipped).map_err(unreadable)?;
             } else {
                 self.skipped.add(&name);
             }
         }
-        finish(&key, image, label)?;
-        Ok(())
+        finish(&key, image, members, &mut self.skipped)
     }
 }
 
@@ -270,21 +271,30 @@ fn class_list(root: &Path) -> PathBuf {
 
 /// Refuses a label above the number of images, unless a list names the classes: memory is taken for every class.
 fn check_labels(root: &Path, samples: &[Sample]) -> Result<(), Error> {
-    let beyond = samples.iter().find(|sample| sample.label as usize >= samples.len());
+    let largest = |sample: &Sample| sample.labels.all().iter().max().copied().unwrap_or(0);
+    let beyond = samples.iter().find(|sample| largest(sample) as usize >= samples.len());
     match beyond.filter(|_| !class_list(root).exists()) {
-        Some(Sample { name, label, .. }) => {
-            Err(Error::LabelBeyond { name: name.clone(), label: *label, images: samples.len() })
-        }
+        Some(sample) => Err(Error::LabelBeyond {
+            name: sample.name.clone(),
+            label: largest(sample),
+            images: samples.len(),
+        }),
         None => Ok(()),
     }
 }
 
-/// Splits every class by the names of its images in their archives. A class of one image has none in the test set.
-fn split(samples: Vec<Sample>, held: Held) -> Result<(Vec<Sample>, Vec<Sample>), Error> {
+/// Splits every class by the names of its images in their archives. A class of one image has none in the test set. Where
+/// images have several labels, all images are split as one class.
+fn split(
+    samples: Vec<Sample>,
+    are_several: bool,
+    held: Held,
+) -> Result<(Vec<Sample>, Vec<Sample>), Error> {
     held.check()?;
     let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (index, sample) in samples.iter().enumerate() {
-        members.entry(sample.label).or_default().push(index);
+        let class = if are_several { 0 } else { sample.labels.first() };
+        members.entry(class).or_default().push(index);
     }
     let mut is_held = vec![false; samples.len()];
     for members in members.values() {
@@ -300,7 +310,7 @@ fn split(samples: Vec<Sample>, held: Held) -> Result<(Vec<Sample>, Vec<Sample>),
 }
 
 fn classes(root: &Path, samples: &[Sample]) -> Result<Arc<[String]>, Error> {
-    let largest = samples.iter().map(|sample| sample.label).max().unwrap_or(0);
+    let largest = samples.iter().flat_map(|sample| sample.labels.all()).max().copied().unwrap_or(0);
     let file = class_list(root);
     if !file.exists() {
         return Ok((0..=largest).map(|label| label.to_string()).collect());

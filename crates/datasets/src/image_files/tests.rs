@@ -2,6 +2,7 @@
 
 mod extensions;
 mod parts;
+mod several;
 
 use std::fs;
 use std::path::Path;

@@ -3,10 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tch::Tensor;
-
 use super::contents::{Finished, Form, Unfinished, tensor};
 use super::finish::Finisher;
+use super::targets::targets;
 use super::{Batch, Broken, BrokenImage, LastBatch, Loader, LoaderConfig, Order, by_class, lanes};
 use crate::Error;
 use crate::augment::{Interpolation, Mixed, Resize};
@@ -193,13 +192,11 @@ impl Iterator for Epoch {
             }
         };
 
-        let label = |&index: &u32| i64::from(self.images.label(index as usize));
-        let labels: Vec<_> = indices.iter().map(label).collect();
+        let labels = targets(&*self.images, indices.iter().copied());
         let mixed = weight.map(|weight| {
-            let partners: Vec<_> = labels.iter().rev().copied().collect();
-            Mixed { partner_labels: Tensor::from_slice(&partners), weight }
+            let partner_labels = targets(&*self.images, indices.iter().rev().copied());
+            Mixed { partner_labels, weight }
         });
-        let labels = Tensor::from_slice(&labels);
         Some(Ok(Batch { images, rest, labels, mixed, indices, in_all: whole.len(), left_out }))
     }
 }

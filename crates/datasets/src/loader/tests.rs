@@ -1,6 +1,7 @@
 //! Batches: the same for every size and prefetch, and after every interruption.
 
 mod on_device;
+mod several_labels;
 mod shares;
 mod whole_batches;
 

@@ -47,9 +47,19 @@ impl Source for Joined {
         self.first.class_names()
     }
 
+    /// Whether one of the two is such a set. Images of the other then have one label each.
+    fn is_multi_label(&self) -> bool {
+        self.first.is_multi_label() || self.second.is_multi_label()
+    }
+
     fn label(&self, index: usize) -> u32 {
         let (part, index) = self.part(index);
         part.label(index)
+    }
+
+    fn labels(&self, index: usize, into: &mut Vec<u32>) {
+        let (part, index) = self.part(index);
+        part.labels(index, into);
     }
 
     fn name(&self, index: usize) -> String {

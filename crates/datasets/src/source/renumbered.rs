@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Decoded, ImageRef, Source};
 use crate::Error;
+use crate::label_lists::first;
 
 /// The images of a set, each labelled with the place of its class's name in another list of names.
 pub struct Renumbered {
@@ -50,8 +51,24 @@ impl Source for Renumbered {
         &self.class_names
     }
 
+    fn is_multi_label(&self) -> bool {
+        self.images.is_multi_label()
+    }
+
     fn label(&self, index: usize) -> u32 {
-        self.labels[self.images.label(index) as usize]
+        if !self.is_multi_label() {
+            return self.labels[self.images.label(index) as usize];
+        }
+        let mut labels = Vec::new();
+        self.labels(index, &mut labels);
+        first(&labels)
+    }
+
+    fn labels(&self, index: usize, into: &mut Vec<u32>) {
+        self.images.labels(index, into);
+        into.iter_mut().for_each(|label| *label = self.labels[*label as usize]);
+        into.sort_unstable();
+        into.dedup();
     }
 
     fn name(&self, index: usize) -> String {

@@ -46,8 +46,16 @@ impl Source for Selected {
         self.images.class_names()
     }
 
+    fn is_multi_label(&self) -> bool {
+        self.images.is_multi_label()
+    }
+
     fn label(&self, index: usize) -> u32 {
         self.images.label(self.index(index))
+    }
+
+    fn labels(&self, index: usize, into: &mut Vec<u32>) {
+        self.images.labels(self.index(index), into);
     }
 
     fn name(&self, index: usize) -> String {

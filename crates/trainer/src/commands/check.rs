@@ -18,13 +18,14 @@ use super::{output, print};
 use crate::commands::{Error, Refusal};
 use crate::console::log;
 use crate::console::progress::Progress;
-use crate::data::{Data, DataSpec};
+use crate::data::{Data, DataSpec, label_names};
 use crate::report::{self, Checked};
 
 /// Flags of `xception check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The images: folder:DIR, csv:FILE, parquet:DIR, shards:DIR, cifar10[:DIR], cifar100[:DIR] or synthetic
+    /// The images: folder:DIR, csv:FILE, parquet:DIR, shards:DIR, cifar10[:DIR], cifar100[:DIR], synthetic or
+    /// synthetic-multi
     #[arg(value_name = "DATA")]
     pub data: String,
     /// Images with a shorter side than this are tiny: the side of the network's input, in pixels [default: 299, that of
@@ -73,7 +74,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<(), Error> {
     let findings =
         datasets::audit(&parts, options, &|images| progress.update(images, String::new()));
     drop(progress);
-    let remarks = data.skipped.iter().cloned().chain(remark).collect();
+    let labels = label_names::remark(&parts);
+    let remarks = data.skipped.iter().cloned().chain(remark).chain(labels).collect();
     let checked =
         Checked { name: data.name.clone(), held: data.held, side, parts, findings, remarks };
     if let Some(out) = &html {

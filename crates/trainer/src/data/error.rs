@@ -14,7 +14,7 @@ pub enum Error {
     /// A `--data` that names no data set.
     #[error(
         "unknown data set '{text}'{hint}; known are auto, cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, \
-         shards:DIR and synthetic"
+         shards:DIR, synthetic and synthetic-multi"
     )]
     Unknown {
         /// The text that was typed.
@@ -100,6 +100,15 @@ pub enum Error {
         /// Archives here.
         here: usize,
     },
+    /// A multi-label set, on which this version cannot train or measure.
+    #[error(
+        "the images of {data} have several labels, and networks are trained and measured here on one label for each image; \
+         `xception check` looks at such a set"
+    )]
+    SeveralLabels {
+        /// The set.
+        data: String,
+    },
     /// A set that cannot be read.
     #[error(transparent)]
     Datasets(#[from] datasets::Error),
@@ -120,6 +129,7 @@ impl Error {
             Error::NoFolder { .. }
             | Error::NotFound { .. }
             | Error::OneTrainingImage { .. }
+            | Error::SeveralLabels { .. }
             | Error::Datasets(_) => ExitCode::Data,
             Error::Ranks(error) => error.exit_code(),
         }

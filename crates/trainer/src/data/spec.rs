@@ -18,6 +18,8 @@ pub(crate) enum DataSpec {
     Cifar(Cifar, Option<PathBuf>),
     /// Shapes that this program draws.
     Synthetic,
+    /// Several such shapes in each image.
+    SyntheticMulti,
     /// A folder of images for each class.
     Folder(PathBuf),
     /// Archives of images.
@@ -46,6 +48,7 @@ impl FromStr for DataSpec {
         match (name, folder) {
             ("auto", None) => Ok(DataSpec::Auto),
             ("synthetic", None) => Ok(DataSpec::Synthetic),
+            ("synthetic-multi", None) => Ok(DataSpec::SyntheticMulti),
             ("folder", Some(folder)) => Ok(DataSpec::Folder(folder)),
             ("shards", Some(folder)) => Ok(DataSpec::Shards(folder)),
             ("csv", Some(_)) => {
@@ -76,7 +79,17 @@ fn meant(text: &str, name: &str) -> String {
     }
     did_you_mean::hint(
         name,
-        ["auto", "cifar10", "cifar100", "folder", "shards", "csv", "parquet", "synthetic"],
+        [
+            "auto",
+            "cifar10",
+            "cifar100",
+            "folder",
+            "shards",
+            "csv",
+            "parquet",
+            "synthetic",
+            "synthetic-multi",
+        ],
     )
 }
 
@@ -94,6 +107,7 @@ mod tests {
             read("cifar10:/a:b").unwrap(),
             DataSpec::Cifar(Cifar::Cifar10, Some("/a:b".into()))
         );
+        assert_eq!(read("synthetic-multi").unwrap(), DataSpec::SyntheticMulti);
         assert_eq!(read("folder:pets").unwrap(), DataSpec::Folder("pets".into()));
         assert_eq!(read("shards:/x").unwrap(), DataSpec::Shards("/x".into()));
         let label = TableColumns { label: Some("kind".into()), ..TableColumns::default() };

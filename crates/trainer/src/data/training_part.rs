@@ -7,8 +7,8 @@ use datasets::{Held, Joined, Selected, Source, folds};
 use crate::data::{Data, Error};
 
 impl Data {
-    /// The same set, whose test set is part `number` (from 1) of `of` parts of every class. A test set that was held back of
-    /// the training set is among the images that are divided; one of its own is left out.
+    /// The same set, whose test set is part `number` (from 1) of `of` parts of every class, or of a multi-label set's whole. A
+    /// test set that was held back of the training set is among the images that are divided; one of its own is left out.
     ///
     /// # Errors
     /// Classes with one image.
@@ -18,7 +18,7 @@ impl Data {
             false => self.train,
         };
         let mut parts = [Vec::new(), Vec::new()];
-        for class in by_class(&all)? {
+        for class in groups(&all)? {
             let names: Vec<String> = class.iter().map(|index| all.name(*index as usize)).collect();
             for (index, fold) in class.into_iter().zip(folds(&names, of, seed)) {
                 parts[usize::from(fold == number - 1)].push(index);
@@ -37,8 +37,8 @@ impl Data {
         Ok(self)
     }
 
-    /// The same set, with `validation` held out of every class's training images, and without those that are `unused`. A set
-    /// with a validation set keeps its own.
+    /// The same set, with `validation` held out of every class's training images, and without those that are `unused`. Of a
+    /// multi-label set they are held out of all training images. A set with a validation set keeps its own.
     ///
     /// # Errors
     /// Classes with too few images to hold one out.
@@ -72,8 +72,12 @@ impl Data {
     }
 }
 
-/// The numbers of the images of each class. A class of one image is refused.
-fn by_class(images: &Arc<dyn Source>) -> Result<Vec<Vec<u32>>, Error> {
+/// The numbers of the images of each class, of which a class of one image is refused. Those of a multi-label set are one
+/// group: an image of several classes is on one side for all of them.
+fn groups(images: &Arc<dyn Source>) -> Result<Vec<Vec<u32>>, Error> {
+    if images.is_multi_label() {
+        return Ok(vec![(0..images.len() as u32).collect()]);
+    }
     let mut by_class = vec![Vec::new(); images.class_names().len()];
     for index in 0..images.len() {
         by_class[images.label(index) as usize].push(index as u32);
@@ -86,10 +90,10 @@ fn by_class(images: &Arc<dyn Source>) -> Result<Vec<Vec<u32>>, Error> {
     Ok(by_class)
 }
 
-/// The numbers of the images that stay, and of those that are held back of every class.
+/// The numbers of the images that stay, and of those that are held back of every group.
 fn split(images: &Arc<dyn Source>, held: Held) -> Result<[Vec<u32>; 2], Error> {
     let mut parts = [Vec::new(), Vec::new()];
-    for class in by_class(images)? {
+    for class in groups(images)? {
         let names: Vec<String> = class.iter().map(|index| images.name(*index as usize)).collect();
         let is_held = held.among(names.iter().map(String::as_str));
         for (index, is_held) in class.into_iter().zip(is_held) {
@@ -136,6 +140,26 @@ mod tests {
             assert_eq!(data.train.len() + data.test.len(), whole.train.len());
             let counts = data.test.images_by_class();
             assert!(counts.iter().all(|count| (333..=334).contains(count)), "{counts:?}");
+            (0..data.test.len())
+                .for_each(|index| tested[data.test.name(index).parse::<usize>().unwrap()] += 1);
+        }
+        assert!(tested.iter().all(|times| *times == 1));
+    }
+
+    #[test]
+    fn several_labels_are_divided_as_a_whole() {
+        let (whole, _) = Data::to_check(&DataSpec::SyntheticMulti).unwrap();
+        let held = |fraction, seed| Held { fraction, seed };
+        let data = whole.clone().with_training_part(held(0.1, 7), held(0.5, 8)).unwrap();
+        let validation = data.validation.unwrap();
+        assert!(validation.len().abs_diff(800) < 100, "{}", validation.len());
+        assert!(data.train.len().abs_diff(3600) < 250, "{}", data.train.len());
+        assert!(data.train.is_multi_label() && validation.is_multi_label());
+        let mut tested = vec![0; whole.train.len()];
+        for number in 1..=3 {
+            let data = whole.clone().with_fold(number, 3, 0).unwrap();
+            assert!((2666..=2667).contains(&data.test.len()), "{}", data.test.len());
+            assert_eq!(data.train.len() + data.test.len(), 8000);
             (0..data.test.len())
                 .for_each(|index| tested[data.test.name(index).parse::<usize>().unwrap()] += 1);
         }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::checked::{Checked, Fault};
 use super::number_format::in_threes;
 use super::page::{page as whole_page, scrolling, section};
+use crate::data::label_names::label_names;
 use crate::network::images;
 
 /// Rows and columns of a small image, in pixels.
@@ -124,7 +125,7 @@ fn shown(checked: &Checked, fault: &Fault) -> Markup {
 
 fn tile(checked: &Checked, image: u32) -> Markup {
     let (part, index) = checked.part(image);
-    let class = &part.images.class_names()[part.images.label(index) as usize];
+    let class = label_names(part.images, index);
     let name = checked.short_name(image);
     let file = name.rsplit('/').next().unwrap_or(&name).to_string();
     html! {

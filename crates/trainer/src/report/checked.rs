@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use datasets::{Findings, Group, Part};
 use serde_json::{Value, json};
 
+use crate::data::label_names::{label_names, names};
+
 /// The number of images of the largest class, as a multiple of those of the smallest, from which it is a fault.
 const IMBALANCE: f64 = 10.0;
 
@@ -62,6 +64,12 @@ impl Checked<'_> {
         let cut = unreadable.iter().filter(|image| is_cut(&image.reason)).count();
         let cut = if cut > 0 { format!(", {cut} of them cut off") } else { String::new() };
         let side = self.side;
+        // Of several labels an image, two images of one class may differ in the others.
+        let are_several = self.parts.iter().any(|part| part.images.is_multi_label());
+        let (noise_of, within_of) = match are_several {
+            true => ("whose labels differ", "with the same labels"),
+            false => ("with more than one label", "within a class"),
+        };
         let found: [(&'static str, Vec<Vec<u32>>, String); 9] = [
             (
                 "leak",
@@ -73,12 +81,8 @@ impl Checked<'_> {
                 groups(near, leak),
                 "{} that look alike, in more than one part of the set".into(),
             ),
-            ("label-noise", groups(exact, noise), "{} with more than one label".into()),
-            (
-                "near-label-noise",
-                groups(near, noise),
-                "{} that look alike, with more than one label".into(),
-            ),
+            ("label-noise", groups(exact, noise), format!("{{}} {noise_of}")),
+            ("near-label-noise", groups(near, noise), format!("{{}} that look alike, {noise_of}")),
             ("unreadable", single(&broken), format!("{{}} that cannot be read{cut}")),
             (
                 "tiny",
@@ -88,8 +92,8 @@ impl Checked<'_> {
                 ),
             ),
             ("blank", single(blank), "{} of one colour".into()),
-            ("duplicate", groups(exact, within), "{} within a class".into()),
-            ("near-duplicate", groups(near, within), "{} that look alike, within a class".into()),
+            ("duplicate", groups(exact, within), format!("{{}} {within_of}")),
+            ("near-duplicate", groups(near, within), format!("{{}} that look alike, {within_of}")),
         ];
         let mut faults: Vec<Fault> = found
             .into_iter()
@@ -140,8 +144,7 @@ impl Checked<'_> {
     /// `train/cat a/b.png`: part, class and name of an image.
     pub(crate) fn place(&self, image: u32) -> String {
         let (part, index) = self.part(image);
-        let images = part.images;
-        let class = &images.class_names()[images.label(index) as usize];
+        let class = label_names(part.images, index);
         format!("{}/{class} {}", part.name, self.short_name(image))
     }
 
@@ -177,9 +180,11 @@ impl Checked<'_> {
     pub(crate) fn to_json(&self) -> Value {
         let image = |&image: &u32| {
             let (part, index) = self.part(image);
-            let class = &part.images.class_names()[part.images.label(index) as usize];
-            let mut value =
-                json!({ "image": part.images.name(index), "part": part.name, "class": class });
+            let mut value = json!({ "image": part.images.name(index), "part": part.name });
+            match part.images.is_multi_label() {
+                true => value["classes"] = json!(names(part.images, index)),
+                false => value["class"] = json!(label_names(part.images, index)),
+            }
             if let Some(reason) = self.reason(image) {
                 value["reason"] = json!(reason);
             }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use datasets::{Source, regular_file};
 
+use crate::data::label_names::label_names;
 use crate::file_error::FileError;
 use crate::run::Error;
 use crate::run::run_folder::RunFolder;
@@ -25,8 +26,8 @@ pub(crate) fn write(folder: &RunFolder, parts: &[(&str, &dyn Source)]) -> Result
     for (split, images) in parts {
         for index in 0..images.len() {
             let Some((name, bytes)) = images.file(index) else { continue };
-            let label = &images.class_names()[images.label(index) as usize];
-            let row = [name.as_str(), label, split, &bytes.to_string()];
+            let label = label_names(*images, index);
+            let row = [name.as_str(), &label, split, &bytes.to_string()];
             table.write_record(row).map_err(refused)?;
         }
     }

@@ -102,6 +102,7 @@ impl All {
                 root: self.root.clone(),
                 names: images.iter().map(|image| image.row.name.as_str()).collect::<Names>(),
                 labels: images.iter().map(|image| image.label).collect(),
+                label_lists: None,
                 class_names: Arc::clone(&names),
                 places: Places::Archives {
                     archives: Arc::clone(&archives),
