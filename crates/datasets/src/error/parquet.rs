@@ -147,9 +147,20 @@ pub enum ParquetProblem {
         kind: &'static str,
     },
 
+    /// An option of tables with several labels.
+    #[error(
+        "several labels for an image are read from tables and archives only (csv:FILE?{option}=…, shards:DIR); write the rows as a \
+         table, or leave ?{option} out"
+    )]
+    SeveralAsked {
+        /// `separator` or `labels`.
+        option: &'static str,
+    },
+
     /// A column with several labels in a row.
     #[error(
-        "column {column} holds lists, which are several labels; networks here learn one label for each image: keep one"
+        "column {column} holds lists, which are several labels; those are read from tables and archives only (csv:FILE?separator=|, \
+         shards:DIR): keep one, or write the rows as a table"
     )]
     SeveralLabels {
         /// The column.
@@ -158,7 +169,8 @@ pub enum ParquetProblem {
 
     /// A text of several labels.
     #[error(
-        "column {column}: '{label}' is several labels; networks here learn one label for each image: keep one"
+        "column {column}: '{label}' is several labels; those are read from tables and archives only (csv:FILE?separator=|, \
+         shards:DIR): keep one, or write the rows as a table"
     )]
     ListLabel {
         /// The column.

@@ -121,7 +121,7 @@ pub enum TableProblem {
 
     /// An image with several labels.
     #[error(
-        "line {line}: '{label}' {}; networks here learn one label for each image: keep one, or leave the row out",
+        "line {line}: '{label}' {}; where images have several, say so ('csv:FILE{remedy}'); else keep one, or leave the row out",
         if *.rows == 1 { "is several labels".to_string() } else { format!("is several labels, as in {rows} rows") }
     )]
     SeveralLabels {
@@ -131,6 +131,103 @@ pub enum TableProblem {
         label: String,
         /// Number of such rows.
         rows: usize,
+        /// The option that reads them.
+        remedy: String,
+    },
+
+    /// Two ways to say the labels.
+    #[error(
+        "?labels names a column for each class, so that ?{other} has no column; use one of the two"
+    )]
+    TwoWays {
+        /// `label` or `separator`.
+        other: &'static str,
+    },
+
+    /// A separator where there is no cell with labels.
+    #[error(
+        "there is no column with labels whose cells '{separator}' could part, but one of 0 and 1 for each class; name these in \
+         place of a separator (?labels=CLASS,CLASS)"
+    )]
+    SeparatorOfColumns {
+        /// The separator.
+        separator: char,
+    },
+
+    /// A column that was asked for as two things.
+    #[error("column '{column}' was asked for twice; name each column once")]
+    ColumnTwice {
+        /// The column.
+        column: String,
+    },
+
+    /// A cell of labels that another separator parts.
+    #[error(
+        "line {line}: '{label}' is one label by the separator '{separator}', and its parts are labels of other rows; use one \
+         separator in all cells"
+    )]
+    OtherSeparator {
+        /// The line, counted from 1.
+        line: u64,
+        /// The label.
+        label: String,
+        /// The separator that was asked for.
+        separator: char,
+    },
+
+    /// A separator that no cell has, where cells have others.
+    #[error(
+        "no row of column {column} has the separator '{separator}', but line {line} has '{label}'; say what stands between labels \
+         (?separator=;)"
+    )]
+    NoSeparator {
+        /// The line, counted from 1.
+        line: u64,
+        /// The content of the cell.
+        label: String,
+        /// The column.
+        column: String,
+        /// The separator that was asked for.
+        separator: char,
+    },
+
+    /// A list as a program prints it.
+    #[error(
+        "line {line}: '{label}' is a list as a program prints it; write the labels with '{separator}' between them"
+    )]
+    PrintedList {
+        /// The line, counted from 1.
+        line: u64,
+        /// The content of the cell.
+        label: String,
+        /// The separator that was asked for.
+        separator: char,
+    },
+
+    /// A label of no letters among others.
+    #[error(
+        "line {line}: '{label}' has no label at one side of a separator '{separator}'; write the label, or remove the separator"
+    )]
+    EmptyLabel {
+        /// The line, counted from 1.
+        line: u64,
+        /// The content of the cell.
+        label: String,
+        /// The separator that was asked for.
+        separator: char,
+    },
+
+    /// A cell of a class that says neither yes nor no.
+    #[error(
+        "line {line}: column {column} is '{cell}', expected 1 for an image of this class, 0 or nothing for another"
+    )]
+    NoBit {
+        /// The line, counted from 1.
+        line: u64,
+        /// The column.
+        column: String,
+        /// The content of the cell.
+        cell: String,
     },
 
     /// Two rows of an image that disagree.

@@ -3,6 +3,8 @@
 mod columns;
 mod places;
 mod rows;
+mod several;
+mod several_set;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,12 @@ pub struct TableColumns {
     pub image: Option<String>,
     /// The column with the labels.
     pub label: Option<String>,
+    /// The character between the labels of one cell: images then have any number of labels, none where a cell is empty.
+    /// Tables only.
+    pub separator: Option<char>,
+    /// In place of a column with labels, a column for each class, in the order of the classes: 1 or `true` where an image
+    /// is of the class, 0, `false` or nothing where it is not. Images then have any number of labels. Tables only.
+    pub labels: Option<Vec<String>>,
     /// The column that says which part of the set an image is for.
     pub split: Option<String>,
     /// The folder of the images, absolute or relative to the table's folder.
@@ -43,8 +51,12 @@ pub struct TableColumns {
 /// relative to the folder of the images, or the name of a file anywhere below it, with or without its ending. Without
 /// images for `val` and `test`, `held` of the images become the test set.
 ///
+/// With [`TableColumns::separator`] or [`TableColumns::labels`] the set is a multi-label one, and `held` of all images are
+/// held back rather than of every class.
+///
 /// # Errors
-/// A table that cannot be read or leaves a doubt, images with several labels, or no image that is there.
+/// A table that cannot be read or leaves a doubt, images with several labels where one was expected, or no image that is
+/// there.
 pub fn table(file: &Path, columns: &TableColumns, held: Held) -> Result<Found, Error> {
     held.check()?;
     let refuse = |problem| Error::from(TableError { file: file.to_path_buf(), problem });
@@ -58,7 +70,11 @@ pub fn table(file: &Path, columns: &TableColumns, held: Held) -> Result<Found, E
     let name = file.display().to_string();
     let chosen = Chosen::of(&table, columns, &mut places, &name, &mut skipped).map_err(refuse)?;
     let rows = rows::read(&table, &chosen, &mut places, &mut skipped).map_err(refuse)?;
-    found(rows, places.root(), file, held, skipped)
+    if !chosen.labels.are_several() {
+        return found(rows, places.root(), file, held, skipped);
+    }
+    let (names, column) = (chosen.labels.classes(&table), chosen.labels.columns(&table));
+    several_set::found(rows, names, column, (places.root(), file), held, skipped)
 }
 
 /// The set of `rows`, whose images lie in `root`.
@@ -102,13 +118,18 @@ fn classes<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Class> {
     let mut by_label: std::collections::BTreeMap<&str, Vec<String>> =
         std::collections::BTreeMap::new();
     for row in rows {
-        by_label.entry(&row.label).or_default().push(row.image.clone());
+        for label in &row.labels {
+            by_label.entry(label).or_default().push(row.image.clone());
+        }
     }
-    let mut classes: Vec<Class> = by_label
-        .into_iter()
-        .map(|(name, images)| Class { name: name.to_string(), images })
-        .collect();
-    let number = |class: &Class| class.name.parse::<i64>().ok();
+    let classes =
+        by_label.into_iter().map(|(name, images)| Class { name: name.to_string(), images });
+    in_order(classes.collect(), |class| &class.name)
+}
+
+/// Classes that are in the order of their names: numbers in theirs, if all names are such.
+fn in_order<T>(mut classes: Vec<T>, name: impl Fn(&T) -> &String) -> Vec<T> {
+    let number = |class: &T| name(class).parse::<i64>().ok();
     if classes.iter().all(|class| number(class).is_some()) {
         classes.sort_by_key(number);
     }

@@ -32,7 +32,7 @@ use super::role::Role;
 use super::skipped::Skipped;
 use super::test_split::Held;
 use super::{Found, TableColumns};
-use crate::{Error, ParquetProblem};
+use crate::{Error, ParquetFileError, ParquetProblem};
 
 /// The images in the Parquet file `path`, or in those of the folder `path`: directly in it, in folders for the parts, in
 /// `data`, or in the only folder that has any.
@@ -52,6 +52,12 @@ pub fn parquet(
     spool: &Path,
 ) -> Result<Found, Error> {
     held.check()?;
+    let options =
+        [("separator", columns.separator.is_some()), ("labels", columns.labels.is_some())];
+    if let Some((option, _)) = options.into_iter().find(|(_, is_asked)| *is_asked) {
+        let problem = ParquetProblem::SeveralAsked { option };
+        return Err(ParquetFileError { file: path.to_path_buf(), problem }.into());
+    }
     let mut skipped = Skipped::default();
     let (root, parts) = if path.is_dir() {
         (path, layout::find(path, &mut skipped)?)

@@ -26,6 +26,33 @@ pub(super) enum Labels {
     Column(usize),
     /// A column for each class, with 1 in that of the row's class and 0 in the others.
     OneHot(Vec<usize>),
+    /// In the cells of one column, with this separator between them.
+    Separated(usize, char),
+    /// A column for each class, with 1 in those of the row's classes.
+    Columns(Vec<usize>),
+}
+
+impl Labels {
+    /// Whether a row may have several, or none.
+    pub(super) fn are_several(&self) -> bool {
+        matches!(self, Labels::Separated(..) | Labels::Columns(_))
+    }
+
+    /// The classes, where the columns say them.
+    pub(super) fn classes(&self, table: &Table) -> Option<Vec<String>> {
+        let Labels::Columns(columns) = self else { return None };
+        Some(columns.iter().map(|&column| table.columns[column].clone()).collect())
+    }
+
+    /// The names of the columns, for messages.
+    pub(super) fn columns(&self, table: &Table) -> String {
+        match self {
+            Labels::Column(column) | Labels::Separated(column, _) => table.columns[*column].clone(),
+            Labels::OneHot(columns) | Labels::Columns(columns) => {
+                columns.iter().map(|&column| &*table.columns[column]).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
 }
 
 /// The columns that are used.
@@ -49,7 +76,12 @@ impl Chosen {
             |name: &Option<String>| name.as_ref().map(|name| position(table, name)).transpose();
         let (image, label) = (named(&asked.image)?, named(&asked.label)?);
         let mut used: Vec<usize> = [image, label].into_iter().flatten().collect();
+        let classes = classes(table, asked, &used)?;
+        used.extend(classes.iter().flatten());
         let split = match named(&asked.split)? {
+            Some(column) if classes.iter().flatten().any(|class| *class == column) => {
+                return Err(TableProblem::ColumnTwice { column: table.columns[column].clone() });
+            }
             Some(column) => Some(Split::asked(table, column)?),
             None => Split::find(table, &used, skipped)?,
         };
@@ -59,12 +91,42 @@ impl Chosen {
             None => self::image(table, &used, places, name)?,
         };
         used.push(image);
-        let labels = match label {
-            Some(label) => Labels::Column(label),
-            None => labels(table, &used, name, skipped)?,
+        let labels = match (classes, label) {
+            (Some(classes), _) => Labels::Columns(classes),
+            (None, Some(label)) => Labels::Column(label),
+            (None, None) => labels(table, &used, name, skipped)?,
+        };
+        let labels = match (labels, asked.separator) {
+            (Labels::Column(label), Some(separator)) => Labels::Separated(label, separator),
+            (Labels::OneHot(_), Some(separator)) => {
+                return Err(TableProblem::SeparatorOfColumns { separator });
+            }
+            (labels, _) => labels,
         };
         Ok(Self { image, labels, split })
     }
+}
+
+/// The columns of the classes that were asked for.
+fn classes(
+    table: &Table,
+    asked: &TableColumns,
+    used: &[usize],
+) -> Result<Option<Vec<usize>>, TableProblem> {
+    let Some(names) = &asked.labels else { return Ok(None) };
+    let other = [("label", asked.label.is_some()), ("separator", asked.separator.is_some())];
+    if let Some((other, _)) = other.into_iter().find(|(_, is_asked)| *is_asked) {
+        return Err(TableProblem::TwoWays { other });
+    }
+    let mut columns = Vec::new();
+    for name in names {
+        let column = position(table, name)?;
+        if used.contains(&column) || columns.contains(&column) {
+            return Err(TableProblem::ColumnTwice { column: table.columns[column].clone() });
+        }
+        columns.push(column);
+    }
+    Ok(Some(columns))
 }
 
 /// Whether one of these is a name that people give to columns.

@@ -1,4 +1,4 @@
-//! The rows of a table as images with one label each.
+//! The rows of a table as images with their labels.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,6 +9,7 @@ use super::super::role::Role;
 use super::super::skipped::Skipped;
 use super::columns::{Chosen, Labels, bit};
 use super::places::{Place, Places};
+use super::several;
 use super::text::{Table, line};
 use crate::TableProblem;
 use crate::first_few::first_few;
@@ -21,30 +22,34 @@ const SEPARATORS: [char; 4] = ['|', ';', ',', ' '];
 pub(super) struct Row {
     /// Its name relative to the folder of the images, or its path.
     pub(super) image: String,
-    pub(super) label: String,
+    /// One, but where rows may have several.
+    pub(super) labels: Vec<String>,
     pub(super) role: Role,
     line: u64,
 }
 
-/// Reads the rows that have a label and whose image is there.
+/// Reads the rows whose image is there and that have a label, or need none.
 pub(super) fn read(
     table: &Table,
     chosen: &Chosen,
     places: &mut Places,
     skipped: &mut Skipped,
 ) -> Result<Vec<Row>, TableProblem> {
-    let labels = labels(table, &chosen.labels)?;
-    skipped.remarks.extend(remark_alike(labels.iter().map(String::as_str)));
+    let labels = labels(table, &chosen.labels, skipped)?;
+    skipped.remarks.extend(remark_alike(labels.iter().flatten().map(String::as_str)));
+    let are_several = chosen.labels.are_several();
     let (mut rows, mut missing, mut unlabelled) = (Vec::new(), Vec::new(), 0);
-    for (row, label) in table.rows.iter().zip(labels) {
+    for (row, labels) in table.rows.iter().zip(labels) {
         let cell = row.get(chosen.image).unwrap_or_default();
         let role = chosen.split.as_ref().and_then(|split| split.role(row));
         if let Some(line) = table.open_quote(row, chosen.image, |cell| places.has(cell)) {
             return Err(TableProblem::OpenQuote { line });
         }
-        if label.is_empty() {
+        if labels.is_empty() {
             unlabelled += 1;
-            continue;
+            if !are_several {
+                continue;
+            }
         }
         match places.find(cell, role) {
             Place::Missing => missing.push(cell),
@@ -53,7 +58,8 @@ pub(super) fn read(
                 return Err(TableProblem::Ambiguous { line, image, first, second });
             }
             Place::File(image) => {
-                rows.push(Row { image, label, role: role.unwrap_or(Role::Train), line: line(row) });
+                let role = role.unwrap_or(Role::Train);
+                rows.push(Row { image, labels, role, line: line(row) });
             }
         }
     }
@@ -63,16 +69,11 @@ pub(super) fn read(
         return Err(TableProblem::NothingFound { rows: of, image, folder });
     }
     if rows.is_empty() {
-        let column = match &chosen.labels {
-            Labels::Column(column) => table.columns[*column].clone(),
-            Labels::OneHot(columns) => {
-                columns.iter().map(|&column| &*table.columns[column]).collect::<Vec<_>>().join(", ")
-            }
-        };
-        return Err(TableProblem::NoLabels { column });
+        return Err(TableProblem::NoLabels { column: chosen.labels.columns(table) });
     }
     if unlabelled > 0 {
-        skipped.remarks.push(format!("{unlabelled} of {of} rows have no label, and are left out"));
+        let remark = if are_several { "are images of no class" } else { "are left out" };
+        skipped.remarks.push(format!("{unlabelled} of {of} rows have no label, and {remark}"));
     }
     if !missing.is_empty() {
         let (count, names) = (missing.len(), first_few(&missing));
@@ -85,51 +86,84 @@ pub(super) fn read(
     Ok(rows)
 }
 
-/// The label of every row; empty where it has none.
-fn labels(table: &Table, labels: &Labels) -> Result<Vec<String>, TableProblem> {
-    let labels: Vec<String> = match labels {
+/// The labels of every row, each once and in order.
+fn labels(
+    table: &Table,
+    labels: &Labels,
+    skipped: &mut Skipped,
+) -> Result<Vec<Vec<String>>, TableProblem> {
+    let are_several = labels.are_several();
+    let mut labels: Vec<Vec<String>> = match labels {
         Labels::Column(column) => table.cells(*column).map(present).collect(),
         Labels::OneHot(columns) => {
             table.rows.iter().map(|row| one_hot(table, columns, row)).collect::<Result<_, _>>()?
         }
+        Labels::Separated(column, separator) => {
+            several::in_cells(table, *column, *separator, skipped)?
+        }
+        Labels::Columns(columns) => several::in_columns(table, columns, skipped)?,
     };
     // Spreadsheets and pandas write whole numbers with a point where a cell of the column is empty.
     let whole = |label: &str| label.strip_suffix(".0").unwrap_or(label).to_string();
-    let is_whole = |label: &String| label.is_empty() || whole(label).parse::<i64>().is_ok();
-    let labels: Vec<String> = match labels.iter().all(is_whole) {
-        true => labels.iter().map(|label| whole(label)).collect(),
-        false => labels,
-    };
-    let mut rows = table.rows.iter().zip(&labels);
-    if let Some((row, label)) = rows.find(|(_, label)| label.len() > LONGEST) {
-        let (line, bytes, start) = (line(row), label.len(), label.chars().take(40).collect());
-        return Err(TableProblem::LongLabel { line, bytes, start });
+    if labels.iter().flatten().all(|label| whole(label).parse::<i64>().is_ok()) {
+        labels.iter_mut().flatten().for_each(|label| *label = whole(label));
     }
-    let known: BTreeSet<&str> = labels.iter().map(String::as_str).collect();
-    let mut several = table.rows.iter().zip(&labels).filter(|(_, label)| is_several(label, &known));
+    for labels in &mut labels {
+        labels.sort_unstable();
+        labels.dedup();
+    }
+    for (row, labels) in table.rows.iter().zip(&labels) {
+        if let Some(label) = labels.iter().find(|label| label.len() > LONGEST) {
+            let (line, bytes, start) = (line(row), label.len(), label.chars().take(40).collect());
+            return Err(TableProblem::LongLabel { line, bytes, start });
+        }
+    }
+    if are_several {
+        return Ok(labels);
+    }
+    let known: BTreeSet<&str> = labels.iter().flatten().map(String::as_str).collect();
+    let single =
+        |labels: &'_ Vec<String>| labels.first().is_some_and(|label| is_several(label, &known));
+    let mut several = table.rows.iter().zip(&labels).filter(|(_, labels)| single(labels));
     match several.next() {
         None => Ok(labels),
-        Some((row, label)) => {
-            let (line, label, rows) = (line(row), label.clone(), 1 + several.count());
-            Err(TableProblem::SeveralLabels { line, label, rows })
+        Some((row, several_labels)) => {
+            let (line, label) = (line(row), several_labels[0].clone());
+            let rows = 1 + several.count();
+            Err(TableProblem::SeveralLabels {
+                line,
+                label,
+                rows,
+                remedy: "?separator=|".to_string(),
+            })
         }
     }
 }
 
-/// The text of a cell with a label, empty where a program wrote another thing for none.
-fn present(cell: &str) -> String {
-    if is_missing(cell) { String::new() } else { cell.to_string() }
+/// The label in a cell, none where a program wrote another thing for that.
+fn present(cell: &str) -> Vec<String> {
+    if is_missing(cell) { Vec::new() } else { vec![cell.to_string()] }
 }
 
 /// The column with a 1 in a row of a table with a column for each class.
-fn one_hot(table: &Table, columns: &[usize], row: &StringRecord) -> Result<String, TableProblem> {
+fn one_hot(
+    table: &Table,
+    columns: &[usize],
+    row: &StringRecord,
+) -> Result<Vec<String>, TableProblem> {
     let is_set = |column: &&usize| row.get(**column).and_then(bit) == Some(true);
     let set: Vec<&str> =
         columns.iter().filter(is_set).map(|&column| table.columns[column].as_str()).collect();
     match set[..] {
-        [] => Ok(String::new()),
-        [only] => Ok(only.to_string()),
-        _ => Err(TableProblem::SeveralLabels { line: line(row), label: set.join(", "), rows: 1 }),
+        [] => Ok(Vec::new()),
+        [only] => Ok(vec![only.to_string()]),
+        _ => {
+            let names: Vec<&str> =
+                columns.iter().map(|&column| table.columns[column].as_str()).collect();
+            let (line, label) = (line(row), set.join(", "));
+            let remedy = format!("?labels={}", names.join(","));
+            Err(TableProblem::SeveralLabels { line, label, rows: 1, remedy })
+        }
     }
 }
 
@@ -154,7 +188,7 @@ fn once(rows: Vec<Row>, skipped: &mut Skipped) -> Result<Vec<Row>, TableProblem>
                 first.insert(row.image.clone(), kept.len());
                 kept.push(row);
             }
-            Some(&place) if kept[place].label == row.label && kept[place].role == row.role => {
+            Some(&place) if kept[place].labels == row.labels && kept[place].role == row.role => {
                 repeated += 1
             }
             Some(&place) => conflicts.push((place, row)),
@@ -162,9 +196,10 @@ fn once(rows: Vec<Row>, skipped: &mut Skipped) -> Result<Vec<Row>, TableProblem>
     }
     if let Some((place, second)) = conflicts.first() {
         let first = &kept[*place];
-        let said = |row: &Row| match first.label == second.label {
-            true => format!("in the {}", row.role.prose()),
-            false => format!("'{}'", row.label),
+        let said = |row: &Row| match (first.labels == second.labels, &row.labels[..]) {
+            (true, _) => format!("in the {}", row.role.prose()),
+            (false, []) => "of no class".to_string(),
+            (false, labels) => format!("'{}'", labels.join(", ")),
         };
         return Err(TableProblem::Conflict {
             image: first.image.clone(),

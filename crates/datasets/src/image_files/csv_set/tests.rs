@@ -1,5 +1,7 @@
 //! Tables as spreadsheets, pandas and Kaggle write them.
 
+mod several;
+
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -279,7 +281,8 @@ fn a_column_for_each_class_is_one_label() {
     assert_eq!(labels(read(&folder, text)), LABELLED);
     let said = refusal(read(&folder, "image,cat,dog\n1.png,1,0\n2.png,1,1\n"));
     assert!(
-        said.contains("line 3: 'cat, dog' is several labels; networks here learn one label"),
+        said.contains("line 3: 'cat, dog' is several labels; where images have several, say so")
+            && said.contains("('csv:FILE?labels=cat,dog')"),
         "{said}"
     );
 }

@@ -234,7 +234,8 @@ mod tests {
         for list in ["['a', 'b']", "cat|dog"] {
             let message = refusal(&texts(&[list]), None);
             assert!(
-                message.contains(list) && message.contains("networks here learn one label"),
+                message.contains(list)
+                    && message.contains("is several labels; those are read from tables"),
                 "{message}"
             );
         }

@@ -272,7 +272,21 @@ fn doubts_and_sets_that_are_none_are_refused() {
     let label = |name: &str| TableColumns { label: Some(name.into()), ..TableColumns::default() };
     let image = |name: &str| TableColumns { image: Some(name.into()), ..TableColumns::default() };
     let any = TableColumns::default();
-    let cases: [(&str, Table<'_>, TableColumns, &str); 8] = [
+    let separator = TableColumns { separator: Some('|'), ..TableColumns::default() };
+    let labels = TableColumns { labels: Some(vec!["cat".into()]), ..TableColumns::default() };
+    let cases: [(&str, Table<'_>, TableColumns, &str); 10] = [
+        (
+            "a separator",
+            table.clone(),
+            separator,
+            "archives only (csv:FILE?separator=…, shards:DIR)",
+        ),
+        (
+            "columns of classes",
+            table.clone(),
+            labels,
+            "archives only (csv:FILE?labels=…, shards:DIR)",
+        ),
         (
             "no such column",
             table.clone(),
@@ -296,7 +310,7 @@ fn doubts_and_sets_that_are_none_are_refused() {
             "a list",
             Table { is_list: true, ..table.clone() },
             any.clone(),
-            "column label holds lists, which are several labels; networks here learn one label",
+            "column label holds lists, which are several labels; those are read from tables and archives only",
         ),
         (
             "beyond the names",
