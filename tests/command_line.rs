@@ -17,6 +17,7 @@ mod ranks;
 mod refusals;
 mod report;
 mod resuming;
+mod several_labels;
 mod stopping;
 mod tables;
 mod terminal;

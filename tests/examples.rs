@@ -53,6 +53,7 @@ fn an_image_is_classified() {
         mean: preprocessing.mean,
         std: preprocessing.std,
         data: "nothing".to_string(),
+        labels: weights::Labels::One,
     };
     weights::write(&file, &weights::snapshot(&store), &description.to_metadata()).unwrap();
     let grey = Tensor::full([3, 30, 40], 99, (Kind::Uint8, Device::Cpu));

@@ -1,8 +1,8 @@
 //! Finds and loads the data set that `--data` names, and warns where another one stands in for it.
 
 mod error;
+mod image_size;
 pub(crate) mod label_names;
-mod one_label_each;
 mod place;
 pub(crate) mod resize;
 mod spec;
@@ -22,6 +22,7 @@ use datasets::{
 use crate::ranks::World;
 
 pub(crate) use error::Error;
+pub(crate) use image_size::typical_side;
 pub(crate) use place::{cache, searched};
 pub(crate) use spec::DataSpec;
 
@@ -83,8 +84,7 @@ impl Data {
         let data = match spec {
             DataSpec::Shards(root) => Self::of_all_ranks(root, world)?,
             _ => Self::holding(spec, HELD)?,
-        }
-        .with_one_label_each()?;
+        };
         if data.held {
             let percent = HELD.fraction * 100.0;
             // An image of several classes cannot be held back of one.
@@ -108,8 +108,7 @@ impl Data {
         let data = match part {
             Part::All => Self::holding(spec, Held { fraction: 0.0, ..HELD })?,
             Part::Test | Part::Train | Part::Validation => Self::holding(spec, HELD)?,
-        }
-        .with_one_label_each()?;
+        };
         let images = match part {
             Part::Test => Arc::clone(&data.test),
             Part::Train => Arc::clone(&data.train),

@@ -14,6 +14,7 @@ mod neglected;
 mod overall;
 mod ranking;
 mod rows;
+mod several;
 
 use datasets::Loader;
 use serde_json::{Value, json};
@@ -29,6 +30,7 @@ pub(crate) use self::neglected::{Neglected, neglected};
 pub(crate) use self::overall::{Guess, Overall, TOP5_CLASSES, digits};
 pub(crate) use self::ranking::Ranking;
 pub(crate) use self::rows::{Keep, PREDICTIONS, Rows};
+pub(crate) use self::several::{ByClass, ClassAnswers, Several};
 
 use crate::data::unreadable_images::LeftOut;
 use crate::network::forward::Views;
@@ -42,13 +44,13 @@ use self::counts::Counts;
 pub(crate) struct Evaluation {
     /// Images in all.
     pub(crate) images: u64,
-    /// Part of the images whose label has the largest logit.
+    /// Part of the images whose label has the largest logit; of several labels, any of them.
     pub(crate) top1: f64,
     /// Part of the images whose label is among the five largest logits (among all, with fewer classes).
     pub(crate) top5: f64,
-    /// Mean cross-entropy.
+    /// Mean cross-entropy; of several labels, binary and also over the classes.
     pub(crate) loss: f64,
-    /// Images of class `row` that were classified as class `column`.
+    /// Images of class `row` that were classified as class `column`; empty where images have any number of classes.
     pub(crate) confusion: Vec<Vec<u64>>,
     /// Confidence against accuracy.
     pub(crate) calibration: Calibration,
@@ -58,6 +60,8 @@ pub(crate) struct Evaluation {
     pub(crate) left_out: LeftOut,
     /// The answer to every image, where [`Keep::Rows`] asked for it and they are not too many.
     pub(crate) rows: Option<Rows>,
+    /// The figures of images with any number of classes.
+    pub(crate) several: Option<Several>,
 }
 
 impl Evaluation {
@@ -87,8 +91,33 @@ impl Evaluation {
         Ok(own.of_all_ranks(world)?.evaluation())
     }
 
-    /// The recall of each class; `None` for a class without images.
+    /// The same, where images have any number of classes with the answers from `thresholds` on, or from 0.5 on.
+    pub(crate) fn with_thresholds(mut self, thresholds: Option<&[f64]>) -> Self {
+        if let (Some(several), Some(rows)) = (&mut self.several, &self.rows) {
+            let usual = vec![0.5; rows.classes()];
+            several.by_class = Some(ByClass::of(rows, thresholds.unwrap_or(&usual)));
+        }
+        self
+    }
+
+    /// The thresholds that the answers for images with any number of classes were made with.
+    pub(crate) fn thresholds(&self) -> Option<Vec<f64>> {
+        let figures = self.several.as_ref()?.by_class.as_ref()?;
+        Some(figures.classes.iter().map(|class| class.threshold).collect())
+    }
+
+    /// The thresholds of the largest F1, where images have any number of classes and the answers were kept.
+    pub(crate) fn best_thresholds(&self) -> Option<Vec<f64>> {
+        self.several.as_ref()?;
+        self.rows.as_ref().map(Rows::best_thresholds)
+    }
+
+    /// The recall of each class, or its average precision where images have several; `None` for a class without images.
     pub(crate) fn per_class(&self) -> Vec<Option<f64>> {
+        if let Some(several) = &self.several {
+            let classes = several.by_class.iter().flat_map(|figures| &figures.classes);
+            return classes.map(|class| class.ranking.average_precision).collect();
+        }
         ClassScores::of(&self.confusion).iter().map(|scores| scores.recall).collect()
     }
 
@@ -103,14 +132,30 @@ impl Evaluation {
             "top1": self.top1, "top5": self.top5, "loss": self.loss, "images": self.images,
             "ece": self.calibration.expected_error(),
         });
+        let more = match &self.several {
+            Some(several) => several.to_json(),
+            None => self.overall().to_json(class_names),
+        };
         if let Some(document) = document.as_object_mut() {
-            document.extend(self.overall().to_json(class_names));
+            document.extend(more);
         }
         document
     }
 
     /// The same with `classes`, one object a class.
     pub(crate) fn to_json_by_class(&self, class_names: &[String]) -> Value {
+        let mut document = self.to_json(class_names);
+        if let Some(ByClass { classes, .. }) =
+            self.several.as_ref().and_then(|several| several.by_class.as_ref())
+        {
+            let class = |(name, answers): (&String, &ClassAnswers)| {
+                let mut class = json!(answers);
+                class["name"] = json!(name);
+                class
+            };
+            document["classes"] = class_names.iter().zip(classes).map(class).collect();
+            return document;
+        }
         let rankings = self.rows.as_ref().map(Rows::rankings);
         let class = |(class, scores): (usize, &ClassScores)| {
             let mut document = json!(scores);
@@ -124,7 +169,6 @@ impl Evaluation {
             document
         };
         let scores = ClassScores::of(&self.confusion);
-        let mut document = self.to_json(class_names);
         document["classes"] = scores.iter().enumerate().map(class).collect();
         document
     }

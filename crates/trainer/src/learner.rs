@@ -20,7 +20,7 @@ use torch_ext::Upload;
 use crate::network::graph_replay::{GraphReplay, warn_of_fall_back};
 use crate::optim::optimizer::{Optimizer, Reach};
 use crate::precision::Precision;
-use crate::recipe::{ClassBalance, StepOptions};
+use crate::recipe::{LossPlan, StepOptions};
 
 pub(crate) use self::context::StepContext;
 pub(crate) use self::error::{Error, LOWER_RATE, NonFiniteLoss};
@@ -31,6 +31,7 @@ pub(crate) use self::output::StepOutput;
 pub(crate) use self::votes::Votes;
 
 use self::exchange::{Alone, Share};
+use self::loss::Loss;
 use self::step::Step;
 
 /// Tensors whose copies to a GPU may be under way at once: those of two batches.
@@ -75,10 +76,9 @@ impl<N: Network> Learner<N> {
         }
     }
 
-    /// The same learner, whose loss favours classes as `balance` says.
-    pub(crate) fn with_class_balance(mut self, balance: &ClassBalance) -> Self {
-        let device = self.device();
-        self.step.loss.favour(balance, device);
+    /// The same learner with the loss of `plan`.
+    pub(crate) fn with_loss(mut self, plan: &LossPlan) -> Self {
+        self.step.loss = Loss::planned(plan, self.step.label_smoothing(), self.device());
         self
     }
 

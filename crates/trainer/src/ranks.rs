@@ -126,6 +126,11 @@ impl World {
         Share { rank: self.rank, world_size: self.ranks() }
     }
 
+    /// The number of images of the rank that has most of `images`.
+    pub(crate) fn largest_share(&self, images: usize) -> usize {
+        images.div_ceil(self.ranks())
+    }
+
     /// The number of images in a batch of all ranks, of which each has `batch_size`.
     pub(crate) fn global_batch(&self, batch_size: usize) -> usize {
         batch_size * self.ranks()

@@ -6,7 +6,9 @@ mod error;
 mod failures;
 mod imbalance;
 mod input;
+mod loss;
 mod model;
+mod multi_label;
 mod named;
 mod progressive;
 mod ranks;
@@ -38,7 +40,9 @@ pub use failures::{CheckpointRecipe, NonFinite};
 pub(crate) use imbalance::ClassBalance;
 pub use imbalance::{ImbalanceRecipe, LossWeights, Sampling};
 pub use input::{BrokenRecipe, InputRecipe};
+pub(crate) use loss::LossPlan;
 pub use model::ModelRecipe;
+pub use multi_label::{MultiLabelLoss, MultiLabelRecipe, PositiveWeights};
 pub use named::{NAMED, named};
 pub use progressive::Stage;
 pub use ranks::{RankLearningRate, RankStatistics, RanksRecipe};
@@ -113,6 +117,9 @@ pub struct Recipe {
     pub normalization: NormalizationRecipe,
     /// The interval of checkpoints.
     pub checkpoints: CheckpointRecipe,
+    /// The loss of images with several labels; absent where each has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multi_label: Option<MultiLabelRecipe>,
     /// The choice of the best epoch; absent for the one of the highest accuracy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selection: Option<SelectionRecipe>,
@@ -209,6 +216,7 @@ impl Recipe {
             transfer.check(self.epochs, self.model.drop_path)?;
         }
         self.imbalance.map_or(Ok(()), |imbalance| imbalance.check(self.natural_order()))?;
+        self.multi_label.map_or(Ok(()), MultiLabelRecipe::check)?;
         self.training_set.map_or(Ok(()), TrainingSetRecipe::check)?;
         self.early_stopping.map_or(Ok(()), EarlyStopping::check)?;
         self.checkpoints.check()?;
@@ -243,11 +251,6 @@ impl Recipe {
     /// The order in which every image comes once.
     fn natural_order(&self) -> Order {
         self.input.map_or(Order::Shuffled, |input| input.shuffle.into())
-    }
-
-    /// What a step does about classes of different sizes, of a training set with `images` of each class.
-    pub(crate) fn class_balance(&self, images: &[u64]) -> ClassBalance {
-        self.imbalance.map(|imbalance| imbalance.balance(images)).unwrap_or_default()
     }
 
     /// The learning rate of the step at `position`, warm-up included.

@@ -22,6 +22,7 @@ mod rates_page;
 mod reliability;
 mod run_files;
 mod run_page;
+mod several;
 mod spread;
 
 use std::path::{Path, PathBuf};

@@ -204,7 +204,8 @@ impl Training<'_> {
         let output =
             learner.step(batch, context, votes).map_err(|error| self.with_memory(error))?;
         self.unreadable_batches = 0;
-        if is_first && self.recipe.transfer.is_none() {
+        let one_label = self.recipe.multi_label.is_none();
+        if is_first && one_label && self.recipe.transfer.is_none() {
             sanity_checks::first_loss(
                 output.loss.double_value(&[]),
                 self.model.description.class_names.len(),
@@ -281,7 +282,8 @@ impl Training<'_> {
         let (last, validation, best_on_test) = match self.sets.validation {
             None => (measured, None, None),
             Some(_) => {
-                let OnTest { last, best } = self.measure_test(best)?;
+                let thresholds = measured.best_thresholds();
+                let OnTest { last, best } = self.measure_test(best, thresholds.as_deref())?;
                 (last, Some(measured), best)
             }
         };

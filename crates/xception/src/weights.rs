@@ -10,6 +10,7 @@ mod description;
 mod error;
 mod file;
 mod hub;
+mod labels;
 mod mismatch;
 mod open;
 
@@ -19,6 +20,7 @@ pub use description::Description;
 pub use error::Error;
 pub use file::{parse, serialize, write, write_whole, write_whole_from};
 pub use hub::{is_hub, write_hub};
+pub use labels::Labels;
 pub use mismatch::{Mismatch, Problem};
 pub use open::{read, read_contents};
 

@@ -23,6 +23,8 @@ const XCEPTION: &[&str] = &[
     "check",
     "ablate",
     "compare",
+    "cv",
+    "lr",
     "recipes",
     "report",
     "completions",

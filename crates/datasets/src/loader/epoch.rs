@@ -25,7 +25,7 @@ pub(super) struct Epoch {
     in_epoch: usize,
     /// The numbers of the images, in the order of the epoch.
     order: Vec<u32>,
-    /// How often each of them came before in the epoch, where any comes twice.
+    /// The number of times that each of them came before in the epoch, in an order in which images repeat.
     times: Option<Vec<u32>>,
     /// The numbers of the batches that are still to be made.
     batches: std::iter::StepBy<Range<usize>>,

@@ -77,7 +77,7 @@ impl Source for Selected {
 
     fn stretches(&self) -> Vec<Range<usize>> {
         if !self.indices.is_sorted() {
-            return vec![0..self.len()];
+            return std::iter::once(0..self.len()).collect();
         }
         let place = |index: usize| self.indices.partition_point(|own| (*own as usize) < index);
         let own = |stretch: Range<usize>| place(stretch.start)..place(stretch.end);

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use self::contender::Contender;
 use super::print;
-use crate::commands::Error;
+use crate::commands::{Error, Refusal};
 use crate::data::{Data, DataSpec, stand_in_banner};
 use crate::ranks::World;
 use crate::recipe::{Recipe, Request};
@@ -53,6 +53,9 @@ pub(super) fn run(arguments: &CompareArgs) -> Result<(), Error> {
     })?;
     terms::check(&recipe, &arguments.recipe, arguments.out.as_deref())?;
     let data = Data::load(&recipe.data.parse::<DataSpec>()?, &World::single())?;
+    if data.train.is_multi_label() {
+        return Err(Refusal::ComparesOneLabel { data: data.name }.into());
+    }
     terms::check_sides(&recipe, data.train.size())?;
     if data.stands_in {
         tracing::warn!("\n{}", stand_in_banner());

@@ -42,7 +42,8 @@ pub struct CvArgs {
 }
 
 /// The figures of each run: their names, their places in `results.json`, and whether they are percentages.
-const FIGURES: [(&str, &str, bool); 4] = [
+const FIGURES: [(&str, &str, bool); 5] = [
+    ("mean average precision", "/last/mean_average_precision", false),
     ("accuracy", "/last/top1", true),
     ("balanced accuracy", "/last/balanced_accuracy", true),
     ("macro F1", "/last/macro_f1", false),
@@ -63,7 +64,12 @@ pub(super) fn run(arguments: &CvArgs) -> Result<(), Error> {
             runs.push(folder);
         }
     }
-    let spreads: Vec<Spread> = FIGURES.iter().map(|figure| spread(*figure, &finished)).collect();
+    // Images with one label have no mean average precision, and those with several no balanced accuracy.
+    let spreads: Vec<Spread> = FIGURES
+        .iter()
+        .map(|figure| spread(*figure, &finished))
+        .filter(|spread| !spread.values.is_empty())
+        .collect();
     let page = arguments.out.join("comparison.html");
     report::cross_validation(&runs, &spreads, &page)?;
     let table = predictions(&runs)?;
@@ -82,7 +88,7 @@ pub(super) fn run(arguments: &CvArgs) -> Result<(), Error> {
     if arguments.json {
         return print(&format!("{document:#}"));
     }
-    let lines = spreads.iter().map(|spread| format!("{:<18} {}", spread.name, spread.text()));
+    let lines = spreads.iter().map(|spread| format!("{:<23} {}", spread.name, spread.text()));
     print(&format!(
         "{} runs, each measured on images that it was not trained on; mean ± standard deviation:\n{}",
         runs.len(),

@@ -20,7 +20,7 @@ use datasets::{
     Source,
 };
 use serde_json::json;
-use xception::weights::Description;
+use xception::weights::{Description, Labels};
 
 use super::{figures, print};
 use crate::commands::{Error, Refusal};
@@ -96,6 +96,10 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         );
     }
     let images = numbered(images, description, path)?;
+    if images.is_multi_label() != description.labels.are_several() {
+        let several = images.is_multi_label();
+        return Err(Refusal::OtherLabels { weights: path.clone(), data: data.name, several }.into());
+    }
     if data.name != description.data {
         tracing::warn!(
             "these weights were trained on {} and are measured on {}",
@@ -131,6 +135,10 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         Ok(())
     };
     let evaluation = Evaluation::of(model, &loader, arguments.precision, views, Keep::Rows, after)?;
+    let evaluation = match &description.labels {
+        Labels::Several { thresholds } => evaluation.with_thresholds(Some(thresholds)),
+        Labels::One => evaluation,
+    };
     drop(progress);
     LeftOut::default().report_all(&evaluation.left_out);
     match evaluation.left_out.count() {
@@ -161,7 +169,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
         document["left_out"] = json!(evaluation.left_out.names(&*images));
         return print(&format!("{document:#}"));
     }
-    print(&figures::lines(&format!("{measured} accuracy"), &evaluation, images.class_names()))
+    print(&figures::lines(&measured, "", &evaluation, images.class_names()))
 }
 
 /// Writes page, figures and rows into `folder`. Returns the path of the page.
@@ -179,7 +187,8 @@ fn write_report(
     let left_out = LeftOutNames { test, ..LeftOutNames::default() };
     let details = Details::of(evaluation, data, Vec::new(), loader, left_out, weights)?;
     if let Some(rows) = &evaluation.rows {
-        whole_file::write(&folder.join(PREDICTIONS), &rows.to_csv(images))?;
+        let thresholds = evaluation.thresholds();
+        whole_file::write(&folder.join(PREDICTIONS), &rows.to_csv(images, thresholds.as_deref()))?;
     }
     details.save(folder)?;
     Ok(report::write_evaluation(&details, &measured, folder)?)

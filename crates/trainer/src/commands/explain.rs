@@ -106,6 +106,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
     if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(FileError::on("create", folder))?;
     }
+    let labels = &loaded.description.labels;
     let (mut documents, mut inputs) = (Vec::new(), Inputs::typed(arguments.inputs.len()));
     for (input, out) in arguments.inputs.iter().zip(&places) {
         let prepared = match images::prepare(input, &loaded.description) {
@@ -122,7 +123,7 @@ pub(super) fn run(arguments: &ExplainArgs) -> Result<(), Error> {
         }
         let image = prepared.image.to_device(loaded.model.device());
         let explained =
-            cam::explain(&loaded.model, &image, &chosen.layer, arguments.method, classes)?;
+            cam::explain(&loaded.model, labels, &image, &chosen.layer, arguments.method, classes)?;
         warn_of_nothing(input, &explained, &loaded.description);
         let png = drawing(&prepared, &explained, &loaded.description, &chosen, arguments);
         crate::whole_file::write_bytes(out, &png)?;

@@ -1,17 +1,68 @@
 //! The figures of an evaluation in sentences: what was reached, what guessing gives, and the class that is recognised least.
 
 use crate::console::escape;
-use crate::evaluation::{ClassScores, Evaluation, Guess, Overall, TOP5_CLASSES, digits};
+use crate::evaluation::{ClassScores, Evaluation, Guess, Overall, Several, TOP5_CLASSES, digits};
 
-/// `cifar10 test accuracy: 81.96 % (81.19 to 82.70 % with 95 % confidence), 10000 images`, and three lines after it. The
-/// `subject` is what stands before the colon.
-pub(crate) fn lines(subject: &str, evaluation: &Evaluation, class_names: &[String]) -> String {
+/// `cifar10 test accuracy: 81.96 % (81.19 to 82.70 % with 95 % confidence), 10000 images`, and three lines after it. A `note`
+/// stands before the colon. Of images with several labels, mean average precision takes the place of accuracy.
+pub(crate) fn lines(
+    measured: &str,
+    note: &str,
+    evaluation: &Evaluation,
+    class_names: &[String],
+) -> String {
+    if let Some(several) = &evaluation.several {
+        return of_several(measured, note, evaluation, several, class_names);
+    }
     let overall = evaluation.overall();
     let percent = Percent::of(evaluation.images);
-    let mut lines = vec![headline(subject, evaluation, &overall, percent)];
+    let subject = format!("{measured} accuracy{note}");
+    let mut lines = vec![headline(&subject, evaluation, &overall, percent)];
     lines.extend(guess(overall.guess, class_names));
     lines.extend(weakest(evaluation, class_names));
     lines.push(rest(evaluation, &overall, percent));
+    lines.join("\n")
+}
+
+fn of_several(
+    measured: &str,
+    note: &str,
+    evaluation: &Evaluation,
+    several: &Several,
+    class_names: &[String],
+) -> String {
+    let images = evaluation.images;
+    let Some(figures) = &several.by_class else {
+        return format!(
+            "{measured} MAP@100{note}: {:.4}, {images} images (too many answers to keep for figures of classes)\nloss {:.4}",
+            several.map_at_100, evaluation.loss
+        );
+    };
+    let text =
+        |figure: Option<f64>| figure.map_or("–".to_string(), |figure| format!("{figure:.4}"));
+    let mut lines = vec![format!(
+        "{measured} mean average precision{note}: {}, {images} images with {:.1} labels on average",
+        text(figures.mean_average_precision),
+        figures.labels
+    )];
+    let measured_classes = figures.classes.iter().zip(class_names);
+    let ranked = measured_classes
+        .filter_map(|(class, name)| Some((class.ranking.average_precision?, class, name)));
+    if let Some((precision, class, name)) = ranked.min_by(|a, b| a.0.total_cmp(&b.0)) {
+        let (name, support) = (escape::name(name), class.support);
+        lines.push(format!(
+            "weakest class: {name}, average precision {precision:.4}, {support} of the images have it"
+        ));
+    }
+    lines.push(format!(
+        "micro F1 {}, macro F1 {}, no wrong answer {:.1} %, likeliest class correct {:.1} %, MAP@100 {:.4}, loss {:.4}",
+        text(figures.micro_f1),
+        text(figures.macro_f1),
+        figures.exact * 100.0,
+        evaluation.top1 * 100.0,
+        several.map_at_100,
+        evaluation.loss
+    ));
     lines.join("\n")
 }
 
@@ -104,7 +155,7 @@ mod tests {
     #[test]
     fn a_class_that_is_never_found_stands_in_the_second_line() {
         let names = ["common".to_string(), "rare".to_string()];
-        let text = lines("pets test accuracy", &measured(vec![vec![92, 0], vec![8, 0]]), &names);
+        let text = lines("pets test", "", &measured(vec![vec![92, 0], vec![8, 0]]), &names);
         assert_eq!(
             text,
             "pets test accuracy: 92 % (85 to 96 % with 95 % confidence), 100 images\n\
@@ -120,8 +171,8 @@ mod tests {
         (0..6).for_each(|class| confusion[class][class] = 400);
         confusion[2][3] = 100;
         let names: Vec<String> = (0..6).map(|class| format!("class {class}")).collect();
-        let text = lines("accuracy", &measured(confusion), &names);
-        assert!(text.starts_with("accuracy: 96.00 % ("), "{text}");
+        let text = lines("x", "", &measured(confusion), &names);
+        assert!(text.starts_with("x accuracy: 96.00 % ("), "{text}");
         assert!(text.contains("top-5 100.00 %"), "{text}");
         assert!(text.contains("class 2, 400 of 500 images found (80.0 %)"), "{text}");
     }

@@ -56,7 +56,8 @@ pub struct PredictArgs {
     /// Classes to name for each image
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub top: u32,
-    /// Name only classes with at least this probability, from 0 to 1
+    /// Name only classes with at least this probability, from 0 to 1 [default: any; of images with several labels, the
+    /// thresholds in the weights]
     #[arg(long, value_name = "P", value_parser = answer::probability)]
     pub threshold: Option<f64>,
     /// Average the logits of each image and its mirror image
@@ -117,7 +118,8 @@ pub(super) fn run(arguments: &PredictArgs) -> Result<(), Error> {
     };
     let forward = Forward::new(&loaded.model, arguments.precision, BATCH);
     let views = if arguments.tta { Views::Mirrored } else { Views::One };
-    let selection = Selection { top, threshold: arguments.threshold.unwrap_or(0.0) };
+    let labels = loaded.description.labels.clone();
+    let selection = Selection { top, threshold: arguments.threshold, labels };
     let classifier = Classifier::new(&loaded, forward, views, selection);
     let written = [&out, &logits_file].into_iter().flatten();
     let outputs = written.filter_map(|path| fs::canonicalize(path).ok()).collect();

@@ -30,6 +30,30 @@ pub enum Refusal {
         /// The last.
         to: f64,
     },
+    /// `eval`: images with several labels and weights for one, or the reverse.
+    #[error(
+        "{} {}, and {} answers with {}; take weights that were trained on images of that kind",
+        data,
+        if *several { "has images with several labels" } else { "has one label an image" },
+        weights.display(),
+        if *several { "one class" } else { "several classes" }
+    )]
+    OtherLabels {
+        /// The weights.
+        weights: PathBuf,
+        /// The images.
+        data: String,
+        /// Whether the images have several labels.
+        several: bool,
+    },
+    /// `compare` on images with several labels.
+    #[error(
+        "{data} has images with several labels; compare measures accuracy, so give it a set with one label an image"
+    )]
+    ComparesOneLabel {
+        /// The images.
+        data: String,
+    },
     /// `eval --report` into the folder of a run.
     #[error("{} is the folder of a run, whose own report would be replaced; give another folder", folder.display())]
     ReportInRun {

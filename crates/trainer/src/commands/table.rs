@@ -33,7 +33,7 @@ pub(crate) fn per_class(evaluation: &Evaluation, class_names: &[String]) -> Stri
 
 /// Rows are the true classes, columns the predicted ones; `None` for more classes than fit a screen.
 pub(crate) fn confusion(evaluation: &Evaluation, class_names: &[String]) -> Option<String> {
-    if class_names.len() > WIDEST {
+    if class_names.len() > WIDEST || evaluation.confusion.is_empty() {
         return None;
     }
     let width = class_names.iter().map(|name| name.chars().count()).max()?;

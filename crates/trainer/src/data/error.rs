@@ -100,15 +100,6 @@ pub enum Error {
         /// Archives here.
         here: usize,
     },
-    /// A multi-label set, on which this version cannot train or measure.
-    #[error(
-        "the images of {data} have several labels, and networks are trained and measured here on one label for each image; \
-         `xception check` looks at such a set"
-    )]
-    SeveralLabels {
-        /// The set.
-        data: String,
-    },
     /// A set that cannot be read.
     #[error(transparent)]
     Datasets(#[from] datasets::Error),
@@ -129,7 +120,6 @@ impl Error {
             Error::NoFolder { .. }
             | Error::NotFound { .. }
             | Error::OneTrainingImage { .. }
-            | Error::SeveralLabels { .. }
             | Error::Datasets(_) => ExitCode::Data,
             Error::Ranks(error) => error.exit_code(),
         }

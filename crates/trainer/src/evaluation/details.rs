@@ -12,6 +12,8 @@ use super::first_layer::FirstLayer;
 use super::mistake::Mistake;
 use super::ranking::{Ranking, RankingCurves};
 use super::rows::Rows;
+use super::several::Several;
+use crate::data::typical_side;
 use crate::evaluation::Error;
 use crate::network::images::png_base64;
 
@@ -49,6 +51,12 @@ pub(crate) struct Details {
     /// With two classes, the curves of the second one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) curves: Option<RankingCurves>,
+    /// Figures of images with any number of classes, which have no confusion matrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) several: Option<Several>,
+    /// The shorter side that image files typically have, in pixels, before they are resized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) typical_side: Option<usize>,
     /// Training images by label.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) training_images: Vec<u64>,
@@ -125,7 +133,7 @@ impl Details {
             let name = is_files.then(|| images.name(index));
             Ok(ShownMistake { mistake: *mistake, name, png })
         };
-        let rows = evaluation.rows.as_ref();
+        let one_class = evaluation.rows.as_ref().filter(|_| evaluation.several.is_none());
         let has_two = images.class_names().len() == 2;
         Ok(Self {
             data: data.to_string(),
@@ -137,8 +145,10 @@ impl Details {
             ece: evaluation.calibration.expected_error(),
             confusion: evaluation.confusion.clone(),
             classes: ClassScores::of(&evaluation.confusion),
-            rankings: rows.map(Rows::rankings).unwrap_or_default(),
-            curves: rows.filter(|_| has_two).and_then(|rows| rows.ranked(1).curves()),
+            rankings: one_class.map(Rows::rankings).unwrap_or_default(),
+            curves: one_class.filter(|_| has_two).and_then(|rows| rows.ranked(1).curves()),
+            several: evaluation.several.clone(),
+            typical_side: typical_side(images),
             training_images,
             calibration: evaluation.calibration.bins(),
             mistakes: evaluation.mistakes.iter().map(shown).collect::<Result<_, _>>()?,
@@ -157,8 +167,13 @@ impl Details {
     /// Whether the lengths of all lists agree.
     pub(crate) fn is_consistent(&self) -> bool {
         let classes = self.class_names.len();
-        self.confusion.len() == classes
-            && self.classes.len() == classes
+        let of_classes = match &self.several {
+            Some(several) => several.by_class.as_ref().is_none_or(|figures| {
+                [figures.classes.len(), figures.together.len()] == [classes; 2]
+            }),
+            None => self.confusion.len() == classes && self.classes.len() == classes,
+        };
+        of_classes
             && [self.rankings.len(), self.training_images.len()]
                 .iter()
                 .all(|length| *length == 0 || *length == classes)

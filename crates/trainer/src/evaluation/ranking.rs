@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 const POINTS: usize = 200;
 
 /// The ranking of one class's images against those of all others, by the class's probability.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ranking {
     /// The area under the ROC curve; `None` where all images are of the class, or none. scikit-learn: `roc_auc_score`.
     pub(crate) roc_auc: Option<f64>,
@@ -26,6 +26,8 @@ struct Reached {
 /// The points of a threshold that is lowered from score to score.
 pub(crate) struct Ranked {
     steps: Vec<Reached>,
+    /// The score of each step.
+    scores: Vec<f32>,
 }
 
 /// The curves that a report draws, as pairs of x and y.
@@ -42,7 +44,7 @@ impl Ranked {
     pub(crate) fn new(scored: impl Iterator<Item = (f32, bool)>) -> Self {
         let mut scored: Vec<(f32, bool)> = scored.collect();
         scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        let mut steps = Vec::new();
+        let (mut steps, mut scores) = (Vec::new(), Vec::new());
         let mut reached = Reached::default();
         for (place, &(score, is_hit)) in scored.iter().enumerate() {
             if is_hit {
@@ -52,9 +54,10 @@ impl Ranked {
             }
             if scored.get(place + 1).is_none_or(|next| next.0 != score) {
                 steps.push(reached);
+                scores.push(score);
             }
         }
-        Self { steps }
+        Self { steps, scores }
     }
 
     /// The areas.
@@ -74,6 +77,25 @@ impl Ranked {
             roc_auc: (positives > 0.0 && negatives > 0.0)
                 .then(|| twice_area / (2.0 * positives * negatives)),
             average_precision: (positives > 0.0).then(|| precision / positives),
+        }
+    }
+
+    /// The threshold of the largest F1, half-way to the next lower score; 0.5 for a class without images.
+    pub(crate) fn best_threshold(&self) -> f64 {
+        let all = self.steps.last().map_or(0, |all| all.hits);
+        let f1 = |step: &Reached| {
+            2.0 * step.hits as f64 / (step.hits + step.false_alarms + all).max(1) as f64
+        };
+        let places = 0..self.steps.len();
+        // Of equal ones the first: the highest threshold.
+        let best = places.rev().max_by(|&a, &b| f1(&self.steps[a]).total_cmp(&f1(&self.steps[b])));
+        match best.filter(|_| all > 0) {
+            Some(best) => {
+                let own = f64::from(self.scores[best]);
+                let next = self.scores.get(best + 1).map_or(own, |next| f64::from(*next));
+                (own + next) / 2.0
+            }
+            None => 0.5,
         }
     }
 

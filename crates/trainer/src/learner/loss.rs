@@ -1,106 +1,81 @@
-//! The loss of a step: cross-entropy, with label smoothing, with partners' labels of a mixed batch, and with favours for classes
-//! that have few images.
+//! The loss of a step: of images with one class each, cross-entropy; of images with any number of classes, a loss of each
+//! class; with label smoothing, and with the labels of partners in a mixed batch.
 
-use tch::{Device, Reduction, Tensor};
+mod one_class;
+mod several_classes;
 
-use crate::recipe::ClassBalance;
+use tch::{Device, Kind, Tensor};
+
+use self::one_class::OneClass;
+use self::several_classes::SeveralClasses;
+use crate::recipe::LossPlan;
 
 /// The loss of a step.
-pub(super) struct Loss {
-    label_smoothing: f64,
-    /// The factor of each class's loss, fp32 `[classes]`.
-    weights: Option<Tensor>,
-    /// The number that is added to each class's logit, fp32 `[classes]`.
-    offsets: Option<Tensor>,
+///
+/// Labels are int64 `[n]` where images have one class, and float32 `[n, classes]` of 0 and 1 where they have any number; of a
+/// mixed batch they are stacked, `[2, …]`: own labels, and those of the images that are mixed into these.
+pub(super) enum Loss {
+    One(OneClass),
+    Several(SeveralClasses),
 }
 
 impl Loss {
-    /// Without favours.
+    /// Cross-entropy without favours.
     pub(super) fn new(label_smoothing: f64) -> Self {
-        Self { label_smoothing, weights: None, offsets: None }
+        Loss::One(OneClass::new(label_smoothing))
     }
 
-    /// With those of `balance`, on `device`.
-    pub(super) fn favour(&mut self, balance: &ClassBalance, device: Device) {
-        let tensor = |values: &Vec<f64>| {
-            let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-            Tensor::from_slice(&values).to_device(device)
-        };
-        self.weights = balance.loss_weights.as_ref().map(tensor);
-        self.offsets = balance.logit_offsets.as_ref().map(tensor);
-    }
-
-    /// The mean over the images of `logits`, fp32 `[n, classes]`. `labels` are `[n]`, or for a mixed batch `[2, n]`: own labels
-    /// and partners', in shares of `own_share` and the rest.
-    pub(super) fn of(&self, logits: &Tensor, labels: &Tensor, own_share: &Tensor) -> Tensor {
-        let adjusted = self.offsets.as_ref().map(|offsets| logits + offsets);
-        let logits = adjusted.as_ref().unwrap_or(logits);
-        if labels.dim() == 1 {
-            return self.cross_entropy(logits, labels);
-        }
-        let own = self.cross_entropy(logits, &labels.get(0));
-        self.cross_entropy(logits, &labels.get(1)).lerp_tensor(&own, own_share)
-    }
-
-    /// Mean cross-entropy, fp32. PyTorch: `F.cross_entropy(logits, labels, label_smoothing=…)`. With weights, each image's loss
-    /// is multiplied by that of its label before the mean, as Keras does it. PyTorch divides by the weights of the batch
-    /// instead, so that its steps depend on which classes are drawn.
-    fn cross_entropy(&self, logits: &Tensor, labels: &Tensor) -> Tensor {
-        let loss = |reduction| {
-            logits.cross_entropy_loss(labels, None::<Tensor>, reduction, -100, self.label_smoothing)
-        };
-        match &self.weights {
-            Some(weights) => {
-                (loss(Reduction::None) * weights.index_select(0, labels)).mean(logits.kind())
+    /// The loss of `plan`, on `device`.
+    pub(super) fn planned(plan: &LossPlan, label_smoothing: f64, device: Device) -> Self {
+        match plan {
+            LossPlan::One(balance) => {
+                Loss::One(OneClass::new(label_smoothing).favouring(balance, device))
             }
-            None => loss(Reduction::Mean),
+            LossPlan::Several { form, positive_weights } => Loss::Several(SeveralClasses::new(
+                *form,
+                positive_weights.as_deref(),
+                label_smoothing,
+                device,
+            )),
+        }
+    }
+
+    /// The mean over the images of `logits`, fp32 `[n, classes]`. Partners' labels count by the rest of `own_share`.
+    pub(super) fn of(&self, logits: &Tensor, labels: &Tensor, own_share: &Tensor) -> Tensor {
+        match self {
+            Loss::One(loss) => loss.of(logits, labels, own_share),
+            Loss::Several(loss) => loss.of(logits, labels, own_share),
+        }
+    }
+
+    /// Images whose likeliest class is theirs, or one of theirs: int64 scalar. Of a mixed batch, own labels count.
+    pub(super) fn correct(&self, logits: &Tensor, labels: &Tensor) -> Tensor {
+        let best = logits.argmax(1, false);
+        let own = if self.is_mixed(labels) { labels.get(0) } else { labels.shallow_clone() };
+        match self {
+            Loss::One(_) => best.eq_tensor(&own).sum(Kind::Int64),
+            Loss::Several(_) => own.gather(1, &best.unsqueeze(1), false).gt(0.5).sum(Kind::Int64),
+        }
+    }
+
+    /// The labels of `count` images from `start` on.
+    pub(super) fn narrow(&self, labels: &Tensor, start: i64, count: i64) -> Tensor {
+        let images = match self {
+            Loss::One(_) => -1,
+            Loss::Several(_) => -2,
+        };
+        labels.narrow(images, start, count)
+    }
+
+    fn is_mixed(&self, labels: &Tensor) -> bool {
+        match self {
+            Loss::One(_) => labels.dim() == 2,
+            Loss::Several(_) => labels.dim() == 3,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tch::Kind;
-
-    use super::*;
-
-    fn logits() -> Tensor {
-        Tensor::from_slice(&[1.0_f32, -0.5, 0.25, 0.0, 2.0, -1.0, 0.5, 0.5, 3.0]).view([3, 3])
-    }
-
-    /// Log-probabilities by hand, in double precision.
-    fn expected(offsets: [f64; 3], weights: [f64; 3], smoothing: f64, labels: [usize; 3]) -> f64 {
-        let rows: Vec<f64> = Vec::try_from(logits().to_kind(Kind::Double).view([-1])).unwrap();
-        let losses = rows.chunks(3).zip(labels).map(|(row, label)| {
-            let row: Vec<f64> = row.iter().zip(offsets).map(|(x, offset)| x + offset).collect();
-            let sum = row.iter().map(|x| x.exp()).sum::<f64>().ln();
-            let smooth: f64 = row.iter().map(|x| sum - x).sum::<f64>() / 3.0;
-            weights[label] * ((1.0 - smoothing) * (sum - row[label]) + smoothing * smooth)
-        });
-        losses.sum::<f64>() / 3.0
-    }
-
-    fn close(loss: &Tensor, expected: f64) {
-        assert!((loss.double_value(&[]) - expected).abs() < 1e-6, "{loss:?} {expected}");
-    }
-
-    #[test]
-    fn weights_and_offsets_are_those_worked_by_hand() {
-        let labels = Tensor::from_slice(&[2_i64, 1, 0]);
-        let one = Tensor::ones([], (Kind::Float, Device::Cpu));
-        let mut loss = Loss::new(0.1);
-        close(&loss.of(&logits(), &labels, &one), expected([0.0; 3], [1.0; 3], 0.1, [2, 1, 0]));
-        let (weights, offsets) = ([0.5, 1.0, 4.0], [-0.2, -1.5, -3.0]);
-        let balance = ClassBalance {
-            loss_weights: Some(weights.to_vec()),
-            logit_offsets: Some(offsets.to_vec()),
-        };
-        loss.favour(&balance, Device::Cpu);
-        let own = expected(offsets, weights, 0.1, [2, 1, 0]);
-        close(&loss.of(&logits(), &labels, &one), own);
-        let partners = Tensor::from_slice(&[0_i64, 0, 1]);
-        let share = Tensor::from(0.75_f32);
-        let mixed = loss.of(&logits(), &Tensor::stack(&[&labels, &partners], 0), &share);
-        close(&mixed, 0.75 * own + 0.25 * expected(offsets, weights, 0.1, [0, 0, 1]));
-    }
+fn on(values: &[f64], device: Device) -> Tensor {
+    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+    Tensor::from_slice(&values).to_device(device)
 }

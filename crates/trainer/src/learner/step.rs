@@ -37,9 +37,14 @@ impl<N: Network> Step<N> {
         Self { network, optimizer, exchange, options, loss, phase, own_share }
     }
 
+    /// Label smoothing, as the recipe has it.
+    pub(super) fn label_smoothing(&self) -> f64 {
+        self.options.label_smoothing
+    }
+
     /// Takes the step, on images `[n, 3, H, W]` and labels that are on the network's device.
     ///
-    /// `labels` are `[n]`, or for a mixed batch `[2, n]`: own labels and partners', in shares of [`Step::own_share`]. Losses
+    /// `labels` are as [`Loss::of`] takes them, those of partners in the rest of [`Step::own_share`]. Losses
     /// are divided by `divisor`, which [`Exchange::open`] returned. On a GPU, `learning_rate` holds that of `context`, and
     /// nothing here waits for the device.
     ///
@@ -90,7 +95,7 @@ impl<N: Network> Step<N> {
             }
             let count = (micro_batch as i64).min(size - start);
             let (images, labels) =
-                (images.narrow(0, start, count), labels.narrow(-1, start, count));
+                (images.narrow(0, start, count), self.loss.narrow(labels, start, count));
             let (loss, output) = self.forward(&images, &labels, divisor)?;
             self.network.finished(Stage::Forward);
             match &mut total {
@@ -126,13 +131,12 @@ impl<N: Network> Step<N> {
             })?,
         };
         let logits = network.logits(&features);
-        let own_labels = if labels.dim() == 1 { labels.shallow_clone() } else { labels.get(0) };
         let mut loss = self.loss.of(&logits, labels, &self.own_share);
         let count = images.size()[0];
         if count < divisor {
             loss *= count as f64 / divisor as f64;
         }
-        let correct = logits.detach().argmax(1, false).eq_tensor(&own_labels).sum(Kind::Int64);
+        let correct = self.loss.correct(&logits.detach(), labels);
         let output = StepOutput { loss: loss.detach(), correct, images: count as usize };
         Ok((loss, output))
     }

@@ -8,8 +8,8 @@ use xception::Preset;
 
 use super::error::{ChangeProblem, Error, Problem};
 use super::{
-    EarlyStopping, ImbalanceRecipe, InputRecipe, NAMED, Recipe, Request, Text, TrainingSetRecipe,
-    named,
+    EarlyStopping, ImbalanceRecipe, InputRecipe, MultiLabelRecipe, NAMED, Recipe, Request, Text,
+    TrainingSetRecipe, named,
 };
 use crate::did_you_mean;
 
@@ -124,6 +124,7 @@ fn complete(table: &mut Table, change: &str) {
     let Some((name, _)) = change.trim_start().split_once('.') else { return };
     let usual = match name {
         "imbalance" => Value::try_from(ImbalanceRecipe::NOTHING),
+        "multi_label" => Value::try_from(MultiLabelRecipe::USUAL),
         "early_stopping" => Value::try_from(EarlyStopping::USUAL),
         "training_set" => Value::try_from(TrainingSetRecipe::WHOLE),
         _ => return,

@@ -45,7 +45,7 @@ pub enum Sampling {
     Equal,
 }
 
-/// What a step does about classes of different sizes. `None` for nothing.
+/// The favours of a step for some classes. `None` for nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ClassBalance {
     /// The factor of each class's loss.
@@ -90,7 +90,7 @@ impl ImbalanceRecipe {
         self.sampling.share().map(Order::Balanced)
     }
 
-    /// What a step does, of a set with `images` of each class.
+    /// The favours of a step, for a set with `images` of each class.
     pub(super) fn balance(self, images: &[u64]) -> ClassBalance {
         let sampled = match self.sampling.share() {
             Some(share) => share.images(images),

@@ -25,6 +25,8 @@ pub enum Metric {
     BalancedAccuracy,
     /// Mean F1 of the classes.
     MacroF1,
+    /// Mean average precision of the classes, of images with several labels, where it is the choice without the table.
+    MeanAveragePrecision,
 }
 
 impl Metric {
@@ -35,6 +37,7 @@ impl Metric {
             Metric::Loss => "loss",
             Metric::BalancedAccuracy => "balanced accuracy",
             Metric::MacroF1 => "macro F1",
+            Metric::MeanAveragePrecision => "mean average precision",
         }
     }
 }

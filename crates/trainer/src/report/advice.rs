@@ -1,4 +1,4 @@
-//! What to try next, by rule: each rule looks at figures that the page shows, and names them.
+//! Advice on the next run, by rule: each rule looks at figures that the page shows, and names them.
 
 use maud::{Markup, html};
 
@@ -12,8 +12,8 @@ const OVER_FIT: f64 = 0.15;
 const UNDER_FIT: f64 = 0.8;
 /// A calibration error above which probabilities should not be read as such.
 const MISCALIBRATED: f64 = 0.08;
-/// Rows and columns of image files below which detail is lost.
-const SMALL: i64 = 96;
+/// The factor by which images were made smaller from which detail is lost.
+const SHRUNK: f64 = 3.0;
 /// A width of the 95 % interval above which two networks can hardly be compared.
 const WIDE: f64 = 0.08;
 /// The number of neglected classes that are named.
@@ -93,14 +93,14 @@ fn fit(run: &Run) -> Option<Markup> {
     })
 }
 
-/// Image files that became very small.
+/// Image files that became much smaller.
 fn small_side(run: &Run, details: &Details) -> Option<Markup> {
-    let side = run.side().filter(|side| *side < SMALL)?;
-    let is_files = details.data.contains(':');
-    is_files.then(|| {
+    let (side, typical) = (run.side()?, details.typical_side?);
+    (typical as f64 >= SHRUNK * side as f64).then(|| {
         html! {
             strong { "Images became small. " }
-            "The network sees " (side) "×" (side) " pixels; small things vanish there. Try " code { "--input 160" }
+            "Their shorter sides have about " (typical) " pixels, and the network sees " (side) "×" (side)
+            "; small things vanish. Try " code { "--input " (side * 2) }
             ", or fine-tune published weights at their own size."
         }
     })

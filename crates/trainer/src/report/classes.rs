@@ -50,9 +50,9 @@ pub(super) fn markup(details: &Details) -> Markup {
 struct Row<'a> {
     name: &'a str,
     scores: &'a ClassScores,
-    /// Where the answers to all images were kept.
+    /// `None` where the answers to all images were not kept.
     ranking: Option<&'a Ranking>,
-    /// Its training images, where the run counted them.
+    /// Its training images; `None` where they were not counted.
     trained: Option<u64>,
 }
 

@@ -2,13 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::header::{beside_accuracy, left_out, rounded};
+use super::header::{beside_accuracy, left_out, of_all};
 use super::number_format::{decimal, in_threes, percent};
 use super::page::{page as whole_page, section};
-use super::{classes, confusion, mistakes, ranking, reliability};
+use super::run_page::of_classes;
+use super::{mistakes, reliability};
 use crate::evaluation::{Details, TOP5_CLASSES};
 
-/// What was measured on what.
+/// The subject of an evaluation.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
     /// The images in words, such as `folder:/pets test`.
@@ -21,14 +22,8 @@ pub(crate) struct Measured {
 
 /// The page.
 pub(super) fn page(details: &Details, measured: &Measured) -> String {
-    let headline = format!("{} accuracy on {}", rounded(details, details.top1), measured.images);
-    let mut sections = vec![
-        ("confusion", "Confusion matrix", confusion::markup(details)),
-        ("classes", "Classes", classes::markup(details)),
-    ];
-    if let Some(curves) = ranking::markup(details) {
-        sections.push(("ranking", "Thresholds", curves));
-    }
+    let headline = format!("{} on {}", of_all(details), measured.images);
+    let mut sections = of_classes(details);
     sections.push(("calibration", "Calibration", reliability::markup(details)));
     sections.push(("mistakes", "Most confident mistakes", mistakes::markup(details)));
     let body = html! {
@@ -54,7 +49,7 @@ fn header(headline: &str, details: &Details, measured: &Measured) -> Markup {
             (left_out(&details.left_out))
             dl.facts {
                 (beside_accuracy(details))
-                @if details.class_names.len() >= TOP5_CLASSES {
+                @if details.several.is_none() && details.class_names.len() >= TOP5_CLASSES {
                     div { dt { "Top-5" } dd { (percent(Some(details.top5))) } }
                 }
                 div { dt { "Loss" } dd { (decimal(Some(details.loss))) } }

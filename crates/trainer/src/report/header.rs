@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::number_format::{decimal, duration, in_threes, percent, throughput};
 use super::run_files::Run;
-use crate::evaluation::{Details, Guess, LeftOutNames, Overall, TOP5_CLASSES, digits};
+use crate::evaluation::{Details, Guess, LeftOutNames, Overall, Several, TOP5_CLASSES, digits};
 
 /// The accuracy in words.
 pub(super) fn headline(run: &Run) -> String {
@@ -13,6 +13,9 @@ pub(super) fn headline(run: &Run) -> String {
             let (set, so_far) =
                 if run.has_ended() { ("test", "") } else { (run.measured(), " so far") };
             match &run.details {
+                Some(details) if details.several.is_some() => {
+                    format!("{} on the {set} set", of_all(details))
+                }
                 Some(details) => format!("{} {set} accuracy{so_far}", rounded(details, top1)),
                 None => format!("{} {set} accuracy{so_far}", percent(Some(top1))),
             }
@@ -62,7 +65,8 @@ pub(super) fn markup(run: &Run) -> Markup {
             @if let Some(details) = &run.details { (left_out(&details.left_out)) }
             dl.facts {
                 @if let Some(details) = &run.details { (beside_accuracy(details)) }
-                @if run.classes().is_none_or(|classes| classes >= TOP5_CLASSES) {
+                @let one_label = run.details.as_ref().is_none_or(|details| details.several.is_none());
+                @if one_label && run.classes().is_none_or(|classes| classes >= TOP5_CLASSES) {
                     div { dt { "Top-5" } dd { (percent(run.top5())) } }
                 }
                 div { dt { "Loss" } dd { (decimal(run.loss())) } }
@@ -110,6 +114,9 @@ pub(super) fn left_out(LeftOutNames { train, validation, test }: &LeftOutNames) 
 
 /// The interval of the accuracy, and the figures that a rare class can move.
 pub(super) fn beside_accuracy(details: &Details) -> Markup {
+    if let Some(several) = &details.several {
+        return beside_mean_precision(details, several);
+    }
     let Overall { balanced_accuracy, macro_f1, interval, guess, .. } =
         Overall::of(&details.confusion);
     html! {
@@ -127,6 +134,27 @@ pub(super) fn beside_accuracy(details: &Details) -> Markup {
         }
         div { dt { "Balanced accuracy" } dd { (percent(balanced_accuracy)) } }
         div { dt { "Macro F1" } dd { (decimal(macro_f1)) } }
+    }
+}
+
+/// `81.96 % accuracy`, or of images with several labels `0.9531 mean average precision`.
+pub(super) fn of_all(details: &Details) -> String {
+    match &details.several {
+        Some(several) => format!("{:.4} mean average precision", several.mean_average_precision()),
+        None => format!("{} accuracy", rounded(details, details.top1)),
+    }
+}
+
+/// The figures of images with several labels.
+fn beside_mean_precision(details: &Details, several: &Several) -> Markup {
+    html! {
+        @if let Some(figures) = &several.by_class {
+            div { dt { "Micro F1" } dd { (decimal(figures.micro_f1)) } }
+            div { dt { "Macro F1" } dd { (decimal(figures.macro_f1)) } }
+            div { dt { "No wrong answer" } dd { (rounded(details, figures.exact)) } }
+        }
+        div { dt { "Likeliest class correct" } dd { (rounded(details, details.top1)) } }
+        div { dt { "MAP@100" } dd { (decimal(Some(several.map_at_100))) } }
     }
 }
 

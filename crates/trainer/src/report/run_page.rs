@@ -9,7 +9,9 @@ use super::page::{page as whole_page, scrolling, section};
 use super::run_files::Run;
 use super::{
     advice, classes, confusion, first_layer, header, mistakes, provenance, ranking, reliability,
+    several,
 };
+use crate::evaluation::Details;
 
 /// The page.
 pub(super) fn page(run: &Run) -> String {
@@ -27,6 +29,31 @@ pub(super) fn page(run: &Run) -> String {
 
 type Section = (&'static str, &'static str, Markup);
 
+/// The sections about classes, on the page of a run and of an evaluation.
+pub(super) fn of_classes(details: &Details) -> Vec<Section> {
+    let names = &details.class_names;
+    let figures = details.several.as_ref().map(|several| several.by_class.as_ref());
+    match figures {
+        Some(Some(figures)) => vec![
+            ("classes", "Classes", several::classes(figures, names)),
+            ("together", "Classes that come together", several::together(figures, names)),
+        ],
+        // Too many answers to keep.
+        Some(None) => Vec::new(),
+        None => {
+            let ranking = ranking::markup(details);
+            let ranking = ranking.map(|curves| ("ranking", "Thresholds", curves));
+            [
+                ("confusion", "Confusion matrix", confusion::markup(details)),
+                ("classes", "Classes", classes::markup(details)),
+            ]
+            .into_iter()
+            .chain(ranking)
+            .collect()
+        }
+    }
+}
+
 fn sections(run: &Run) -> Vec<Section> {
     let mut sections = Vec::new();
     if let Some(advice) = advice::markup(run) {
@@ -34,11 +61,7 @@ fn sections(run: &Run) -> Vec<Section> {
     }
     sections.push(("curves", "Training", curves(run)));
     if let Some(details) = &run.details {
-        sections.push(("confusion", "Confusion matrix", confusion::markup(details)));
-        sections.push(("classes", "Classes", classes::markup(details)));
-        if let Some(curves) = ranking::markup(details) {
-            sections.push(("ranking", "Thresholds", curves));
-        }
+        sections.extend(of_classes(details));
         sections.push(("calibration", "Calibration", reliability::markup(details)));
         sections.push(("mistakes", "Most confident mistakes", mistakes::markup(details)));
     }
@@ -77,14 +100,19 @@ fn epochs(run: &Run) -> Markup {
         let point = run.curves.points(tag).iter().find(|point| point.step == step)?;
         Some(point.value)
     };
+    let has_precision = !run.curves.points("val/map").is_empty();
     html! {
         table.figures {
             thead {
                 tr {
                     th scope="col" { "Epoch" }
                     th scope="col" { "Loss" }
-                    th scope="col" { "Accuracy" }
-                    th scope="col" { "Top-5" }
+                    @if has_precision {
+                        th scope="col" { "Mean average precision" }
+                    } @else {
+                        th scope="col" { "Accuracy" }
+                        th scope="col" { "Top-5" }
+                    }
                 }
             }
             tbody {
@@ -92,8 +120,12 @@ fn epochs(run: &Run) -> Markup {
                     tr {
                         th scope="row" { (point.epoch) }
                         td { (decimal(value("val/loss", point.step))) }
-                        td { (percent(Some(point.value))) }
-                        td { (percent(value("val/acc5", point.step))) }
+                        @if has_precision {
+                            td { (decimal(value("val/map", point.step))) }
+                        } @else {
+                            td { (percent(Some(point.value))) }
+                            td { (percent(value("val/acc5", point.step))) }
+                        }
                     }
                 }
             }
@@ -104,9 +136,10 @@ fn epochs(run: &Run) -> Markup {
 /// The drawing of a tag: its chart, its name there, and the factor of its values.
 type Drawn = (&'static str, &'static [(&'static str, &'static str)], &'static str, f64);
 
-const DRAWN: [Drawn; 4] = [
+const DRAWN: [Drawn; 5] = [
     ("Loss", &[("train/loss", "training"), ("val/loss", "test")], "", 1.0),
     ("Accuracy", &[("train/acc1", "training"), ("val/acc1", "test")], " %", 100.0),
+    ("Mean average precision", &[("val/map", "test")], " %", 100.0),
     ("Learning rate", &[("lr", "learning rate")], "", 1.0),
     ("Images per second", &[("perf/images_per_s", "images per second")], "", 1.0),
 ];
@@ -150,8 +183,11 @@ pub(super) fn charts(runs: &[&Run]) -> Vec<Chart> {
         // The test set first: it is what runs are compared by.
         tags.iter().rev().map(of_tag).collect::<Vec<_>>()
     };
+    // Only images with several labels have the figure.
+    let has_precision = runs.iter().any(|run| !run.curves.points("val/map").is_empty());
+    let drawn = DRAWN.iter().filter(|(_, tags, ..)| has_precision || tags[0].0 != "val/map");
     match runs {
-        [run] => DRAWN.iter().flat_map(|drawn| of_one(drawn, run)).collect(),
-        _ => DRAWN.iter().flat_map(of_many).collect(),
+        [run] => drawn.flat_map(|drawn| of_one(drawn, run)).collect(),
+        _ => drawn.flat_map(of_many).collect(),
     }
 }

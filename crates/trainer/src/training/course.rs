@@ -3,7 +3,7 @@
 use tch::Device;
 
 use super::totals::Totals;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Several};
 use crate::learner::{Phase, StepContext, StepOutput};
 use crate::optim::schedule::{Position, Schedule};
 use crate::recipe::{EarlyStopping, Metric, RankStatistics, Recipe, Statistics, TransferRecipe};
@@ -224,6 +224,9 @@ impl<'a> Course<'a> {
             Metric::Loss => -evaluation.loss,
             Metric::BalancedAccuracy => overall().balanced_accuracy.unwrap_or(0.0),
             Metric::MacroF1 => overall().macro_f1.unwrap_or(0.0),
+            Metric::MeanAveragePrecision => {
+                evaluation.several.as_ref().map_or(0.0, Several::mean_average_precision)
+            }
         }
     }
 

@@ -1,11 +1,14 @@
 //! The end of an epoch: the validation or test set is measured, a line is printed, and the weights are written.
 
+use xception::weights::Labels;
+
 use super::Training;
 use super::model::Model;
 use super::resuming::interrupted;
 use crate::console::progress::Progress;
 use crate::duration::clock;
 use crate::evaluation::{Evaluation, Keep};
+use crate::network::model_file;
 use crate::run::checkpoint::Best;
 use crate::training::Error;
 
@@ -29,11 +32,14 @@ impl Training<'_> {
             None => &mut left_out.test,
         };
         of_measured.report_all(&evaluation.left_out);
-        let measured = [
+        let mut measured = vec![
             ("val/loss", evaluation.loss),
             ("val/acc1", evaluation.top1),
             ("val/acc5", evaluation.top5),
         ];
+        if let Some(several) = &evaluation.several {
+            measured.push(("val/map", several.mean_average_precision()));
+        }
         self.logs.log(step, self.course.epochs_done(), &measured);
         self.logs.weights(step, &self.model.store);
         if is_best {
@@ -78,11 +84,17 @@ impl Training<'_> {
                 keep,
                 after_batch,
             )?;
+            let thresholds = sets.validation.as_ref().and_then(|_| evaluation.best_thresholds());
+            let evaluation = evaluation.with_thresholds(thresholds.as_deref());
             let is_best = course.is_best(&evaluation);
             if world.leads() {
-                saver.tolerate_weights(model.write(&folder.file("last.safetensors")))?;
+                saver.tolerate_weights(
+                    model.write(&folder.file("last.safetensors"), thresholds.as_deref()),
+                )?;
                 if is_best {
-                    saver.tolerate_weights(model.write(&folder.file("best.safetensors")))?;
+                    saver.tolerate_weights(
+                        model.write(&folder.file("best.safetensors"), thresholds.as_deref()),
+                    )?;
                 }
             }
             Ok((evaluation, is_best))
@@ -90,8 +102,13 @@ impl Training<'_> {
     }
 
     /// Measures the test set of a run that has a validation set, too, once training is over: under the last weights, and under
-    /// those of the best epoch, which the network has afterwards.
-    pub(super) fn measure_test(&mut self, best: Best) -> Result<OnTest, Error> {
+    /// those of the best epoch, which the network has afterwards. Images with several labels are answered from the `thresholds`
+    /// of the last epoch on, and from those in the file of the best one.
+    pub(super) fn measure_test(
+        &mut self,
+        best: Best,
+        thresholds: Option<&[f64]>,
+    ) -> Result<OnTest, Error> {
         let Self { model, sets, world, folder, course, .. } = self;
         let measure = |model: &Model| {
             let learner = &model.learner;
@@ -107,7 +124,7 @@ impl Training<'_> {
         };
         let last = model.averaged(|model| {
             model.share_statistics(world)?;
-            measure(model)
+            Ok(measure(model)?.with_thresholds(thresholds))
         })?;
         sets.left_out.test.report_all(&last.left_out);
         if best.epoch == course.epochs_done() {
@@ -122,20 +139,30 @@ impl Training<'_> {
             return Ok(OnTest { last, best: None });
         }
         model.share_variables(world, course.state.step)?;
-        Ok(OnTest { last, best: Some(measure(model)?) })
+        let measured = measure(model)?;
+        let best = match model_file::labels_of(&path).filter(|_| world.leads()) {
+            Some(Labels::Several { thresholds }) => measured.with_thresholds(Some(&thresholds)),
+            _ => measured,
+        };
+        Ok(OnTest { last, best: Some(best) })
     }
 
     fn epoch_line(&self, evaluation: &Evaluation, is_best: bool) -> String {
         let trained = self.course.state.epoch;
         let measured = if self.sets.validation.is_some() { "validation" } else { "test" };
+        let figure = if evaluation.several.is_some() { "mAP " } else { "" };
         format!(
-            "epoch {:>2}/{} · train loss {:.4}, {:5.2} % · {measured} loss {:.4}, {:5.2} %{} · {:.0} img/s · {}",
+            "epoch {:>2}/{} · train loss {:.4}, {:5.2} % · {measured} loss {:.4}, {figure}{:5.2} %{} · {:.0} img/s · {}",
             self.course.epochs_done(),
             self.recipe.epochs,
             trained.mean_loss(),
             trained.accuracy() * 100.0,
             evaluation.loss,
-            evaluation.top1 * 100.0,
+            100.0
+                * match &evaluation.several {
+                    Some(several) => several.mean_average_precision(),
+                    None => evaluation.top1,
+                },
             if is_best { " (best)" } else { "" },
             self.timing.epoch.images_per_second(),
             clock(self.timing.seconds()),

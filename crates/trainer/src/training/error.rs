@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit_code::ExitCode;
 use crate::file_error::FileError;
+use crate::invalid_value::InvalidValue;
 use crate::learner::{LOWER_RATE, NonFiniteLoss};
 use crate::run::run_folder::CHECKPOINTS;
 use crate::signal::Signal;
@@ -80,6 +81,9 @@ pub enum Error {
         .0.join("\n  ")
     )]
     OtherRun(Vec<String>),
+    /// A table of the recipe that is for images of another kind.
+    #[error(transparent)]
+    Value(#[from] InvalidValue),
     /// `--extend` to no more epochs than the run has.
     #[error(
         "--extend {epochs} is no more than the {had} epochs that the run has; give a larger number"
@@ -224,6 +228,7 @@ impl Error {
             | Error::NoGraphs { .. }
             | Error::RestartWithoutFolder
             | Error::OtherRun(_)
+            | Error::Value(_)
             | Error::NotExtended { .. }
             | Error::TooShort { .. }
             | Error::Epochs { .. }

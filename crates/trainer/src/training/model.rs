@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor, nn::VarStore};
 use xception::Xception;
-use xception::weights::{self, Description, Tensors};
+use xception::weights::{self, Description, Labels, Tensors};
 
 use crate::learner::Learner;
 use crate::network::transfer::Pretrained;
@@ -105,9 +105,17 @@ impl Model {
         Ok(())
     }
 
-    /// Writes the weights to `path`, with the description of the network.
-    pub(super) fn write(&self, path: &Path) -> Result<(), weights::Error> {
-        weights::write(path, &weights::snapshot(&self.store), &self.description.to_metadata())
+    /// Writes the weights to `path`, with the description of the network, and with `thresholds` where they were chosen.
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        thresholds: Option<&[f64]>,
+    ) -> Result<(), weights::Error> {
+        let mut description = self.description.clone();
+        if let Some(thresholds) = thresholds {
+            description.labels = Labels::Several { thresholds: thresholds.to_vec() };
+        }
+        weights::write(path, &weights::snapshot(&self.store), &description.to_metadata())
     }
 
     /// Reads weights that [`Model::write`] wrote.

@@ -130,6 +130,7 @@ impl RunRequest {
             }
             None => data,
         };
+        let recipe = recipe.for_labels_of(&*data.train)?;
         let recipe = images::named(recipe, &data, previous.as_ref().map(|run| &run.recipe))?;
         check_ranks(world, &recipe, &data)?;
         let origin = match previous {

@@ -3,6 +3,7 @@
 use datasets::{Decoded, Source};
 
 use super::error::DeadData;
+use crate::data::typical_side;
 use crate::network::first_few;
 
 /// Refuses training images from which nothing can be learned, and warns in two lines at most of what the numbers of images
@@ -32,9 +33,6 @@ pub(super) fn data(train: &dyn Source, measured: &[(&str, &dyn Source)]) -> Resu
 /// The shorter side of images, as a multiple of the network's side, from which a warning is due.
 const SHRUNK: usize = 4;
 
-/// Images that are looked at for their size.
-const MEASURED: usize = 5;
-
 /// Warns where images are much larger than the squares of `side` pixels that they become.
 pub(super) fn sizes(train: &dyn Source, side: usize) {
     if let Some(warning) = shrunk(train, side) {
@@ -43,18 +41,7 @@ pub(super) fn sizes(train: &dyn Source, side: usize) {
 }
 
 fn shrunk(train: &dyn Source, side: usize) -> Option<String> {
-    if train.size().is_some() {
-        return None;
-    }
-    let step = train.len().div_ceil(MEASURED).max(1);
-    let mut room = Decoded::default();
-    let shorter = |index| {
-        let image = train.image(index, &mut room).ok()?;
-        Some(image.height.min(image.width))
-    };
-    let mut sides: Vec<usize> = (0..train.len()).step_by(step).filter_map(shorter).collect();
-    sides.sort_unstable();
-    let typical = *sides.get(sides.len() / 2)?;
+    let typical = typical_side(train)?;
     (typical >= SHRUNK * side).then(|| {
         format!(
             "images whose shorter side is about {typical} pixels become squares of {side}: small things in them vanish; \

@@ -3,7 +3,7 @@
 use tch::nn::VarStore;
 use torch_ext::SumOrder;
 use xception::summary::Summary;
-use xception::weights::Description;
+use xception::weights::{Description, Labels};
 use xception::{ModelSpec, Xception};
 
 use super::course::Course;
@@ -55,8 +55,8 @@ impl<'a> Training<'a> {
         }
         let spec = recipe.spec(data.class_names().len() as i64)?;
         let store = VarStore::new(device);
-        let learner = learner(recipe, &spec, &store, &world)?
-            .with_class_balance(&recipe.class_balance(&data.train.images_by_class()));
+        let learner =
+            learner(recipe, &spec, &store, &world)?.with_loss(&recipe.loss_plan(&*data.train));
         let description = description(recipe, &spec, data, &sets);
         let policy = NonFinitePolicy::new(recipe.non_finite, &store);
         let model = Model::new(store, learner, recipe.average, description);
@@ -148,6 +148,10 @@ fn description(recipe: &Recipe, spec: &ModelSpec, data: &Data, sets: &Sets) -> D
         mean: recipe.normalization.mean,
         std: recipe.normalization.std,
         data: data.name.to_string(),
+        labels: match data.train.is_multi_label() {
+            true => Labels::Several { thresholds: vec![0.5; data.class_names().len()] },
+            false => Labels::One,
+        },
     }
 }
 

@@ -117,7 +117,7 @@ impl Training<'_> {
             Err(Ended::Failed(error)) => return Err(error.into()),
             Ok(_) | Err(Ended::Early) => {}
         }
-        let own = loader.images().len().div_ceil(self.world.ranks());
+        let own = self.world.largest_share(loader.images().len());
         Ok(began.elapsed().as_secs_f64() * own as f64 / so_far.max(1) as f64)
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Error;
+use super::{Error, Labels};
 use crate::preprocessing::{Fit, Interpolation, Preprocessing};
 use crate::preset::{ModelSpec, Preset};
 
@@ -30,6 +30,8 @@ pub struct Description {
     pub std: [f64; 3],
     /// The data set that it was trained on, such as `cifar10` or `synthetic`.
     pub data: String,
+    /// The classes that an image may have.
+    pub labels: Labels,
 }
 
 impl Description {
@@ -43,14 +45,27 @@ impl Description {
     ) -> Self {
         let Preprocessing { side: input, crop_fraction, interpolation, fit, mean, std } =
             *preprocessing;
-        let data = data.to_string();
-        Self { spec, class_names, input, crop_fraction, interpolation, fit, mean, std, data }
+        let (data, labels) = (data.to_string(), Labels::One);
+        Self {
+            spec,
+            class_names,
+            input,
+            crop_fraction,
+            interpolation,
+            fit,
+            mean,
+            std,
+            data,
+            labels,
+        }
     }
 
     /// Takes `preprocessing` for that which the weights were trained with.
     pub fn set_preprocessing(&mut self, preprocessing: &Preprocessing) {
-        let Self { spec, class_names, data, .. } = self;
-        *self = Self::new(*spec, std::mem::take(class_names), preprocessing, data);
+        let Self { spec, class_names, data, labels, .. } = self;
+        let labels = std::mem::take(labels);
+        let new = Self::new(*spec, std::mem::take(class_names), preprocessing, data);
+        *self = Self { labels, ..new };
     }
 
     /// The preprocessing that the weights were trained with.
@@ -66,7 +81,12 @@ impl Description {
     /// The description as safetensors metadata: one key for each field, JSON where it is not a word or a number.
     #[must_use]
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
-        [
+        let of_labels = match &self.labels {
+            // Files of one class an image are those of earlier versions.
+            Labels::One => None,
+            Labels::Several { thresholds } => Some(("thresholds", json!(thresholds).to_string())),
+        };
+        let always = [
             ("preset", self.spec.preset.to_string()),
             ("classes", self.spec.classes.to_string()),
             ("scale", json!(self.spec.scale).to_string()),
@@ -79,9 +99,9 @@ impl Description {
             ("mean", json!(self.mean).to_string()),
             ("std", json!(self.std).to_string()),
             ("data", self.data.clone()),
-        ]
-        .map(|(key, value)| (key.to_string(), value))
-        .into()
+        ];
+        let all = always.into_iter().chain(of_labels);
+        all.map(|(key, value)| (key.to_string(), value)).collect()
     }
 
     /// Reads the metadata of the file at `path`; `None` for a foreign file, which has no `preset`.
@@ -119,6 +139,7 @@ impl Description {
             mean: reader.colours("mean", f64::MIN, "finite numbers of fp32")?,
             std: reader.colours("std", SMALLEST_STD, "above 0 and finite in fp32")?,
             data: reader.text("data")?.to_string(),
+            labels: reader.labels(spec.classes)?,
         }))
     }
 }
@@ -138,6 +159,18 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn problem(&self, key: &'static str, problem: &str) -> Error {
         Error::Metadata { path: self.path.to_path_buf(), key, problem: problem.to_string() }
+    }
+
+    fn labels(&self, classes: i64) -> Result<Labels, Error> {
+        let Some(thresholds) = self.json_if_there::<Vec<f64>>("thresholds")? else {
+            return Ok(Labels::One);
+        };
+        let fit = thresholds.iter().all(|threshold| (0.0..=1.0).contains(threshold));
+        if thresholds.len() as i64 != classes || !fit {
+            let problem = format!("must be {classes} probabilities, one for each class");
+            return Err(self.problem("thresholds", &problem));
+        }
+        Ok(Labels::Several { thresholds })
     }
 
     fn text(&self, key: &'static str) -> Result<&str, Error> {

@@ -25,6 +25,7 @@ fn description(spec: ModelSpec) -> Description {
         mean: [0.4914, 0.4822, 0.4465],
         std: [0.1 + 0.2, 0.243, 0.261],
         data: "synthetic".to_string(),
+        labels: Labels::One,
     }
 }
 

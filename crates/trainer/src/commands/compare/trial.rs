@@ -66,7 +66,7 @@ impl Trial<'_> {
         let precision = recipe.precision.resolved(network.device());
         let launch = Launch::new(recipe.launch, recipe.batch_size);
         let mut learner = Learner::new(network, optimizer, recipe.step_options(), precision)
-            .with_class_balance(&recipe.class_balance(&data.train.images_by_class()))
+            .with_loss(&recipe.loss_plan(&*data.train))
             .with_launch(launch);
         let test = self.loader(Order::Sequential)?;
         let began = Instant::now();

@@ -7,6 +7,7 @@
 use clap::ValueEnum;
 use tch::{Device, Kind, Tensor};
 use xception::Xception;
+use xception::weights::Labels;
 
 use super::layer::Layer;
 use crate::commands::Error;
@@ -69,6 +70,7 @@ pub(super) struct Explained {
 /// The maps of `classes` for one `image` `[1, 3, H, W]`, the likeliest class first.
 pub(super) fn explain(
     model: &Xception,
+    labels: &Labels,
     image: &Tensor,
     layer: &Layer,
     method: Method,
@@ -85,7 +87,7 @@ pub(super) fn explain(
         }
     };
     let logits = model.head(&features);
-    let probabilities = logits.detach().get(0).softmax(-1, Kind::Double);
+    let probabilities = labels.probabilities(&logits.detach().get(0));
     if probabilities.isfinite().all().int64_value(&[]) == 0 {
         return Err(network::Error::NoAnswer.into());
     }
@@ -215,7 +217,8 @@ mod tests {
         let expected = &map / map.max();
         for method in [Method::GradCam, Method::GradCamPlusPlus] {
             let explained =
-                explain(&model, &image, &Layer::Features, method, Classes::One(7)).unwrap();
+                explain(&model, &Labels::One, &image, &Layer::Features, method, Classes::One(7))
+                    .unwrap();
             assert!((&explained[0].map - &expected).abs().max().double_value(&[]) < 1e-5);
             assert_eq!(explained[0].class, 7);
         }
@@ -226,7 +229,9 @@ mod tests {
         let (_store, model) = model();
         let image = Tensor::randn([1, 3, 64, 64], (Kind::Float, Device::Cpu));
         for layer in [Layer::Features, Layer::Inner("block1".to_string())] {
-            let of = |classes| explain(&model, &image, &layer, Method::GradCam, classes).unwrap();
+            let of = |classes| {
+                explain(&model, &Labels::One, &image, &layer, Method::GradCam, classes).unwrap()
+            };
             let all = of(Classes::Likeliest(99));
             assert_eq!(all.len(), 10, "no more than there are");
             assert!(all.is_sorted_by(|a, b| a.probability >= b.probability));

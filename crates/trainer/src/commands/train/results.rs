@@ -56,7 +56,10 @@ pub(super) fn write(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
     folder.write_json("results.json", &document)?;
     let weights = folder.file("last.safetensors");
     if let Some(rows) = &last.rows {
-        whole_file::write(&folder.file(evaluation::PREDICTIONS), &rows.to_csv(&*data.test))?;
+        whole_file::write(
+            &folder.file(evaluation::PREDICTIONS),
+            &rows.to_csv(&*data.test, last.thresholds().as_deref()),
+        )?;
     }
     let trained = data.train.images_by_class();
     let details = Details::of(last, &data.name, trained.clone(), test, left_out, &weights)?;
@@ -71,8 +74,9 @@ pub(super) fn write(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
 pub(super) fn print(finished: &Finished) -> Result<(), Error> {
     let Finished { plan: RunPlan { data, folder, .. }, outcome } = finished;
     let Outcome { last, best, validation, best_on_test, epochs, seconds, .. } = outcome;
+    let figure = if last.several.is_some() { "Average precision" } else { "Accuracy" };
     line(&format!(
-        "\nAccuracy by class on the {} test set:\n{}",
+        "\n{figure} by class on the {} test set:\n{}",
         data.name,
         table::per_class(last, data.class_names())
     ))?;
@@ -80,8 +84,8 @@ pub(super) fn print(finished: &Finished) -> Result<(), Error> {
         line(&format!("\nRows are the true classes, columns the predicted ones:\n{matrix}"))?;
     }
     let stands_in = if data.stands_in { " (synthetic images, NOT CIFAR-10)" } else { "" };
-    let subject = format!("{} test accuracy{stands_in}", data.name);
-    line(&format!("\n{}", figures::lines(&subject, last, data.class_names())))?;
+    let measured = format!("{} test", data.name);
+    line(&format!("\n{}", figures::lines(&measured, stands_in, last, data.class_names())))?;
     line(&format!("after {} in {}", count_of_epochs(*epochs), clock(*seconds)))?;
     let chosen_on = match (validation, best_on_test) {
         (None, _) => "(chosen on the test set, so it flatters)".to_string(),
@@ -94,7 +98,7 @@ pub(super) fn print(finished: &Finished) -> Result<(), Error> {
         (Some(_), None) => "of the validation set, by which it was chosen".to_string(),
     };
     line(&format!("best epoch {}: {:.2} % {chosen_on}", best.epoch, best.top1 * 100.0))?;
-    if best.top1 > validation.as_ref().unwrap_or(last).top1 {
+    if best.epoch < *epochs {
         line(&format!("weights of that epoch: {}", folder.file("best.safetensors").display()))?;
     }
     line(&format!("report: {}", folder.file(crate::report::FILE).display()))?;

@@ -45,6 +45,33 @@ def ranking(images, digits):
     }
 
 
+def several(images, classes, empty=()):
+    """Any number of labels an image; `empty` are classes without images."""
+    target = random.random((images, classes)) < random.uniform(0.1, 0.5, classes)
+    target[:, list(empty)] = False
+    score = np.round(1 / (1 + np.exp(-random.normal(target * 1.5 - 0.7, 1.0))), 3).astype(np.float32)
+    threshold = np.round(random.uniform(0.3, 0.7, classes), 4)
+    said = score.astype(float) >= threshold
+    present = [c for c in range(classes) if target[:, c].any()]
+    average = [metrics.average_precision_score(target[:, c], score[:, c]) if c in present else None for c in range(classes)]
+
+    def best(c):
+        cuts = np.unique(score[:, c])
+        return max(metrics.f1_score(target[:, c], score[:, c] >= cut, zero_division=0) for cut in cuts)
+
+    return {
+        "labels": [np.flatnonzero(row).tolist() for row in target],
+        "scores": [[float(value) for value in row] for row in score],
+        "thresholds": threshold.tolist(),
+        "average_precision": average,
+        "mean_average_precision": float(np.mean([average[c] for c in present])),
+        "micro_f1": metrics.f1_score(target, said, average="micro", zero_division=0),
+        "macro_f1": metrics.f1_score(target, said, average="macro", zero_division=0),
+        "exact": metrics.accuracy_score(target, said),
+        "best_f1": [best(c) for c in range(classes)],
+    }
+
+
 json.dump(
     {
         "confusions": [
@@ -56,6 +83,7 @@ json.dump(
             confusion(30, 900),
         ],
         "rankings": [ranking(12, 3), ranking(40, 1), ranking(200, 0), ranking(150, 6)],
+        "several": [several(20, 3), several(60, 6, empty=[2])],
     },
     sys.stdout,
 )

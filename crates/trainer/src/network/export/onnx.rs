@@ -61,7 +61,12 @@ fn encode_graph(graph: &Graph, description: &Description, contents: Contents) ->
         }
         Contents::WithPreprocessing => {
             let logits = [LOGITS.to_string()];
-            parts.push("Softmax", "softmax", &logits, PROBABILITIES, [integer("axis", 1)]);
+            match description.labels.are_several() {
+                true => parts.push("Sigmoid", "sigmoid", &logits, PROBABILITIES, []),
+                false => {
+                    parts.push("Softmax", "softmax", &logits, PROBABILITIES, [integer("axis", 1)])
+                }
+            }
             let size = [Dim::Named("N"), Dim::Named("H"), Dim::Named("W"), Dim::Size(3)];
             (size, UINT8, PROBABILITIES)
         }

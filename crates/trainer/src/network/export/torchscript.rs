@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tch::{CModule, Device, Kind, Tensor};
 use xception::graph::Graph;
-use xception::weights::{Description, Fit, Interpolation};
+use xception::weights::{Description, Fit, Interpolation, Labels};
 
 use super::Contents;
 use super::resize::{BLOCK, PART, SHARES, reach};
@@ -78,6 +78,10 @@ fn program(description: &Description) -> String {
     };
     let list = |values: &[f64; 3]| format!("[{:?}, {:?}, {:?}]", values[0], values[1], values[2]);
     let (mean, std) = (list(mean), list(std));
+    let probabilities = match description.labels {
+        Labels::One => "torch.softmax(logits, 1)",
+        Labels::Several { .. } => "torch.sigmoid(logits)",
+    };
     // Pillow keeps bytes between its two passes.
     let half = PART / 2.;
     format!(
@@ -109,7 +113,8 @@ def forward(self, images: Tensor) -> Tensor:
     images = self.columns(images.transpose(2, 3), new_height).transpose(2, 3)
     mean = torch.tensor({mean}, dtype={FLOAT}, device=images.device).view([3, 1, 1])
     std = torch.tensor({std}, dtype={FLOAT}, device=images.device).view([3, 1, 1])
-    return torch.softmax(self.network.forward((images / 255.0 - mean) / std), 1)
+    logits = self.network.forward((images / 255.0 - mean) / std)
+    return {probabilities}
 "
     )
 }

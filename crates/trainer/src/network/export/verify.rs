@@ -6,7 +6,7 @@ use std::process::Command;
 
 use datasets::{Decoded, decode_file};
 use serde_json::json;
-use tch::Kind;
+use tch::Tensor;
 
 use super::Contents;
 use crate::file_error::FileError;
@@ -47,6 +47,7 @@ pub(crate) fn verify(
         let path = folder.path().join(name);
         fs::write(&path, bytes).map_err(FileError::on("write", &path))
     };
+    let labels = &loaded.description.labels;
     let mut forward = Forward::new(&loaded.model, Precision::Fp32, 1);
     let (mut shapes, mut ours) = (Vec::new(), Vec::new());
     for (place, path) in images.iter().enumerate() {
@@ -67,7 +68,7 @@ pub(crate) fn verify(
         write(&place.to_string(), &bytes)?;
         shapes.push(shape);
         let logits = forward.logits(&image, Views::One)?;
-        let probabilities: Vec<f64> = logits.softmax(-1, Kind::Double).view([-1]).try_into()?;
+        let probabilities: Vec<f64> = labels.probabilities(&logits).view([-1]).try_into()?;
         ours.push(probabilities);
     }
     write("inputs.json", json!(shapes).to_string().as_bytes())?;
@@ -77,7 +78,9 @@ pub(crate) fn verify(
     compared
         .map(|((path, ours), theirs)| {
             let theirs = match contents {
-                Contents::Network => softmax(&theirs),
+                Contents::Network => {
+                    Vec::try_from(labels.probabilities(&Tensor::from_slice(&theirs)))?
+                }
                 Contents::WithPreprocessing => theirs,
             };
             let away = ours.iter().zip(&theirs).map(|(ours, theirs)| (ours - theirs).abs());
@@ -105,11 +108,4 @@ fn answers(python: &Path, model: &Path, folder: &Path) -> Result<Vec<Vec<f64>>, 
         return Err(refuse(reason.to_string()));
     }
     serde_json::from_slice(&output.stdout).map_err(|error| refuse(error.to_string()))
-}
-
-fn softmax(logits: &[f64]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / sum).collect()
 }

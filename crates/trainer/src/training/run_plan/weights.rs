@@ -91,6 +91,7 @@ mod tests {
             mean: [0.1, 0.2, 0.3],
             std: [0.4, 0.5, 0.6],
             data: "synthetic".to_string(),
+            labels: xception::weights::Labels::One,
         };
         Pretrained {
             name: "w.safetensors".into(),
