@@ -234,3 +234,18 @@ fn every_kind_of_fault_is_found() {
     let bee = &findings.classes[1];
     assert_eq!((&bee.images[..], bee.sides, bee.median), (&[9, 2][..], [40, 64], [64, 64]));
 }
+
+#[test]
+fn an_image_of_several_classes_counts_for_each() {
+    let names = ["ant", "bee", "cow"].map(String::from).to_vec();
+    let pixels = [[10; 3 * 64], [10; 3 * 64], [90; 3 * 64], [10; 3 * 64]].concat();
+    let labels = [vec![0, 1], vec![0], vec![], vec![1, 0]];
+    let images = crate::Images::multi_label(pixels, &labels, 8, 8, names).unwrap();
+    let parts = [Part { name: "train", images: &images }];
+    let findings = audit(&parts, AuditOptions::default(), &|_| {});
+    let counts: Vec<u64> = findings.classes.iter().map(ClassFindings::total).collect();
+    assert_eq!(counts, [3, 2, 0]);
+    assert_eq!(findings.classes[1].median, [8, 8]);
+    let [group] = &findings.exact[..] else { panic!("{:?}", findings.exact) };
+    assert_eq!((&group.images[..], group.across_classes), (&[0, 1, 3][..], true), "0 and 1 differ");
+}
