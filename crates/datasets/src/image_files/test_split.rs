@@ -11,7 +11,8 @@ use crate::{Error, LayoutError};
 /// The part of a set that is held back as its test set, where it has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Held {
-    /// The expected fraction of every class, at least 0 and below 1; with 0 the test set is empty.
+    /// The expected fraction of every class, at least 0 and below 1; with 0 the test set is empty. Of a multi-label set it is
+    /// that of all images, since an image of two classes cannot be held back of one.
     pub fraction: f64,
     /// The seed of the hash that chooses the images.
     pub seed: u64,
@@ -55,6 +56,7 @@ impl Held {
 }
 
 /// The part, from 0, of `of` equal ones that each of `names` is in. A part is the same whatever the order of the names.
+/// Of a multi-label set, `names` are best those of all images rather than of a class.
 ///
 /// # Panics
 /// No part at all.
