@@ -2,7 +2,6 @@
 
 mod error;
 mod image_size;
-pub(crate) mod label_names;
 mod place;
 pub(crate) mod resize;
 mod spec;

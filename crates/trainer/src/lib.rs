@@ -13,6 +13,7 @@ mod exit_code;
 mod file_error;
 pub mod instructions;
 mod invalid_value;
+mod label_names;
 mod learner;
 mod model_errors;
 mod network;

@@ -18,7 +18,8 @@ use super::{output, print};
 use crate::commands::{Error, Refusal};
 use crate::console::log;
 use crate::console::progress::Progress;
-use crate::data::{Data, DataSpec, label_names};
+use crate::data::{Data, DataSpec};
+use crate::label_names;
 use crate::report::{self, Checked};
 
 /// Flags of `xception check`.

@@ -46,7 +46,7 @@ pub struct EvalArgs {
     /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
-    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, shards:DIR, synthetic, or auto [default: the data
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, shards:DIR, synthetic, synthetic-multi, or auto [default: the data
     /// set of the weights]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
@@ -91,8 +91,7 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<(), Error> {
     }
     if data.held && arguments.split == Part::Test && !is_own {
         tracing::info!(
-            "no test set there: measuring on the part of every class that training holds back (--split all uses every \
-             image)"
+            "no test set there: measuring on the part that training holds back (--split all uses every image)"
         );
     }
     let images = numbered(images, description, path)?;

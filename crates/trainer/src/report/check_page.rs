@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::checked::{Checked, Fault};
 use super::number_format::in_threes;
 use super::page::{page as whole_page, scrolling, section};
-use crate::data::label_names::label_names;
+use crate::label_names::label_names;
 use crate::network::images;
 
 /// Rows and columns of a small image, in pixels.

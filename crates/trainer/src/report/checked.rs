@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use datasets::{Findings, Group, Part};
 use serde_json::{Value, json};
 
-use crate::data::label_names::{label_names, names};
+use crate::label_names::{label_names, names};
 
 /// The number of images of the largest class, as a multiple of those of the smallest, from which it is a fault.
 const IMBALANCE: f64 = 10.0;

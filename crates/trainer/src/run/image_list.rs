@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use datasets::{Source, regular_file};
 
-use crate::data::label_names::label_names;
 use crate::file_error::FileError;
+use crate::label_names::label_names;
 use crate::run::Error;
 use crate::run::run_folder::RunFolder;
 use crate::whole_file;
