@@ -46,8 +46,8 @@ pub struct EvalArgs {
     /// Numbers to compute in; auto is bf16 where the device multiplies it faster than fp32
     #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
-    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, shards:DIR, synthetic, synthetic-multi, or auto [default: the data
-    /// set of the weights]
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, shards:DIR, synthetic, synthetic-multi, or
+    /// auto [default: the data set of the weights]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
     /// The part of the data to measure on

@@ -19,8 +19,8 @@ pub struct RecipeArgs {
     /// The network, in place of the recipe's
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
-    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, shards:DIR, synthetic, synthetic-multi, or auto: CIFAR-10 if it can be
-    /// found, else synthetic
+    /// cifar10[:DIR], cifar100[:DIR], folder:DIR, csv:FILE, parquet:DIR, shards:DIR, synthetic, synthetic-multi, or
+    /// auto: CIFAR-10 if it can be found, else synthetic
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
     /// The weights to start from, in place of the recipe's: a file, the folder of a run, or the name of published weights
