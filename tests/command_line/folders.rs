@@ -70,8 +70,8 @@ fn the_best_epoch_is_chosen_on_the_validation_set_and_the_test_set_is_reported()
         &[
             "confidence), 20 images",
             "after 2 epochs in ",
-            "of the validation set, by which it was chosen; ",
-            "% of the test set",
+            "on the validation set, by which it was chosen; ",
+            "% on the test set",
         ],
     );
     let run = folder.join("run");

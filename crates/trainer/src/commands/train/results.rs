@@ -7,7 +7,8 @@ use crate::commands::{Error, figures, print as line, table};
 use crate::console::escape;
 use crate::duration::clock;
 use crate::evaluation::{self, Details, Evaluation, LeftOutNames, Neglected, neglected};
-use crate::recipe::Recipe;
+use crate::recipe::{Metric, Recipe};
+use crate::run::checkpoint::Best;
 use crate::training::Outcome;
 use crate::training::run_plan::RunPlan;
 use crate::whole_file;
@@ -72,7 +73,7 @@ pub(super) fn write(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
 
 /// Prints the results for people.
 pub(super) fn print(finished: &Finished) -> Result<(), Error> {
-    let Finished { plan: RunPlan { data, folder, .. }, outcome } = finished;
+    let Finished { plan: RunPlan { recipe, data, folder, .. }, outcome } = finished;
     let Outcome { last, best, validation, best_on_test, epochs, seconds, .. } = outcome;
     let figure = if last.several.is_some() { "Average precision" } else { "Accuracy" };
     line(&format!(
@@ -87,17 +88,22 @@ pub(super) fn print(finished: &Finished) -> Result<(), Error> {
     let measured = format!("{} test", data.name);
     line(&format!("\n{}", figures::lines(&measured, stands_in, last, data.class_names())))?;
     line(&format!("after {} in {}", count_of_epochs(*epochs), clock(*seconds)))?;
-    let chosen_on = match (validation, best_on_test) {
-        (None, _) => "(chosen on the test set, so it flatters)".to_string(),
-        (Some(_), Some(test)) => {
-            format!(
-                "of the validation set, by which it was chosen; {:.2} % of the test set",
-                test.top1 * 100.0
-            )
+    let chosen = chosen_by(recipe.metric(), best);
+    line(&format!(
+        "best epoch {}: {chosen} {}",
+        best.epoch,
+        match (validation, best_on_test) {
+            (None, _) => "(chosen on the test set, so it flatters)".to_string(),
+            (Some(_), None) => "on the validation set, by which it was chosen".to_string(),
+            (Some(_), Some(test)) => format!(
+                "on the validation set, by which it was chosen; {} on the test set",
+                match &test.several {
+                    Some(several) => format!("{:.4}", several.mean_average_precision()),
+                    None => format!("{:.2} %", test.top1 * 100.0),
+                }
+            ),
         }
-        (Some(_), None) => "of the validation set, by which it was chosen".to_string(),
-    };
-    line(&format!("best epoch {}: {:.2} % {chosen_on}", best.epoch, best.top1 * 100.0))?;
+    ))?;
     if best.epoch < *epochs {
         line(&format!("weights of that epoch: {}", folder.file("best.safetensors").display()))?;
     }
@@ -111,6 +117,15 @@ pub(super) fn print(finished: &Finished) -> Result<(), Error> {
         "to classify images: xception predict --weights {} IMAGE",
         folder.path().display()
     ))
+}
+
+/// The figure by which the best epoch was chosen, such as `81.96 %` or `loss 0.5123`.
+fn chosen_by(metric: Metric, best: &Best) -> String {
+    match (metric, best.value) {
+        (Metric::Loss, Some(value)) => format!("loss {:.4}", -value),
+        (metric, Some(value)) => format!("{} {value:.4}", metric.name()),
+        (_, None) => format!("{:.2} %", best.top1 * 100.0),
+    }
 }
 
 fn count_of_epochs(epochs: u64) -> String {
