@@ -42,7 +42,7 @@ macro_rules! usage_errors {
 
 usage_errors! {
     an_unknown_command: ["trian"] => ["unrecognized subcommand 'trian'", "similar", "train"];
-    an_unknown_flag: ["train", "--epochs", "3"] => ["unexpected argument '--epochs'"];
+    an_unknown_flag: ["train", "--epoch", "3"] => ["unexpected argument '--epoch'"];
     an_unknown_recipe: ["train", "--recipe", "quik"]
         => ["recipe quik: unknown (did you mean 'quick'?); known are quick, notebook"];
     an_unknown_key: ["train", "--set", "schedule.peek=1"] => ["recipe quick: unknown field `peek`"];

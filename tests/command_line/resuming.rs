@@ -13,9 +13,10 @@ use tempfile::TempDir;
 
 use super::{train_on_one_thread, xception};
 
-/// Two small recipes: the default one, and one with everything that remembers or draws something.
-const RECIPES: [&[&str]; 2] = [
-    &["--recipe", "quick", "--set", "epochs=2", "--set", "log_every=10"],
+/// Three small recipes: the default one, one with everything that remembers or draws something, and one on images with several
+/// labels.
+const RECIPES: [&[&str]; 3] = [
+    &["--recipe", "quick", "--data", "synthetic", "--set", "epochs=2", "--set", "log_every=10"],
     &[
         "--recipe",
         "notebook",
@@ -55,12 +56,26 @@ const RECIPES: [&[&str]; 2] = [
         "training_set.validation=0.1",
         "--set",
         "early_stopping.patience=5",
+        "--data",
+        "synthetic",
+    ],
+    &[
+        "--data",
+        "synthetic-multi",
+        "--set",
+        "epochs=2",
+        "--set",
+        "batch_size=100",
+        "--set",
+        "augmentation.mix={ name = 'mixup', alpha = 1.0 }",
+        "--set",
+        "multi_label.positive_weights=balanced",
+        "--set",
+        "log_every=10",
     ],
 ];
 
-const NETWORK: [&str; 4] = [
-    "--data",
-    "synthetic",
+const NETWORK: [&str; 2] = [
     "--set",
     "model.scale={ width = 0.05, middle_modules = 0, stem_stride = 2, entry_strides = [2, 1, 1] }",
 ];
@@ -178,9 +193,11 @@ fn interrupted_runs_end_as_straight_ones_to_the_bit() {
         end(child, Signal::Kill, || times(2) && step(&run) >= 50 && saving(&run));
         // At the end of an epoch, while it is measured or after it was.
         child = start(folder, &resume);
-        let boundary =
-            |path: &PathBuf| path.ends_with("step-000000079") || path.ends_with("step-000000100");
-        end(child, Signal::Kill, || times(3) && checkpoints(&run).iter().any(boundary));
+        let ends_epoch = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.trim_start_matches("step-").parse::<u64>().is_ok_and(|step| step >= 79)
+        };
+        end(child, Signal::Kill, || times(3) && checkpoints(&run).iter().any(ends_epoch));
         child = start(folder, &resume);
         let (code, said) = end(child, Signal::Interrupt, || times(4) && measured(&run) == 1);
         assert_eq!(code, Some(130), "{said}");

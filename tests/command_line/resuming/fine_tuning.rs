@@ -6,7 +6,7 @@ use super::*;
 fn a_fine_tune_ends_as_the_straight_one_to_the_bit() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
-    let first = [&RECIPES[0][..2], &["--set", "epochs=1", "--out", "first"], &NETWORK].concat();
+    let first = [&RECIPES[0][..4], &["--set", "epochs=1", "--out", "first"], &NETWORK].concat();
     let (code, said) = xception_on_one_thread(folder, &first);
     assert_eq!(code, Some(0), "{said}");
 

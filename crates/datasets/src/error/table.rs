@@ -219,7 +219,8 @@ pub enum TableProblem {
 
     /// A cell of a class that says neither yes nor no.
     #[error(
-        "line {line}: column {column} is '{cell}', expected 1 for an image of this class, 0 or nothing for another"
+        "line {line}: column {column} is '{cell}', expected 1 for an image of this class, 0 or nothing for another; \
+         a column that holds the names of classes is named by ?label=COLUMN"
     )]
     NoBit {
         /// The line, counted from 1.
