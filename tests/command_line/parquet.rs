@@ -52,7 +52,7 @@ fn what_is_no_set_of_parquet_files_is_refused() {
         ("parquet:text.parquet", 3, "it is no Parquet file"),
         ("parquet:shapes?label=kind", 3, "there is no column 'kind'; it has image, label"),
         ("parquet:shapes?lable=x", 2, "there is no 'lable' (did you mean 'label'?)"),
-        ("parquet:shapes?labels=x", 3, "several labels"),
+        ("parquet:shapes?labels=x", 2, "several labels for an image are read from tables"),
         ("text.parquet", 2, "(did you mean 'parquet:text.parquet'?)"),
     ] {
         let refused = xception(folder, &["train", "--out", "run", "--data", data]);
