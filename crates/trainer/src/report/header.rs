@@ -36,7 +36,7 @@ pub(super) fn markup(run: &Run) -> Markup {
         .details
         .as_ref()
         .map(|details| format!(", {} test images", in_threes(&details.images.to_string())));
-    let best = run.curves.largest("val/acc1");
+    let best = run.best();
     html! {
         header {
             p.name { (run.name) }
@@ -83,7 +83,8 @@ pub(super) fn markup(run: &Run) -> Markup {
                             dd { (best.epoch) ": " (percent(Some(best.value))) }
                         }
                     }
-                    @if let Some(top1) = run.details.as_ref().and_then(|details| details.best_top1) {
+                    @let of_one = run.details.as_ref().filter(|details| details.several.is_none());
+                    @if let Some(top1) = of_one.and_then(|details| details.best_top1) {
                         div { dt { "Test accuracy of that epoch" } dd { (percent(Some(top1))) } }
                     }
                 }

@@ -6,7 +6,7 @@ use datasets::regular_file;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::curves::Curves;
+use super::curves::{Curves, Point};
 use super::error::{Error, Problem};
 use crate::evaluation::{self, Details, FirstLayer};
 use crate::file_error::FileError;
@@ -33,6 +33,8 @@ pub(super) struct Run {
     pub(super) first_layer: Option<FirstLayer>,
     /// Seconds of training and evaluation, by `results.json`, of a run that ended.
     trained_seconds: Option<f64>,
+    /// The best epoch by `results.json`, of a run that ended.
+    best_epoch: Option<u64>,
 }
 
 impl Run {
@@ -68,7 +70,8 @@ impl Run {
             curves: Curves::read(&text(&folder.join("metrics.jsonl"))?),
             details,
             first_layer,
-            trained_seconds: results.and_then(|results| results["seconds"].as_f64()),
+            trained_seconds: results.as_ref().and_then(|results| results["seconds"].as_f64()),
+            best_epoch: results.and_then(|results| results["best"]["epoch"].as_u64()),
         })
     }
 
@@ -107,6 +110,17 @@ impl Run {
     /// The number of classes, of a run that ended.
     pub(super) fn classes(&self) -> Option<usize> {
         self.details.as_ref().map(|details| details.class_names.len())
+    }
+
+    /// The figure by which epochs are compared, of the best one: of images with several labels mean average precision, else
+    /// accuracy. Until a run has ended it is the largest.
+    pub(super) fn best(&self) -> Option<&Point> {
+        let tag = match self.curves.points("val/map") {
+            [] => "val/acc1",
+            _ => "val/map",
+        };
+        let of_epoch = |epoch| self.curves.points(tag).iter().find(|point| point.epoch == epoch);
+        self.best_epoch.and_then(of_epoch).or_else(|| self.curves.largest(tag))
     }
 
     /// Whether training reached its end, as far as the folder shows.
