@@ -2,6 +2,7 @@
 
 mod error;
 mod image_size;
+mod in_memory;
 mod place;
 pub(crate) mod resize;
 mod spec;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use datasets::{
-    Cifar, Found, Held, Joined, LayoutError, ShardIndex, Shards, Source, Split, folder, parquet,
-    shards, synthetic, table,
+    Cifar, Found, Held, Joined, LayoutError, ShardIndex, Shards, Source, folder, parquet, shards,
+    table,
 };
 
 use crate::ranks::World;
@@ -24,15 +25,6 @@ pub(crate) use error::Error;
 pub(crate) use image_size::typical_side;
 pub(crate) use place::{cache, searched};
 pub(crate) use spec::DataSpec;
-
-/// Images of the synthetic training and test set: enough to learn from in about two minutes.
-const SYNTHETIC: (usize, usize) = (10_000, 2_000);
-/// Images of the synthetic set of several labels: 420 of the rarest class to train on, 4,647 of the commonest.
-const SYNTHETIC_MULTI: (usize, usize) = (8_000, 2_000);
-/// The side of its images, in pixels.
-const SYNTHETIC_MULTI_SIDE: usize = 64;
-/// The seed of the synthetic sets, which are the same for all runs.
-const SYNTHETIC_SEED: u64 = 0;
 
 /// The part that is held back where a set of files has no test set. It does not depend on the seed of a run, so weights
 /// can be measured later on images that they were not trained on.
@@ -226,55 +218,6 @@ impl Data {
     /// The names of the classes, in the order of the labels.
     pub(crate) fn class_names(&self) -> &[String] {
         self.train.class_names()
-    }
-
-    fn cifar(set: Cifar, folder: PathBuf) -> Result<Self, Error> {
-        Ok(Self {
-            name: set.name().to_string(),
-            kind: set.name(),
-            train: Arc::new(set.load(&folder, Split::Train)?),
-            validation: None,
-            test: Arc::new(set.load(&folder, Split::Test)?),
-            origin: folder.display().to_string(),
-            held: false,
-            skipped: Vec::new(),
-            stands_in: false,
-        })
-    }
-
-    fn synthetic(stands_in: bool) -> Result<Self, Error> {
-        let draw = |split, count| -> Result<Arc<dyn Source>, datasets::Error> {
-            let side = datasets::cifar::SIDE;
-            Ok(Arc::new(synthetic::images(split, count, side, SYNTHETIC_SEED)?))
-        };
-        let (train, test) = SYNTHETIC;
-        let [train, test] = [draw(Split::Train, train)?, draw(Split::Test, test)?];
-        Ok(Self { stands_in, ..Self::drawn("synthetic", train, test) })
-    }
-
-    fn synthetic_multi() -> Result<Self, Error> {
-        let draw = |split, count| -> Result<Arc<dyn Source>, datasets::Error> {
-            let side = SYNTHETIC_MULTI_SIDE;
-            Ok(Arc::new(synthetic::multi_label_images(split, count, side, SYNTHETIC_SEED)?))
-        };
-        let (train, test) = SYNTHETIC_MULTI;
-        let [train, test] = [draw(Split::Train, train)?, draw(Split::Test, test)?];
-        Ok(Self::drawn("synthetic-multi", train, test))
-    }
-
-    /// A set that this program draws.
-    fn drawn(name: &'static str, train: Arc<dyn Source>, test: Arc<dyn Source>) -> Self {
-        Self {
-            name: name.to_string(),
-            kind: name,
-            origin: "drawn by this program".to_string(),
-            train,
-            validation: None,
-            test,
-            held: false,
-            skipped: Vec::new(),
-            stands_in: false,
-        }
     }
 
     /// A set of files that were found under `root`.
