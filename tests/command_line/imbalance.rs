@@ -162,4 +162,7 @@ fn favours_that_cannot_be_had_are_refused() {
         assert_eq!(ended.code, Some(2), "{change}: {}", ended.stderr);
         assert!(ended.stderr.contains(expected), "{change}: {}", ended.stderr);
     }
+    let ended = xception(folder.path(), &["train", "--data", "synthetic", "--lr", "-1"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("schedule.peak must be above 0, got -1"), "{}", ended.stderr);
 }

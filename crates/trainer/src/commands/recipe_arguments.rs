@@ -34,7 +34,7 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "N")]
     pub batch_size: Option<usize>,
     /// The learning rate, or the peak of a schedule that has one
-    #[arg(long = "lr", value_name = "RATE")]
+    #[arg(long = "lr", value_name = "RATE", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
     /// Rows and columns of the squares that image files become; the same as --set input.side=N
     #[arg(long, value_name = "SIDE")]
