@@ -42,6 +42,8 @@ fn a_run_without_improvement_ends_and_can_be_extended() {
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
     let run = folder.join("run");
     assert_eq!(results(&run)["epochs"], 3);
+    let rows = fs::read_to_string(run.join("predictions.csv")).unwrap();
+    assert_eq!(rows.lines().count(), 1 + 2000, "every answer of the epoch that was the last");
 
     // Once more, it is found finished.
     let again = xception_well(folder, &["train", "--resume", "run"]);

