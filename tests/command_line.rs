@@ -94,7 +94,15 @@ fn xception(folder: &Path, arguments: &[&str]) -> Ended {
     xception_told(folder, arguments, "")
 }
 
-/// The same with `input`, of a few lines, on its stdin.
+/// The same, which must end well.
+#[track_caller]
+fn xception_well(folder: &Path, arguments: &[&str]) -> Ended {
+    let ended = xception(folder, arguments);
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+    ended
+}
+
+/// [`xception`] with `input`, of a few lines, on its stdin.
 fn xception_told(folder: &Path, arguments: &[&str], input: &str) -> Ended {
     let mut child = Command::new(binary())
         .args(arguments)

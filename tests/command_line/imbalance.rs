@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::own_images::write_images;
-use super::{Ended, SMALL, json, xception};
+use super::{Ended, SMALL, json, xception, xception_well};
 
 /// Drawn shapes, of whose class `disc` all but four training images are gone.
 fn write_rare(root: &Path) {
@@ -34,9 +34,7 @@ const TRAIN: [&str; 12] = [
 ];
 
 fn train(folder: &Path, out: &str, more: &[&str]) -> Ended {
-    let ended = xception(folder, &[&TRAIN[..], &["--out", out], more].concat());
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    ended
+    xception_well(folder, &[&TRAIN[..], &["--out", out], more].concat())
 }
 
 fn document(path: &Path) -> Value {
@@ -85,8 +83,7 @@ fn a_run_names_the_rare_class_that_it_misses_and_what_to_do() {
 
     // And as a page of its own, which never takes the place of the run's.
     let eval = ["eval", "--weights", "plain", "--data", "folder:shapes", "--report"];
-    let ended = xception(folder, &[&eval[..], &["looked"]].concat());
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    xception_well(folder, &[&eval[..], &["looked"]].concat());
     let page = fs::read_to_string(folder.join("looked/report.html")).unwrap();
     for part in ["accuracy on folder:", "Always guessing", "<th scope=\"col\">AUC</th>"] {
         assert!(page.contains(part), "{part}");
@@ -112,8 +109,7 @@ fn two_classes_have_curves_for_every_threshold() {
     }
     let train =
         ["train", "--data", "folder:two", "--set", SMALL, "--epochs", "1", "--batch-size", "4"];
-    let ended = xception(folder, &[&train[..], &["--out", "run", "--input", "32"]].concat());
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = xception_well(folder, &[&train[..], &["--out", "run", "--input", "32"]].concat());
     assert!(!ended.stdout.contains("top-5"), "{}", ended.stdout);
     let page = fs::read_to_string(folder.join("run/report.html")).unwrap();
     assert!(page.contains("ROC, area ") && page.contains("Precision by recall, area "));

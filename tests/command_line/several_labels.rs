@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::own_images::write_images;
-use super::{Ended, SMALL, json, xception};
+use super::{SMALL, json, xception, xception_well};
 
 const TRAIN: [&str; 9] = [
     "train",
@@ -20,13 +20,6 @@ const TRAIN: [&str; 9] = [
     "schedule={ name = 'constant', learning_rate = 0.003 }",
 ];
 
-#[track_caller]
-fn well(folder: &Path, arguments: &[&str]) -> Ended {
-    let ended = xception(folder, arguments);
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    ended
-}
-
 fn document(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -36,7 +29,7 @@ fn a_run_has_figures_thresholds_and_a_page() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let more = ["--epochs", "2", "--set", "training_set.validation=0.1", "--out", "run"];
-    let ended = well(folder, &[&TRAIN[..], &more].concat());
+    let ended = xception_well(folder, &[&TRAIN[..], &more].concat());
     assert!(ended.stdout.contains("mean average precision: 0."), "{}", ended.stdout);
     assert!(ended.stdout.contains("Average precision by class"), "{}", ended.stdout);
     assert!(ended.stdout.contains("MAP@100"), "{}", ended.stdout);
@@ -47,7 +40,11 @@ fn a_run_has_figures_thresholds_and_a_page() {
     }
     assert!(last.get("balanced_accuracy").is_none(), "{last}");
     let page = fs::read_to_string(run.join("report.html")).unwrap();
-    for part in ["mean average precision on the test set</h1>", "Classes that come together"] {
+    for part in [
+        "mean average precision on the test set</h1>",
+        "Classes that come together",
+        "Drawn shapes, not CIFAR-10.",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("Confusion matrix") && !page.contains("Top-5"));
@@ -82,9 +79,9 @@ fn an_extended_run_is_the_one_that_never_stopped() {
     let loss = ["--set", "multi_label.loss={ focal = 2.0 }", "--set", "label_smoothing=0.1"];
     for (epochs, out) in [("1", "short"), ("2", "long")] {
         let length = ["--epochs", epochs, "--out", out];
-        well(folder, &[&TRAIN[..], &mixed, &loss, &length].concat());
+        xception_well(folder, &[&TRAIN[..], &mixed, &loss, &length].concat());
     }
-    well(folder, &["train", "--resume", "short", "--extend", "2", "--quiet"]);
+    xception_well(folder, &["train", "--resume", "short", "--extend", "2", "--quiet"]);
     let weights = |run: &str| fs::read(folder.join(run).join("last.safetensors")).unwrap();
     assert!(weights("short") == weights("long"), "other weights");
 }
@@ -105,7 +102,7 @@ fn a_table_with_several_labels_becomes_a_classifier() {
     fs::write(folder.join("tags.csv"), table).unwrap();
     let train = ["train", "--data", "csv:tags.csv?label=tags&separator=|", "--set", SMALL];
     let rest = ["--epochs", "1", "--batch-size", "4", "--input", "32", "--out", "run"];
-    well(folder, &[&train[..], &rest].concat());
+    xception_well(folder, &[&train[..], &rest].concat());
     let image = fs::read_dir(folder.join("shapes/ring")).unwrap().next().unwrap().unwrap().path();
     let image = image.display().to_string();
     let predict = ["predict", "--weights", "run", "--precision", "fp32", "--json", &image];
@@ -149,7 +146,7 @@ fn what_is_for_one_label_is_refused() {
         2,
         "multi_label.loss.focal must be 0 to 10, got 11",
     );
-    well(folder, &with(&["--epochs", "1", "--out", "run", "--quiet"]));
+    xception_well(folder, &with(&["--epochs", "1", "--out", "run", "--quiet"]));
     refused(
         &["eval", "--weights", "run", "--data", "synthetic"],
         2,

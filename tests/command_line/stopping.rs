@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Ended, SMALL, xception};
+use super::{SMALL, xception, xception_well};
 
 /// A small network on a tenth of the drawn shapes.
 const TRAIN: [&str; 8] = [
@@ -18,13 +18,6 @@ const TRAIN: [&str; 8] = [
     "training_set.fraction=0.1",
     "--quiet",
 ];
-
-#[track_caller]
-fn xception_well(folder: &Path, arguments: &[&str]) -> Ended {
-    let ended = xception(folder, arguments);
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    ended
-}
 
 fn results(run: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(run.join("results.json")).unwrap()).unwrap()

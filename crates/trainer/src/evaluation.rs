@@ -16,7 +16,7 @@ mod ranking;
 mod rows;
 mod several;
 
-use datasets::Loader;
+use datasets::{Loader, Source};
 use serde_json::{Value, json};
 use xception::Xception;
 
@@ -60,7 +60,8 @@ pub(crate) struct Evaluation {
     pub(crate) left_out: LeftOut,
     /// The answer to every image, where [`Keep::Rows`] asked for it and they are not too many.
     pub(crate) rows: Option<Rows>,
-    /// The figures of images with any number of classes.
+    /// The figures of images with any number of classes; those of each class once [`Evaluation::with_thresholds`] says what
+    /// counts as an answer.
     pub(crate) several: Option<Several>,
 }
 
@@ -91,7 +92,8 @@ impl Evaluation {
         Ok(own.of_all_ranks(world)?.evaluation())
     }
 
-    /// The same, where images have any number of classes with the answers from `thresholds` on, or from 0.5 on.
+    /// The same with the figures of each class, where images have any number of them: with the answers from `thresholds` on, or
+    /// from 0.5 on.
     pub(crate) fn with_thresholds(mut self, thresholds: Option<&[f64]>) -> Self {
         if let (Some(several), Some(rows)) = (&mut self.several, &self.rows) {
             let usual = vec![0.5; rows.classes()];
@@ -101,9 +103,15 @@ impl Evaluation {
     }
 
     /// The thresholds that the answers for images with any number of classes were made with.
-    pub(crate) fn thresholds(&self) -> Option<Vec<f64>> {
+    fn thresholds(&self) -> Option<Vec<f64>> {
         let figures = self.several.as_ref()?.by_class.as_ref()?;
         Some(figures.classes.iter().map(|class| class.threshold).collect())
+    }
+
+    /// [`PREDICTIONS`] as text: a line for each of `images`, if their answers were kept.
+    pub(crate) fn predictions(&self, images: &dyn Source) -> Option<String> {
+        let rows = self.rows.as_ref()?;
+        Some(rows.to_csv(images, self.thresholds().as_deref()))
     }
 
     /// The thresholds of the largest F1, where images have any number of classes and the answers were kept.

@@ -8,11 +8,20 @@ pub(crate) fn label_names(images: &dyn Source, index: usize) -> String {
     names(images, index).join("|")
 }
 
+/// The names of `labels` among `class_names`, with `|` between them.
+pub(crate) fn joined(class_names: &[String], labels: &[u32]) -> String {
+    of(class_names, labels).join("|")
+}
+
 /// The names of an image's classes.
 pub(crate) fn names(images: &dyn Source, index: usize) -> Vec<&str> {
     let mut labels = Vec::new();
     images.labels(index, &mut labels);
-    labels.iter().map(|&label| images.class_names()[label as usize].as_str()).collect()
+    of(images.class_names(), &labels)
+}
+
+fn of<'a>(class_names: &'a [String], labels: &[u32]) -> Vec<&'a str> {
+    labels.iter().map(|&label| class_names[label as usize].as_str()).collect()
 }
 
 /// A remark on the number of labels of the images of `parts`, for a multi-label set.

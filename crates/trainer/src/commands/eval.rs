@@ -185,9 +185,8 @@ fn write_report(
     let test = evaluation.left_out.names(images);
     let left_out = LeftOutNames { test, ..LeftOutNames::default() };
     let details = Details::of(evaluation, data, Vec::new(), loader, left_out, weights)?;
-    if let Some(rows) = &evaluation.rows {
-        let thresholds = evaluation.thresholds();
-        whole_file::write(&folder.join(PREDICTIONS), &rows.to_csv(images, thresholds.as_deref()))?;
+    if let Some(table) = evaluation.predictions(images) {
+        whole_file::write(&folder.join(PREDICTIONS), &table)?;
     }
     details.save(folder)?;
     Ok(report::write_evaluation(&details, &measured, folder)?)

@@ -237,6 +237,5 @@ impl Counts {
             rows,
             several,
         }
-        .with_thresholds(None)
     }
 }

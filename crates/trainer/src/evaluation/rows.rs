@@ -3,6 +3,7 @@
 use datasets::Source;
 
 use super::ranking::{Ranked, Ranking};
+use crate::label_names;
 
 /// The name of the table in a run's folder.
 pub(crate) const PREDICTIONS: &str = "predictions.csv";
@@ -141,15 +142,10 @@ impl Rows {
                     .filter(|&class| f64::from(row[class as usize]) >= thresholds[class as usize])
                     .collect(),
             };
-            let named = |classes: &[u32]| {
-                let names: Vec<&str> =
-                    classes.iter().map(|&class| names[class as usize].as_str()).collect();
-                names.join("|")
-            };
             let mut line = vec![
                 images.name(index as usize),
-                named(labels),
-                named(&answer),
+                label_names::joined(names, labels),
+                label_names::joined(names, &answer),
                 u8::from(answer == labels).to_string(),
                 six_digits(row[best]),
             ];

@@ -21,8 +21,7 @@ fn untrained() -> (VarStore, Xception, Loader) {
         CifarScale { width: 0.05, middle_modules: 0, stem_stride: 2, entry_strides: [2, 2, 1] };
     let spec = ModelSpec { scale, ..ModelSpec::new(Preset::Cifar) };
     let model = Xception::new(store.root(), &spec.architecture().unwrap(), 10).unwrap();
-    let test: Arc<dyn datasets::Source> =
-        Arc::new(synthetic::images(Split::Test, IMAGES, 32, 0).unwrap());
+    let test: Arc<dyn Source> = Arc::new(synthetic::images(Split::Test, IMAGES, 32, 0).unwrap());
     let config = LoaderConfig {
         batch_size: 16,
         share: Share::WHOLE,

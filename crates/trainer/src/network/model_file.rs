@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 use xception::import::{self, Imported, Note, Take};
-use xception::weights::{self, Contents, Description, Labels, Tensors};
+use xception::weights::{self, Contents, Description, Tensors};
 use xception::{ModelSpec, Preset, Xception};
 
 use crate::data::cache;
@@ -233,12 +233,6 @@ fn weights_file(path: &Path) -> Result<PathBuf, Error> {
         return Ok(last);
     }
     Err(Error::NoLastWeights { folder: path.to_path_buf() })
-}
-
-/// The classes that an image may have by the weights in `path`; `None` for a file that cannot be read or does not say.
-pub(crate) fn labels_of(path: &Path) -> Option<Labels> {
-    let (_, metadata) = weights::read(path).ok()?;
-    Description::from_metadata(path, &metadata).ok()?.map(|description| description.labels)
 }
 
 /// The description of a file without metadata: the conventions of its preset.

@@ -117,18 +117,16 @@ impl Sampling {
 impl LossWeights {
     /// The factors; classes without images have 1.
     fn of(self, images: &[u64]) -> Option<Vec<f64>> {
-        let rarity = |images: u64| match self {
+        let effective = |images: f64| match self {
             LossWeights::None => None,
-            LossWeights::InverseFrequency => Some(1.0 / images as f64),
-            LossWeights::EffectiveNumber(beta) => {
-                Some((1.0 - beta) / (1.0 - beta.powf(images as f64)))
-            }
+            LossWeights::InverseFrequency => Some(images),
+            LossWeights::EffectiveNumber(beta) => Some((1.0 - beta.powf(images)) / (1.0 - beta)),
         };
-        let rarities: Vec<Option<f64>> = images
-            .iter()
-            .map(|&images| if images == 0 { Some(0.0) } else { rarity(images) })
-            .collect();
-        let rarities: Vec<f64> = rarities.into_iter().collect::<Option<_>>()?;
+        let rarity = |&images: &u64| match images {
+            0 => Some(0.0),
+            _ => effective(images as f64).map(|number| 1.0 / number),
+        };
+        let rarities: Vec<f64> = images.iter().map(rarity).collect::<Option<_>>()?;
         let all: f64 = images.iter().map(|&images| images as f64).sum();
         let sum: f64 = rarities.iter().zip(images).map(|(rarity, &n)| rarity * n as f64).sum();
         let factor = |(rarity, &images): (f64, &u64)| {

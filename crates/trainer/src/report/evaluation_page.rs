@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::header::{beside_accuracy, left_out, of_all};
 use super::number_format::{decimal, in_threes, percent};
-use super::page::{page as whole_page, section};
+use super::page::{contents, page as whole_page};
 use super::run_page::of_classes;
 use super::{mistakes, reliability};
 use crate::evaluation::{Details, TOP5_CLASSES};
@@ -28,10 +28,7 @@ pub(super) fn page(details: &Details, measured: &Measured) -> String {
     sections.push(("mistakes", "Most confident mistakes", mistakes::markup(details)));
     let body = html! {
         (header(&headline, details, measured))
-        nav aria-label="Contents" {
-            ul { @for (id, title, _) in &sections { li { a href=(format!("#{id}")) { (title) } } } }
-        }
-        @for (id, title, body) in &sections { (section(id, title, body)) }
+        (contents(&sections))
         footer { "Made by " code { "xception eval --report" } "." }
     };
     whole_page(&headline, &body)

@@ -34,6 +34,19 @@ pub(super) fn page(title: &str, body: &Markup) -> String {
     .into_string()
 }
 
+/// A section: its anchor, its title and its content.
+pub(super) type Section = (&'static str, &'static str, Markup);
+
+/// The table of contents, and the sections.
+pub(super) fn contents(sections: &[Section]) -> Markup {
+    html! {
+        nav aria-label="Contents" {
+            ul { @for (id, title, _) in sections { li { a href=(format!("#{id}")) { (title) } } } }
+        }
+        @for (id, title, body) in sections { (section(id, title, body)) }
+    }
+}
+
 /// A section that the table of contents links to.
 pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     html! {

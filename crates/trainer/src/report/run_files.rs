@@ -81,6 +81,7 @@ impl Run {
             Some("cifar10") => "CIFAR-10",
             Some("cifar100") => "CIFAR-100",
             Some("synthetic") => "synthetic shapes",
+            Some("synthetic-multi") => "synthetic shapes, several an image",
             Some(other) => other,
             None => "unknown data",
         }
@@ -88,7 +89,8 @@ impl Run {
 
     /// Whether the images were drawn by the program.
     pub(super) fn is_synthetic(&self) -> bool {
-        self.recipe.get("data").and_then(toml::Value::as_str) == Some("synthetic")
+        let data = self.recipe.get("data").and_then(toml::Value::as_str);
+        matches!(data, Some("synthetic" | "synthetic-multi"))
     }
 
     /// The set that was measured after every epoch, in prose.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::axis::Axis;
 use super::chart::{Chart, Line};
 use super::number_format::{decimal, percent};
-use super::page::{page as whole_page, scrolling, section};
+use super::page::{Section, contents, page as whole_page, scrolling};
 use super::run_files::Run;
 use super::{
     advice, classes, confusion, first_layer, header, mistakes, provenance, ranking, reliability,
@@ -15,19 +15,13 @@ use crate::evaluation::Details;
 
 /// The page.
 pub(super) fn page(run: &Run) -> String {
-    let sections = sections(run);
     let body = html! {
         (header::markup(run))
-        nav aria-label="Contents" {
-            ul { @for (id, title, _) in &sections { li { a href=(format!("#{id}")) { (title) } } } }
-        }
-        @for (id, title, body) in &sections { (section(id, title, body)) }
+        (contents(&sections(run)))
         footer { "Made from the run's folder by " code { "xception report" } "." }
     };
     whole_page(&format!("{} – {}", run.name, header::headline(run)), &body)
 }
-
-type Section = (&'static str, &'static str, Markup);
 
 /// The sections about classes, on the page of a run and of an evaluation.
 pub(super) fn of_classes(details: &Details) -> Vec<Section> {

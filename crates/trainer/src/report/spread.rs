@@ -14,29 +14,37 @@ pub(crate) struct Spread {
 impl Spread {
     /// The mean, and the standard deviation of two or more values.
     pub(crate) fn moments(&self) -> (f64, Option<f64>) {
-        let count = self.values.len() as f64;
-        let mean = self.values.iter().sum::<f64>() / count;
-        let squares: f64 = self.values.iter().map(|value| (value - mean).powi(2)).sum();
-        (mean, (self.values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()))
+        moments(&self.values)
     }
 
     /// `81.96 ± 0.40` for `values` times `scale`.
     pub(crate) fn scaled(values: &[f64], scale: f64) -> String {
-        let values = values.iter().map(|value| value * scale / 100.0).collect();
-        let text = Self { name: "", values, is_part: true }.text();
-        text.trim_end_matches(" %").to_string()
+        written(values, scale, 2, "")
     }
 
     /// `81.96 ± 0.40 %` or `0.812 ± 0.004`.
     pub(crate) fn text(&self) -> String {
-        let (scale, digits, unit) = if self.is_part { (100.0, 2, " %") } else { (1.0, 3, "") };
-        match self.moments() {
-            (mean, _) if mean.is_nan() => "–".to_string(),
-            (mean, Some(deviation)) => {
-                format!("{:.digits$} ± {:.digits$}{unit}", mean * scale, deviation * scale)
-            }
-            (mean, None) => format!("{:.digits$}{unit}", mean * scale),
+        match self.is_part {
+            true => written(&self.values, 100.0, 2, " %"),
+            false => written(&self.values, 1.0, 3, ""),
         }
+    }
+}
+
+fn moments(values: &[f64]) -> (f64, Option<f64>) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()))
+}
+
+fn written(values: &[f64], scale: f64, digits: usize, unit: &str) -> String {
+    match moments(values) {
+        (mean, _) if mean.is_nan() => "–".to_string(),
+        (mean, Some(deviation)) => {
+            format!("{:.digits$} ± {:.digits$}{unit}", mean * scale, deviation * scale)
+        }
+        (mean, None) => format!("{:.digits$}{unit}", mean * scale),
     }
 }
 

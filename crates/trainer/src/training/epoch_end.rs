@@ -8,7 +8,6 @@ use super::resuming::interrupted;
 use crate::console::progress::Progress;
 use crate::duration::clock;
 use crate::evaluation::{Evaluation, Keep};
-use crate::network::model_file;
 use crate::run::checkpoint::Best;
 use crate::training::Error;
 
@@ -132,7 +131,8 @@ impl Training<'_> {
             return Ok(OnTest { best: Some(last.clone()), last });
         }
         let path = folder.file("best.safetensors");
-        let read = if world.leads() { model.read(&path) } else { Ok(()) };
+        // Rank 0 alone says what the figures are.
+        let read = if world.leads() { model.read(&path) } else { Ok(Labels::One) };
         if let Err(error) = &read {
             tracing::warn!("the best weights cannot be measured on the test set: {error}");
         }
@@ -141,9 +141,9 @@ impl Training<'_> {
         }
         model.share_variables(world, course.state.step)?;
         let measured = measure(model)?;
-        let best = match model_file::labels_of(&path).filter(|_| world.leads()) {
-            Some(Labels::Several { thresholds }) => measured.with_thresholds(Some(&thresholds)),
-            _ => measured,
+        let best = match &read {
+            Ok(Labels::Several { thresholds }) => measured.with_thresholds(Some(thresholds)),
+            _ => measured.with_thresholds(None),
         };
         Ok(OnTest { last, best: Some(best) })
     }

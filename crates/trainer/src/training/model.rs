@@ -118,9 +118,12 @@ impl Model {
         weights::write(path, &weights::snapshot(&self.store), &description.to_metadata())
     }
 
-    /// Reads weights that [`Model::write`] wrote.
-    pub(super) fn read(&self, path: &Path) -> Result<(), weights::Error> {
-        weights::load(&self.store, &weights::read(path)?.0)
+    /// Puts the weights in the file at `path` into the network. Returns the classes that an image may have by them.
+    pub(super) fn read(&self, path: &Path) -> Result<Labels, weights::Error> {
+        let (tensors, metadata) = weights::read(path)?;
+        weights::load(&self.store, &tensors)?;
+        let description = Description::from_metadata(path, &metadata)?;
+        Ok(description.map_or(Labels::One, |description| description.labels))
     }
 
     /// Copies all variables of rank 0 to the other ranks, and makes sure that they arrived. `step` goes into an error.

@@ -52,14 +52,7 @@ fn the_papers_network_is_the_sum_of_its_layers() {
 
 #[test]
 fn a_network_without_separable_convolutions_costs_the_same() {
-    let published = Architecture::published();
-    let table = Architecture {
-        entry_flow: Vec::new(),
-        middle_flow: MiddleFlow { repeats: 0, ..published.middle_flow },
-        exit_flow: Vec::new(),
-        exit_separables: ExitSeparables { widths: Vec::new(), ..published.exit_separables },
-        ..Architecture::published()
-    };
+    let table = stem_alone();
     let summary = count(&table, 10, 32);
     assert!(summary.macs() > 0);
     assert_eq!(summary.macs_regular(), summary.macs());

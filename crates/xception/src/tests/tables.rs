@@ -119,14 +119,7 @@ fn without_shortcuts_sizes_may_change() {
 
 #[test]
 fn a_table_may_be_as_short_as_a_stem() {
-    let published = Architecture::published();
-    let table = Architecture {
-        entry_flow: Vec::new(),
-        middle_flow: MiddleFlow { repeats: 0, ..published.middle_flow },
-        exit_flow: Vec::new(),
-        exit_separables: ExitSeparables { widths: Vec::new(), ..published.exit_separables },
-        ..Architecture::published()
-    };
+    let table = stem_alone();
     let store = VarStore::new(Device::Cpu);
     let model = Xception::new(store.root(), &table, 3).unwrap();
     let xs = images(2, 9);

@@ -56,11 +56,8 @@ pub(super) fn write(plan: &RunPlan, outcome: &Outcome) -> Result<(), Error> {
     }
     folder.write_json("results.json", &document)?;
     let weights = folder.file("last.safetensors");
-    if let Some(rows) = &last.rows {
-        whole_file::write(
-            &folder.file(evaluation::PREDICTIONS),
-            &rows.to_csv(&*data.test, last.thresholds().as_deref()),
-        )?;
+    if let Some(table) = last.predictions(&*data.test) {
+        whole_file::write(&folder.file(evaluation::PREDICTIONS), &table)?;
     }
     let trained = data.train.images_by_class();
     let details = Details::of(last, &data.name, trained.clone(), test, left_out, &weights)?;
@@ -89,21 +86,12 @@ pub(super) fn print(finished: &Finished) -> Result<(), Error> {
     line(&format!("\n{}", figures::lines(&measured, stands_in, last, data.class_names())))?;
     line(&format!("after {} in {}", count_of_epochs(*epochs), clock(*seconds)))?;
     let chosen = chosen_by(recipe.metric(), best);
-    line(&format!(
-        "best epoch {}: {chosen} {}",
-        best.epoch,
-        match (validation, best_on_test) {
-            (None, _) => "(chosen on the test set, so it flatters)".to_string(),
-            (Some(_), None) => "on the validation set, by which it was chosen".to_string(),
-            (Some(_), Some(test)) => format!(
-                "on the validation set, by which it was chosen; {} on the test set",
-                match &test.several {
-                    Some(several) => format!("{:.4}", several.mean_average_precision()),
-                    None => format!("{:.2} %", test.top1 * 100.0),
-                }
-            ),
-        }
-    ))?;
+    let on_set = match validation {
+        Some(_) => "on the validation set, by which it was chosen",
+        None => "(chosen on the test set, so it flatters)",
+    };
+    let on_test = best_on_test.as_ref().map(|test| format!("; {} on the test set", headline(test)));
+    line(&format!("best epoch {}: {chosen} {on_set}{}", best.epoch, on_test.unwrap_or_default()))?;
     if best.epoch < *epochs {
         line(&format!("weights of that epoch: {}", folder.file("best.safetensors").display()))?;
     }
@@ -125,6 +113,14 @@ fn chosen_by(metric: Metric, best: &Best) -> String {
         (Metric::Loss, Some(value)) => format!("loss {:.4}", -value),
         (metric, Some(value)) => format!("{} {value:.4}", metric.name()),
         (_, None) => format!("{:.2} %", best.top1 * 100.0),
+    }
+}
+
+/// The figure of a set that stands first: accuracy, or of several labels mean average precision.
+fn headline(evaluation: &Evaluation) -> String {
+    match &evaluation.several {
+        Some(several) => format!("{:.4}", several.mean_average_precision()),
+        None => format!("{:.2} %", evaluation.top1 * 100.0),
     }
 }
 

@@ -28,7 +28,7 @@ impl Watch {
         }
     }
 
-    /// Whether more than `patience` epochs up to `epoch` brought no improvement.
+    /// Whether the last `patience` epochs up to `epoch` brought no improvement.
     pub(crate) fn is_out_of_patience(&self, epoch: u64, patience: u64) -> bool {
         epoch.saturating_sub(self.since) >= patience
     }
